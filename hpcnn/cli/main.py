@@ -1,0 +1,83 @@
+"""The ``hpcnn`` command: a table of subcommands, each imported only when it is called.
+
+A login node pays for what it uses: ``hpcnn --help`` imports click and nothing of hpcnn's own weight.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from hpcnn import __version__
+from hpcnn.errors import HpcnnError
+
+# command -> (module, one line for `hpcnn --help`), in the order of the work
+COMMANDS = {
+    "doctor": ("hpcnn.cli.doctor", "Say what this machine has and what to do about what is missing."),
+    "smoke": ("hpcnn.cli.smoke", "Train serially and with 2 Horovod ranks, and check that they agree (for CI)."),
+    "models": ("hpcnn.cli.models", "List the networks of the lectures, or show the layers of one."),
+    "data": ("hpcnn.cli.data", "List, inspect and stage data sets."),
+    "train": ("hpcnn.cli.train", "Train a model: the process of one rank."),
+    "submit": ("hpcnn.cli.submit", "Render a job script and run it."),
+    "study": ("hpcnn.cli.study", "Run every point of a scaling study, or what is missing of it."),
+    "scaling-report": ("hpcnn.cli.scaling_report", "Turn run directories into a scaling table."),
+    "record": ("hpcnn.cli.record", "Close the record of a run (called by job scripts)."),
+}
+
+
+class _Message(click.ClickException):
+    """One of hpcnn's own errors as click prints them: one message and an exit status."""
+
+    def __init__(self, error: HpcnnError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the work, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command; None if there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items() if name != "record"])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a suggestion for a mistyped command."""
+        from hpcnn.errors import unknown_value
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise _Message(unknown_value("command", args[0], [c for c in COMMANDS if c != "record"]))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what hpcnn can explain becomes a message instead of a traceback."""
+        try:
+            return super().invoke(ctx)
+        except HpcnnError as error:
+            raise _Message(error) from error
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example:  hpcnn submit --site local --ntasks 2 --model psc-cnn-dropout --data digits --epochs 3",
+)
+@click.version_option(__version__, prog_name="hpcnn")
+def main() -> None:
+    """Train Keras networks on HPC clusters, and measure honestly whether it scales."""

@@ -1,0 +1,22 @@
+"""Finds the files that travel with hpcnn: templates, container definitions and study definitions.
+
+They stand at the top of a checkout, where people look for them, and inside ``hpcnn/_share`` of an installed
+wheel. Nothing else in hpcnn may know which of the two it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def share_dir(name: str) -> Path:
+    """Return the folder ``name`` (``templates``, ``containers`` or ``scaling_studies``).
+
+    Raises FileNotFoundError when neither a checkout nor a wheel holds it: a broken installation.
+    """
+    for folder in (_PACKAGE / "_share" / name, _PACKAGE.parent / name):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"this installation of hpcnn lacks its {name!r} folder; reinstall it")

@@ -1,0 +1,184 @@
+"""The run directory: the one contract between running and reporting.
+
+::
+
+    <runs>/<study or name>/<run id>/
+      spec.json                 what was asked: job spec, schema version
+      job.sh                    the script exactly as it ran
+      provenance.json           hosts, processors, versions, SLURM_* facts, command line
+      epochs.rank00000.jsonl    one line an epoch and rank
+      events.jsonl              rank 0: events with monotonic times
+      result.json               written last, atomically; without it the run is unfinished
+      checkpoints/  tensorboard/  log.out
+
+This module owns every file name above, writes each file whole or appends whole lines, and reads them back. A file
+has one writer, so any number of runs may write to one file system at once, NFS included. It must not know what
+training is, nor import anything heavy: login-node commands read run directories too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hpcnn.errors import UsageError
+
+SCHEMA_VERSION = 1
+STATUSES = ("completed", "failed", "interrupted")
+
+_EPOCH_FILE = re.compile(r"epochs\.rank(\d{5,})\.jsonl$")
+
+
+class RunDir:
+    """The files of one run below ``path``."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        self.spec = self.path / "spec.json"
+        self.job_script = self.path / "job.sh"
+        self.provenance = self.path / "provenance.json"
+        self.events = self.path / "events.jsonl"
+        self.result = self.path / "result.json"
+        self.log = self.path / "log.out"
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
+
+    def epochs(self, rank: int) -> Path:
+        """Return the file of one rank's epoch records."""
+        return self.path / f"epochs.rank{rank:05d}.jsonl"
+
+    def epoch_files(self) -> list[tuple[int, Path]]:
+        """Return (rank, file) of every epoch file that exists, by rank."""
+        found = ((_EPOCH_FILE.search(entry.name), entry) for entry in self.path.glob("epochs.rank*.jsonl"))
+        return sorted((int(match.group(1)), entry) for match, entry in found if match)
+
+    def create(self) -> None:
+        """Make the directory. A directory that already holds a finished run is refused, and left as it is."""
+        if self.result.exists():
+            raise UsageError(
+                f"--run-dir: {str(self.path)!r} already holds a finished run ({self.result.name}); "
+                "name another directory, or move it away"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def clear_attempt(self) -> None:
+        """Remove what an unfinished attempt left behind, so that two attempts are never added up."""
+        for _, stale in self.epoch_files():
+            stale.unlink()
+        for file in (self.events, self.provenance):
+            file.unlink(missing_ok=True)
+
+    def write_result(self, status: str, **facts: Any) -> None:
+        """Write ``result.json``, the last file of a run. ``status`` is one of STATUSES."""
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r} is not one of {STATUSES}")
+        write_json(self.result, {"schema": SCHEMA_VERSION, "status": status, "finished_at": utc_now(), **facts})
+
+    def read_result(self) -> dict[str, Any] | None:
+        """Return ``result.json``, or None for a run that has not finished."""
+        return read_json(self.result)
+
+
+class LineWriter:
+    """Appends whole JSON lines to one file and hands each to the operating system at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one record as one line."""
+        self._file.write(json.dumps(record, allow_nan=False, default=_plain) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; writing afterwards is an error."""
+        self._file.close()
+
+
+class EventLog:
+    """Rank 0's ``events.jsonl``: MLPerf-style keys with seconds of a monotonic clock.
+
+    ``seconds`` counts from the moment this log was opened; ``time`` is the wall clock, for people only.
+    """
+
+    def __init__(self, run: RunDir) -> None:
+        self._start = time.monotonic()
+        self._lines = LineWriter(run.events)
+
+    def write(self, key: str, value: Any = None, **metadata: Any) -> float:
+        """Write one event and return its time in seconds since the log was opened."""
+        seconds = time.monotonic() - self._start
+        self._lines.write(
+            {"key": key, "seconds": round(seconds, 6), "time": utc_now(), "value": value, "metadata": metadata}
+        )
+        return seconds
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+
+def utc_now() -> str:
+    """Return the wall-clock time in UTC as ISO 8601, for people; durations never come from it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write a file whole: to a temporary name beside it, flushed to disk, then renamed into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.chmod(mode)
+    temporary.replace(path)
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write one JSON object whole (see ``write_text``). Numbers that are not finite become null."""
+    write_text(path, json.dumps(_finite(record), indent=2, allow_nan=False, default=_plain) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in ``path``, or None where there is no such file or no whole object in it."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of a ``.jsonl`` file. A last line that was cut off by a crash is left out."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                yield record
+
+
+def _plain(value: Any) -> Any:
+    """Make NumPy scalars and paths into what JSON knows."""
+    if hasattr(value, "item"):
+        return value.item()
+    return str(value)
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers JSON has no word for (nan, inf) by None, all the way down."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and value != value or value in (float("inf"), float("-inf")):
+        return None
+    return value
