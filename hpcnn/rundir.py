@@ -19,6 +19,7 @@ training is, nor import anything heavy: login-node commands read run directories
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import time
@@ -92,7 +93,7 @@ class LineWriter:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one record as one line."""
-        self._file.write(json.dumps(record, allow_nan=False, default=_plain) + "\n")
+        self._file.write(json.dumps(_finite(record), allow_nan=False, default=_plain) + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -179,6 +180,6 @@ def _finite(value: Any) -> Any:
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
-    if isinstance(value, float) and value != value or value in (float("inf"), float("-inf")):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
