@@ -1,0 +1,37 @@
+"""How ranks share the work: one file a strategy, all behind the small protocol of ``base.py``.
+
+Nothing outside this package imports Horovod, mpi4py or tf.distribute, and nothing in it knows of models, data sets,
+run directories or commands.
+"""
+
+from __future__ import annotations
+
+from hpcnn.errors import unknown_value
+from hpcnn.parallel.base import Strategy, TaskEnvironment
+
+STRATEGIES = ("serial", "mirrored", "multiworker", "horovod")
+
+
+def open_strategy(name: str, task: TaskEnvironment) -> Strategy:
+    """Start the strategy ``name`` in this process: set up devices and threads, and meet the other ranks.
+
+    Must come before TensorFlow has created any tensor. Raises RunError when the ranks that were asked for
+    (``task.world_size``) are not the ranks that are there.
+    """
+    if name == "serial":
+        from hpcnn.parallel.serial import Serial
+
+        return Serial(task)
+    if name == "mirrored":
+        from hpcnn.parallel.mirrored import Mirrored
+
+        return Mirrored(task)
+    if name == "multiworker":
+        from hpcnn.parallel.multiworker import MultiWorker
+
+        return MultiWorker(task)
+    if name == "horovod":
+        from hpcnn.parallel.horovod import Horovod
+
+        return Horovod(task)
+    raise unknown_value("--strategy", name, STRATEGIES)

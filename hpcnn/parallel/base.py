@@ -1,0 +1,113 @@
+"""The strategy protocol: the whole difference between one process and thousands of GPUs.
+
+Words. A *process* is what the launcher starts: a rank in MPI's sense. A *replica* is one copy of the model on one
+device. Serial and Horovod have one replica a process; MirroredStrategy has one a device. A global batch is divided among
+all ``size`` replicas, and gradients are **summed** over them: the caller weights each replica's loss by its share of the
+global batch, which stays right when the batch does not divide evenly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcnn.errors import RunError
+
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TaskEnvironment:
+    """What the job script promised this process.
+
+    world_size: processes that were asked for, or None where nobody asked (a run by hand).
+    cpus_per_task: processor cores of this process, or None to take what the operating system allows.
+    devices: replicas of a mirrored or multiworker process on CPU, or None for one a GPU (or one on CPU).
+    """
+
+    world_size: int | None = None
+    cpus_per_task: int | None = None
+    devices: int | None = None
+
+
+class Strategy(Protocol):
+    """What the training loop may ask of a strategy. Methods marked *graph* are called while tracing."""
+
+    name: str
+    size: int
+    """Replicas in all processes: the parts a global batch is divided into."""
+    rank: int
+    """Number of this process, 0-based."""
+    processes: int
+    local_rank: int
+    """Number of this process among those of its node."""
+    replicas: Sequence[int]
+    """Global numbers of this process's replicas."""
+    devices: Sequence[str]
+    """TensorFlow device name of each of this process's replicas."""
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes what is written once: rank 0."""
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Return the context in which the model is built and compiled."""
+
+    def adopt(self, optimizer: Any) -> None:
+        """Make sure that the optimizer does not reduce gradients a second time."""
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
+        """*graph*: call ``function(*args)`` on every local replica; return the results, one a local replica."""
+
+    def local_replica(self) -> Any:
+        """*graph, inside run*: return the index of the running replica among the local ones (int or scalar)."""
+
+    def reduce(self, tensors: Sequence[Any]) -> list[Any]:
+        """*graph, inside run*: sum each tensor over all replicas."""
+
+    def synchronize(self, variables: Sequence[Any], weight: Any) -> None:
+        """*graph, outside run*: replace variables by their average over replicas, weighted by ``weight``."""
+
+    def broadcast(self, variables: Sequence[Any]) -> None:
+        """Give every process the values that process 0 holds."""
+
+    def reduce_metrics(self, values: Sequence[float]) -> Vector:
+        """Sum a short vector of numbers over the processes."""
+
+    def gather(self, values: Sequence[float]) -> npt.NDArray[np.float64]:
+        """Collect a short vector from every process: shape (rows, len(values)), at least one row a process."""
+
+    def gather_facts(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        """Collect a small dictionary from every process, by rank."""
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+
+    def abort(self, code: int) -> None:
+        """End this process at once so that the launcher ends the others: never returns where there are others."""
+
+
+def check_world_size(asked: int | None, found: int, rank: int, strategy: str) -> None:
+    """Stop a run whose world size is not what was asked: it would measure something else.
+
+    Raises RunError naming the likely cause.
+    """
+    if asked is None or asked == found:
+        return
+    if found == 1:
+        cause = (
+            "every process is rank 0 of 1: the launcher and this MPI do not speak the same process-management "
+            "interface. Start the ranks with the mpirun of the same MPI, or give srun another --mpi "
+            "(srun --mpi=list shows which there are)"
+        )
+    else:
+        cause = "the launcher started another number of processes than the job asked for"
+    raise RunError(
+        f"world size: {asked} ranks were asked for, but strategy {strategy!r} found {found} "
+        f"(this is rank {rank}). Likely cause: {cause}."
+    )

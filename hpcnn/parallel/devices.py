@@ -1,0 +1,67 @@
+"""Sets up TensorFlow's devices and threads for one process, once, before the first tensor.
+
+Knows no strategy: each calls what it needs.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+def quiet_tensorflow() -> None:
+    """Keep TensorFlow's start-up notes out of logs that people read. Before the first import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def available_cores() -> int:
+    """Return the processor cores that the operating system lets this process use (affinity, not the machine's)."""
+    return len(os.sched_getaffinity(0))
+
+
+def set_threads(cpus: int | None) -> int:
+    """Give TensorFlow ``cpus`` threads within an operation and one between operations; return ``cpus``.
+
+    One inter-op thread keeps a rank on the cores it was given: with more, a "1-core" base case would use two.
+    """
+    import tensorflow as tf
+
+    cpus = cpus or available_cores()
+    tf.config.threading.set_intra_op_parallelism_threads(cpus)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    return cpus
+
+
+def use_one_gpu(local_rank: int) -> str:
+    """Pin this process to the GPU numbered by its local rank, or to the CPU; return the TensorFlow device name.
+
+    Where the scheduler already shows each process only its own GPU, there is one to see and it is taken.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "/CPU:0"
+    gpu = gpus[local_rank % len(gpus)]
+    tf.config.set_visible_devices(gpu, "GPU")
+    tf.config.experimental.set_memory_growth(gpu, True)
+    return "/GPU:0"
+
+
+def use_all_gpus(devices: int | None) -> list[str]:
+    """Make all GPUs (or the first ``devices``) visible, or ``devices`` logical CPUs where there is no GPU.
+
+    Returns the device names. Logical CPU devices share the cores: they test the strategy, they do not speed it up.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")[:devices]
+    if gpus:
+        tf.config.set_visible_devices(gpus, "GPU")
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        return [f"/GPU:{number}" for number in range(len(gpus))]
+    count = devices or 1
+    if count > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    return [f"/CPU:{number}" for number in range(count)]

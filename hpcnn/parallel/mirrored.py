@@ -1,0 +1,29 @@
+"""MirroredStrategy: one process drives all GPUs of one node, or logical CPU devices where there is none."""
+
+from __future__ import annotations
+
+import os
+
+from hpcnn.parallel.base import TaskEnvironment, check_world_size
+from hpcnn.parallel.devices import set_threads, use_all_gpus
+from hpcnn.parallel.launcher import launched_by
+from hpcnn.parallel.tf_distribute import TfDistribute
+
+
+class Mirrored(TfDistribute):
+    """All devices of this node, in one process."""
+
+    name = "mirrored"
+
+    def __init__(self, task: TaskEnvironment) -> None:
+        import tensorflow as tf
+
+        launched = launched_by(os.environ)
+        check_world_size(1, launched.size if launched else 1, launched.rank if launched else 0, self.name)
+        check_world_size(task.world_size, 1, 0, self.name)
+        devices = use_all_gpus(task.devices)
+        set_threads(task.cpus_per_task)
+        # NCCL has no CPU kernels; on CPU all reductions give identical sums, and this one needs no tuning.
+        on_gpu = devices[0].startswith("/GPU")
+        reduction = None if on_gpu else tf.distribute.ReductionToOneDevice()
+        super().__init__(tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction), devices)

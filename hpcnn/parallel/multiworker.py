@@ -1,0 +1,78 @@
+"""MultiWorkerMirroredStrategy: one process a node (or a GPU), gradients summed over TensorFlow's own collectives.
+
+TensorFlow wants to be told every worker's address in TF_CONFIG. The workers agree on addresses through MPI: each takes a
+free port of its own host, so that two jobs on one node never meet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hpcnn.parallel.base import TaskEnvironment, Vector, check_world_size
+from hpcnn.parallel.devices import set_threads, use_one_gpu
+from hpcnn.parallel.launcher import launched_by
+from hpcnn.parallel.mpi import world
+from hpcnn.parallel.tf_distribute import TfDistribute
+
+
+class MultiWorker(TfDistribute):
+    """Workers started by mpirun or srun, one replica each."""
+
+    name = "multiworker"
+
+    def __init__(self, task: TaskEnvironment) -> None:
+        import tensorflow as tf
+
+        launched = launched_by(os.environ)
+        self._comm = world()
+        self.rank, self.processes = self._comm.Get_rank(), self._comm.Get_size()
+        self.local_rank = launched.local_rank if launched else 0
+        check_world_size(task.world_size, self.processes, self.rank, self.name)
+        check_world_size(launched.size if launched else None, self.processes, self.rank, self.name)
+        device = use_one_gpu(self.local_rank)
+        set_threads(task.cpus_per_task)
+        workers = self._comm.allgather(_free_address())
+        os.environ["TF_CONFIG"] = json.dumps(
+            {"cluster": {"worker": workers}, "task": {"type": "worker", "index": self.rank}}
+        )
+        super().__init__(tf.distribute.MultiWorkerMirroredStrategy(), [device])
+
+    def gather(self, values: Sequence[float]) -> Vector:
+        """Return one row a worker."""
+        return np.asarray(self._comm.allgather(list(values)), dtype=np.float64)
+
+    def gather_facts(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return every worker's facts, by rank."""
+        return list(self._comm.allgather(facts))
+
+    def barrier(self) -> None:
+        """Wait for every worker."""
+        self._comm.Barrier()
+
+    def abort(self, code: int) -> None:
+        """Leave at once: the others wait in a collective that this worker will never join."""
+        if self.processes > 1:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+
+def _free_address() -> str:
+    """Return ``host:port`` with a port that is free on this host now."""
+    host = os.environ.get("HPCNN_HOST") or ("127.0.0.1" if _one_node() else socket.gethostname())
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return f"{host}:{probe.getsockname()[1]}"
+
+
+def _one_node() -> bool:
+    launched = launched_by(os.environ)
+    local_size = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") or os.environ.get("SLURM_TASKS_PER_NODE")
+    return launched is None or local_size == str(launched.size)

@@ -1,0 +1,87 @@
+"""One process, one device: what every other strategy is measured against."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from hpcnn.parallel.base import TaskEnvironment, Vector, check_world_size
+from hpcnn.parallel.devices import set_threads, use_one_gpu
+from hpcnn.parallel.launcher import launched_by
+
+
+class SingleReplica:
+    """What all strategies with one replica a process have in common; by itself, the arithmetic of one process."""
+
+    name = "serial"
+    size = 1
+    rank = 0
+    processes = 1
+    local_rank = 0
+    replicas: Sequence[int] = (0,)
+    devices: Sequence[str] = ("/CPU:0",)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Return an empty context: variables are ordinary ones."""
+        return contextlib.nullcontext()
+
+    def adopt(self, optimizer: Any) -> None:
+        """Leave the optimizer alone: outside tf.distribute it reduces nothing."""
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
+        """Call the function once."""
+        return [function(*args)]
+
+    def local_replica(self) -> Any:
+        """Return 0: a process has one replica."""
+        return 0
+
+    def reduce(self, tensors: Sequence[Any]) -> list[Any]:
+        """Return the tensors: there is nothing to add."""
+        return list(tensors)
+
+    def synchronize(self, variables: Sequence[Any], weight: Any) -> None:
+        """Do nothing: there is one copy."""
+
+    def broadcast(self, variables: Sequence[Any]) -> None:
+        """Do nothing: there is one copy."""
+
+    def reduce_metrics(self, values: Sequence[float]) -> Vector:
+        """Return the values."""
+        return np.asarray(values, dtype=np.float64)
+
+    def gather(self, values: Sequence[float]) -> Vector:
+        """Return one row."""
+        return np.asarray([values], dtype=np.float64)
+
+    def gather_facts(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return this process's facts."""
+        return [facts]
+
+    def barrier(self) -> None:
+        """Do nothing."""
+
+    def abort(self, code: int) -> None:
+        """Do nothing: nobody waits for this process."""
+
+
+class Serial(SingleReplica):
+    """One process on one GPU, or on the CPU with the threads of its allocation."""
+
+    def __init__(self, task: TaskEnvironment) -> None:
+        launched = launched_by(os.environ)
+        found = launched.size if launched else 1
+        check_world_size(1, found, launched.rank if launched else 0, self.name)
+        check_world_size(task.world_size, 1, 0, self.name)
+        self.devices = (use_one_gpu(0),)
+        set_threads(task.cpus_per_task)

@@ -1,0 +1,116 @@
+"""What MirroredStrategy and MultiWorkerMirroredStrategy share: replicas driven by ``tf.distribute``.
+
+Keras 3's ``fit`` fails under the multi-worker strategy, so the training loop calls ``Strategy.run`` itself; here is all it
+needs to know of tf.distribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from hpcnn.errors import RunError
+from hpcnn.parallel.base import Vector
+
+
+class TfDistribute:
+    """Replicas of one ``tf.distribute.Strategy``, in this process and maybe others."""
+
+    name = "tf.distribute"
+    rank = 0
+    processes = 1
+    local_rank = 0
+
+    def __init__(self, strategy: Any, devices: Sequence[str]) -> None:
+        self._strategy = strategy
+        self.devices = tuple(devices)
+        self.size = int(strategy.num_replicas_in_sync)
+
+    @property
+    def replicas(self) -> Sequence[int]:
+        """Global numbers of this process's replicas: those of lower ranks come first."""
+        first = self.rank * len(self.devices)
+        return tuple(range(first, first + len(self.devices)))
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Return the strategy's scope: variables made in it are mirrored."""
+        scope: AbstractContextManager[Any] = self._strategy.scope()
+        return scope
+
+    def adopt(self, optimizer: Any) -> None:
+        """Keep Keras's optimizer from summing gradients that ``reduce`` has summed.
+
+        Keras 3 reduces inside ``apply`` but clips and unscales before that, on each replica's own part; reducing first
+        makes clipping and loss scaling act on the whole gradient, as they do in one process.
+        """
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        if not hasattr(inner, "_all_reduce_sum_gradients"):
+            raise RunError(
+                f"optimizer {type(inner).__name__!r} of this Keras version reduces gradients in a way hpcnn does "
+                f"not know, and would do it twice under strategy {self.name!r}"
+            )
+        inner._all_reduce_sum_gradients = list
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
+        """Call the function on every local replica; return one result a replica."""
+        import tensorflow as tf
+
+        results = self._strategy.run(function, args=args)
+        local = self._strategy.experimental_local_results
+        flat = [local(part) for part in tf.nest.flatten(results)]
+        count = len(self.devices)
+        return [tf.nest.pack_sequence_as(_first(results), [part[i] for part in flat]) for i in range(count)]
+
+    def local_replica(self) -> Any:
+        """Return the running replica's index among this process's."""
+        import tensorflow as tf
+
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        static = tf.get_static_value(number)
+        return (number if static is None else int(static)) - self.replicas[0]
+
+    def reduce(self, tensors: Sequence[Any]) -> list[Any]:
+        """Sum each tensor over all replicas."""
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+        return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
+
+    def synchronize(self, variables: Sequence[Any], weight: Any) -> None:
+        """Do nothing: tf.distribute averages such variables where they are assigned."""
+
+    def broadcast(self, variables: Sequence[Any]) -> None:
+        """Do nothing: tf.distribute gives every replica the chief's initial values."""
+
+    def reduce_metrics(self, values: Sequence[float]) -> Vector:
+        """Sum over the processes."""
+        return np.asarray(self.gather(values).sum(axis=0), dtype=np.float64)
+
+    def gather(self, values: Sequence[float]) -> Vector:
+        """Return one row a process."""
+        return np.asarray([values], dtype=np.float64)
+
+    def gather_facts(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return this process's facts."""
+        return [facts]
+
+    def barrier(self) -> None:
+        """Do nothing: one process."""
+
+    def abort(self, code: int) -> None:
+        """Do nothing: nobody waits for this process."""
+
+
+def _first(results: Any) -> Any:
+    """Return the structure of one replica's results."""
+    import tensorflow as tf
+
+    return tf.nest.map_structure(lambda _: 0, results)

@@ -1,0 +1,235 @@
+"""The nouns of hpcnn: what to train, on what resources, as which job, in which study.
+
+Frozen dataclasses. Each field says in its metadata what it means and which values it takes; the same words become the
+command-line option, the key of a study file and the error message, so the three cannot drift apart. This module must not
+know how anything is run, and imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+from hpcnn.errors import UsageError, bad_value, unknown_value
+
+T = TypeVar("T")
+
+STRATEGIES = ("serial", "mirrored", "multiworker", "horovod")
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "adadelta", "adagrad", "adamw", "nadam")
+LOSSES = ("mean_squared_error", "categorical_crossentropy", "sparse_categorical_crossentropy")
+PRECISIONS = ("float32", "bfloat16", "float16")
+LR_SCALINGS = ("none", "linear", "sqrt")
+PIXEL_SCALES = ("raw", "unit")
+STUDY_KINDS = ("strong", "weak", "throughput")
+
+
+def field(
+    default: Any,
+    help_text: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    recipe: bool = False,
+) -> Any:
+    """Return a dataclass field with what a user must know of it.
+
+    recipe: the default None means "what the lecture used for this network".
+    """
+    facts = {
+        "help": help_text,
+        "choices": choices,
+        "minimum": minimum,
+        "above": above,
+        "maximum": maximum,
+        "recipe": recipe,
+    }
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
+    return dataclasses.field(default=default, metadata=facts)
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """What to train and how: everything that decides the numbers, nothing that decides the machine."""
+
+    model: str = field("scinet-cnn1", "Network of the lectures (see `hpcnn models`) or package.module:function.")
+    model_args: dict[str, Any] = field({}, "Keywords of the model function, e.g. numfm=32.")
+    data: str = field("digits", "Data set (see `hpcnn data list`), FILE.npz or package.module:function.")
+    samples: int | None = field(
+        None, "Training samples: the first N, or the set expanded to N by shifts.", minimum=1
+    )
+    test_samples: int | None = field(None, "Test samples: the first N.", minimum=1)
+    strategy: str = field("serial", "How ranks share the work.", choices=STRATEGIES)
+    devices: int | None = field(
+        None, "Replicas of a mirrored process: GPUs, or logical CPU devices where there is no GPU.", minimum=1
+    )
+    epochs: int | None = field(None, "Passes over the training samples.", minimum=1, recipe=True)
+    batch_size: int | None = field(
+        None, "Global batch size: samples a step over all ranks together.", minimum=1, recipe=True
+    )
+    optimizer: str | None = field(None, "Optimizer.", choices=OPTIMIZERS, recipe=True)
+    learning_rate: float | None = field(None, "Learning rate before scaling.", above=0.0, recipe=True)
+    momentum: float | None = field(
+        None, "Momentum (sgd and rmsprop).", minimum=0.0, maximum=1.0, recipe=True
+    )
+    loss: str | None = field(None, "Loss.", choices=LOSSES, recipe=True)
+    pixel_scale: str | None = field(
+        None, "Integer pixels as they are (raw) or divided by 255 (unit).", choices=PIXEL_SCALES, recipe=True
+    )
+    lr_scaling: str = field(
+        "none", "Scale the learning rate by global batch / the lecture's batch.", choices=LR_SCALINGS
+    )
+    warmup_epochs: float = field(0.0, "Epochs over which a scaled learning rate is reached.", minimum=0.0)
+    precision: str = field("float32", "Arithmetic; weights stay float32.", choices=PRECISIONS)
+    sync_batch_norm: bool = field(False, "Batch normalisation over the global batch instead of each rank's part.")
+    seed: int = field(1, "Fixes initial weights, sample order and dropout.", minimum=0, maximum=2**31 - 1)
+    target_accuracy: float | None = field(
+        None, "Stop after the epoch that reaches this test accuracy.", above=0.0, maximum=1.0
+    )
+    evaluate: bool = field(True, "Evaluate on the test set after every epoch.")
+    tensorboard: bool = field(False, "Write TensorBoard logs below the run directory.")
+    checkpoint: bool = field(False, "Write checkpoints/epoch-NNN.keras after every epoch (rank 0).")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job needs, in Slurm's words."""
+
+    nodes: int = field(1, "Nodes.", minimum=1)
+    ntasks: int = field(1, "Tasks (ranks) in all.", minimum=1)
+    cpus_per_task: int | None = field(None, "Processor cores of each task.", minimum=1)
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One job: a training, or the user's own program, on resources, at a site."""
+
+    name: str
+    site: str
+    resources: Resources
+    train: TrainSpec | None = None
+    program: tuple[str, ...] = ()
+    study: str | None = None
+    kind: str | None = None
+    point: dict[str, Any] = dataclasses.field(default_factory=dict)
+    repeat: int = 1
+
+    def __post_init__(self) -> None:
+        if (self.train is None) == (not self.program):
+            raise UsageError("a job trains a model or runs a program: give the one or the other")
+        check_ranks(self.resources, self.train)
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """Many jobs that differ along axes, each repeated."""
+
+    name: str
+    kind: str
+    description: str = ""
+    repeats: int = 1
+    train: dict[str, Any] = dataclasses.field(default_factory=dict)
+    resources: dict[str, Any] = dataclasses.field(default_factory=dict)
+    axes: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+    points: tuple[dict[str, Any], ...] = ()
+    seeds: tuple[int, ...] = ()
+    program: tuple[str, ...] = ()
+
+
+def check_ranks(resources: Resources, train: TrainSpec | None) -> None:
+    """Raise UsageError where the strategy cannot use the tasks that were asked for."""
+    if resources.ntasks < resources.nodes:
+        raise bad_value("--ntasks", resources.ntasks, f"at least one task on each of the {resources.nodes} nodes")
+    if train is None:
+        return
+    if train.strategy in ("serial", "mirrored") and resources.ntasks != 1:
+        advice = "horovod or multiworker" if train.strategy == "serial" else "multiworker"
+        raise bad_value(
+            "--ntasks",
+            resources.ntasks,
+            f"1 with --strategy {train.strategy}, which is one process (for several: --strategy {advice})",
+        )
+    if train.devices is not None and train.strategy != "mirrored":
+        raise bad_value("--devices", train.devices, "no value unless --strategy is mirrored")
+
+
+@cache
+def hints(cls: type) -> dict[str, Any]:
+    """Return the resolved type of every field of a spec class."""
+    return typing.get_type_hints(cls)
+
+
+def plain_type(hint: Any) -> type:
+    """Return int for ``int | None``, dict for ``dict[str, Any]`` and so on."""
+    if isinstance(hint, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    origin: type = typing.get_origin(hint) or hint
+    return origin
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """Make a spec from keys and values, as a TOML table or the command line gives them.
+
+    ``where`` comes before the key in errors (``[train] ``). Raises UsageError naming the key, the value and what is
+    valid, for an unknown key (with a suggestion), a wrong type, or a value out of range.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    clean = {}
+    for key, value in values.items():
+        if key not in fields:
+            raise unknown_value(f"{where}key", key, fields)
+        clean[key] = check_value(f"{where}{key}", value, hints(cls)[key], fields[key].metadata)
+    return cls(**clean)
+
+
+def check_value(key: str, value: Any, hint: Any, facts: Mapping[str, Any]) -> Any:
+    """Return ``value`` in the field's own type, or raise UsageError saying what is expected of ``key``."""
+    optional = isinstance(hint, types.UnionType) and type(None) in typing.get_args(hint)
+    if value is None and optional:
+        return None
+    wanted = plain_type(hint)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if wanted is tuple and isinstance(value, list):
+        value = tuple(value)
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+        raise bad_value(key, value, names.get(wanted, f"a {wanted.__name__}"))
+    _check_range(key, value, facts)
+    return value
+
+
+def _check_range(key: str, value: Any, facts: Mapping[str, Any]) -> None:
+    choices = facts.get("choices")
+    if choices and value not in choices:
+        raise unknown_value(key, value, choices)
+    minimum, above, maximum = facts.get("minimum"), facts.get("above"), facts.get("maximum")
+    if minimum is not None and value < minimum:
+        raise bad_value(key, value, f"at least {minimum:g}")
+    if above is not None and value <= above:
+        raise bad_value(key, value, f"more than {above:g}")
+    if maximum is not None and value > maximum:
+        raise bad_value(key, value, f"at most {maximum:g}")
+
+
+def to_mapping(spec: Any) -> dict[str, Any]:
+    """Return a spec as plain dictionaries and lists, ready for JSON."""
+    mapping: dict[str, Any] = dataclasses.asdict(spec)
+    return mapping
+
+
+def given(spec: Any) -> dict[str, Any]:
+    """Return only the fields of a spec that differ from their defaults."""
+    return {
+        f.name: getattr(spec, f.name)
+        for f in dataclasses.fields(spec)
+        if getattr(spec, f.name)
+        != (f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default)
+    }
