@@ -8,6 +8,7 @@
       provenance.json           hosts, processors, versions, SLURM_* facts, command line
       epochs.rank00000.jsonl    one line an epoch and rank
       events.jsonl              rank 0: events with monotonic times
+      failed.rank00001.json     why a rank failed, if one did
       result.json               written last, atomically; without it the run is unfinished
       checkpoints/  tensorboard/  log.out
 
@@ -53,6 +54,15 @@ class RunDir:
         """Return the file of one rank's epoch records."""
         return self.path / f"epochs.rank{rank:05d}.jsonl"
 
+    def failure(self, rank: int) -> Path:
+        """Return the file in which a rank that failed leaves its reason."""
+        return self.path / f"failed.rank{rank:05d}.json"
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Return the reasons that failing ranks left, by rank."""
+        found = (read_json(file) for file in sorted(self.path.glob("failed.rank*.json")))
+        return [record for record in found if record is not None]
+
     def epoch_files(self) -> list[tuple[int, Path]]:
         """Return (rank, file) of every epoch file that exists, by rank."""
         found = ((_EPOCH_FILE.search(entry.name), entry) for entry in self.path.glob("epochs.rank*.jsonl"))
@@ -69,7 +79,7 @@ class RunDir:
 
     def clear_attempt(self) -> None:
         """Remove what an unfinished attempt left behind, so that two attempts are never added up."""
-        for _, stale in self.epoch_files():
+        for stale in (*(file for _, file in self.epoch_files()), *self.path.glob("failed.rank*.json")):
             stale.unlink()
         for file in (self.events, self.provenance):
             file.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hpcnn.errors import unknown_value
 from hpcnn.parallel.base import Strategy, TaskEnvironment
+from hpcnn.parallel.devices import start_devices, start_tensorflow
 
 STRATEGIES = ("serial", "mirrored", "multiworker", "horovod")
 
@@ -18,6 +19,13 @@ def open_strategy(name: str, task: TaskEnvironment) -> Strategy:
     Must come before TensorFlow has created any tensor. Raises RunError when the ranks that were asked for
     (``task.world_size``) are not the ranks that are there.
     """
+    start_tensorflow()
+    strategy = _open(name, task)
+    start_devices()
+    return strategy
+
+
+def _open(name: str, task: TaskEnvironment) -> Strategy:
     if name == "serial":
         from hpcnn.parallel.serial import Serial
 

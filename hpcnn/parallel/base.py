@@ -67,8 +67,11 @@ class Strategy(Protocol):
     def local_replica(self) -> Any:
         """*graph, inside run*: return the index of the running replica among the local ones (int or scalar)."""
 
-    def reduce(self, tensors: Sequence[Any]) -> list[Any]:
-        """*graph, inside run*: sum each tensor over all replicas."""
+    def reduce(self, tensors: Sequence[Any], name: str = "gradient") -> list[Any]:
+        """*graph, inside run*: sum each tensor over all replicas; differentiable.
+
+        ``name`` tells reductions apart that may be under way at the same time.
+        """
 
     def synchronize(self, variables: Sequence[Any], weight: Any) -> None:
         """*graph, outside run*: replace variables by their average over replicas, weighted by ``weight``."""

@@ -46,7 +46,7 @@ class SingleReplica:
         """Return 0: a process has one replica."""
         return 0
 
-    def reduce(self, tensors: Sequence[Any]) -> list[Any]:
+    def reduce(self, tensors: Sequence[Any], name: str = "gradient") -> list[Any]:
         """Return the tensors: there is nothing to add."""
         return list(tensors)
 

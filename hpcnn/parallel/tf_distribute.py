@@ -73,11 +73,14 @@ class TfDistribute:
         """Return the running replica's index among this process's."""
         import tensorflow as tf
 
-        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        context = tf.distribute.get_replica_context()
+        if context is None:  # a model called outside `run`: any replica's answer will do
+            return 0
+        number = context.replica_id_in_sync_group
         static = tf.get_static_value(number)
         return (number if static is None else int(static)) - self.replicas[0]
 
-    def reduce(self, tensors: Sequence[Any]) -> list[Any]:
+    def reduce(self, tensors: Sequence[Any], name: str = "gradient") -> list[Any]:
         """Sum each tensor over all replicas."""
         import tensorflow as tf
 

@@ -1,0 +1,91 @@
+"""Command-line options made from the fields of a spec: the same names, help and valid values as in a study file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from hpcnn.errors import bad_value
+from hpcnn.spec import hints, plain_type
+
+Command = Callable[..., Any]
+
+# Fields that are given key by key on the command line, with the option's name and its words for help.
+_KEY_VALUE = {"model_args": ("--model-arg", "KEY=VALUE", "A keyword of the model function; may be repeated.")}
+
+
+def spec_options(cls: type) -> Callable[[Command], Command]:
+    """Add one option for each field of ``cls``. An option that is not given arrives as None (or an empty tuple)."""
+
+    def add(function: Command) -> Command:
+        for f in reversed(dataclasses.fields(cls)):
+            function = _option(f, hints(cls)[f.name])(function)
+        return function
+
+    return add
+
+
+def given_options(cls: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of ``cls`` that were given on the command line, taken out of ``values``."""
+    found = {}
+    for f in dataclasses.fields(cls):
+        value = values.pop(f.name, None)
+        if f.name in _KEY_VALUE:
+            if value:
+                found[f.name] = key_values(_KEY_VALUE[f.name][0], value)
+        elif value is not None:
+            found[f.name] = value
+    return found
+
+
+def key_values(option: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """Return {key: value} for ``KEY=VALUE`` texts; values are numbers, true/false or lists where they read so."""
+    found = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise bad_value(option, pair, "KEY=VALUE")
+        found[key.strip()] = toml_value(text.strip())
+    return found
+
+
+def toml_value(text: str) -> Any:
+    """Return a text as the TOML value it spells (2, 0.5, true, [1, 2], 'word'), or as it stands."""
+    from hpcnn.toml import TOMLDecodeError, loads
+
+    try:
+        return loads(f"value = {text}")["value"]
+    except TOMLDecodeError:
+        return text
+
+
+def option_name(field_name: str) -> str:
+    """Return ``--batch-size`` for ``batch_size``."""
+    return "--" + field_name.replace("_", "-")
+
+
+def _option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
+    facts = f.metadata
+    if f.name in _KEY_VALUE:
+        name, metavar, words = _KEY_VALUE[f.name]
+        return click.option(name, f.name, multiple=True, metavar=metavar, help=words)
+    help_text = f"{facts['help']}{_default_text(f)}"
+    kind = plain_type(hint)
+    name = option_name(f.name)
+    if kind is bool:
+        return click.option(f"{name}/--no-{name[2:]}", f.name, default=None, help=help_text)
+    if facts["choices"]:
+        return click.option(name, f.name, type=click.Choice(facts["choices"]), default=None, help=help_text)
+    words = {int: "N", float: "X", str: "TEXT"}
+    return click.option(name, f.name, type=kind, default=None, metavar=words[kind], help=help_text)
+
+
+def _default_text(f: dataclasses.Field[Any]) -> str:
+    if f.metadata["recipe"]:
+        return "  [default: the lecture's]"
+    if f.default is None or isinstance(f.default, bool):
+        return "  [default: yes]" if f.default is True else ""
+    return f"  [default: {f.default:g}]" if isinstance(f.default, float) else f"  [default: {f.default}]"

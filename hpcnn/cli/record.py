@@ -1,0 +1,21 @@
+"""``hpcnn record``: what job scripts call to close the record of a run. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import click
+
+from hpcnn.record import finish
+
+
+@click.group(hidden=True)
+def command() -> None:
+    """Close the record of a run (called by job scripts)."""
+
+
+@command.command("finish", epilog="Example:  hpcnn record finish --run-dir runs/first --exit-code 0 --seconds 12")
+@click.option("--run-dir", required=True, type=click.Path(exists=True, file_okay=False), help="The run directory.")
+@click.option("--exit-code", required=True, type=int, help="Exit status of the launcher.")
+@click.option("--seconds", type=float, default=None, help="Wall time of the launcher, in seconds.")
+def finish_command(run_dir: str, exit_code: int, seconds: float | None) -> None:
+    """Write result.json where the ranks could not: a killed rank, or a program that keeps no record itself."""
+    finish(run_dir, exit_code, seconds)

@@ -1,0 +1,92 @@
+"""``hpcnn submit``: render a job script and run it. The dry run is the same path, stopped before anything is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hpcnn.cli.options import given_options, spec_options
+from hpcnn.errors import UsageError
+from hpcnn.spec import JobSpec, Resources, TrainSpec, from_mapping
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": False},
+    epilog=(
+        "Examples:  hpcnn submit --site local --ntasks 2 --model psc-cnn-dropout --epochs 3 ; "
+        "hpcnn submit --ntasks 2 -- python my_script.py --epochs 3"
+    ),
+)
+@click.option("--site", default="local", show_default=True, help="Site profile: how this machine runs jobs.")
+@click.option("--name", default=None, help="Name of the run's folder below the runs folder.  [default: the model]")
+@click.option(
+    "--run-dir", default=None, type=click.Path(file_okay=False), help="The run directory.  [default: runs/NAME/TIME]"
+)
+@click.option("--dry-run", is_flag=True, help="Print the script, exactly, and do nothing else.")
+@click.option("--quiet", is_flag=True, help="Do not show the job's output; it is in log.out all the same.")
+@spec_options(Resources)
+@spec_options(TrainSpec)
+@click.argument("program", nargs=-1, type=click.UNPROCESSED)
+def command(
+    site: str,
+    name: str | None,
+    run_dir: str | None,
+    dry_run: bool,
+    quiet: bool,
+    program: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Train a model, or run your own PROGRAM after `--`, as a job with the asked resources.
+
+    Ranks start through mpirun. With more than one task the strategy is horovod unless --strategy says otherwise. Prints the
+    run directory; exits with the job's own status.
+    """
+    from hpcnn.submit import new_run_id, prepare, runs_folder, submit
+
+    job = job_from_options(site, name, program, options)
+    folder = Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id()
+    prepared = prepare(job, folder)
+    if dry_run:
+        click.echo(prepared.script, nl=False)
+        return
+    click.echo(f"run directory: {prepared.run.path}", err=True)
+    try:
+        code = submit(prepared, say=None if quiet else click.echo)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; what was written is in {prepared.run.path}", err=True)
+        sys.exit(130)
+    if code:
+        reason = (prepared.run.read_result() or {}).get("reason")
+        click.echo(f"Error: the job ended with exit status {code}: {reason}", err=True)
+        click.echo(f"log: {prepared.run.log}", err=True)
+    sys.exit(code)
+
+
+def job_from_options(site: str, name: str | None, program: tuple[str, ...], options: dict[str, Any]) -> JobSpec:
+    """Return the job that the command line asked for. Raises UsageError where its parts contradict each other."""
+    resources = from_mapping(Resources, given_options(Resources, options), "--")
+    chosen = given_options(TrainSpec, options)
+    if program:
+        if chosen:
+            extra = ", ".join("--" + key.replace("_", "-") for key in chosen)
+            raise UsageError(f"{extra}: options of training cannot go with a program of your own (after --)")
+        return JobSpec(name or program_name(program), site, resources, program=program)
+    train = from_mapping(TrainSpec, chosen, "--")
+    if "strategy" not in chosen and resources.ntasks > 1:
+        train = dataclasses.replace(train, strategy="horovod")
+    return JobSpec(name or default_name(train.model), site, resources, train=train)
+
+
+def default_name(model: str) -> str:
+    """Return a folder name for a model: its id, or ``module-function``."""
+    return model.replace(":", "-").replace("/", "-")
+
+
+def program_name(program: tuple[str, ...]) -> str:
+    """Return a folder name for a user's program: the stem of its Python script, or else of the program."""
+    script = next((word for word in program if word.endswith(".py")), program[0])
+    return Path(script).stem

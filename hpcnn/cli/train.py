@@ -1,0 +1,32 @@
+"""``hpcnn train``: the process of one rank. Started by hand for a serial run, by a job script for several ranks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hpcnn.cli.options import given_options, spec_options
+from hpcnn.spec import TrainSpec, from_mapping
+
+
+@click.command(
+    epilog="Example:  hpcnn train --run-dir runs/first --model psc-cnn-dropout --data digits --epochs 3"
+)
+@click.option(
+    "--run-dir",
+    required=True,
+    type=click.Path(file_okay=False),
+    help="The run directory itself: everything the run writes goes there.",
+)
+@spec_options(TrainSpec)
+def command(run_dir: str, **options: Any) -> None:
+    """Train a model as one rank and write its record to the run directory.
+
+    What is left open is what the lecture used for that network. For several ranks, `hpcnn submit` writes the script
+    that starts this command under mpirun or srun.
+    """
+    spec = from_mapping(TrainSpec, given_options(TrainSpec, options), "--")
+    from hpcnn.train.run import train
+
+    train(spec, run_dir, say=click.echo)

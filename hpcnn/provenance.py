@@ -1,0 +1,97 @@
+"""Facts about a process and its host: what a reader needs to know before believing a time.
+
+Only looks; changes nothing. Knows neither run directories nor strategies.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hpcnn import __version__
+
+_PACKAGES = {
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow_cpu"),
+    "keras": ("keras",),
+    "horovod": ("horovod",),
+    "mpi4py": ("mpi4py",),
+    "numpy": ("numpy",),
+}
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def version_of(package: str) -> str | None:
+    """Return the installed version of a package known by several distribution names, without importing it."""
+    for name in _PACKAGES.get(package, (package,)):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of hpcnn, Python and what training uses."""
+    return {
+        "hpcnn": __version__,
+        "python": platform.python_version(),
+        **{package: version_of(package) for package in _PACKAGES},
+    }
+
+
+def cpu_model() -> str:
+    """Return the processor's name as the operating system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def host_facts(rank: int, devices: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return what one rank knows of its host, devices and threads."""
+    return {
+        "rank": rank,
+        "host": socket.gethostname(),
+        "cpu_model": cpu_model(),
+        "cores": os.cpu_count(),
+        "cores_allowed": sorted(os.sched_getaffinity(0)),
+        "pid": os.getpid(),
+        "devices": list(devices),
+        "threads": {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
+    }
+
+
+def job_facts() -> dict[str, Any]:
+    """Return what is the same for all ranks: command line, git commit, container, SLURM_* facts."""
+    return {
+        "command": [sys.executable, *sys.argv],
+        "directory": str(Path.cwd()),
+        "git_commit": git_commit(),
+        "container": os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER"),
+        "slurm": {key: value for key, value in sorted(os.environ.items()) if key.startswith("SLURM_")},
+        "versions": versions(),
+    }
+
+
+def git_commit() -> str | None:
+    """Return the commit of the user's current directory, with ``-dirty`` where it has changes; None outside git."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

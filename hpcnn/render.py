@@ -1,0 +1,126 @@
+"""JobSpec and Site to the text of a job script. Pure: the same arguments give the same text, whoever asks.
+
+Every value that a user can choose passes the filter ``sh`` (shlex.quote) on its way into a script, so that any string
+arrives unchanged; an undefined name in a template is an error.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hpcnn import __version__
+from hpcnn.launch import cpus_of, launch_command
+from hpcnn.resources import share_dir
+from hpcnn.site import Site
+from hpcnn.spec import JobSpec, TrainSpec, given
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs: its run directory, the directory it starts in, and how hpcnn is called there.
+
+    bin: the folder of the environment's programs (python, mpirun), put first in PATH.
+    hpcnn: the words that start hpcnn, e.g. ``("/home/me/.venv/bin/hpcnn",)``.
+    environment: variables that the script exports besides the site's (HPCNN_DATA, say).
+    """
+
+    run_dir: str
+    directory: str
+    bin: str
+    hpcnn: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def render(job: JobSpec, site: Site, place: Place) -> str:
+    """Return the job script."""
+    cpus = cpus_of(site, job.resources)
+    program = train_command(job.train, place) if job.train else list(job.program)
+    mpirun = job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
+    launcher = [launch_command(site, job.resources, cpus)] if mpirun else []
+    return _environment().get_template(site.template).render(
+        title=title(job),
+        version=__version__,
+        run_dir=place.run_dir,
+        directory=place.directory,
+        hpcnn=place.hpcnn,
+        environment={**place.environment, **{key: str(value) for key, value in site.environment.items()}},
+        strategy=strategy_of(job),
+        ntasks=job.resources.ntasks,
+        cpus_per_task=cpus,
+        mpirun=mpirun,
+        command=[*launcher, program],
+        bin=place.bin,
+    )
+
+
+def strategy_of(job: JobSpec) -> str:
+    """Return the strategy of a job; a user's own program is one under Horovod as soon as it has several ranks."""
+    if job.train:
+        return job.train.strategy
+    return "horovod" if job.resources.ntasks > 1 else "serial"
+
+
+def title(job: JobSpec) -> str:
+    """Return one line that says what the job is. Never more than one line, whatever the names contain."""
+    ranks = f"{job.resources.ntasks} {'rank' if job.resources.ntasks == 1 else 'ranks'}"
+    what = f"{job.train.model} on {job.train.data}" if job.train else shlex.join(job.program)
+    return " ".join(f"{job.name}: {what}, {strategy_of(job)}, {ranks}, site {job.site}".split())
+
+
+def train_command(spec: TrainSpec, place: Place) -> list[str]:
+    """Return the words of ``hpcnn train`` with every option that differs from its default."""
+    words = [*place.hpcnn, "train", "--run-dir", place.run_dir]
+    for key, value in {"model": spec.model, "data": spec.data, "strategy": spec.strategy, **given(spec)}.items():
+        option = "--" + key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{option[2:]}")
+        elif isinstance(value, dict):
+            words += [word for k, v in value.items() for word in ("--model-arg", f"{k}={toml_text(v)}")]
+        else:
+            words += [option, str(value)]
+    return words
+
+
+def toml_text(value: Any) -> str:
+    """Return a keyword's value as the command line reads it back (``options.toml_value``)."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml_text(item) for item in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(share_dir("templates")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # bash, not HTML: `sh` is the escape
+    )
+    environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["words"] = shlex.join
+    environment.filters["command_lines"] = command_lines
+    return environment
+
+
+def command_lines(parts: Sequence[Sequence[str]], run_dir: str) -> str:
+    """Return a command as a person would write it: each part, and each of hpcnn's ``--option``, on its own line.
+
+    A user's own program (a part without the run directory) keeps its words on one line. The run directory is written
+    as the script's own variable.
+    """
+    lines: list[list[str]] = []
+    for number, part in enumerate(parts):
+        own_program = number == len(parts) - 1 and run_dir not in part
+        for position, word in enumerate(part):
+            if position == 0 or (word.startswith("--") and not own_program):
+                lines.append([])
+            lines[-1].append('"$run_dir"' if word == run_dir else shlex.quote(word))
+    return " \\\n    ".join(" ".join(line) for line in lines)

@@ -1,0 +1,87 @@
+"""From a job to a run: name the run directory, render the script, write both down, run it.
+
+``prepare`` is the whole path of a dry run; ``submit`` is ``prepare`` and then running what it prepared.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcnn.record import finish
+from hpcnn.render import Place, render
+from hpcnn.rundir import SCHEMA_VERSION, RunDir, write_json, write_text
+from hpcnn.scheduler import local
+from hpcnn.site import load_site, with_machine_cores
+from hpcnn.spec import JobSpec, to_mapping
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that is ready to run: nothing of it is on disk yet."""
+
+    job: JobSpec
+    run: RunDir
+    script: str
+
+
+def runs_folder() -> Path:
+    """Return the folder of all runs: $HPCNN_RUNS, or ``runs`` here."""
+    return Path(os.environ.get("HPCNN_RUNS") or "runs").absolute()
+
+
+def new_run_id() -> str:
+    """Return a name that sorts by time and that no other run has: 20261121-101500-3fa9."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def prepare(job: JobSpec, run_dir: Path) -> Prepared:
+    """Render the job's script. Writes nothing."""
+    site = with_machine_cores(load_site(job.site))
+    place = Place(
+        run_dir=str(run_dir.absolute()),
+        directory=str(Path.cwd()),
+        bin=str(Path(sys.executable).parent),
+        hpcnn=hpcnn_command(),
+        environment={key: os.environ[key] for key in ("HPCNN_DATA",) if key in os.environ},
+    )
+    return Prepared(job, RunDir(run_dir), render(job, site, place))
+
+
+def submit(prepared: Prepared, say: Callable[[str], None] | None = None) -> int:
+    """Write the run directory's first files and run the script; return the job's exit status.
+
+    say: gets the job's output line by line. An interrupted job is recorded as such before KeyboardInterrupt goes on.
+    """
+    run, job = prepared.run, prepared.job
+    run.create()
+    write_json(run.spec, {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)})
+    write_text(run.job_script, prepared.script, mode=0o755)
+    try:
+        code = local.run(run.job_script, run.log, say)
+    except KeyboardInterrupt:
+        finish(run.path, 130)
+        raise
+    finish(run.path, code)
+    return code
+
+
+def hpcnn_command() -> tuple[str, ...]:
+    """Return the words that start this very hpcnn: the console script beside this Python, or ``python -m hpcnn``."""
+    script = Path(sys.executable).with_name("hpcnn")
+    if script.is_file():
+        return (str(script),)
+    found = shutil.which("hpcnn")
+    return (found,) if found else (sys.executable, "-m", "hpcnn")
+
+
+def _version() -> str:
+    from hpcnn import __version__
+
+    return __version__

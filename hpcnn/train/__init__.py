@@ -1,0 +1,1 @@
+"""Training: one loop for all strategies. Knows of strategies only what ``parallel/base.py`` says."""

@@ -1,0 +1,24 @@
+"""The Keras callbacks that options ask for. Only rank 0 writes logs and checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpcnn.parallel.base import Strategy
+from hpcnn.rundir import RunDir
+from hpcnn.spec import TrainSpec
+
+
+def callbacks_of(spec: TrainSpec, run: RunDir, strategy: Strategy) -> list[Any]:
+    """Return the callbacks of this rank."""
+    import keras
+
+    if not strategy.is_chief:
+        return []
+    callbacks: list[Any] = []
+    if spec.tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(str(run.tensorboard), histogram_freq=1))
+    if spec.checkpoint:
+        run.checkpoints.mkdir(exist_ok=True)
+        callbacks.append(keras.callbacks.ModelCheckpoint(str(run.checkpoints / "epoch-{epoch:03d}.keras")))
+    return callbacks

@@ -1,0 +1,41 @@
+"""The lines a training prints for people, as Keras's verbose=2 does, with what HPC people ask first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hpcnn.parallel.base import Strategy
+from hpcnn.spec import TrainSpec
+
+
+def first_line(spec: TrainSpec, strategy: Strategy, model: Any, samples: int, batch: int) -> str:
+    """Return what is trained on what."""
+    ranks = f"{strategy.size} {'rank' if strategy.size == 1 else 'ranks'}"
+    return (
+        f"{spec.model} ({model.count_params():,} parameters) on {spec.data}, {samples:,} samples, "
+        f"global batch size {batch}, {spec.optimizer}, {spec.precision}, {spec.strategy}: {ranks} on "
+        f"{strategy.devices[0].strip('/').split(':')[0]}"
+    )
+
+
+def epoch_line(line: Mapping[str, Any], epochs: int) -> str:
+    """Return one epoch: seconds, loss and metrics, and the same on the test set."""
+    seconds = line["seconds_total"]
+    parts = [f"epoch {line['epoch']:>{len(str(epochs))}}/{epochs}", f"{seconds:.2f} s"]
+    parts.append(f"{1000 * seconds / max(line['steps'], 1):.2f} ms/step")
+    share = line["seconds_communication"] / seconds if seconds else 0.0
+    parts.append(f"{share:.0%} communication")
+    parts.append(f"loss {line['loss']:.4f}")
+    parts += [f"{name} {value:.4f}" for name, value in line["metrics"].items()]
+    parts += [f"test {name} {value:.4f}" for name, value in (line["validation"] or {}).items()]
+    return "  ".join(parts)
+
+
+def last_line(test: Mapping[str, float], samples: int) -> str:
+    """Return the result on the test set, with the number of wrong ones as the lectures give it."""
+    text = "  ".join(f"{name} {value:.4f}" for name, value in test.items())
+    accuracy = test.get("accuracy")
+    if accuracy is not None:
+        text += f"  ({samples - round(accuracy * samples)} of {samples} wrong)"
+    return f"test: {text}"

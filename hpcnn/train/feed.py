@@ -1,0 +1,74 @@
+"""Data on the devices, in the form that a model and its loss want it.
+
+The whole set stays resident on every device, integer pixels as bytes: 60,000 MNIST images take 47 MB. Scaling and one-hot labels
+are done a slice at a time inside the compiled step, where they cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from hpcnn.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A data set on every local device: features and labels, one copy a device.
+
+    factor: what features are multiplied by on the way into the model (1/255 for unit pixels), or None.
+    one_hot: number of classes if the loss wants one-hot labels, else None.
+    """
+
+    features: tuple[Any, ...]
+    labels: tuple[Any, ...]
+    factor: float | None
+    one_hot: int | None
+
+    def gather(self, replica: Any, indices: Any) -> tuple[Any, Any]:
+        """Return the samples ``indices`` as the model and the loss want them."""
+        x = tf.gather(self.features[replica], indices)
+        y = tf.gather(self.labels[replica], indices)
+        if self.factor is not None:
+            x = tf.cast(x, tf.float32) * self.factor
+        elif not x.dtype.is_floating:
+            x = tf.cast(x, tf.float32)
+        if self.one_hot is not None:
+            y = tf.one_hot(y, self.one_hot)
+        return x, y
+
+
+def place(x: Any, y: Any, devices: Sequence[str], factor: float | None, one_hot: int | None) -> Resident:
+    """Copy a data set to every local device."""
+    features, labels = [], []
+    for device in devices:
+        with tf.device(device):
+            features.append(tf.constant(x))
+            labels.append(tf.constant(y))
+    return Resident(tuple(features), tuple(labels), factor, one_hot)
+
+
+def fit_shape(x: Any, shape: Sequence[int | None]) -> Any:
+    """Return the samples reshaped to a model's input (28x28x1 to 784, say) where the number of features allows.
+
+    Raises UsageError naming both shapes where it does not.
+    """
+    if any(size is None for size in shape):
+        if len(shape) == x.ndim - 1:
+            return x
+    elif math.prod(int(size or 0) for size in shape) == math.prod(x.shape[1:]):
+        return x.reshape(len(x), *shape)
+    raise UsageError(
+        f"--model, --data: the model takes samples of shape {tuple(shape)}, the data has {tuple(x.shape[1:])}"
+    )
+
+
+def wants_one_hot(model: Any) -> bool:
+    """Whether the compiled loss compares one output a class, so that integer labels must become one-hot."""
+    loss = model.loss
+    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
+    return str(name) in {"categorical_crossentropy", "mean_squared_error", "mse", "kl_divergence"}

@@ -1,0 +1,168 @@
+"""The training loop: epochs, calls of the compiled steps, Keras's callbacks, the clock and the record.
+
+Read top-down: ``fit`` is one epoch after another; ``_train_epoch`` is what the epoch's clock measures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hpcnn.parallel.base import Strategy
+from hpcnn.train.agreement import check_same_weights
+from hpcnn.train.plan import Block, blocks, epoch_order
+from hpcnn.train.record import Record
+from hpcnn.train.steps import Steps, Sums
+
+# Steps in one call of TensorFlow. Between calls Keras's batch callbacks run and signals are seen; a call costs well
+# under a millisecond, so more steps would gain nothing.
+STEPS_PER_CALL = 64
+TEST_BATCH = 1000
+
+
+@dataclass
+class Progress:
+    """What a finished, or stopped, training has reached."""
+
+    epochs: int = 0
+    test: dict[str, float] = field(default_factory=dict)
+    seconds_to_target: float | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Loop:
+    """Trains one compiled model under one strategy."""
+
+    def __init__(
+        self,
+        model: Any,
+        strategy: Strategy,
+        steps: Steps,
+        record: Record,
+        *,
+        samples: int,
+        test_samples: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.model, self.strategy, self.steps, self.record = model, strategy, steps, record
+        self.samples, self.test_samples = samples, test_samples
+        self.batch_size, self.seed = batch_size, seed
+
+    def fit(
+        self,
+        epochs: int,
+        *,
+        callbacks: Sequence[Any] = (),
+        evaluate: bool = True,
+        target_accuracy: float | None = None,
+        report: Callable[[dict[str, Any]], None] = lambda line: None,
+    ) -> Progress:
+        """Train for ``epochs`` epochs, or until a callback or the target stops it; return what was reached.
+
+        callbacks: Keras callbacks of this rank. Their batch-level methods are called once a group of steps.
+        report: called on every rank with each epoch's record.
+        """
+        import keras
+
+        hooks = keras.callbacks.CallbackList(list(callbacks), model=self.model, epochs=epochs, steps=self._steps())
+        progress = Progress()
+        self.model.stop_training = False
+        hooks.on_train_begin()
+        self.record.event("run_start")
+        start = time.monotonic()
+        for epoch in range(1, epochs + 1):
+            line = self._epoch(epoch, hooks, evaluate=evaluate)
+            progress.epochs = epoch
+            progress.test = line["validation"] or {}
+            self.record.epoch(line)
+            report(line)
+            reached = target_accuracy is not None and progress.test.get("accuracy", 0.0) >= target_accuracy
+            if reached:
+                progress.seconds_to_target = time.monotonic() - start
+                self.record.event("target_reached", target_accuracy, epoch=epoch)
+            if self._someone_stops(reached):
+                break
+        hooks.on_train_end()
+        return progress
+
+    def evaluate(self) -> dict[str, float]:
+        """Return loss and metrics of the whole test set, the same on every rank."""
+        sums = self.steps.no_sums()
+        order = np.arange(self.test_samples, dtype=np.int32)
+        for block in blocks(order, TEST_BATCH, self.strategy.size, self.strategy.replicas):
+            sums.add(self.steps.test(block))
+        return self._logs(sums)
+
+    def _epoch(self, epoch: int, hooks: Any, *, evaluate: bool) -> dict[str, Any]:
+        """Train one epoch, evaluate, run the callbacks; return the epoch's record."""
+        hooks.on_epoch_begin(epoch - 1)
+        self.record.event("epoch_start", epoch)
+        sums, seconds = self._train_epoch(epoch, hooks)
+        logs = self._logs(sums)
+        check_same_weights(self.model, self.strategy)
+        validation, seconds_evaluation = None, None
+        if evaluate:
+            begin = time.monotonic()
+            self.record.event("eval_start", epoch)
+            validation = self.evaluate()
+            seconds_evaluation = time.monotonic() - begin
+            self.record.event("eval_stop", epoch, **validation)
+        rate = float(np.asarray(self.model.optimizer.learning_rate))
+        all_logs = {**logs, **{f"val_{key}": value for key, value in (validation or {}).items()}}
+        hooks.on_epoch_end(epoch - 1, all_logs)
+        self.record.event("epoch_stop", epoch)
+        waiting, computing, communicating = (float(part) for part in sums.seconds)
+        return {
+            "epoch": epoch,
+            "seconds_total": seconds,
+            "seconds_input": waiting,
+            "seconds_compute": computing,
+            "seconds_communication": communicating,
+            "seconds_other": max(seconds - waiting - computing - communicating, 0.0),
+            "seconds_evaluation": seconds_evaluation,
+            "samples": int(sums.samples),
+            "steps": self._steps(),
+            "loss": logs["loss"],
+            "metrics": {key: value for key, value in logs.items() if key != "loss"},
+            "validation": validation,
+            "learning_rate": rate,
+        }
+
+    def _train_epoch(self, epoch: int, hooks: Any) -> tuple[Sums, float]:
+        """Do every step of one epoch; return this process's sums and its wall time by the monotonic clock."""
+        self.strategy.barrier()  # so that a rank's time is not the lateness of another's callbacks
+        start = time.monotonic()
+        sums, done = self.steps.no_sums(), 0
+        order = epoch_order(self.samples, self.seed, epoch)
+        for block in blocks(order, self.batch_size, self.strategy.size, self.strategy.replicas):
+            for group in groups(block):
+                hooks.on_train_batch_begin(done)
+                sums.add(self.steps.train(group))
+                done += group.steps
+                hooks.on_train_batch_end(done - 1, self._own_logs(sums))
+        return sums, time.monotonic() - start
+
+    def _logs(self, sums: Sums) -> dict[str, float]:
+        """Return loss and metrics over all ranks."""
+        return self._own_logs(sums.over_processes(self.strategy))
+
+    def _own_logs(self, sums: Sums) -> dict[str, float]:
+        return {"loss": sums.loss / max(sums.samples, 1.0), **self.steps.results(sums.state)}
+
+    def _someone_stops(self, reached: bool) -> bool:
+        """Whether any rank wants to stop: then all must, or the others would wait for it for ever."""
+        wants = bool(self.model.stop_training) or reached
+        return bool(self.strategy.reduce_metrics([float(wants)])[0])
+
+    def _steps(self) -> int:
+        return -(-self.samples // self.batch_size)
+
+
+def groups(block: Block) -> list[Block]:
+    """Cut a block into the groups of steps that are one call each."""
+    return [block.part(first, first + STEPS_PER_CALL) for first in range(0, block.steps, STEPS_PER_CALL)]

@@ -1,0 +1,66 @@
+"""Writes the record of a running training into its run directory: each rank its epochs, rank 0 the rest.
+
+Used by hpcnn's own loop and by the callback for a user's ``model.fit`` alike. Knows the strategy protocol and the run
+directory, and nothing of Keras.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from hpcnn.parallel.base import Strategy
+from hpcnn.provenance import host_facts, job_facts
+from hpcnn.rundir import SCHEMA_VERSION, EventLog, LineWriter, RunDir, write_json
+
+
+class Record:
+    """The files one rank writes while it trains."""
+
+    def __init__(self, path: str | os.PathLike[str], strategy: Strategy) -> None:
+        self.run = RunDir(path)
+        self._strategy = strategy
+        self._started = time.monotonic()
+        if strategy.is_chief:
+            self.run.create()
+            self.run.clear_attempt()
+        strategy.barrier()  # nobody writes before rank 0 has cleared what an earlier attempt left
+        self._epochs = LineWriter(self.run.epochs(strategy.rank))
+        self._events = EventLog(self.run) if strategy.is_chief else None
+        self.event("init_start")
+
+    def event(self, key: str, value: Any = None, **metadata: Any) -> None:
+        """Write an event (rank 0 only)."""
+        if self._events is not None:
+            self._events.write(key, value, **metadata)
+
+    def spec(self, spec: Mapping[str, Any]) -> None:
+        """Write ``spec.json`` unless the submitting side already has (rank 0 only)."""
+        if self._strategy.is_chief and not self.run.spec.exists():
+            write_json(self.run.spec, {"schema": SCHEMA_VERSION, **spec})
+
+    def provenance(self, device: str | None, **facts: Any) -> None:
+        """Collect every rank's host facts and write ``provenance.json``. All ranks must call it."""
+        own = {**host_facts(self._strategy.rank, tuple(self._strategy.devices)), "device": device}
+        hosts = self._strategy.gather_facts(own)
+        if self._strategy.is_chief:
+            record = {"schema": SCHEMA_VERSION, **job_facts(), "hosts": hosts, "world_size": self._strategy.size}
+            write_json(self.run.provenance, {**record, **facts})
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        """Append one epoch of this rank."""
+        self._epochs.write({"rank": self._strategy.rank, **record})
+
+    def finish(self, status: str, **facts: Any) -> None:
+        """Close the files; rank 0 writes ``result.json`` after every rank has closed its own."""
+        self._epochs.close()
+        if status == "completed":
+            self._strategy.barrier()
+        self.event("run_stop", status)
+        if self._events is not None:
+            self._events.close()
+        if self._strategy.is_chief:
+            self.run.write_result(status, seconds_total=time.monotonic() - self._started, **facts)
+

@@ -1,0 +1,112 @@
+"""One rank's training from a spec to a closed record: what ``hpcnn train`` calls.
+
+Read top-down: ``train`` opens the strategy and makes sure the record is closed whatever happens; ``_train`` is the work.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from hpcnn.parallel import open_strategy
+from hpcnn.parallel.base import Strategy, TaskEnvironment
+from hpcnn.parallel.devices import device_name
+from hpcnn.rundir import RunDir
+from hpcnn.spec import TrainSpec, to_mapping
+from hpcnn.train.failure import end_failed
+
+Say = Callable[[str], None]
+
+
+def task_environment(spec: TrainSpec, environment: Mapping[str, str]) -> TaskEnvironment:
+    """Return what the job script promised, from the variables it exports."""
+    world = environment.get("HPCNN_WORLD_SIZE")
+    cpus = environment.get("HPCNN_CPUS_PER_TASK")
+    return TaskEnvironment(int(world) if world else None, int(cpus) if cpus else None, spec.devices)
+
+
+def train(spec: TrainSpec, run_dir: str, say: Say = print) -> None:
+    """Train as rank whatever-this-is; write the record; raise HpcnnError with a message when it cannot be done.
+
+    say: prints a line for people; called on rank 0 only.
+    """
+    RunDir(run_dir).create()  # a finished run is refused before anything heavy is loaded
+    strategy: Strategy | None = None
+    try:
+        strategy = open_strategy(spec.strategy, task_environment(spec, os.environ))
+        _train(spec, run_dir, strategy, say)
+    except BaseException as error:
+        end_failed(RunDir(run_dir), strategy, error)
+        raise
+
+
+def _train(spec: TrainSpec, run_dir: str, strategy: Strategy, say: Say) -> None:
+    from hpcnn.data.registry import load
+    from hpcnn.train.callbacks import callbacks_of
+    from hpcnn.train.console import epoch_line, first_line, last_line
+    from hpcnn.train.dropout import draw_own_masks
+    from hpcnn.train.feed import fit_shape, place, wants_one_hot
+    from hpcnn.train.loop import Loop
+    from hpcnn.train.plan import steps_per_epoch
+    from hpcnn.train.record import Record
+    from hpcnn.train.setup import check_batch, complete, make_model, prepare_keras, trainable_parameters
+    from hpcnn.train.steps import Steps
+
+    full = complete(spec)
+    assert full.batch_size is not None
+    assert full.epochs is not None
+    record = Record(run_dir, strategy)
+    record.spec({"name": full.model, "site": None, "resources": {"ntasks": strategy.processes}, "train": to_mapping(spec)})
+    data = load(full.data, samples=full.samples, test_samples=full.test_samples, seed=full.seed)
+    prepare_keras(full)
+    samples, batch = len(data.x_train), min(full.batch_size, len(data.x_train))
+    check_batch(full, samples, strategy.size)
+    model = make_model(full, strategy, data.input_shape, data.classes, steps_per_epoch(samples, batch))
+    draw_own_masks(model, strategy)
+    strategy.broadcast([v.value for v in model.weights] + [v.value for v in model.optimizer.variables])
+    factor = 1.0 / data.pixel_scale if full.pixel_scale == "unit" and data.pixel_scale != 1.0 else None
+    one_hot = data.classes if wants_one_hot(model) else None
+    shape = model.input_shape[1:]
+    training = place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, factor, one_hot)
+    test = place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, factor, one_hot)
+    steps = Steps(model, strategy, training, test)
+    record.provenance(
+        device_name(),
+        train=to_mapping(full),
+        global_batch_size=batch,
+        samples=samples,
+        model={"parameters": model.count_params(), "trainable": trainable_parameters(model), "name": full.model},
+    )
+    if strategy.is_chief:
+        say(first_line(full, strategy, model, samples, batch))
+    loop = Loop(
+        model,
+        strategy,
+        steps,
+        record,
+        samples=samples,
+        test_samples=len(data.x_test),
+        batch_size=batch,
+        seed=full.seed,
+    )
+    record.event("init_stop")
+    reached = loop.fit(
+        full.epochs,
+        callbacks=callbacks_of(full, record.run, strategy),
+        evaluate=full.evaluate,
+        target_accuracy=full.target_accuracy,
+        report=(lambda line: say(epoch_line(line, full.epochs or 0))) if strategy.is_chief else lambda line: None,
+    )
+    test_results = reached.test or loop.evaluate()
+    record.finish(
+        "completed",
+        exit_code=0,
+        reason=None,
+        epochs=reached.epochs,
+        test=test_results,
+        test_samples=len(data.x_test),
+        target_accuracy=full.target_accuracy,
+        seconds_to_target=reached.seconds_to_target,
+    )
+    if strategy.is_chief:
+        say(last_line(test_results, len(data.x_test)))

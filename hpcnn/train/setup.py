@@ -1,0 +1,177 @@
+"""From a TrainSpec to a compiled Keras model: precision, seed, network, optimizer, loss.
+
+Fills what the user left open with what the lecture used. Knows nothing of ranks but their number, and of data only its shape.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from hpcnn.errors import UsageError, bad_value
+from hpcnn.models.registry import build, is_zoo, recipe
+from hpcnn.parallel.base import Strategy
+from hpcnn.spec import TrainSpec
+
+# What a user's own model gets where neither the user nor the model's compile() says.
+_FALLBACK: dict[str, Any] = {
+    "epochs": 10,
+    "batch_size": 128,
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+    "momentum": 0.0,
+    "pixel_scale": "unit",
+}
+
+
+def complete(spec: TrainSpec) -> TrainSpec:
+    """Return the spec with every open field filled: from the lecture's recipe, or a stated default.
+
+    A learning rate belongs to its optimizer: with another optimizer than the lecture's, the field stays open, and
+    ``make_optimizer`` takes Keras's default for that one.
+    """
+    if is_zoo(spec.model):
+        known = recipe(spec.model)
+        source: dict[str, Any] = {
+            "epochs": known.epochs,
+            "batch_size": known.batch_size,
+            "optimizer": known.optimizer,
+            "learning_rate": known.learning_rate,
+            "momentum": known.momentum,
+            "loss": known.loss,
+            "pixel_scale": known.pixel_scale,
+        }
+    else:
+        source = dict(_FALLBACK)
+    if spec.optimizer not in (None, source["optimizer"]):
+        source.update(learning_rate=None, momentum=None)
+    missing = {key: value for key, value in source.items() if getattr(spec, key) is None}
+    return dataclasses.replace(spec, **missing)
+
+
+def prepare_keras(spec: TrainSpec) -> None:
+    """Seed Python, NumPy and TensorFlow, and set the precision. Before the model is built."""
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise UsageError(
+            f"KERAS_BACKEND: {keras.config.backend()!r} is not valid here; hpcnn trains with 'tensorflow'"
+        )
+    keras.utils.set_random_seed(spec.seed)
+    policy = "float32" if spec.precision == "float32" else f"mixed_{spec.precision}"
+    keras.config.set_dtype_policy(policy)
+
+
+def make_model(
+    spec: TrainSpec, strategy: Strategy, input_shape: tuple[int, ...], classes: int, steps: int
+) -> Any:
+    """Build and compile the model inside the strategy's scope. ``spec`` is complete; ``steps`` is those of an epoch.
+
+    A user's model that comes compiled keeps its own loss, metrics and optimizer unless the spec names others.
+    """
+    with strategy.scope():
+        model = build(
+            spec.model,
+            input_shape=_input_shape(spec.model, input_shape),
+            classes=classes if not is_zoo(spec.model) or classes != recipe(spec.model).classes else None,
+            arguments=spec.model_args,
+        )
+        if spec.sync_batch_norm:
+            _synchronize_batch_norm(model, strategy)
+        own = model.optimizer if getattr(model, "compiled", False) else None
+        optimizer = own if own is not None and not _names_optimizer(spec) else make_optimizer(spec, strategy, steps)
+        if own is not None and spec.loss is None:
+            loss, metrics = model.loss, model.get_compile_config().get("metrics") or ["accuracy"]
+        else:
+            loss, metrics = spec.loss or _guess_loss(model, classes), ["accuracy"]
+        model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)
+        model.optimizer.build(model.trainable_variables)
+        strategy.adopt(model.optimizer)
+    return model
+
+
+def make_optimizer(spec: TrainSpec, strategy: Strategy, steps: int) -> Any:
+    """Return the optimizer with its scaled learning rate, and its warm-up where there is one."""
+    import keras
+
+    cls = keras.optimizers.get({"class_name": spec.optimizer, "config": {}}).__class__
+    base = spec.learning_rate if spec.learning_rate is not None else float(cls().learning_rate)
+    factor = lr_factor(spec)
+    rate: Any = base * factor
+    if spec.warmup_epochs and factor > 1:
+        from hpcnn.train.schedule import warmup_schedule
+
+        rate = warmup_schedule(base, factor, round(spec.warmup_epochs * steps))
+    arguments: dict[str, Any] = {"learning_rate": rate}
+    if spec.momentum:
+        if spec.optimizer not in ("sgd", "rmsprop"):
+            raise bad_value("--momentum", spec.momentum, f"no value with --optimizer {spec.optimizer}")
+        arguments["momentum"] = spec.momentum
+    return cls(**arguments)
+
+
+def lr_factor(spec: TrainSpec) -> float:
+    """Return what the learning rate is multiplied by: k, or sqrt(k), where k = global batch / the lecture's batch.
+
+    The linear rule is Goyal et al. (2017), arXiv:1706.02677; the square root keeps the variance of the step.
+    """
+    if spec.lr_scaling == "none":
+        return 1.0
+    reference = recipe(spec.model).batch_size if is_zoo(spec.model) else _FALLBACK["batch_size"]
+    assert spec.batch_size is not None
+    ratio: float = spec.batch_size / reference
+    return ratio if spec.lr_scaling == "linear" else math.sqrt(ratio)
+
+
+def _names_optimizer(spec: TrainSpec) -> bool:
+    """Whether the user asked for an optimizer, rather than the stated default having been filled in."""
+    return spec.optimizer != _FALLBACK["optimizer"] or spec.learning_rate != _FALLBACK["learning_rate"]
+
+
+def _input_shape(model: str, data_shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the input shape to build with; None for the lecture's own where the data fits it."""
+    if not is_zoo(model):
+        return data_shape
+    own = recipe(model).input_shape
+    if math.prod(own) == math.prod(data_shape):
+        return None
+    return data_shape if len(own) == len(data_shape) else (math.prod(data_shape),)
+
+
+def _guess_loss(model: Any, classes: int) -> str:
+    """Return the loss for an uncompiled user's model: cross-entropy for one output a class."""
+    shape = getattr(model, "output_shape", None)
+    if isinstance(shape, tuple) and shape[-1] == classes:
+        return "sparse_categorical_crossentropy"
+    raise UsageError(
+        f"--loss: the model has outputs of shape {shape} for {classes} classes, so hpcnn cannot tell the loss; "
+        "compile the model in its function, or give --loss"
+    )
+
+
+def _synchronize_batch_norm(model: Any, strategy: Strategy) -> None:
+    """Make every BatchNormalization use the statistics of the global batch."""
+    from hpcnn.train.sync_batch_norm import synchronize
+
+    synchronize(model, strategy)
+
+
+def trainable_parameters(model: Any) -> int:
+    """Return the number of trainable weights."""
+    return sum(math.prod(v.shape) for v in model.trainable_weights)
+
+
+def check_batch(spec: TrainSpec, samples: int, size: int) -> None:
+    """Raise UsageError where the global batch cannot be divided among the replicas."""
+    assert spec.batch_size is not None
+    batch = min(spec.batch_size, samples)
+    if batch < size:
+        raise bad_value("--batch-size", batch, f"at least one sample for each of the {size} replicas")
+    last = samples % batch
+    if spec.sync_batch_norm and 0 < last < size:
+        raise bad_value(
+            "--samples",
+            samples,
+            f"with --sync-batch-norm a last batch of at least {size} samples, one a replica (it has {last})",
+        )

@@ -1,0 +1,149 @@
+"""The compiled part: many training or evaluation steps in one call of TensorFlow.
+
+The data stays on the device; a call gets a table of sample numbers, gathers each step's slice, and loops inside the graph. One
+trace serves every call, the smaller last batch included. What is asked of the strategy is ``parallel/base.py``.
+
+Each step takes the time four times, from inside the graph: when the slice is gathered (input), when this replica's own
+gradients are ready, when the summed ones are (the difference is *exposed* communication: waiting for slower ranks
+included, what overlaps with back-propagation not), and at the end. A timestamp waits for its operands and nothing waits
+for it, so measuring moves nothing. tf.timestamp reads the wall clock: it serves for shares, never for the epoch's total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hpcnn.parallel.base import Strategy
+from hpcnn.train.feed import Resident
+from hpcnn.train.metrics import Array, Metrics, Sums
+from hpcnn.train.plan import Block
+
+
+class Steps:
+    """Compiled training and evaluation of one model under one strategy."""
+
+    def __init__(self, model: Any, strategy: Strategy, training: Resident, test: Resident | None) -> None:
+        self._model, self._strategy = model, strategy
+        self._metrics = Metrics(model, training)
+        self._statistics = moving_statistics(model)
+        self._train = self._compile(self._train_step, training, self._synchronize)
+        self._test = self._compile(self._test_step, test, None) if test is not None else None
+
+    def train(self, block: Block) -> Sums:
+        """Do the steps of a block and return this process's sums."""
+        return self._call(self._train, block)
+
+    def test(self, block: Block) -> Sums:
+        """Evaluate the batches of a block and return this process's sums."""
+        assert self._test is not None
+        return self._call(self._test, block)
+
+    def no_sums(self) -> Sums:
+        """Return sums to start adding to."""
+        return Sums(0.0, 0.0, np.zeros(3), [np.zeros(shape) for shape in self._metrics.shapes])
+
+    def results(self, state: Sequence[Array]) -> dict[str, float]:
+        """Return the metrics' values for summed states."""
+        return self._metrics.results(state)
+
+    def _call(self, function: Callable[..., Any], block: Block) -> Sums:
+        tables = [tf.constant(table) for table in block.indices]
+        weights = [tf.constant(weight, tf.float32) for weight in block.weights]
+        loss, seconds, *state = function(tables, weights)
+        samples = sum(t.shape[1] for t, w in zip(block.indices, block.weights, strict=True) if w) * block.steps
+        return Sums(float(loss), float(samples), seconds.numpy(), [part.numpy() for part in state])
+
+    def _compile(self, step: Any, data: Resident, finish: Callable[[Any], None] | None) -> Any:
+        """Return a function of (tables, weights) that does every step and adds up what the replicas return."""
+        strategy, shapes = self._strategy, self._metrics.shapes
+        replicas = len(strategy.replicas)
+        table = tf.TensorSpec([None, None], tf.int32)
+        weight = tf.TensorSpec([], tf.float32)
+
+        @tf.function(input_signature=[[table] * replicas, [weight] * replicas], reduce_retracing=False)
+        def steps(tables: Any, weights: Any) -> Any:
+            loss = tf.constant(0.0)
+            seconds = tf.zeros(3, tf.float64)
+            state = [tf.zeros(shape, dtype) for shape, dtype in zip(shapes, self._metrics.dtypes, strict=True)]
+            for number in tf.range(tf.shape(tables[0])[0]):
+                for more in strategy.run(step, (data, number, tables, weights)):
+                    loss += more[0]
+                    seconds += more[1] / replicas
+                    state = [a + b for a, b in zip(state, more[2], strict=True)]
+            if finish is not None:
+                finish(weights[0])
+            return (loss, seconds, *state)
+
+        return steps
+
+    def _train_step(self, data: Resident, number: Any, tables: Any, weights: Any) -> tuple[Any, Any, list[Any]]:
+        model, strategy = self._model, self._strategy
+        replica = strategy.local_replica()
+        weight = weights[replica]
+        start = tf.timestamp()
+        with tf.control_dependencies([start]):
+            x, y = data.gather(replica, tables[replica][number])
+        gathered = _when([x, y])
+        with tf.control_dependencies([gathered]):  # or a lone inter-op thread may read the clock after the forward pass
+            x = tf.identity(x)
+        with tf.GradientTape() as tape:
+            predicted = model(x, training=True)
+            loss = model.compute_loss(x, y, predicted)
+            scaled = model.optimizer.scale_loss(loss * weight)
+        variables = model.trainable_variables
+        own = [_dense(g) for g in tape.gradient(scaled, [v.value for v in variables])]
+        ready = _when([g for g in own if g is not None])
+        gradients = sum_present(strategy, own)
+        summed = _when([g for g in gradients if g is not None])
+        model.optimizer.apply(gradients, variables)
+        count = tf.cast(tf.shape(x)[0], tf.float32) * tf.sign(weight)
+        state = self._metrics.of_batch(y, predicted, tf.sign(weight))
+        # The end of the step is the start of the next: what the optimizer takes is the rest of the total.
+        times = tf.stack([gathered - start, ready - gathered, summed - ready])
+        return tf.cast(loss, tf.float32) * count, times, state
+
+    def _test_step(self, data: Resident, number: Any, tables: Any, weights: Any) -> tuple[Any, Any, list[Any]]:
+        replica = self._strategy.local_replica()
+        weight = weights[replica]
+        x, y = data.gather(replica, tables[replica][number])
+        predicted = self._model(x, training=False)
+        loss = self._model.compute_loss(x, y, predicted, training=False)
+        count = tf.cast(tf.shape(x)[0], tf.float32) * tf.sign(weight)
+        state = self._metrics.of_batch(y, predicted, tf.sign(weight))
+        return tf.cast(loss, tf.float32) * count, tf.zeros(3, tf.float64), state
+
+    def _synchronize(self, weight: Any) -> None:
+        if self._statistics:
+            self._strategy.synchronize(self._statistics, weight)
+
+
+def moving_statistics(model: Any) -> list[Any]:
+    """Return the variables that training changes without gradients: batch normalisation's moving averages.
+
+    Frozen layers are left out (they do not move), and so are the states of random generators, which are not weights.
+    """
+    layers = model._flatten_layers(include_self=False, recursive=True)
+    own = [v for layer in layers if layer.trainable for v in getattr(layer, "_non_trainable_variables", [])]
+    weights = {id(v) for v in model.non_trainable_weights}
+    return [v.value for v in own if id(v) in weights]
+
+
+def sum_present(strategy: Strategy, gradients: Sequence[Any]) -> list[Any]:
+    """*graph*: sum the gradients over replicas; a variable without one stays without."""
+    summed = iter(strategy.reduce([g for g in gradients if g is not None]))
+    return [None if g is None else next(summed) for g in gradients]
+
+
+def _dense(gradient: Any) -> Any:
+    """Return an embedding's sparse gradient as a tensor: ranks touch different rows."""
+    return tf.convert_to_tensor(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient
+
+
+def _when(tensors: Sequence[Any]) -> Any:
+    """*graph*: return the time at which the tensors are all there, in seconds."""
+    with tf.control_dependencies(list(tensors)):
+        return tf.timestamp()
