@@ -50,6 +50,8 @@ class Strategy(Protocol):
     """Global numbers of this process's replicas."""
     devices: Sequence[str]
     """TensorFlow device name of each of this process's replicas."""
+    loss_divisor: int
+    """What Keras divides every loss by behind the caller's back: the number of replicas under tf.distribute, else 1."""
 
     @property
     def is_chief(self) -> bool:
@@ -73,8 +75,11 @@ class Strategy(Protocol):
         ``name`` tells reductions apart that may be under way at the same time.
         """
 
-    def synchronize(self, variables: Sequence[Any], weight: Any) -> None:
-        """*graph, outside run*: replace variables by their average over replicas, weighted by ``weight``."""
+    def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
+        """*graph, outside run*: replace variables by their weighted average over all replicas.
+
+        weights: of each local replica; they sum to 1 over all.
+        """
 
     def broadcast(self, variables: Sequence[Any]) -> None:
         """Give every process the values that process 0 holds."""

@@ -50,13 +50,13 @@ class Horovod(SingleReplica):
         hvd = self._hvd
         return [hvd.allreduce(t, op=hvd.Sum, name=f"{name}.{i:04d}") for i, t in enumerate(tensors)]
 
-    def synchronize(self, variables: Sequence[Any], weight: Any) -> None:
+    def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
         """Average the variables over the ranks, each rank weighted by its share of the batch."""
         import tensorflow as tf
 
         hvd = self._hvd
         for number, variable in enumerate(variables):
-            share = variable * tf.cast(weight, variable.dtype)
+            share = variable * tf.cast(weights[0], variable.dtype)
             variable.assign(hvd.allreduce(share, op=hvd.Sum, name=f"statistic.{number:04d}"))
 
     def broadcast(self, variables: Sequence[Any]) -> None:

@@ -25,6 +25,7 @@ class SingleReplica:
     local_rank = 0
     replicas: Sequence[int] = (0,)
     devices: Sequence[str] = ("/CPU:0",)
+    loss_divisor = 1
 
     @property
     def is_chief(self) -> bool:
@@ -50,7 +51,7 @@ class SingleReplica:
         """Return the tensors: there is nothing to add."""
         return list(tensors)
 
-    def synchronize(self, variables: Sequence[Any], weight: Any) -> None:
+    def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
         """Do nothing: there is one copy."""
 
     def broadcast(self, variables: Sequence[Any]) -> None:

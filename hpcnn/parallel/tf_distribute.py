@@ -28,6 +28,7 @@ class TfDistribute:
         self._strategy = strategy
         self.devices = tuple(devices)
         self.size = int(strategy.num_replicas_in_sync)
+        self.loss_divisor = self.size
 
     @property
     def replicas(self) -> Sequence[int]:
@@ -87,8 +88,21 @@ class TfDistribute:
         context = tf.distribute.get_replica_context()
         return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
 
-    def synchronize(self, variables: Sequence[Any], weight: Any) -> None:
-        """Do nothing: tf.distribute averages such variables where they are assigned."""
+    def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
+        """Average the variables over the replicas.
+
+        Keras 3 creates batch normalisation's moving averages without an aggregation, so each replica keeps its own:
+        nothing averages them but this.
+        """
+        import tensorflow as tf
+
+        def average() -> None:
+            weight = weights[self.local_replica()]
+            shares = [variable * tf.cast(weight, variable.dtype) for variable in variables]
+            for variable, value in zip(variables, self.reduce(shares), strict=True):
+                variable.assign(value)
+
+        self._strategy.run(average)
 
     def broadcast(self, variables: Sequence[Any]) -> None:
         """Do nothing: tf.distribute gives every replica the chief's initial values."""

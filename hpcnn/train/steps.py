@@ -59,23 +59,27 @@ class Steps:
 
     def _compile(self, step: Any, data: Resident, finish: Callable[[Any], None] | None) -> Any:
         """Return a function of (tables, weights) that does every step and adds up what the replicas return."""
-        strategy, shapes = self._strategy, self._metrics.shapes
+        strategy, shapes, dtypes = self._strategy, self._metrics.shapes, self._metrics.dtypes
         replicas = len(strategy.replicas)
         table = tf.TensorSpec([None, None], tf.int32)
         weight = tf.TensorSpec([], tf.float32)
 
-        @tf.function(input_signature=[[table] * replicas, [weight] * replicas], reduce_retracing=False)
+        # Without AutoGraph: it would rewrite the strategy's and the model's own Python, to no use.
+        @tf.function(input_signature=[[table] * replicas, [weight] * replicas], autograph=False)
         def steps(tables: Any, weights: Any) -> Any:
-            loss = tf.constant(0.0)
-            seconds = tf.zeros(3, tf.float64)
-            state = [tf.zeros(shape, dtype) for shape, dtype in zip(shapes, self._metrics.dtypes, strict=True)]
-            for number in tf.range(tf.shape(tables[0])[0]):
+            def step_and_add(number: Any, loss: Any, seconds: Any, state: list[Any]) -> Any:
                 for more in strategy.run(step, (data, number, tables, weights)):
                     loss += more[0]
                     seconds += more[1] / replicas
                     state = [a + b for a, b in zip(state, more[2], strict=True)]
+                return number + 1, loss, seconds, state
+
+            count = tf.shape(tables[0])[0]
+            zeros = [tf.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
+            start = (tf.constant(0), tf.constant(0.0), tf.zeros(3, tf.float64), zeros)
+            _, loss, seconds, state = tf.while_loop(lambda n, *_: n < count, step_and_add, start)
             if finish is not None:
-                finish(weights[0])
+                finish(weights)
             return (loss, seconds, *state)
 
         return steps
@@ -92,7 +96,7 @@ class Steps:
             x = tf.identity(x)
         with tf.GradientTape() as tape:
             predicted = model(x, training=True)
-            loss = model.compute_loss(x, y, predicted)
+            loss = self._mean_loss(x, y, predicted, training=True)
             scaled = model.optimizer.scale_loss(loss * weight)
         variables = model.trainable_variables
         own = [_dense(g) for g in tape.gradient(scaled, [v.value for v in variables])]
@@ -104,21 +108,31 @@ class Steps:
         state = self._metrics.of_batch(y, predicted, tf.sign(weight))
         # The end of the step is the start of the next: what the optimizer takes is the rest of the total.
         times = tf.stack([gathered - start, ready - gathered, summed - ready])
-        return tf.cast(loss, tf.float32) * count, times, state
+        return loss * count, times, state
 
     def _test_step(self, data: Resident, number: Any, tables: Any, weights: Any) -> tuple[Any, Any, list[Any]]:
         replica = self._strategy.local_replica()
         weight = weights[replica]
         x, y = data.gather(replica, tables[replica][number])
         predicted = self._model(x, training=False)
-        loss = self._model.compute_loss(x, y, predicted, training=False)
+        loss = self._mean_loss(x, y, predicted, training=False)
         count = tf.cast(tf.shape(x)[0], tf.float32) * tf.sign(weight)
         state = self._metrics.of_batch(y, predicted, tf.sign(weight))
-        return tf.cast(loss, tf.float32) * count, tf.zeros(3, tf.float64), state
+        return loss * count, tf.zeros(3, tf.float64), state
 
-    def _synchronize(self, weight: Any) -> None:
+    def _mean_loss(self, x: Any, y: Any, predicted: Any, *, training: bool) -> Any:
+        """Return the loss of this replica's slice, its mean over samples plus the regularisation, in float32."""
+        loss = self._model.compute_loss(x, y, predicted, training=training)
+        return tf.cast(loss, tf.float32) * self._strategy.loss_divisor
+
+    def _synchronize(self, weights: Any) -> None:
+        """Average what batch normalisation gathered, once a call.
+
+        A moving average is linear in what it averages, so one average after many steps equals one after each, as long
+        as the replicas' shares of the batch stay the same; they do within a block.
+        """
         if self._statistics:
-            self._strategy.synchronize(self._statistics, weight)
+            self._strategy.synchronize(self._statistics, weights)
 
 
 def moving_statistics(model: Any) -> list[Any]:

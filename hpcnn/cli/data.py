@@ -1,0 +1,172 @@
+"""``hpcnn data``: what data sets there are, what is in one, and fetching one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpcnn.cli.output import Column, console, emit, format_option
+
+if TYPE_CHECKING:
+    from hpcnn.data.dataset import Array, DataSet
+
+# More class counts than this are shown as a range.
+_SHOWN_COUNTS = 10
+
+
+@click.group(epilog="Example:  hpcnn data stage mnist")
+def command() -> None:
+    """List, inspect and stage data sets."""
+
+
+@command.command("list", epilog="Example:  hpcnn data list --format json")
+@format_option
+def list_command(fmt: str) -> None:
+    """List the data sets known by name, and which of them are staged on this machine.
+
+    Wherever a name goes, a path ending in .npz or package.module:function also works.
+    """
+    from hpcnn.data.catalogue import data_folder, describe, known, staged_file
+
+    rows: list[dict[str, Any]] = []
+    for entry in map(describe, known()):
+        file = None if entry.built_in else staged_file(entry.name)
+        staged = "built in" if file is None else "yes" if file.exists() else "no"
+        rows.append(
+            {
+                "name": entry.name,
+                "train": entry.train,
+                "test": entry.test,
+                "shape": list(entry.shape),
+                "classes": entry.classes,
+                "staged": staged,
+                "file": str(file) if staged == "yes" else None,
+                "description": entry.description,
+            }
+        )
+    columns = [
+        Column("name", "name"),
+        Column("train", "train", "{:,}".format, right=True),
+        Column("test", "test", "{:,}".format, right=True),
+        Column("shape", "shape", _shape),
+        Column("classes", "classes", right=True),
+        Column("staged", "staged"),
+        Column("description", "what"),
+    ]
+    emit(rows, fmt, columns, title=f"Staged files are looked for in {data_folder()} (HPCNN_DATA)")
+
+
+@command.command("info", epilog="Example:  hpcnn data info mnist --samples 500")
+@click.argument("name")
+@click.option(
+    "--samples", type=int, help="Only the first so many training samples, or the set expanded to so many."
+)
+@format_option
+def info_command(name: str, samples: int | None, fmt: str) -> None:
+    """Load data set NAME and say what is in it.
+
+    NAME is a known name, a path ending in .npz, or package.module:function.
+    """
+    from hpcnn.data.registry import file_of, load
+    from hpcnn.data.sources import file_sha256
+
+    data = load(name, samples=samples)
+    file = file_of(name)
+    origin = {
+        "source": data.source,
+        "file": None if file is None else str(file),
+        "sha256": None if file is None else file_sha256(file),
+        "notes": list(data.notes),
+    }
+    rows = [
+        {**_facts(data, part, x, y), **origin}
+        for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test))
+    ]
+    columns = [
+        Column("part", "part"),
+        Column("samples", "samples", "{:,}".format, right=True),
+        Column("shape", "shape", _shape),
+        Column("dtype", "type"),
+        Column("min", "min", "{:g}".format, right=True),
+        Column("max", "max", "{:g}".format, right=True),
+        Column("classes", "classes", right=True),
+        Column("class_counts", "samples of each class", _counts),
+    ]
+    if fmt == "table":
+        _print_heading(data, origin)
+    emit(rows, fmt, columns)
+
+
+@command.command("stage", epilog="Example:  hpcnn data stage cifar10 --folder /project/shared/hpcnn-data")
+@click.argument("name")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to put NAME.npz.  [default: HPCNN_DATA, or hpcnn/data in your data folder]",
+)
+@click.option("--force", is_flag=True, help="Fetch it again even if it is there.")
+@format_option
+def stage_command(name: str, folder: Path | None, force: bool, fmt: str) -> None:
+    """Fetch data set NAME once, on a machine with internet, for the compute nodes that have none."""
+    # Keras brings TensorFlow, whose start-up messages say nothing about the download.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from hpcnn.data.staging import stage
+
+    messages = console(stderr=True)
+    with messages.status(f"staging {name}") as status:
+        staged = stage(name, folder, force=force, progress=status.update)
+    messages.print(staged.message, markup=False)
+    row = {
+        "name": staged.name,
+        "status": staged.status,
+        "file": None if staged.file is None else str(staged.file),
+        "bytes": None if staged.file is None else staged.file.stat().st_size,
+    }
+    columns = [
+        Column("name", "name"),
+        Column("status", "status"),
+        Column("bytes", "bytes", "{:,}".format, right=True),
+        Column("file", "file"),
+    ]
+    emit([row], fmt, columns)
+
+
+def _facts(data: DataSet, part: str, x: Array, y: Array) -> dict[str, Any]:
+    import numpy as np
+
+    return {
+        "name": data.name,
+        "part": part,
+        "samples": len(x),
+        "shape": list(data.input_shape),
+        "dtype": str(x.dtype),
+        "min": x.min().item(),
+        "max": x.max().item(),
+        "classes": data.classes,
+        "class_counts": np.bincount(y, minlength=data.classes).tolist(),
+    }
+
+
+def _print_heading(data: DataSet, origin: dict[str, Any]) -> None:
+    """Print what holds for both parts, in whole lines that can be copied."""
+    click.echo(f"{data.name}: {data.description}" if data.description else data.name)
+    for key in ("source", "file", "sha256"):
+        if origin[key]:
+            click.echo(f"  {key + ':':8}{origin[key]}")
+    for note in data.notes:
+        click.echo(f"  note:   {note}")
+
+
+def _shape(shape: list[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _counts(counts: list[int]) -> str:
+    if min(counts) == max(counts):
+        return f"{counts[0]} each"
+    if len(counts) > _SHOWN_COUNTS:
+        return f"{min(counts)} to {max(counts)}"
+    return " ".join(map(str, counts))

@@ -1,0 +1,181 @@
+"""``hpcnn models``: the networks of the lectures as a list, and the layers of one network.
+
+The list reads recipes only and imports no Keras; ``show`` builds the model. Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.errors import UsageError, bad_value
+
+if TYPE_CHECKING:
+    import keras
+
+    from hpcnn.models.recipe import Recipe
+
+
+def _shape(shape: Any) -> str:
+    """Write a shape as 28x28x1, an unknown size as a question mark, several shapes one after the other."""
+    if shape and isinstance(shape[0], list):
+        return ", ".join(_shape(one) for one in shape)
+    return "x".join("?" if size is None else str(size) for size in shape) or "scalar"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
+
+
+LIST_COLUMNS = (
+    Column("id", "Model"),
+    Column("source", "Lecture"),
+    Column("input_shape", "Input", _shape, right=True),
+    Column("parameters", "Parameters", "{:,}".format, right=True),
+    Column("optimizer", "Optimizer"),
+    Column("batch_size", "Batch", right=True),
+    Column("epochs", "Epochs", right=True),
+    Column("test_accuracy", "Reported test accuracy", _percent, right=True),
+)
+
+LAYER_COLUMNS = (
+    Column("name", "Layer"),
+    Column("type", "Type"),
+    Column("output_shape", "Output", _shape, right=True),
+    Column("parameters", "Parameters", "{:,}".format, right=True),
+    Column("share_percent", "Share", "{:.1f} %".format, right=True),
+)
+
+
+@click.group(invoke_without_command=True, epilog="Example:  hpcnn models;  hpcnn models show psc-cnn-dropout")
+@format_option
+@click.pass_context
+def command(ctx: click.Context, fmt: str) -> None:
+    """List the networks of the lectures, or show the layers of one."""
+    # `hpcnn models --format json list` means what `hpcnn models list --format json` means.
+    ctx.default_map = {name: {"fmt": fmt} for name in command.commands}
+    if ctx.invoked_subcommand is None:
+        _print_list(fmt)
+
+
+@command.command("list", epilog="Example:  hpcnn models list --format csv > zoo.csv")
+@format_option
+def list_models(fmt: str) -> None:
+    """List the networks of the lectures with how they were trained."""
+    _print_list(fmt)
+
+
+@command.command(
+    "show",
+    epilog="Example:  hpcnn models show psc-cnn1 --input-shape 32,32,3   or   hpcnn models show my_net:build",
+)
+@click.argument("model", metavar="MODEL")
+@click.option("--input-shape", metavar="N,N,...", help="Shape of one sample instead of the lecture's.")
+@click.option("--classes", type=click.IntRange(min=1), help="Number of classes instead of the lecture's.")
+@format_option
+def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> None:
+    """Show the layers of MODEL: an id of the list, or package.module:function of your own."""
+    from hpcnn.models import registry
+
+    shape = None if input_shape is None else _parse_shape(input_shape)
+    _quiet_tensorflow()
+    network = registry.build(model, input_shape=shape, classes=classes)
+    rows = layer_rows(network)
+    entry = registry.RECIPES.get(model)
+    if fmt == "table" and entry is not None:
+        click.echo(_facts(entry))
+    emit(rows, fmt, LAYER_COLUMNS)
+    if fmt == "table":
+        trainable = sum(variable.shape.num_elements() for variable in network.trainable_variables)
+        click.echo(f"{network.count_params():,} parameters, {trainable:,} of them trainable.")
+
+
+def layer_rows(model: keras.Model) -> list[dict[str, Any]]:
+    """Return one row a layer: name, type, output shape without the batch axis, parameters, share in percent.
+
+    UsageError for a model that has no weights yet because nothing has told it its input shape.
+    """
+    if not model.built:
+        raise UsageError(
+            f"model {model.name!r} has no input shape: start it with keras.Input, or let the function that "
+            "builds it take input_shape"
+        )
+    total = model.count_params()
+    return [
+        {
+            "name": layer.name,
+            "type": type(layer).__name__,
+            "output_shape": _output_shape(layer),
+            "parameters": layer.count_params(),
+            "share_percent": round(100 * layer.count_params() / total, 2) if total else 0.0,
+        }
+        for layer in model.layers
+    ]
+
+
+def _output_shape(layer: keras.Layer) -> Any:
+    """Return the shape of a layer's output, a list of them for several, None where Keras knows none."""
+    import keras
+
+    try:
+        shapes = [list(tensor.shape[1:]) for tensor in keras.tree.flatten(layer.output)]
+    except AttributeError:  # a layer of a subclassed model is called on data only, never on symbols
+        return None
+    return shapes[0] if len(shapes) == 1 else shapes
+
+
+def _print_list(fmt: str) -> None:
+    from hpcnn.models.registry import RECIPES
+
+    rows = [recipe.as_dict() for recipe in RECIPES.values()]
+    if fmt == "table":
+        for row, recipe in zip(rows, RECIPES.values(), strict=True):
+            row["optimizer"] = _optimizer(recipe)
+            row["test_accuracy"] = recipe.reported.get("test_accuracy")
+    emit(rows, fmt, LIST_COLUMNS)
+
+
+def _optimizer(recipe: Recipe) -> str:
+    momentum = f", momentum {recipe.momentum}" if recipe.momentum else ""
+    return f"{recipe.optimizer} {recipe.learning_rate}{momentum}"
+
+
+def _facts(recipe: Recipe) -> str:
+    """Return what the recipe says, for a person: one fact a line, then what to know about them."""
+    samples = "all" if recipe.samples is None else f"the first {recipe.samples:,}"
+    test_samples = "all" if recipe.test_samples is None else f"the first {recipe.test_samples:,}"
+    pixels = {"raw": "pixels 0..255", "unit": "pixels 0..1"}[recipe.pixel_scale]
+    reported = "; ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in recipe.reported.items())
+    arguments = ", ".join(f"{key}={value}" for key, value in recipe.arguments.items())
+    facts = {
+        "lecture": recipe.source,
+        "factory": f"{recipe.factory} ({arguments})",
+        "data": f"{recipe.data}: {samples} for training, {test_samples} for testing; {pixels}",
+        "training": f"{_optimizer(recipe)}; {recipe.loss}; batch {recipe.batch_size}; {recipe.epochs} epochs",
+        "reported": reported or "nothing",
+    }
+    lines = [f"{recipe.id}: {recipe.title}", ""]
+    lines += [f"  {label:<10}{fact}" for label, fact in facts.items()]
+    lines += ["", "  Known slips, and what is not from the lecture:"]
+    lines += [
+        textwrap.fill(slip, 100, initial_indent="  - ", subsequent_indent="    ") for slip in recipe.slips
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _parse_shape(text: str) -> tuple[int, ...]:
+    sizes = re.split(r"[,x]", text)
+    if not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
+        raise bad_value("--input-shape", text, "positive sizes such as 784 or 28,28,1")
+    return tuple(int(size) for size in sizes)
+
+
+def _quiet_tensorflow() -> None:
+    """Keep TensorFlow's start-up notes out of the output. Nothing is computed, so oneDNN may be off too."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

@@ -1,0 +1,118 @@
+"""The data sets known by name, and the folder their staged files lie in.
+
+Facts only: nothing here opens a file, so a login node can list it all at no cost.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcnn.errors import unknown_value
+
+FOLDER_VARIABLE = "HPCNN_DATA"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a data set before it is read.
+
+    ``shape`` is (H, W, C) of one image, in uint8 pixels; ``train`` and ``test`` count all its images.
+    ``first_labels`` are those the original training set begins with, where copies in another order are about.
+    ``built_in`` sets come with an installed package and need no file.
+    """
+
+    name: str
+    description: str
+    source: str
+    train: int
+    test: int
+    shape: tuple[int, int, int]
+    classes: int
+    first_labels: tuple[int, ...] = ()
+    built_in: bool = False
+
+
+_CIFAR = "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"
+
+_ENTRIES = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            "digits",
+            "handwritten digits, 8x8 brought to 28x28; needs no file",
+            "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998",
+            train=1437,
+            test=360,
+            shape=(28, 28, 1),
+            classes=10,
+            built_in=True,
+        ),
+        Entry(
+            "mnist",
+            "handwritten digits",
+            "Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Proc. IEEE 86 (1998) 2278",
+            train=60_000,
+            test=10_000,
+            shape=(28, 28, 1),
+            classes=10,
+            first_labels=(5, 0, 4, 1, 9, 2, 1, 3, 1, 4),
+        ),
+        Entry(
+            "fashion_mnist",
+            "pictures of clothing, a drop-in for mnist",
+            "H. Xiao, K. Rasul and R. Vollgraf, arXiv:1708.07747, 2017",
+            train=60_000,
+            test=10_000,
+            shape=(28, 28, 1),
+            classes=10,
+        ),
+        Entry(
+            "cifar10",
+            "colour photographs",
+            _CIFAR,
+            train=50_000,
+            test=10_000,
+            shape=(32, 32, 3),
+            classes=10,
+        ),
+        Entry(
+            "cifar100",
+            "colour photographs, 100 fine classes",
+            _CIFAR,
+            train=50_000,
+            test=10_000,
+            shape=(32, 32, 3),
+            classes=100,
+        ),
+    )
+}
+
+
+def known() -> tuple[str, ...]:
+    """Return the names of the data sets hpcnn knows."""
+    return tuple(_ENTRIES)
+
+
+def describe(name: str) -> Entry:
+    """Return what is known of data set ``name``. Raises UsageError, with a suggestion, for any other."""
+    if name not in _ENTRIES:
+        raise unknown_value("--data", name, known())
+    return _ENTRIES[name]
+
+
+def data_folder() -> Path:
+    """Return the folder of staged files: ``HPCNN_DATA``, or ``hpcnn/data`` in the user's data folder."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+
+    import platformdirs
+
+    return platformdirs.user_data_path("hpcnn", appauthor=False) / "data"
+
+
+def staged_file(name: str, folder: Path | None = None) -> Path:
+    """Return the staged file of ``name``, there or not, in ``folder`` (default: ``data_folder()``)."""
+    return (data_folder() if folder is None else folder.absolute()) / f"{name}.npz"

@@ -1,0 +1,21 @@
+"""Importing what only the extras of the package bring, with an error that says how to get it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from hpcnn.errors import HpcnnError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def optional_module(module: str, purpose: str) -> ModuleType:
+    """Import ``module``. Raises HpcnnError saying what ``purpose`` needed it and how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise HpcnnError(
+            f"{purpose} needs {module}: {error}. Install it with: pip install 'hpcnn[cpu]'"
+        ) from error

@@ -1,0 +1,175 @@
+"""Where the arrays of a data set come from: scikit-learn, an ``.npz`` file, or a user's function.
+
+Each reader gives the whole set as a checked ``DataSet``. None of them knows what part of it is wanted, and
+none goes to the internet (``staging.py`` does).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpcnn.data.catalogue import FOLDER_VARIABLE, Entry, describe, staged_file
+from hpcnn.data.dataset import PIXEL_MAX, Arrays, DataSet
+from hpcnn.data.optional import optional_module
+from hpcnn.errors import UsageError, bad_value
+
+# The key names of the files that Keras keeps its own data sets in.
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+# scikit-learn's digits count the dark ones of 4x4 bits in each of their 8x8 pixels.
+_DIGITS_MAX = 16
+
+
+def read_digits() -> DataSet:
+    """Return scikit-learn's 1797 real digits as 28x28 images, 1437 to train on and 360 to test on.
+
+    Each of the 8x8 pixels is repeated to 3x3 (24x24 in all), a border of 2 zero pixels is added as MNIST has
+    one, and the values 0..16 become round(value * 255 / 16). The split is one fixed permutation.
+    """
+    images, labels = optional_module("sklearn.datasets", "data set 'digits'").load_digits(return_X_y=True)
+    pixels = np.rint(images.reshape(-1, 8, 8) * PIXEL_MAX / _DIGITS_MAX).astype(np.uint8)
+    bordered = np.pad(pixels.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    entry = describe("digits")
+    # NumPy promises the same stream from RandomState for ever, and does not from a Generator (NEP 19).
+    order = np.random.RandomState(0).permutation(len(labels))
+    train, test = order[: entry.train], order[entry.train :]
+    return from_catalogue(
+        entry, (bordered[train], labels[train], bordered[test], labels[test]), "scikit-learn"
+    )
+
+
+def read_staged(name: str) -> DataSet:
+    """Return a known data set from its staged file. Raises UsageError, saying how to stage it."""
+    file = staged_file(name)
+    if not file.exists():
+        raise UsageError(
+            f"--data: {name!r} is not staged: there is no file {file}. Compute nodes have no internet: "
+            f"run 'hpcnn data stage {name}' on a login node, or set {FOLDER_VARIABLE} to the folder that "
+            f"holds {file.name}."
+        )
+    return from_catalogue(describe(name), read_arrays(file), str(file))
+
+
+def read_npz(name: str) -> DataSet:
+    """Return a user's data set from the ``.npz`` file at path ``name``, with Keras's key names."""
+    file = Path(name).expanduser()
+    return DataSet(name, *read_arrays(file), source=str(file))
+
+
+def read_function(name: str) -> DataSet:
+    """Return what a user's ``package.module:function``, called without arguments, gives.
+
+    It gives (x_train, y_train), (x_test, y_test), as Keras's loaders do, or a DataSet. Modules in the working
+    directory are found, as ``python -m`` finds them. An error within the user's code is left as it is.
+    """
+    given = _import_function(name)()
+    if isinstance(given, DataSet):
+        return given
+    try:
+        (x_train, y_train), (x_test, y_test) = given
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"--data: {name} returned {type(given).__name__}; "
+            "expected (x_train, y_train), (x_test, y_test) or an hpcnn DataSet."
+        ) from None
+    return DataSet(name, x_train, y_train, x_test, y_test, source=name)
+
+
+def from_catalogue(entry: Entry, arrays: Arrays, origin: str) -> DataSet:
+    """Return the DataSet of a known set from its ``arrays``, checked against what is known of it.
+
+    ``origin`` says where they are from. Raises UsageError for images of another shape, and for an MNIST in
+    another than the original order: the lectures train on "the first 500", which in a copy sorted by class
+    would all be zeros.
+    """
+    data = DataSet(
+        entry.name,
+        *arrays,
+        classes=entry.classes,
+        description=entry.description,
+        source=entry.source,
+        notes=_part_notes(entry, arrays),
+    )
+    again = f"Stage it afresh: hpcnn data stage {entry.name} --force"
+    if data.input_shape != entry.shape:
+        raise UsageError(
+            f"data set {entry.name!r} ({origin}): the images have shape {data.input_shape}; "
+            f"expected {entry.shape}. {again}"
+        )
+    begins = tuple(data.y_train[: len(entry.first_labels)].tolist())
+    if begins != entry.first_labels:
+        raise UsageError(
+            f"data set {entry.name!r} ({origin}): the training labels begin {_words(begins)}; in the "
+            f"original order, {_words(entry.first_labels)}. 'The first 500' are others here. {again}"
+        )
+    return data
+
+
+def read_arrays(file: Path) -> Arrays:
+    """Return the four arrays of an ``.npz`` file with Keras's key names. Nothing in it is ever executed."""
+    if not file.is_file():
+        raise bad_value("--data", str(file), "an .npz file, and there is none at this path")
+    if not zipfile.is_zipfile(file):
+        raise bad_value("--data", str(file), "a readable and whole .npz file, as numpy.savez writes it")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            missing = [key for key in KEYS if key not in archive]
+            if missing:
+                found = ", ".join(archive) or "nothing"
+                raise UsageError(
+                    f"--data: {file} lacks {', '.join(missing)}; found {found}; "
+                    f"expected {', '.join(KEYS)} (the names Keras uses)."
+                )
+            x_train, y_train, x_test, y_test = (archive[key] for key in KEYS)
+            return x_train, y_train, x_test, y_test
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UsageError(f"--data: {file} cannot be read as plain arrays: {error}") from error
+
+
+def file_sha256(file: Path) -> str:
+    """Return the SHA-256 of a file, as ``sha256sum`` prints it."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _import_function(name: str) -> Any:
+    module_name, _, function_name = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # A module that the user's own module fails to import is a fault in there: leave that traceback whole.
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise bad_value(
+            "--data", name, f"package.module:function, and there is no module {error.name!r}"
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise bad_value("--data", name, f"package.module:function, and {module_name} has no such function")
+    return function
+
+
+def _part_notes(entry: Entry, arrays: Arrays) -> tuple[str, ...]:
+    """Return what a run's record must say of a staged file that holds only a part of the set."""
+    train, test = len(arrays[0]), len(arrays[2])
+    if (train, test) == (entry.train, entry.test):
+        return ()
+    return (f"the file holds {train} + {test} of the {entry.train} + {entry.test} samples of {entry.name}",)
+
+
+def _words(numbers: tuple[int, ...]) -> str:
+    return " ".join(map(str, numbers))

@@ -1,0 +1,106 @@
+"""Fetching a known data set once, on a machine with internet, into the folder that compute nodes read.
+
+The one place of hpcnn that downloads anything, through Keras's own loaders.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpcnn.data.catalogue import FOLDER_VARIABLE, Entry, describe, staged_file
+from hpcnn.data.optional import optional_module
+from hpcnn.data.sources import from_catalogue
+from hpcnn.errors import HpcnnError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hpcnn.data.dataset import Arrays
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What ``stage`` did: ``status`` is "built in", "already staged" or "written"."""
+
+    name: str
+    status: str
+    file: Path | None
+    message: str
+
+
+def stage(
+    name: str,
+    folder: Path | None = None,
+    *,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Staged:
+    """Fetch ``name`` into ``folder`` (default: ``data_folder()``) as ``NAME.npz``, whole or not at all.
+
+    A file that is there already is left alone unless ``force``. ``progress`` is told what is being done.
+    Raises UsageError for a name that is not known, and HpcnnError when the download or the writing fails.
+    """
+    entry = describe(name)
+    if entry.built_in:
+        return Staged(name, "built in", None, f"{name} comes with scikit-learn and needs no staging")
+    file = staged_file(name, folder)
+    if file.exists() and not force:
+        return Staged(name, "already staged", file, f"{file} is already staged (--force fetches it again)")
+    _make_writable(file.parent)
+    progress(f"fetching {name} with Keras")
+    arrays = _fetch(entry)
+    progress(f"writing {file}")
+    _write(file, arrays)
+    hint = "" if file == staged_file(name) else f"; to use it, set {FOLDER_VARIABLE}={file.parent}"
+    return Staged(name, "written", file, f"wrote {file}{hint}")
+
+
+def _make_writable(folder: Path) -> None:
+    """Find out before the download, not after it, that the file cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HpcnnError(f"data stage: cannot make the folder {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise HpcnnError(f"data stage: cannot write to the folder {folder}: permission denied")
+
+
+def _fetch(entry: Entry) -> Arrays:
+    """Return the four arrays as Keras's loader gives them, checked against what is known of the set."""
+    loader = optional_module(f"keras.datasets.{entry.name}", f"staging {entry.name!r}")
+    try:
+        # Keras draws its progress bar on standard output, which belongs to the rows of the command.
+        with contextlib.redirect_stdout(io.StringIO()):
+            (x_train, y_train), (x_test, y_test) = loader.load_data()
+    except Exception as error:  # Keras raises a bare Exception for a download that failed
+        raise HpcnnError(
+            f"data stage: {entry.name!r} could not be fetched: {error}. Nothing was written. "
+            "Run this where there is internet, on a login node."
+        ) from error
+    arrays = (x_train, y_train, x_test, y_test)
+    from_catalogue(entry, arrays, "as Keras gave it")
+    return arrays
+
+
+def _write(file: Path, arrays: Arrays) -> None:
+    """Write beside ``file`` and rename: a reader sees the old file or the new one, never a part."""
+    x_train, y_train, x_test, y_test = arrays
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            np.savez_compressed(stream, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except OSError as error:
+        raise HpcnnError(f"data stage: cannot write {file}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""The networks of "Deep Learning in an Afternoon" (PSC, J. Urbanic), one factory each.
+
+``numnodes`` is the neurons of a hidden dense layer, ``numfm`` the feature maps of the first convolution. All
+convolutions are 3x3, stride 1, without padding; pooling is 2x2. Imports Keras; knows nothing of data or
+training.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras.layers import BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D
+
+from hpcnn.models.layers import classifier, flat_input, image_input
+
+
+def fc(
+    numnodes: int = 64,
+    hidden_layers: int = 2,
+    *,
+    activation: str = "relu",
+    input_shape: tuple[int, ...] = (784,),
+    classes: int = 10,
+) -> keras.Model:
+    """Return ``hidden_layers`` dense layers of ``numnodes`` neurons each, then softmax."""
+    hidden = [Dense(numnodes, activation=activation) for _ in range(hidden_layers)]
+    return keras.Sequential([*flat_input(input_shape), *hidden, classifier(classes)])
+
+
+def mirrored(
+    numnodes: int = 64, d_rate: float = 0.2, *, input_shape: tuple[int, ...] = (784,), classes: int = 10
+) -> keras.Model:
+    """Return dropout on the input, one dense layer, then softmax: the lecture's MirroredStrategy fragment.
+
+    The lecture leaves out what follows the dense layer; the softmax layer is hpcnn's.
+    """
+    return keras.Sequential(
+        [
+            *flat_input(input_shape),
+            Dropout(d_rate),
+            Dense(numnodes, activation="relu"),
+            classifier(classes),
+        ]
+    )
+
+
+def cnn1(
+    numfm: int = 32,
+    numnodes: int = 100,
+    *,
+    activation: str = "relu",
+    input_shape: tuple[int, ...] = (28, 28, 1),
+    classes: int = 10,
+) -> keras.Model:
+    """Return one convolution with pooling, one dense layer, then softmax."""
+    return keras.Sequential(
+        [
+            image_input(input_shape),
+            Conv2D(numfm, 3, activation=activation),
+            MaxPooling2D(pool_size=2),
+            Flatten(),
+            Dense(numnodes, activation=activation),
+            classifier(classes),
+        ]
+    )
+
+
+def cnn2(
+    numfm: int = 32,
+    numnodes: int = 128,
+    *,
+    activation: str = "relu",
+    input_shape: tuple[int, ...] = (28, 28, 1),
+    classes: int = 10,
+) -> keras.Model:
+    """Return two convolutions (``numfm``, then twice that), pooling, one dense layer, then softmax."""
+    return keras.Sequential(
+        [
+            image_input(input_shape),
+            Conv2D(numfm, 3, activation=activation),
+            Conv2D(2 * numfm, 3, activation=activation),
+            MaxPooling2D(pool_size=2),
+            Flatten(),
+            Dense(numnodes, activation=activation),
+            classifier(classes),
+        ]
+    )
+
+
+def cnn_dropout(
+    numfm: int = 32,
+    numnodes: int = 128,
+    *,
+    d_rate_conv: float = 0.25,
+    d_rate_dense: float = 0.5,
+    activation: str = "relu",
+    input_shape: tuple[int, ...] = (28, 28, 1),
+    classes: int = 10,
+) -> keras.Model:
+    """Return ``cnn2`` with dropout after the pooling and after the dense layer.
+
+    Also the network of Keras's mnist_cnn and of Horovod's keras_mnist examples.
+    """
+    return keras.Sequential(
+        [
+            image_input(input_shape),
+            Conv2D(numfm, 3, activation=activation),
+            Conv2D(2 * numfm, 3, activation=activation),
+            MaxPooling2D(pool_size=2),
+            Dropout(d_rate_conv),
+            Flatten(),
+            Dense(numnodes, activation=activation),
+            Dropout(d_rate_dense),
+            classifier(classes),
+        ]
+    )
+
+
+def cnn_batchnorm(
+    numfm: int = 32,
+    numnodes: int = 128,
+    *,
+    activation: str = "relu",
+    input_shape: tuple[int, ...] = (28, 28, 1),
+    classes: int = 10,
+) -> keras.Model:
+    """Return ``cnn2`` with batch normalization after the activations, which sit inside the layers."""
+    return keras.Sequential(
+        [
+            image_input(input_shape),
+            Conv2D(numfm, 3, activation=activation),
+            BatchNormalization(),
+            Conv2D(2 * numfm, 3, activation=activation),
+            MaxPooling2D(pool_size=2),
+            BatchNormalization(),
+            Flatten(),
+            Dense(numnodes, activation=activation),
+            BatchNormalization(),
+            classifier(classes),
+        ]
+    )

@@ -1,0 +1,258 @@
+"""The recipes of the SciNet lectures: E. Spence, 25 September 2017, 13 June 2024 and 16 April 2026.
+
+Pure data; the factories are in ``scinet``. Must not import Keras.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from hpcnn.models.recipe import ADAM_BY_NAME, NO_HARDWARE, SGD_BY_NAME, Recipe
+
+_DENSE = partial(
+    Recipe, input_shape=(784,), classes=10, parameters=23_860, trainable=23_860, data="mnist", momentum=0.0
+)
+_CNN = partial(
+    Recipe,
+    input_shape=(28, 28, 1),
+    classes=10,
+    arguments={"numfm": 20, "numnodes": 100},
+    data="mnist",
+    optimizer="sgd",
+    learning_rate=0.01,
+    momentum=0.0,
+    loss="categorical_crossentropy",
+)
+
+_UNSCALED = "The listing neither scales nor casts the pixels: the network sees 0..255."
+_PICKLE = "Not from the lecture: pixels of 0 to 1, the format of the file mnist.pkl.gz that it loads."
+_TWO_YEARS = "Seconds per epoch are those of 2024, on hardware that is not stated"
+
+RECIPES = (
+    _DENSE(
+        id="scinet-dense-sigmoid",
+        title="Two sigmoid layers on 500 digits: over-fitting",
+        source="SciNet, E. Spence, 2024",
+        factory="hpcnn.models.scinet:dense_sigmoid",
+        arguments={"numnodes": 30},
+        samples=500,
+        test_samples=100,
+        pixel_scale="raw",
+        optimizer="sgd",
+        learning_rate=0.01,
+        loss="mean_squared_error",
+        batch_size=5,
+        epochs=1000,
+        reported={
+            "train_loss": 0.0394,
+            "train_accuracy": 0.8440,
+            "test_loss": 0.05640,
+            "test_accuracy": 0.62,
+        },
+        slips=(SGD_BY_NAME, _UNSCALED),
+    ),
+    _DENSE(
+        id="scinet-dense-sigmoid-2017",
+        title="Two sigmoid layers on 1000 digits",
+        source="SciNet, E. Spence, 2017",
+        factory="hpcnn.models.scinet:dense_sigmoid",
+        arguments={"numnodes": 30},
+        samples=1000,
+        test_samples=100,
+        pixel_scale="unit",
+        optimizer="sgd",
+        learning_rate=1.0,
+        loss="mean_squared_error",
+        batch_size=10,
+        epochs=100,
+        reported={
+            "train_loss": 0.0107,
+            "train_accuracy": 0.9600,
+            "validation_loss": 0.0234,
+            "validation_accuracy": 0.8750,
+            "test_loss": 0.02017,
+            "test_accuracy": 0.87,
+        },
+        slips=(
+            "The array shown before the training has 500 rows; the log says 1000 train and 200 validation "
+            "images, and not all of its accuracies are multiples of 1/500: this recipe uses 1000.",
+            _PICKLE,
+            "The lecture leaves the layers unnamed.",
+        ),
+    ),
+    _DENSE(
+        id="scinet-dense-dropout",
+        title="Two sigmoid layers with dropout on 500 digits",
+        source="SciNet, E. Spence, 2024",
+        factory="hpcnn.models.scinet:dense_dropout",
+        arguments={"numnodes": 30, "d_rate": 0.2},
+        samples=500,
+        test_samples=100,
+        pixel_scale="raw",
+        optimizer="sgd",
+        learning_rate=0.01,
+        loss="mean_squared_error",
+        batch_size=5,
+        epochs=1000,
+        reported={
+            "train_loss": 0.0533,
+            "train_accuracy": 0.6860,
+            "test_loss": 0.05042,
+            "test_accuracy": 0.69,
+        },
+        slips=(
+            SGD_BY_NAME,
+            _UNSCALED,
+            "The training figures are with dropout on.",
+            "The lecture describes dropout that scales by 1 - rate after training; Keras scales by 1/(1 - "
+            "rate) while training.",
+        ),
+    ),
+    _DENSE(
+        id="scinet-dense-tanh",
+        title="A tanh and a softmax layer on all of MNIST",
+        source="SciNet, E. Spence, 2024",
+        factory="hpcnn.models.scinet:dense_tanh",
+        arguments={"numnodes": 30},
+        samples=None,
+        test_samples=None,
+        pixel_scale="raw",
+        optimizer="adam",
+        learning_rate=0.001,
+        loss="categorical_crossentropy",
+        batch_size=128,
+        epochs=100,
+        reported={"train_accuracy": 0.9338, "test_accuracy": 0.9295, "seconds_per_epoch": 2.0},
+        slips=(
+            ADAM_BY_NAME,
+            _UNSCALED,
+            "The loss column of the log cannot be a cross-entropy at these accuracies: compare accuracies "
+            "only.",
+            "The recap slides of 2024 and 2026 say SGD; the listing says Adam.",
+            NO_HARDWARE,
+        ),
+    ),
+    _DENSE(
+        id="scinet-dense-tanh-2017",
+        title="A tanh and a softmax layer on the first 50,000 digits",
+        source="SciNet, E. Spence, 2017",
+        factory="hpcnn.models.scinet:dense_tanh",
+        arguments={"numnodes": 30},
+        samples=50_000,
+        test_samples=None,
+        pixel_scale="unit",
+        optimizer="sgd",
+        learning_rate=0.01,
+        loss="categorical_crossentropy",
+        batch_size=20,
+        epochs=100,
+        reported={
+            "train_loss": 0.0543,
+            "train_accuracy": 0.9860,
+            "validation_loss": 0.1342,
+            "validation_accuracy": 0.9633,
+            "test_loss": 0.12195,
+            "test_accuracy": 0.9654,
+            "seconds_per_epoch": 2.0,
+        },
+        slips=(SGD_BY_NAME, _PICKLE, NO_HARDWARE),
+    ),
+    _DENSE(
+        id="scinet-functional",
+        title="The two sigmoid layers with the functional API",
+        source="SciNet, E. Spence, 2024 and 2026",
+        factory="hpcnn.models.scinet:functional",
+        arguments={"numnodes": 30},
+        samples=500,
+        test_samples=100,
+        pixel_scale="raw",
+        optimizer="sgd",
+        learning_rate=0.01,
+        loss="mean_squared_error",
+        batch_size=5,
+        epochs=1000,
+        reported={},
+        slips=(
+            "Not from the lecture: it shows no training of this network; data, scale, optimizer, learning "
+            "rate, loss, batch size and epochs are those of scinet-dense-sigmoid.",
+            "The sequential listing beside it has a doubled comma and does not parse.",
+            "The 2026 lecture names the file model1-v2.py, which cannot be imported for its hyphen.",
+        ),
+    ),
+    _CNN(
+        id="scinet-cnn1",
+        title="One convolution",
+        source="SciNet, E. Spence, 2024 and 2026",
+        parameters=289_630,
+        trainable=289_630,
+        factory="hpcnn.models.scinet:cnn1",
+        samples=None,
+        test_samples=None,
+        pixel_scale="raw",
+        batch_size=128,
+        epochs=30,
+        reported={
+            "train_loss": 0.0321,
+            "train_accuracy": 0.9911,
+            "test_loss": 0.05359,
+            "test_accuracy": 0.9835,
+            "seconds_per_epoch": 25.0,
+        },
+        slips=(SGD_BY_NAME, _UNSCALED, f"{_TWO_YEARS}; in 2026 they are 11 to 12."),
+    ),
+    _CNN(
+        id="scinet-cnn1-2017",
+        title="One convolution on the first 50,000 digits",
+        source="SciNet, E. Spence, 2017",
+        parameters=289_630,
+        trainable=289_630,
+        factory="hpcnn.models.scinet:cnn1",
+        samples=50_000,
+        test_samples=None,
+        pixel_scale="unit",
+        batch_size=20,
+        epochs=30,
+        reported={
+            "train_loss": 0.0060,
+            "train_accuracy": 0.9996,
+            "validation_loss": 0.0464,
+            "validation_accuracy": 0.9866,
+            "test_loss": 0.03411,
+            "test_accuracy": 0.9887,
+            "seconds_per_epoch": 33.0,
+        },
+        slips=(
+            SGD_BY_NAME,
+            _PICKLE,
+            "The first epoch of the log (accuracy 0.9658) is too good for a fresh network: it looks like a "
+            "continued fit.",
+            "The seconds are those of the first epochs; the last took 17. The hardware is not stated.",
+        ),
+    ),
+    _CNN(
+        id="scinet-cnn2",
+        title="Two convolutions",
+        source="SciNet, E. Spence, 2024 and 2026",
+        parameters=108_870,
+        trainable=108_870,
+        factory="hpcnn.models.scinet:cnn2",
+        samples=None,
+        test_samples=None,
+        pixel_scale="raw",
+        batch_size=128,
+        epochs=100,
+        reported={
+            "train_loss": 0.0028,
+            "train_accuracy": 0.9996,
+            "test_loss": 0.02858,
+            "test_accuracy": 0.9912,
+            "seconds_per_epoch": 33.0,
+        },
+        slips=(
+            SGD_BY_NAME,
+            _UNSCALED,
+            f"{_TWO_YEARS}; in 2026 they are 3.",
+            "The slide's formula for the second convolution misses a bracket: it is (3*3*20 + 1)*40 = 7,240.",
+        ),
+    ),
+)

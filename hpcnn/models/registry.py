@@ -1,0 +1,139 @@
+"""Models by name: an id of the zoo, or ``package.module:function`` of a user's own code.
+
+Importing this module costs nothing; Keras is imported when a model is built. Knows nothing of data or
+training.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.errors import UsageError, bad_value, unknown_value
+from hpcnn.models import recipes_psc, recipes_scinet, recipes_wolter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import keras
+
+    from hpcnn.models.recipe import Recipe
+
+RECIPES: dict[str, Recipe] = {
+    entry.id: entry for entry in (*recipes_scinet.RECIPES, *recipes_psc.RECIPES, *recipes_wolter.RECIPES)
+}
+
+_OWN = "package.module:function"
+
+
+def is_zoo(name: str) -> bool:
+    """Say whether ``name`` is an id of the zoo (and not a user's own function)."""
+    return name in RECIPES
+
+
+def recipe(id: str) -> Recipe:
+    """Return the recipe of an id of the zoo. UsageError for any other name."""
+    if id not in RECIPES:
+        raise unknown_value("--model", id, RECIPES)
+    return RECIPES[id]
+
+
+def build(
+    name: str,
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    classes: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> keras.Model:
+    """Return a new, uncompiled model.
+
+    ``name`` is an id of the zoo, whose recipe gives what is not given here, or ``package.module:function``,
+    found as Python finds it with the current directory first; that function gets ``input_shape`` (one sample,
+    without the batch axis) and ``classes`` if its signature has them. ``arguments`` are further keywords.
+
+    UsageError when the name is unknown, the function cannot be imported, a keyword is not the function's, or
+    what it returns is not a ``keras.Model``; when Keras is not installed; when a network of the zoo cannot be
+    built with these values. What goes wrong inside a user's function is raised as it is.
+    """
+    _require_keras()
+    given = dict(arguments or {})
+    if is_zoo(name):
+        return _build_zoo(RECIPES[name], given, _shape_and_classes(input_shape, classes))
+    if ":" not in name:
+        raise unknown_value("--model", name, [*RECIPES, _OWN])
+    return _build_own(name, given, _shape_and_classes(input_shape, classes))
+
+
+def _shape_and_classes(input_shape: tuple[int, ...] | None, classes: int | None) -> dict[str, Any]:
+    given = {"input_shape": None if input_shape is None else tuple(input_shape), "classes": classes}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _build_zoo(entry: Recipe, arguments: dict[str, Any], overrides: dict[str, Any]) -> keras.Model:
+    module, _, function_name = entry.factory.partition(":")
+    factory = getattr(importlib.import_module(module), function_name)
+    keywords: dict[str, Any] = {"input_shape": entry.input_shape, "classes": entry.classes, **entry.arguments}
+    keywords |= arguments | overrides
+    _check_keywords(entry.id, factory, keywords)
+    try:
+        return factory(**keywords)
+    except (TypeError, ValueError) as error:
+        values = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
+        raise UsageError(f"--model: {entry.id} cannot be built with {values}: {error}") from error
+
+
+def _build_own(name: str, arguments: dict[str, Any], offered: dict[str, Any]) -> keras.Model:
+    import keras
+
+    function = _import_function(name)
+    taken = inspect.signature(function).parameters
+    keywords = {key: value for key, value in offered.items() if key in taken} | arguments
+    _check_keywords(name, function, keywords)
+    model = function(**keywords)
+    if not isinstance(model, keras.Model):
+        raise UsageError(f"--model: {name} returned {type(model).__qualname__}, not a keras.Model")
+    return model
+
+
+def _import_function(name: str) -> Callable[..., Any]:
+    module_name, _, function_name = name.partition(":")
+    if not module_name or not function_name.isidentifier():
+        raise bad_value("--model", name, _OWN)
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a user's module may fail in any way; the message says which
+        raise UsageError(
+            f"--model: {name!r}: cannot import {module_name!r}: {type(error).__name__}: {error}"
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise UsageError(f"--model: {name!r}: module {module_name!r} has no function {function_name!r}")
+    return function  # type: ignore[no-any-return]
+
+
+def _check_keywords(name: str, function: Callable[..., Any], keywords: Mapping[str, Any]) -> None:
+    """Raise UsageError unless ``function`` can be called with just these keywords."""
+    signature = inspect.signature(function)
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values())
+    for keyword in keywords:
+        if keyword not in signature.parameters and not open_ended:
+            raise unknown_value(f"argument of model {name}", keyword, signature.parameters)
+    try:
+        signature.bind(**keywords)
+    except TypeError as error:
+        raise UsageError(f"--model: {name}{signature}: {error}") from error
+
+
+def _require_keras() -> None:
+    try:
+        import keras  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"building a model needs Keras and TensorFlow ({error}): pip install 'hpcnn[cpu]' or 'hpcnn[gpu]'"
+        ) from error

@@ -1,0 +1,155 @@
+"""The networks of M. Wolter's lecture (IFJ PAN, 2020) and of the notebooks it links, one factory each.
+
+``numnodes`` is the neurons of a hidden dense layer, ``numfm`` the feature maps of the first convolution.
+Imports Keras; knows nothing of data or training.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras.layers import (
+    Activation,
+    Add,
+    AveragePooling2D,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPooling2D,
+)
+
+from hpcnn.errors import bad_value
+from hpcnn.models.layers import classifier, flat_input, image_input
+
+
+def mlp(
+    numnodes: int = 512,
+    hidden_layers: int = 3,
+    *,
+    d_rate: float = 0.2,
+    activation: str = "relu",
+    input_shape: tuple[int, ...] = (784,),
+    classes: int = 10,
+) -> keras.Model:
+    """Return ``hidden_layers`` dense layers with dropout after each, then softmax."""
+    hidden = []
+    for _ in range(hidden_layers):
+        hidden += [Dense(numnodes, activation=activation), Dropout(d_rate)]
+    return keras.Sequential([*flat_input(input_shape), *hidden, classifier(classes)])
+
+
+def mnist_cnn(
+    numfm: int = 32,
+    numnodes: int = 128,
+    *,
+    d_rate_conv: float = 0.25,
+    d_rate_dense: float = 0.5,
+    activation: str = "relu",
+    input_shape: tuple[int, ...] = (28, 28, 1),
+    classes: int = 10,
+) -> keras.Model:
+    """Return twice two convolutions with pooling and dropout, one dense layer with dropout, then softmax."""
+    return keras.Sequential(
+        [
+            image_input(input_shape),
+            Conv2D(numfm, 3, activation=activation),
+            Conv2D(2 * numfm, 3, activation=activation),
+            MaxPooling2D(pool_size=2),
+            Dropout(d_rate_conv),
+            Conv2D(2 * numfm, 3, activation=activation),
+            Conv2D(2 * numfm, 3, activation=activation),
+            MaxPooling2D(pool_size=2),
+            Dropout(d_rate_conv),
+            Flatten(),
+            Dense(numnodes, activation=activation),
+            Dropout(d_rate_dense),
+            classifier(classes),
+        ]
+    )
+
+
+def cifar10_cnn(
+    numfm: int = 32,
+    numnodes: int = 512,
+    *,
+    d_rate_conv: float = 0.25,
+    d_rate_dense: float = 0.5,
+    activation: str = "relu",
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+) -> keras.Model:
+    """Return twice a padded and an unpadded convolution, pooling and dropout; a dense layer; then softmax.
+
+    The dropout rates are those of Keras's cifar10_cnn example: the lecture does not state them.
+    """
+    return keras.Sequential(
+        [
+            image_input(input_shape),
+            Conv2D(numfm, 3, padding="same", activation=activation),
+            Conv2D(numfm, 3, activation=activation),
+            MaxPooling2D(pool_size=2),
+            Dropout(d_rate_conv),
+            Conv2D(2 * numfm, 3, padding="same", activation=activation),
+            Conv2D(2 * numfm, 3, activation=activation),
+            MaxPooling2D(pool_size=2),
+            Dropout(d_rate_conv),
+            Flatten(),
+            Dense(numnodes, activation=activation),
+            Dropout(d_rate_dense),
+            classifier(classes),
+        ]
+    )
+
+
+def resnet(
+    depth: int = 110,
+    *,
+    l2: float = 1e-4,
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+) -> keras.Model:
+    """Return the pre-activation bottleneck ResNet ("v2") of ``depth`` = 9n + 2: n blocks in each of 3 stages.
+
+    As the notebook cifar_classifier_gpu_aug has it, which took it from Keras's cifar10_resnet example; the
+    blocks are those of He et al., "Identity Mappings in Deep Residual Networks" (arXiv:1603.05027). ``l2`` is
+    the weight penalty of every convolution. Images need at least 29 rows and columns: the head averages over
+    8x8 after two halvings. UsageError for any other depth.
+    """
+    blocks, remainder = divmod(depth - 2, 9)
+    if blocks < 1 or remainder:
+        raise bad_value("depth", depth, "9n + 2 with n of at least 1: 11, 20, 29, ..., 110, ...")
+    inputs = image_input(input_shape)
+    width = 16
+    x = _normalized_relu(_convolution(inputs, width, 3, l2=l2))
+    for stage in range(3):
+        outputs = width * (4 if stage == 0 else 2)
+        for block in range(blocks):
+            stride = 2 if stage > 0 and block == 0 else 1
+            # The stem already ends in BN and relu, so the very first block starts with its convolution.
+            y = x if stage == 0 and block == 0 else _normalized_relu(x)
+            y = _convolution(y, width, 1, stride, l2=l2)
+            y = _convolution(_normalized_relu(y), width, 3, l2=l2)
+            y = _convolution(_normalized_relu(y), outputs, 1, l2=l2)
+            shortcut = _convolution(x, outputs, 1, stride, l2=l2) if block == 0 else x
+            x = Add()([shortcut, y])
+        width = outputs
+    x = Flatten()(AveragePooling2D(pool_size=8)(_normalized_relu(x)))
+    return keras.Model(inputs, classifier(classes, kernel_initializer="he_normal")(x))
+
+
+def _normalized_relu(x: keras.KerasTensor) -> keras.KerasTensor:
+    return Activation("relu")(BatchNormalization()(x))
+
+
+def _convolution(
+    x: keras.KerasTensor, filters: int, kernel_size: int, strides: int = 1, *, l2: float
+) -> keras.KerasTensor:
+    return Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding="same",
+        kernel_initializer="he_normal",
+        kernel_regularizer=keras.regularizers.L2(l2),
+    )(x)
