@@ -42,19 +42,23 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     program = train_command(job.train, place) if job.train else list(job.program)
     mpirun = job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
     launcher = [launch_command(site, job.resources, cpus)] if mpirun else []
-    return _environment().get_template(site.template).render(
-        title=title(job),
-        version=__version__,
-        run_dir=place.run_dir,
-        directory=place.directory,
-        hpcnn=place.hpcnn,
-        environment={**place.environment, **{key: str(value) for key, value in site.environment.items()}},
-        strategy=strategy_of(job),
-        ntasks=job.resources.ntasks,
-        cpus_per_task=cpus,
-        mpirun=mpirun,
-        command=[*launcher, program],
-        bin=place.bin,
+    return (
+        _environment()
+        .get_template(site.template)
+        .render(
+            title=title(job),
+            version=__version__,
+            run_dir=place.run_dir,
+            directory=place.directory,
+            hpcnn=place.hpcnn,
+            environment={**place.environment, **{key: str(value) for key, value in site.environment.items()}},
+            strategy=strategy_of(job),
+            ntasks=job.resources.ntasks,
+            cpus_per_task=cpus,
+            mpirun=mpirun,
+            command=[*launcher, program],
+            bin=place.bin,
+        )
     )
 
 
@@ -75,7 +79,12 @@ def title(job: JobSpec) -> str:
 def train_command(spec: TrainSpec, place: Place) -> list[str]:
     """Return the words of ``hpcnn train`` with every option that differs from its default."""
     words = [*place.hpcnn, "train", "--run-dir", place.run_dir]
-    for key, value in {"model": spec.model, "data": spec.data, "strategy": spec.strategy, **given(spec)}.items():
+    for key, value in {
+        "model": spec.model,
+        "data": spec.data,
+        "strategy": spec.strategy,
+        **given(spec),
+    }.items():
         option = "--" + key.replace("_", "-")
         if isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")

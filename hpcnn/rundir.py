@@ -125,7 +125,13 @@ class EventLog:
         """Write one event and return its time in seconds since the log was opened."""
         seconds = time.monotonic() - self._start
         self._lines.write(
-            {"key": key, "seconds": round(seconds, 6), "time": utc_now(), "value": value, "metadata": metadata}
+            {
+                "key": key,
+                "seconds": round(seconds, 6),
+                "time": utc_now(),
+                "value": value,
+                "metadata": metadata,
+            }
         )
         return seconds
 

@@ -1,7 +1,7 @@
 """Site profiles: what differs between machines, as keys of a TOML file, never as ``if site ==`` in code.
 
-Packaged profiles stand in ``templates/sites``; a user's file of the same name in the configuration folder overrides them
-key by key. Knows nothing of jobs.
+Packaged profiles stand in ``templates/sites``; a user's file of the same name in the configuration folder overrides
+them key by key. Knows nothing of jobs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from hpcnn import toml
 from hpcnn.errors import unknown_value
 from hpcnn.resources import share_dir
-from hpcnn.spec import field, from_mapping
+from hpcnn.spec import NO_KEYS, field, from_mapping
 
 SCHEDULERS = ("local",)
 LAUNCHERS = ("mpirun",)
@@ -31,7 +31,7 @@ class Site:
     template: str = field("local/job.sh.j2", "Job script template, below templates/.")
     launcher: str = field("mpirun", "What starts the ranks.", choices=LAUNCHERS)
     mpirun_options: tuple[str, ...] = field((), "Options that every mpirun gets.")
-    environment: dict[str, Any] = field({}, "Variables that every job exports.")
+    environment: dict[str, Any] = field(NO_KEYS, "Variables that every job exports.")
     cores: int | None = field(None, "Cores of a node; open: those this process may use.", minimum=1)
 
 

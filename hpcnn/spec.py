@@ -1,8 +1,8 @@
 """The nouns of hpcnn: what to train, on what resources, as which job, in which study.
 
 Frozen dataclasses. Each field says in its metadata what it means and which values it takes; the same words become the
-command-line option, the key of a study file and the error message, so the three cannot drift apart. This module must not
-know how anything is run, and imports nothing heavy.
+command-line option, the key of a study file and the error message, so the three cannot drift apart. This module must
+not know how anything is run, and imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ LR_SCALINGS = ("none", "linear", "sqrt")
 PIXEL_SCALES = ("raw", "unit")
 STUDY_KINDS = ("strong", "weak", "throughput")
 
+# The default of a field that is a table of its own.
+NO_KEYS = object()
+
 
 def field(
     default: Any,
@@ -50,8 +53,8 @@ def field(
         "maximum": maximum,
         "recipe": recipe,
     }
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
+    if default is NO_KEYS:
+        return dataclasses.field(default_factory=dict, metadata=facts)
     return dataclasses.field(default=default, metadata=facts)
 
 
@@ -60,11 +63,9 @@ class TrainSpec:
     """What to train and how: everything that decides the numbers, nothing that decides the machine."""
 
     model: str = field("scinet-cnn1", "Network of the lectures (see `hpcnn models`) or package.module:function.")
-    model_args: dict[str, Any] = field({}, "Keywords of the model function, e.g. numfm=32.")
+    model_args: dict[str, Any] = field(NO_KEYS, "Keywords of the model function, e.g. numfm=32.")
     data: str = field("digits", "Data set (see `hpcnn data list`), FILE.npz or package.module:function.")
-    samples: int | None = field(
-        None, "Training samples: the first N, or the set expanded to N by shifts.", minimum=1
-    )
+    samples: int | None = field(None, "Training samples: the first N, or the set expanded to N by shifts.", minimum=1)
     test_samples: int | None = field(None, "Test samples: the first N.", minimum=1)
     strategy: str = field("serial", "How ranks share the work.", choices=STRATEGIES)
     devices: int | None = field(
@@ -76,9 +77,7 @@ class TrainSpec:
     )
     optimizer: str | None = field(None, "Optimizer.", choices=OPTIMIZERS, recipe=True)
     learning_rate: float | None = field(None, "Learning rate before scaling.", above=0.0, recipe=True)
-    momentum: float | None = field(
-        None, "Momentum (sgd and rmsprop).", minimum=0.0, maximum=1.0, recipe=True
-    )
+    momentum: float | None = field(None, "Momentum (sgd and rmsprop).", minimum=0.0, maximum=1.0, recipe=True)
     loss: str | None = field(None, "Loss.", choices=LOSSES, recipe=True)
     pixel_scale: str | None = field(
         None, "Integer pixels as they are (raw) or divided by 255 (unit).", choices=PIXEL_SCALES, recipe=True
@@ -161,7 +160,7 @@ def check_ranks(resources: Resources, train: TrainSpec | None) -> None:
 
 
 @cache
-def hints(cls: type) -> dict[str, Any]:
+def hints(cls: Any) -> dict[str, Any]:
     """Return the resolved type of every field of a spec class."""
     return typing.get_type_hints(cls)
 
@@ -230,6 +229,5 @@ def given(spec: Any) -> dict[str, Any]:
     return {
         f.name: getattr(spec, f.name)
         for f in dataclasses.fields(spec)
-        if getattr(spec, f.name)
-        != (f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default)
+        if getattr(spec, f.name) != (f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default)
     }

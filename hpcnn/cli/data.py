@@ -61,9 +61,7 @@ def list_command(fmt: str) -> None:
 
 @command.command("info", epilog="Example:  hpcnn data info mnist --samples 500")
 @click.argument("name")
-@click.option(
-    "--samples", type=int, help="Only the first so many training samples, or the set expanded to so many."
-)
+@click.option("--samples", type=int, help="Only the first so many training samples, or the set expanded to so many.")
 @format_option
 def info_command(name: str, samples: int | None, fmt: str) -> None:
     """Load data set NAME and say what is in it.

@@ -16,7 +16,10 @@ from hpcnn.errors import HpcnnError
 # command -> (module, one line for `hpcnn --help`), in the order of the work
 COMMANDS = {
     "doctor": ("hpcnn.cli.doctor", "Say what this machine has and what to do about what is missing."),
-    "smoke": ("hpcnn.cli.smoke", "Train serially and with 2 Horovod ranks, and check that they agree (for CI)."),
+    "smoke": (
+        "hpcnn.cli.smoke",
+        "Train serially and with 2 Horovod ranks, and check that they agree (for CI).",
+    ),
     "models": ("hpcnn.cli.models", "List the networks of the lectures, or show the layers of one."),
     "data": ("hpcnn.cli.data", "List, inspect and stage data sets."),
     "train": ("hpcnn.cli.train", "Train a model: the process of one rank."),
@@ -32,7 +35,7 @@ class _Message(click.ClickException):
 
     def __init__(self, error: HpcnnError) -> None:
         super().__init__(str(error))
-        self.exit_code = error.exit_code
+        self.exit_code = error.exit_code  # type: ignore[misc]  # click reads it from the instance
 
 
 class LazyGroup(click.Group):

@@ -162,9 +162,7 @@ def _facts(recipe: Recipe) -> str:
     lines = [f"{recipe.id}: {recipe.title}", ""]
     lines += [f"  {label:<10}{fact}" for label, fact in facts.items()]
     lines += ["", "  Known slips, and what is not from the lecture:"]
-    lines += [
-        textwrap.fill(slip, 100, initial_indent="  - ", subsequent_indent="    ") for slip in recipe.slips
-    ]
+    lines += [textwrap.fill(slip, 100, initial_indent="  - ", subsequent_indent="    ") for slip in recipe.slips]
     return "\n".join(lines) + "\n"
 
 

@@ -79,8 +79,8 @@ def _option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command
         return click.option(f"{name}/--no-{name[2:]}", f.name, default=None, help=help_text)
     if facts["choices"]:
         return click.option(name, f.name, type=click.Choice(facts["choices"]), default=None, help=help_text)
-    words = {int: "N", float: "X", str: "TEXT"}
-    return click.option(name, f.name, type=kind, default=None, metavar=words[kind], help=help_text)
+    metavars = {int: "N", float: "X", str: "TEXT"}
+    return click.option(name, f.name, type=kind, default=None, metavar=metavars[kind], help=help_text)
 
 
 def _default_text(f: dataclasses.Field[Any]) -> str:

@@ -22,9 +22,7 @@ Row = dict[str, Any]
 RUNS_FOR_INTERVAL = 6
 
 
-@click.command(
-    epilog="Example:  hpcnn scaling-report runs/mnist-strong --base strategy=serial,ranks=1 --format csv"
-)
+@click.command(epilog="Example:  hpcnn scaling-report runs/mnist-strong --base strategy=serial,ranks=1 --format csv")
 @click.argument("dirs", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @format_option
 @click.option(
@@ -83,9 +81,7 @@ def _print_tables(table: pd.DataFrame) -> None:
         rows = [{**row, "range": _range(row)} for row in _records(part)]
         settings = _settings(rows[0])
         varying = [key for key in settings if any(row[key] != rows[0][key] for row in rows)]
-        same = [
-            f"{key} {rows[0][key]}" for key in settings if key not in varying and rows[0][key] is not None
-        ]
+        same = [f"{key} {rows[0][key]}" for key in settings if key not in varying and rows[0][key] is not None]
         columns = [c for c in _columns(varying) if any(row[c.key] is not None for row in rows)]
         click.echo(_title(rows[0]))
         if same:

@@ -1,4 +1,4 @@
-"""``hpcnn submit``: render a job script and run it. The dry run is the same path, stopped before anything is written."""
+"""``hpcnn submit``: render a job script and run it. A dry run is the same path, stopped before it writes anything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ from hpcnn.spec import JobSpec, Resources, TrainSpec, from_mapping
 @click.option("--site", default="local", show_default=True, help="Site profile: how this machine runs jobs.")
 @click.option("--name", default=None, help="Name of the run's folder below the runs folder.  [default: the model]")
 @click.option(
-    "--run-dir", default=None, type=click.Path(file_okay=False), help="The run directory.  [default: runs/NAME/TIME]"
+    "--run-dir",
+    default=None,
+    type=click.Path(file_okay=False),
+    help="The run directory.  [default: runs/NAME/TIME]",
 )
 @click.option("--dry-run", is_flag=True, help="Print the script, exactly, and do nothing else.")
 @click.option("--quiet", is_flag=True, help="Do not show the job's output; it is in log.out all the same.")
@@ -42,8 +45,8 @@ def command(
 ) -> None:
     """Train a model, or run your own PROGRAM after `--`, as a job with the asked resources.
 
-    Ranks start through mpirun. With more than one task the strategy is horovod unless --strategy says otherwise. Prints the
-    run directory; exits with the job's own status.
+    Ranks start through mpirun. With more than one task the strategy is horovod unless --strategy says otherwise.
+    Prints the run directory; exits with the job's own status.
     """
     from hpcnn.submit import new_run_id, prepare, runs_folder, submit
 

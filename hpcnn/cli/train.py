@@ -10,9 +10,7 @@ from hpcnn.cli.options import given_options, spec_options
 from hpcnn.spec import TrainSpec, from_mapping
 
 
-@click.command(
-    epilog="Example:  hpcnn train --run-dir runs/first --model psc-cnn-dropout --data digits --epochs 3"
-)
+@click.command(epilog="Example:  hpcnn train --run-dir runs/first --model psc-cnn-dropout --data digits --epochs 3")
 @click.option(
     "--run-dir",
     required=True,

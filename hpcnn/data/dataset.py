@@ -53,9 +53,7 @@ class DataSet:
         classes = self.classes or int(max(y_train.max(), y_test.max())) + 1
         for key, y in (("y_train", y_train), ("y_test", y_test)):
             if y.min() < 0 or y.max() >= classes:
-                raise self._error(
-                    key, y, f"labels from 0 to {classes - 1}, found {int(y.min())} to {int(y.max())}"
-                )
+                raise self._error(key, y, f"labels from 0 to {classes - 1}, found {int(y.min())} to {int(y.max())}")
         clean = {
             "x_train": x_train,
             "y_train": y_train,
@@ -96,9 +94,7 @@ class DataSet:
         if x.ndim in (3, 4) and x.dtype != np.uint8:
             if x.min() < 0 or x.max() > PIXEL_MAX:
                 found = f"found {int(x.min())} to {int(x.max())}"
-                raise self._error(
-                    key, x, f"pixels from 0 to {PIXEL_MAX}, {found}; give other values as floats"
-                )
+                raise self._error(key, x, f"pixels from 0 to {PIXEL_MAX}, {found}; give other values as floats")
             x = x.astype(np.uint8)
         return x[..., np.newaxis] if x.ndim == 3 else x
 
@@ -107,9 +103,7 @@ class DataSet:
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
         if y.dtype.kind not in "ui" or y.ndim != 1 or y.size == 0:
-            raise self._error(
-                key, y, "integer class numbers, shape (N,); one-hot labels y become y.argmax(axis=1)"
-            )
+            raise self._error(key, y, "integer class numbers, shape (N,); one-hot labels y become y.argmax(axis=1)")
         return y.astype(np.int64)
 
     def _array(self, key: str, values: Array) -> Array:

@@ -58,9 +58,7 @@ def _allocate(samples: int, x: Array) -> Array:
         return np.empty((samples, *x.shape[1:]), x.dtype)
     except (MemoryError, ValueError) as error:
         gib = samples * x[0].nbytes / 2**30
-        raise UsageError(
-            f"--samples: {samples} samples need {gib:.0f} GiB of memory, more than there is."
-        ) from error
+        raise UsageError(f"--samples: {samples} samples need {gib:.0f} GiB of memory, more than there is.") from error
 
 
 def _fill(target: Array, x: Array, copy: int, seed: int) -> None:

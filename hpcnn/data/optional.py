@@ -16,6 +16,4 @@ def optional_module(module: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise HpcnnError(
-            f"{purpose} needs {module}: {error}. Install it with: pip install 'hpcnn[cpu]'"
-        ) from error
+        raise HpcnnError(f"{purpose} needs {module}: {error}. Install it with: pip install 'hpcnn[cpu]'") from error

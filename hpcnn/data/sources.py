@@ -41,9 +41,7 @@ def read_digits() -> DataSet:
     # NumPy promises the same stream from RandomState for ever, and does not from a Generator (NEP 19).
     order = np.random.RandomState(0).permutation(len(labels))
     train, test = order[: entry.train], order[entry.train :]
-    return from_catalogue(
-        entry, (bordered[train], labels[train], bordered[test], labels[test]), "scikit-learn"
-    )
+    return from_catalogue(entry, (bordered[train], labels[train], bordered[test], labels[test]), "scikit-learn")
 
 
 def read_staged(name: str) -> DataSet:
@@ -154,9 +152,7 @@ def _import_function(name: str) -> Any:
         # A module that the user's own module fails to import is a fault in there: leave that traceback whole.
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
-        raise bad_value(
-            "--data", name, f"package.module:function, and there is no module {error.name!r}"
-        ) from error
+        raise bad_value("--data", name, f"package.module:function, and there is no module {error.name!r}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
         raise bad_value("--data", name, f"package.module:function, and {module_name} has no such function")

@@ -31,9 +31,7 @@ REPORTED = (
 # Sentences that several recipes need among their `slips`.
 SGD_BY_NAME = "Not from the lecture: learning rate 0.01, Keras's default for SGD, which it uses by name."
 ADAM_BY_NAME = "Not from the lecture: learning rate 0.001, Keras's default for Adam, which it uses by name."
-RMSPROP_BY_NAME = (
-    "Not from the lecture: learning rate 0.001, Keras's default for RMSprop, which it uses as is."
-)
+RMSPROP_BY_NAME = "Not from the lecture: learning rate 0.001, Keras's default for RMSprop, which it uses as is."
 NO_HARDWARE = "The hardware behind the seconds per epoch is not stated."
 COLAB_GPU = "The seconds per epoch are from a Colab GPU whose model is not stated."
 

@@ -10,9 +10,7 @@ from functools import partial
 from hpcnn.models.recipe import ADAM_BY_NAME, NO_HARDWARE, Recipe
 
 _PSC = "PSC, J. Urbanic, Deep Learning in an Afternoon"
-_MNIST = partial(
-    Recipe, source=_PSC, classes=10, data="mnist", samples=None, test_samples=None, pixel_scale="unit"
-)
+_MNIST = partial(Recipe, source=_PSC, classes=10, data="mnist", samples=None, test_samples=None, pixel_scale="unit")
 _FC = partial(
     _MNIST,
     input_shape=(784,),
@@ -33,9 +31,7 @@ _CNN = partial(
     batch_size=32,
 )
 
-_TEST_IS_VALIDATION = (
-    "The test set is also the validation set: the test figures are the last epoch's validation."
-)
+_TEST_IS_VALIDATION = "The test set is also the validation set: the test figures are the last epoch's validation."
 _LOGGED_15 = "The listing says 10 epochs, its log ends at epoch 15 of 15: this recipe uses 15."
 
 RECIPES = (
@@ -159,8 +155,7 @@ RECIPES = (
         reported={},
         slips=(
             ADAM_BY_NAME,
-            "The lecture adds the TensorBoard callback (log_dir TB_logDir, histogram_freq 1) and shows "
-            "curves only.",
+            "The lecture adds the TensorBoard callback (log_dir TB_logDir, histogram_freq 1) and shows curves only.",
             "The slide's command for the TensorBoard server is cut off at TB_logD.",
         ),
     ),

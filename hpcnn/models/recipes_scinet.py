@@ -126,8 +126,7 @@ RECIPES = (
         slips=(
             ADAM_BY_NAME,
             _UNSCALED,
-            "The loss column of the log cannot be a cross-entropy at these accuracies: compare accuracies "
-            "only.",
+            "The loss column of the log cannot be a cross-entropy at these accuracies: compare accuracies only.",
             "The recap slides of 2024 and 2026 say SGD; the listing says Adam.",
             NO_HARDWARE,
         ),

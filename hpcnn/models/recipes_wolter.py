@@ -116,8 +116,7 @@ RECIPES = (
         slips=(
             "Not from the notebook: learning rate 1.0, the default of Adadelta in the Keras 2 it ran on; "
             "today's default is 0.001.",
-            "The file's header, kept from the public Keras example, says 99.25 % after 12 epochs: this is a "
-            "run of 20.",
+            "The file's header, kept from the public Keras example, says 99.25 % after 12 epochs: this is a run of 20.",
             COLAB_GPU,
         ),
     ),

@@ -13,9 +13,7 @@ from keras.layers import Conv2D, Dense, Dropout, Flatten, MaxPooling2D
 from hpcnn.models.layers import classifier, flat_input, image_input
 
 
-def dense_sigmoid(
-    numnodes: int = 30, *, input_shape: tuple[int, ...] = (784,), classes: int = 10
-) -> keras.Model:
+def dense_sigmoid(numnodes: int = 30, *, input_shape: tuple[int, ...] = (784,), classes: int = 10) -> keras.Model:
     """Return two sigmoid layers (lecture: model1)."""
     return keras.Sequential(
         [
@@ -40,9 +38,7 @@ def dense_dropout(
     )
 
 
-def dense_tanh(
-    numnodes: int = 30, *, input_shape: tuple[int, ...] = (784,), classes: int = 10
-) -> keras.Model:
+def dense_tanh(numnodes: int = 30, *, input_shape: tuple[int, ...] = (784,), classes: int = 10) -> keras.Model:
     """Return a tanh layer and a softmax layer."""
     return keras.Sequential(
         [
@@ -53,9 +49,7 @@ def dense_tanh(
     )
 
 
-def functional(
-    numnodes: int = 30, *, input_shape: tuple[int, ...] = (784,), classes: int = 10
-) -> keras.Model:
+def functional(numnodes: int = 30, *, input_shape: tuple[int, ...] = (784,), classes: int = 10) -> keras.Model:
     """Return ``dense_sigmoid`` written with the functional API (lecture: model1_v2)."""
     inputs = keras.Input(input_shape, name="input")
     flat = Flatten()(inputs) if len(input_shape) > 1 else inputs

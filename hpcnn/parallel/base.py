@@ -1,9 +1,9 @@
 """The strategy protocol: the whole difference between one process and thousands of GPUs.
 
 Words. A *process* is what the launcher starts: a rank in MPI's sense. A *replica* is one copy of the model on one
-device. Serial and Horovod have one replica a process; MirroredStrategy has one a device. A global batch is divided among
-all ``size`` replicas, and gradients are **summed** over them: the caller weights each replica's loss by its share of the
-global batch, which stays right when the batch does not divide evenly.
+device. Serial and Horovod have one replica a process; MirroredStrategy has one a device. A global batch is divided
+among all ``size`` replicas, and gradients are **summed** over them: the caller weights each replica's loss by its
+share of the global batch, which stays right when the batch does not divide evenly.
 """
 
 from __future__ import annotations
@@ -46,12 +46,14 @@ class Strategy(Protocol):
     processes: int
     local_rank: int
     """Number of this process among those of its node."""
-    replicas: Sequence[int]
-    """Global numbers of this process's replicas."""
     devices: Sequence[str]
     """TensorFlow device name of each of this process's replicas."""
     loss_divisor: int
     """What Keras divides every loss by behind the caller's back: the number of replicas under tf.distribute, else 1."""
+
+    @property
+    def replicas(self) -> Sequence[int]:
+        """Global numbers of this process's replicas."""
 
     @property
     def is_chief(self) -> bool:

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-
 _NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
 
 

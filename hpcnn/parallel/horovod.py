@@ -34,7 +34,6 @@ class Horovod(SingleReplica):
         self.rank = self._hvd.rank()
         self.size = self.processes = self._hvd.size()
         self.local_rank = self._hvd.local_rank()
-        self.replicas = (self.rank,)
         launched = launched_by(os.environ)
         check_world_size(task.world_size, self.size, self.rank, self.name)
         check_world_size(launched.size if launched else None, self.size, self.rank, self.name)

@@ -33,6 +33,9 @@ def launched_by(environment: Mapping[str, str]) -> Launched | None:
     for launcher, (rank, size, local_rank) in _VARIABLES.items():
         if rank in environment and size in environment:
             return Launched(
-                int(environment[rank]), int(environment[size]), int(environment.get(local_rank, "0")), launcher
+                int(environment[rank]),
+                int(environment[size]),
+                int(environment.get(local_rank, "0")),
+                launcher,
             )
     return None

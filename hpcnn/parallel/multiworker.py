@@ -1,7 +1,7 @@
 """MultiWorkerMirroredStrategy: one process a node (or a GPU), gradients summed over TensorFlow's own collectives.
 
-TensorFlow wants to be told every worker's address in TF_CONFIG. The workers agree on addresses through MPI: each takes a
-free port of its own host, so that two jobs on one node never meet.
+TensorFlow wants to be told every worker's address in TF_CONFIG. The workers agree on addresses through MPI: each
+takes a free port of its own host, so that two jobs on one node never meet.
 """
 
 from __future__ import annotations

@@ -23,9 +23,13 @@ class SingleReplica:
     rank = 0
     processes = 1
     local_rank = 0
-    replicas: Sequence[int] = (0,)
     devices: Sequence[str] = ("/CPU:0",)
     loss_divisor = 1
+
+    @property
+    def replicas(self) -> Sequence[int]:
+        """Return the number of the one replica: the rank."""
+        return (self.rank,)
 
     @property
     def is_chief(self) -> bool:

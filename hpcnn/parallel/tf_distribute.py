@@ -1,7 +1,7 @@
 """What MirroredStrategy and MultiWorkerMirroredStrategy share: replicas driven by ``tf.distribute``.
 
-Keras 3's ``fit`` fails under the multi-worker strategy, so the training loop calls ``Strategy.run`` itself; here is all it
-needs to know of tf.distribute.
+Keras 3's ``fit`` fails under the multi-worker strategy, so the training loop calls ``Strategy.run`` itself; here is
+all it needs to know of tf.distribute.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class TfDistribute:
 
     def __init__(self, strategy: Any, devices: Sequence[str]) -> None:
         self._strategy = strategy
-        self.devices = tuple(devices)
+        self.devices: Sequence[str] = tuple(devices)
         self.size = int(strategy.num_replicas_in_sync)
         self.loss_divisor = self.size
 

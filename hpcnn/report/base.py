@@ -48,9 +48,7 @@ def check_constant(rows: pd.DataFrame) -> None:
         )
 
 
-def base_of_rows(
-    rows: pd.DataFrame, settings: Sequence[str], wanted: Mapping[str, str] | None
-) -> pd.Series[int]:
+def base_of_rows(rows: pd.DataFrame, settings: Sequence[str], wanted: Mapping[str, str] | None) -> pd.Series[int]:
     """Return for each row of one table the index label of its base case.
 
     Rows that have the same ``settings`` and differ in size form a series, and its smallest row is its base.

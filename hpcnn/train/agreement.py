@@ -1,7 +1,7 @@
 """Checks that all ranks hold identical weights: the sign that no reduction was missed.
 
-A lost reduction shows in no loss curve: each rank trains well, on its own share. So every epoch ends with this check, which
-costs one checksum of the weights a rank.
+A lost reduction shows in no loss curve: each rank trains well, on its own share. So every epoch ends with this check,
+which costs one checksum of the weights a rank.
 """
 
 from __future__ import annotations

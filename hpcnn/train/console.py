@@ -14,7 +14,7 @@ def first_line(spec: TrainSpec, strategy: Strategy, model: Any, samples: int, ba
     ranks = f"{strategy.size} {'rank' if strategy.size == 1 else 'ranks'}"
     return (
         f"{spec.model} ({model.count_params():,} parameters) on {spec.data}, {samples:,} samples, "
-        f"global batch size {batch}, {spec.optimizer}, {spec.precision}, {spec.strategy}: {ranks} on "
+        f"global batch size {batch}, {model.optimizer.name}, {spec.precision}, {spec.strategy}: {ranks} on "
         f"{strategy.devices[0].strip('/').split(':')[0]}"
     )
 

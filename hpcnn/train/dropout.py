@@ -1,7 +1,8 @@
 """Gives every replica its own dropout masks, drawn from the one seed.
 
-All replicas build the model from the same seed, so their random generators hold the same state, and must: identical state
-is what a checkpoint restores. What is drawn is the state plus the replica's number. Replica 0 draws what a serial run draws.
+All replicas build the model from the same seed, so their random generators hold the same state, and must: identical
+state is what a checkpoint restores. What is drawn is the state plus the replica's number. Replica 0 draws what a
+serial run draws.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ def draw_own_masks(model: Any, strategy: Strategy) -> None:
 def _next_of(generator: Any, strategy: Strategy) -> Any:
     draw = generator.next
 
+    import tensorflow as tf
+
     def draw_for_replica(ordered: bool = True) -> Any:
         replica = strategy.replicas[0] + strategy.local_replica()
         seed = draw(ordered)
-        return seed + [replica, 0]
+        return tf.add(seed, tf.cast([replica, 0], seed.dtype))
 
     return draw_for_replica

@@ -1,7 +1,7 @@
 """Data on the devices, in the form that a model and its loss want it.
 
-The whole set stays resident on every device, integer pixels as bytes: 60,000 MNIST images take 47 MB. Scaling and one-hot labels
-are done a slice at a time inside the compiled step, where they cost next to nothing.
+The whole set stays resident on every device, integer pixels as bytes: 60,000 MNIST images take 47 MB. Scaling and
+one-hot labels are done a slice at a time inside the compiled step, where they cost next to nothing.
 """
 
 from __future__ import annotations

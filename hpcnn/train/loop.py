@@ -14,9 +14,10 @@ import numpy as np
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.train.agreement import check_same_weights
+from hpcnn.train.metrics import Sums
 from hpcnn.train.plan import Block, blocks, epoch_order
 from hpcnn.train.record import Record
-from hpcnn.train.steps import Steps, Sums
+from hpcnn.train.steps import Steps
 
 # Steps in one call of TensorFlow. Between calls Keras's batch callbacks run and signals are seen; a call costs well
 # under a millisecond, so more steps would gain nothing.

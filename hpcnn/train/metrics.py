@@ -50,8 +50,8 @@ class Sums:
 class Metrics:
     """A compiled model's metrics as pure sums, so that steps, replicas and ranks can be added in any order.
 
-    Uses Keras's stateless interface: no variable is written, so it works the same inside every strategy. A metric whose state
-    is not a sum (none of Keras's classification metrics) would be wrong here.
+    Uses Keras's stateless interface: no variable is written, so it works the same inside every strategy. A metric
+    whose state is not a sum (none of Keras's classification metrics) would be wrong here.
     """
 
     def __init__(self, model: Any, data: Resident) -> None:

@@ -1,8 +1,8 @@
 """Which samples each replica sees in each step: pure arithmetic on NumPy arrays.
 
-One seed fixes one global order of the samples for every epoch, whatever the number of ranks. Step k takes the k-th run of
-``batch_size`` samples of that order as its global batch, and replica r of N takes the r-th of N nearly equal slices of it. So
-every sample is seen exactly once an epoch, and the sequence of global batches does not depend on N.
+One seed fixes one global order of the samples for every epoch, whatever the number of ranks. Step k takes the k-th
+run of ``batch_size`` samples of that order as its global batch, and replica r of N takes the r-th of N nearly equal
+slices of it. So every sample is seen exactly once an epoch, and the sequence of global batches does not depend on N.
 """
 
 from __future__ import annotations

@@ -9,11 +9,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.provenance import host_facts, job_facts
 from hpcnn.rundir import SCHEMA_VERSION, EventLog, LineWriter, RunDir, write_json
+
+
+@dataclass
+class Fits:
+    """What the calls of ``model.fit`` in one script have reached together; ``record`` is None where none is kept."""
+
+    record: Record | None
+    epochs: int = 0
+    validation: dict[str, float] | None = None
 
 
 class Record:
@@ -46,7 +56,12 @@ class Record:
         own = {**host_facts(self._strategy.rank, tuple(self._strategy.devices)), "device": device}
         hosts = self._strategy.gather_facts(own)
         if self._strategy.is_chief:
-            record = {"schema": SCHEMA_VERSION, **job_facts(), "hosts": hosts, "world_size": self._strategy.size}
+            record = {
+                "schema": SCHEMA_VERSION,
+                **job_facts(),
+                "hosts": hosts,
+                "world_size": self._strategy.size,
+            }
             write_json(self.run.provenance, {**record, **facts})
 
     def epoch(self, record: Mapping[str, Any]) -> None:
@@ -63,4 +78,3 @@ class Record:
             self._events.close()
         if self._strategy.is_chief:
             self.run.write_result(status, seconds_total=time.monotonic() - self._started, **facts)
-

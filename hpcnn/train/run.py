@@ -1,6 +1,7 @@
 """One rank's training from a spec to a closed record: what ``hpcnn train`` calls.
 
-Read top-down: ``train`` opens the strategy and makes sure the record is closed whatever happens; ``_train`` is the work.
+Read top-down: ``train`` opens the strategy and makes sure the record is closed whatever happens; ``_train`` is the
+work.
 """
 
 from __future__ import annotations
@@ -56,7 +57,14 @@ def _train(spec: TrainSpec, run_dir: str, strategy: Strategy, say: Say) -> None:
     assert full.batch_size is not None
     assert full.epochs is not None
     record = Record(run_dir, strategy)
-    record.spec({"name": full.model, "site": None, "resources": {"ntasks": strategy.processes}, "train": to_mapping(spec)})
+    record.spec(
+        {
+            "name": full.model,
+            "site": None,
+            "resources": {"ntasks": strategy.processes},
+            "train": to_mapping(spec),
+        }
+    )
     data = load(full.data, samples=full.samples, test_samples=full.test_samples, seed=full.seed)
     prepare_keras(full)
     samples, batch = len(data.x_train), min(full.batch_size, len(data.x_train))
@@ -75,7 +83,11 @@ def _train(spec: TrainSpec, run_dir: str, strategy: Strategy, say: Say) -> None:
         train=to_mapping(full),
         global_batch_size=batch,
         samples=samples,
-        model={"parameters": model.count_params(), "trainable": trainable_parameters(model), "name": full.model},
+        model={
+            "parameters": model.count_params(),
+            "trainable": trainable_parameters(model),
+            "name": full.model,
+        },
     )
     if strategy.is_chief:
         say(first_line(full, strategy, model, samples, batch))

@@ -1,6 +1,7 @@
 """From a TrainSpec to a compiled Keras model: precision, seed, network, optimizer, loss.
 
-Fills what the user left open with what the lecture used. Knows nothing of ranks but their number, and of data only its shape.
+Fills what the user left open with what the lecture used. Knows nothing of ranks but their number, and of data only
+its shape.
 """
 
 from __future__ import annotations
@@ -14,15 +15,8 @@ from hpcnn.models.registry import build, is_zoo, recipe
 from hpcnn.parallel.base import Strategy
 from hpcnn.spec import TrainSpec
 
-# What a user's own model gets where neither the user nor the model's compile() says.
-_FALLBACK: dict[str, Any] = {
-    "epochs": 10,
-    "batch_size": 128,
-    "optimizer": "sgd",
-    "learning_rate": 0.01,
-    "momentum": 0.0,
-    "pixel_scale": "unit",
-}
+# What a user's own model gets where the user does not say. Its optimizer and loss are those of its compile().
+_OWN_MODEL: dict[str, Any] = {"epochs": 10, "batch_size": 128, "pixel_scale": "unit"}
 
 
 def complete(spec: TrainSpec) -> TrainSpec:
@@ -43,8 +37,8 @@ def complete(spec: TrainSpec) -> TrainSpec:
             "pixel_scale": known.pixel_scale,
         }
     else:
-        source = dict(_FALLBACK)
-    if spec.optimizer not in (None, source["optimizer"]):
+        source = dict(_OWN_MODEL)
+    if spec.optimizer not in (None, source.get("optimizer")):
         source.update(learning_rate=None, momentum=None)
     missing = {key: value for key, value in source.items() if getattr(spec, key) is None}
     return dataclasses.replace(spec, **missing)
@@ -55,17 +49,13 @@ def prepare_keras(spec: TrainSpec) -> None:
     import keras
 
     if keras.config.backend() != "tensorflow":
-        raise UsageError(
-            f"KERAS_BACKEND: {keras.config.backend()!r} is not valid here; hpcnn trains with 'tensorflow'"
-        )
+        raise UsageError(f"KERAS_BACKEND: {keras.config.backend()!r} is not valid here; hpcnn trains with 'tensorflow'")
     keras.utils.set_random_seed(spec.seed)
     policy = "float32" if spec.precision == "float32" else f"mixed_{spec.precision}"
     keras.config.set_dtype_policy(policy)
 
 
-def make_model(
-    spec: TrainSpec, strategy: Strategy, input_shape: tuple[int, ...], classes: int, steps: int
-) -> Any:
+def make_model(spec: TrainSpec, strategy: Strategy, input_shape: tuple[int, ...], classes: int, steps: int) -> Any:
     """Build and compile the model inside the strategy's scope. ``spec`` is complete; ``steps`` is those of an epoch.
 
     A user's model that comes compiled keeps its own loss, metrics and optimizer unless the spec names others.
@@ -80,7 +70,10 @@ def make_model(
         if spec.sync_batch_norm:
             _synchronize_batch_norm(model, strategy)
         own = model.optimizer if getattr(model, "compiled", False) else None
-        optimizer = own if own is not None and not _names_optimizer(spec) else make_optimizer(spec, strategy, steps)
+        if own is not None and spec.optimizer is None:
+            optimizer = _adjusted(own, spec)
+        else:
+            optimizer = make_optimizer(spec, steps)
         if own is not None and spec.loss is None:
             loss, metrics = model.loss, model.get_compile_config().get("metrics") or ["accuracy"]
         else:
@@ -91,11 +84,11 @@ def make_model(
     return model
 
 
-def make_optimizer(spec: TrainSpec, strategy: Strategy, steps: int) -> Any:
-    """Return the optimizer with its scaled learning rate, and its warm-up where there is one."""
+def make_optimizer(spec: TrainSpec, steps: int) -> Any:
+    """Return the optimizer (SGD where nobody says) with its scaled learning rate, and its warm-up if there is one."""
     import keras
 
-    cls = keras.optimizers.get({"class_name": spec.optimizer, "config": {}}).__class__
+    cls = keras.optimizers.get({"class_name": spec.optimizer or "sgd", "config": {}}).__class__
     base = spec.learning_rate if spec.learning_rate is not None else float(cls().learning_rate)
     factor = lr_factor(spec)
     rate: Any = base * factor
@@ -105,7 +98,7 @@ def make_optimizer(spec: TrainSpec, strategy: Strategy, steps: int) -> Any:
         rate = warmup_schedule(base, factor, round(spec.warmup_epochs * steps))
     arguments: dict[str, Any] = {"learning_rate": rate}
     if spec.momentum:
-        if spec.optimizer not in ("sgd", "rmsprop"):
+        if spec.optimizer not in (None, "sgd", "rmsprop"):
             raise bad_value("--momentum", spec.momentum, f"no value with --optimizer {spec.optimizer}")
         arguments["momentum"] = spec.momentum
     return cls(**arguments)
@@ -118,15 +111,22 @@ def lr_factor(spec: TrainSpec) -> float:
     """
     if spec.lr_scaling == "none":
         return 1.0
-    reference = recipe(spec.model).batch_size if is_zoo(spec.model) else _FALLBACK["batch_size"]
+    reference = recipe(spec.model).batch_size if is_zoo(spec.model) else _OWN_MODEL["batch_size"]
     assert spec.batch_size is not None
     ratio: float = spec.batch_size / reference
     return ratio if spec.lr_scaling == "linear" else math.sqrt(ratio)
 
 
-def _names_optimizer(spec: TrainSpec) -> bool:
-    """Whether the user asked for an optimizer, rather than the stated default having been filled in."""
-    return spec.optimizer != _FALLBACK["optimizer"] or spec.learning_rate != _FALLBACK["learning_rate"]
+def _adjusted(optimizer: Any, spec: TrainSpec) -> Any:
+    """Return the optimizer that a user's model was compiled with, with the learning rate that the spec asks for."""
+    for option, value in (("--momentum", spec.momentum), ("--warmup-epochs", spec.warmup_epochs)):
+        if value:
+            raise bad_value(option, value, "no value with the optimizer of the model's own compile(); add --optimizer")
+    factor = lr_factor(spec)
+    if spec.learning_rate is not None or factor != 1:
+        base = float(optimizer.learning_rate) if spec.learning_rate is None else spec.learning_rate
+        optimizer.learning_rate = base * factor
+    return optimizer
 
 
 def _input_shape(model: str, data_shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -1,12 +1,14 @@
 """The compiled part: many training or evaluation steps in one call of TensorFlow.
 
-The data stays on the device; a call gets a table of sample numbers, gathers each step's slice, and loops inside the graph. One
-trace serves every call, the smaller last batch included. What is asked of the strategy is ``parallel/base.py``.
+The data stays on the device; a call gets a table of sample numbers, gathers each step's slice, and loops inside the
+graph. One trace serves every call, the smaller last batch included. What is asked of the strategy is
+``parallel/base.py``.
 
 Each step takes the time four times, from inside the graph: when the slice is gathered (input), when this replica's own
 gradients are ready, when the summed ones are (the difference is *exposed* communication: waiting for slower ranks
 included, what overlaps with back-propagation not), and at the end. A timestamp waits for its operands and nothing waits
-for it, so measuring moves nothing. tf.timestamp reads the wall clock: it serves for shares, never for the epoch's total.
+for it, so measuring moves nothing. tf.timestamp reads the wall clock: it serves for shares, never for the epoch's
+total.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class Steps:
         weight = tf.TensorSpec([], tf.float32)
 
         # Without AutoGraph: it would rewrite the strategy's and the model's own Python, to no use.
-        @tf.function(input_signature=[[table] * replicas, [weight] * replicas], autograph=False)
+        @tf.function(input_signature=[[table] * replicas, [weight] * replicas], autograph=False)  # type: ignore[untyped-decorator]
         def steps(tables: Any, weights: Any) -> Any:
             def step_and_add(number: Any, loss: Any, seconds: Any, state: list[Any]) -> Any:
                 for more in strategy.run(step, (data, number, tables, weights)):

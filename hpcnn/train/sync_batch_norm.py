@@ -1,8 +1,8 @@
 """Batch normalisation over the global batch, for any strategy.
 
-The documented default is per-replica statistics, as in Horovod and tf.distribute: each replica normalises by the mean and
-variance of its own slice. Here each layer sums counts, values and squares over all replicas first, so that a step with N
-ranks normalises exactly as one rank with the whole batch does.
+The documented default is per-replica statistics, as in Horovod and tf.distribute: each replica normalises by the mean
+and variance of its own slice. Here each layer sums counts, values and squares over all replicas first, so that a step
+with N ranks normalises exactly as one rank with the whole batch does.
 """
 
 from __future__ import annotations

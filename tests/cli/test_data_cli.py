@@ -146,9 +146,7 @@ def test_digits_need_no_staging(folder):
     result = hpcnn("stage", "digits", "--format", "json")
     assert result.exit_code == 0
     assert "digits comes with scikit-learn and needs no staging" in result.stderr
-    assert json.loads(result.stdout) == [
-        {"name": "digits", "status": "built in", "file": None, "bytes": None}
-    ]
+    assert json.loads(result.stdout) == [{"name": "digits", "status": "built in", "file": None, "bytes": None}]
     assert not list(folder.iterdir())
 
 

@@ -43,9 +43,7 @@ def test_list_as_table(words):
     assert line.rstrip().endswith("–")
 
 
-@pytest.mark.parametrize(
-    "words", [("--format", "json"), ("list", "--format", "json"), ("--format", "json", "list")]
-)
+@pytest.mark.parametrize("words", [("--format", "json"), ("list", "--format", "json"), ("--format", "json", "list")])
 def test_list_as_json(words):
     rows = json.loads(succeed(*words))
     assert [row["id"] for row in rows] == list(RECIPES)

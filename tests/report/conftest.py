@@ -61,9 +61,7 @@ def write_run(
         "hpcnn": "0.1.0",
     }
     write_json(run.spec, {**job, **spec})
-    hosts = [
-        {"host": "c1", "rank": rank, "cpu_model": cpu_model, "device": "CPU"} for rank in range(processes)
-    ]
+    hosts = [{"host": "c1", "rank": rank, "cpu_model": cpu_model, "device": "CPU"} for rank in range(processes)]
     facts = {"hosts": hosts, "devices": ["CPU"], "versions": {"hpcnn": "0.1.0", "keras": "3.15.1"}}
     facts |= {
         "world_size": ranks,

@@ -132,9 +132,7 @@ def test_a_last_line_cut_off_costs_that_line_only(run_in, tmp_path):
 def test_unreadable_lines_are_counted(run_in, tmp_path):
     run = run_in("r1", seconds=[5.0, 6.0])
     first, *others = run.epochs(0).read_text().splitlines()
-    run.epochs(0).write_bytes(
-        b"\xff\x00 garbage\n" + "\n".join(["[1]", '{"epoch": "x"}', first, *others]).encode()
-    )
+    run.epochs(0).write_bytes(b"\xff\x00 garbage\n" + "\n".join(["[1]", '{"epoch": "x"}', first, *others]).encode())
     data = load(tmp_path)
     assert list(data.epochs["epoch"]) == [1, 2, 3]
     assert data.runs["problem"][0] == "epochs.rank00000.jsonl: 3 of 6 lines are unreadable"

@@ -53,9 +53,7 @@ def test_an_epoch_that_a_process_lacks_is_not_measured(run_in, tmp_path):
 
 def test_an_epoch_without_a_time_is_not_measured(run_in, tmp_path):
     run = run_in("r1", ranks=2, seconds=[5.0, 6.0])
-    run.epochs(1).write_text(
-        run.epochs(1).read_text().replace('"seconds_total": 5.0', '"seconds_total": null')
-    )
+    run.epochs(1).write_text(run.epochs(1).read_text().replace('"seconds_total": 5.0', '"seconds_total": null'))
     assert list(epoch_times(load(tmp_path))["seconds"]) == [6.0]
 
 
@@ -63,9 +61,7 @@ def test_a_run_of_one_epoch_has_nothing_measured(run_in, tmp_path):
     run_in("r1", seconds=[])
     run_in("r2", seconds=[4.0])
     data = load(tmp_path)
-    assert list(left_out(data)["reason"]) == [
-        "no measured epoch: 1 recorded, the first 1 left out as warm-up"
-    ]
+    assert list(left_out(data)["reason"]) == ["no measured epoch: 1 recorded, the first 1 left out as warm-up"]
     assert scaling_table(data)["runs"].tolist() == [1]
 
 
@@ -98,9 +94,7 @@ def test_shares_are_sums_over_sums(run_in, tmp_path):
 
 def test_a_share_that_one_epoch_lacks_is_unknown(run_in, tmp_path):
     run = run_in("r1", seconds=[2.0, 8.0])
-    run.epochs(0).write_text(
-        run.epochs(0).read_text().replace('"seconds_input": 0.8', '"seconds_input": null')
-    )
+    run.epochs(0).write_text(run.epochs(0).read_text().replace('"seconds_input": 0.8', '"seconds_input": null'))
     row = scaling_table(load(tmp_path)).iloc[0]
     assert pd.isna(row["share_input"])
     assert row["share_compute"] == pytest.approx(0.5)

@@ -57,9 +57,7 @@ def folder(tmp_path, monkeypatch):
 def test_a_data_set_gets_channels_int64_labels_and_classes():
     data = DataSet(
         "mine",
-        **arrays(
-            x_train=images(6, (4, 4)), x_test=images(3, (4, 4)), y_train=labels(6)[:, None].astype("u1")
-        ),
+        **arrays(x_train=images(6, (4, 4)), x_test=images(3, (4, 4)), y_train=labels(6)[:, None].astype("u1")),
     )
     assert data.x_train.shape == (6, 4, 4, 1)
     assert data.x_train.dtype == np.uint8
@@ -383,9 +381,7 @@ def test_counts_that_cannot_be(wanted, words):
 def test_a_part_of_a_set_sorted_by_class_is_refused(tmp_path):
     file = tmp_path / "sorted.npz"
     np.savez(file, **arrays(y_train=np.sort(labels(6))))
-    with pytest.raises(
-        UsageError, match=r"--samples: .* is sorted by class, so its first 3 .* hold 2 of its 3"
-    ):
+    with pytest.raises(UsageError, match=r"--samples: .* is sorted by class, so its first 3 .* hold 2 of its 3"):
         load(str(file), samples=3)
     assert len(load(str(file)).x_train) == 6
     assert len(load(str(file), samples=5).x_train) == 5

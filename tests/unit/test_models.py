@@ -182,9 +182,7 @@ def test_layers_have_the_lectures_names():
 
 def test_dropout_rates():
     def rates(name):
-        return [
-            layer.rate for layer in registry.build(name).layers if isinstance(layer, keras.layers.Dropout)
-        ]
+        return [layer.rate for layer in registry.build(name).layers if isinstance(layer, keras.layers.Dropout)]
 
     assert rates("scinet-dense-dropout") == [0.2]
     assert rates("psc-cnn-dropout") == [0.25, 0.5]
@@ -227,9 +225,7 @@ def test_overrides_change_the_count(name, options, parameters):
 
 
 def test_given_shape_and_classes_win_over_arguments():
-    model = registry.build(
-        "psc-fc64", input_shape=(64,), arguments={"input_shape": (32,), "classes": 3, "numnodes": 8}
-    )
+    model = registry.build("psc-fc64", input_shape=(64,), arguments={"input_shape": (32,), "classes": 3, "numnodes": 8})
     assert (model.input_shape, model.output_shape) == ((None, 64), (None, 3))
 
 
@@ -265,9 +261,7 @@ def test_wrong_resnet_depth(depth):
 
 
 def test_unknown_id_suggests_the_nearest():
-    with pytest.raises(
-        UsageError, match=r"--model: 'psc-cn1' is not known. Did you mean 'psc-cnn1'\?"
-    ) as error:
+    with pytest.raises(UsageError, match=r"--model: 'psc-cn1' is not known. Did you mean 'psc-cnn1'\?") as error:
         registry.recipe("psc-cn1")
     assert all(name in str(error.value) for name in COUNTS)
 

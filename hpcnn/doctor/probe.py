@@ -1,0 +1,93 @@
+"""Asks this Python's heavy modules about themselves, in a process of its own.
+
+A library that crashes, hangs or calls ``abort`` is then a line of the answer instead of the end of it. Must not know
+what the answers mean.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SECONDS = 180.0  # a first import from a cold parallel file system can take minutes
+
+# Prints one line a stage as soon as it is known, so that a stage that ends the process loses no earlier one.
+# MPI is only loaded: MPI_Init outside mpirun aborts on some installations.
+_PROGRAM = """
+import json, sys
+
+def tensorflow():
+    import tensorflow as tf
+    gpus = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
+    return {"version": tf.__version__, "cuda": tf.test.is_built_with_cuda(), "gpus": names}
+
+def keras():
+    import keras
+    return {"version": keras.__version__, "backend": keras.backend.backend()}
+
+def horovod():
+    import horovod.tensorflow as hvd
+    return {"MPI": bool(hvd.mpi_built()), "Gloo": bool(hvd.gloo_built()), "NCCL": bool(hvd.nccl_built())}
+
+def mpi4py():
+    import mpi4py
+    mpi4py.rc.initialize = False
+    from mpi4py import MPI
+    library = MPI.Get_library_version().replace("\\0", "").split("\\n")[0].split(", package")[0].strip()
+    return {"version": mpi4py.__version__, "library": library}
+
+for stage in sys.argv[1:]:
+    try:
+        answer = {"facts": globals()[stage]()}
+    except BaseException as error:
+        answer = {"error": (f"{type(error).__name__}: {error}".splitlines() or [""])[0]}
+    print("\\n" + json.dumps({"stage": stage, **answer}), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a module said of itself after its import; or, in ``error``, why there is nothing."""
+
+    facts: Mapping[str, Any]
+    error: str = ""
+
+
+def probe(modules: Sequence[str], environment: Mapping[str, str], seconds: float = SECONDS) -> dict[str, Answer]:
+    """Import ``modules`` (of ``mpi4py``, ``tensorflow``, ``keras``, ``horovod``) elsewhere; return what each said.
+
+    A module that ends the process, or keeps it for longer than ``seconds``, is reported with the signal or the
+    time; those after it are tried in a new process. So is one that is not installed, without any process.
+    """
+    found: dict[str, Answer] = {}
+    left = [name for name in modules if importlib.util.find_spec(name)]
+    while left:
+        output, end = _run([sys.executable, "-c", _PROGRAM, *left], environment, seconds)
+        for line in output.splitlines():
+            if line.startswith('{"stage"'):
+                answer = json.loads(line)
+                found[answer["stage"]] = Answer(answer.get("facts", {}), answer.get("error", ""))
+        left = [name for name in left if name not in found]
+        if left:
+            found[left.pop(0)] = Answer({}, end)
+    return {name: found.get(name, Answer({}, "not installed")) for name in modules}
+
+
+def _run(command: list[str], environment: Mapping[str, str], seconds: float) -> tuple[str, str]:
+    """Return what a command printed, and how it ended in words."""
+    env = {**environment, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    try:
+        process = subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        output = error.stdout or b""
+        return output.decode() if isinstance(output, bytes) else output, f"import not done after {seconds:g} s"
+    if process.returncode < 0:
+        return process.stdout, f"import crashed with {signal.Signals(-process.returncode).name}"
+    return process.stdout, f"import ended Python with exit status {process.returncode}"

@@ -1,0 +1,131 @@
+"""What makes Keras's own ``model.fit`` right and recorded on several ranks: for users' scripts (``hpcnn.api``).
+
+``fit`` trains each rank on its own shard with its own batches, and gradients are averaged: the plain data-parallel
+recipe of the courses. hpcnn's own loop (``loop.py``) divides one global batch instead. Both write the same record.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hpcnn.errors import RunError
+from hpcnn.parallel.base import Strategy
+from hpcnn.parallel.devices import device_name
+from hpcnn.train.agreement import check_same_weights
+from hpcnn.train.dropout import draw_own_masks
+from hpcnn.train.record import Fits
+from hpcnn.train.steps import moving_statistics, sum_present
+
+
+def average_gradients(optimizer: Any, strategy: Strategy) -> Any:
+    """Return the optimizer with an ``apply`` that first averages the gradients over all ranks.
+
+    ``apply`` is what Keras 3's trainer calls, at the outermost optimizer: under loss scaling every rank must see the
+    summed gradients before it decides whether they are finite, or one rank would skip a step that the others wait in.
+    """
+    if keras.config.dtype_policy().name == "mixed_float16" and not _scales_loss(optimizer):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    if strategy.size == 1:
+        return optimizer
+    apply = optimizer.apply
+
+    def average_and_apply(grads: Any, trainable_variables: Any = None) -> Any:
+        dense = [tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
+        summed = sum_present(strategy, dense)
+        return apply([None if g is None else g / strategy.size for g in summed], trainable_variables)
+
+    optimizer.apply = average_and_apply
+    return optimizer
+
+
+def recorder(strategy: Strategy, fits: Fits, samples: int | None) -> Any:
+    """Return hpcnn's callback for ``fit``. A script may fit several times: epochs count on, in one record."""
+    return _Recorder(strategy, fits, samples)
+
+
+class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
+    def __init__(self, strategy: Strategy, fits: Fits, samples: int | None) -> None:
+        super().__init__()
+        self._strategy, self._samples = strategy, samples
+        self._fits, self._record = fits, fits.record
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Give every rank rank 0's weights; write what the run is."""
+        if self.model.jit_compile and self._strategy.size > 1:
+            raise RunError("Horovod's operations cannot be compiled by XLA: compile the model with jit_compile=False")
+        variables = [v.value for v in [*self.model.weights, *self.model.optimizer.variables]]
+        self._strategy.broadcast(variables)
+        draw_own_masks(self.model, self._strategy)
+        self._statistics = moving_statistics(self.model)
+        if self._record:
+            parameters = sum(int(tf.size(v.value)) for v in self.model.trainable_weights)
+            self._record.spec({"resources": {"ntasks": self._strategy.processes}, "train": None, "name": "script"})
+            self._record.provenance(
+                device_name(), model={"parameters": self.model.count_params(), "trainable": parameters}
+            )
+            self._record.event("run_start")
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the epoch's clock on all ranks together."""
+        self._strategy.barrier()
+        self._validation_seconds: float | None = None
+        self._trained_at: float | None = None
+        self._begin = time.monotonic()
+        if self._record:
+            self._record.event("epoch_start", self._fits.epochs + 1)
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Stop the epoch's clock: what follows is validation, with the same statistics on every rank."""
+        self._trained_at = time.monotonic()
+        self._average_statistics()
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Note how long the validation took."""
+        if self._trained_at is not None:
+            self._validation_seconds = time.monotonic() - self._trained_at
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Average the logs over the ranks (in place: callbacks that follow see the same everywhere); record them."""
+        seconds = (self._trained_at or time.monotonic()) - self._begin
+        self._average_statistics()
+        check_same_weights(self.model, self._strategy)
+        logs = {} if logs is None else logs
+        names = sorted(logs)
+        sums = self._strategy.reduce_metrics([float(logs[name]) for name in names])
+        logs.update({name: float(value) / self._strategy.size for name, value in zip(names, sums, strict=True)})
+        self._fits.epochs += 1
+        self._fits.validation = {n[4:]: v for n, v in logs.items() if n.startswith("val_")} or None
+        if self._record:
+            self._record.epoch(self._line(seconds, logs))
+            self._record.event("epoch_stop", self._fits.epochs)
+
+    def _line(self, seconds: float, logs: dict[str, float]) -> dict[str, Any]:
+        """Return one epoch's record. ``fit`` does not tell input and compute apart: those are null, not guessed."""
+        training = {name: value for name, value in logs.items() if not name.startswith("val_")}
+        return {
+            "epoch": self._fits.epochs,
+            "seconds_total": seconds,
+            "seconds_input": None,
+            "seconds_compute": None,
+            "seconds_communication": None,
+            "seconds_other": None,
+            "seconds_evaluation": self._validation_seconds,
+            "samples": self._samples,
+            "steps": self.params.get("steps"),
+            "loss": training.pop("loss", None),
+            "metrics": training,
+            "validation": self._fits.validation,
+            "learning_rate": float(tf.convert_to_tensor(self.model.optimizer.learning_rate)),
+        }
+
+    def _average_statistics(self) -> None:
+        if self._statistics and self._strategy.size > 1:
+            self._strategy.synchronize(self._statistics, [1.0 / self._strategy.size])
+
+
+def _scales_loss(optimizer: Any) -> bool:
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
