@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,8 +108,6 @@ def info_command(name: str, samples: int | None, fmt: str) -> None:
 @format_option
 def stage_command(name: str, folder: Path | None, force: bool, fmt: str) -> None:
     """Fetch data set NAME once, on a machine with internet, for the compute nodes that have none."""
-    # Keras brings TensorFlow, whose start-up messages say nothing about the download.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from hpcnn.data.staging import stage
 
     messages = console(stderr=True)

@@ -5,7 +5,6 @@ The list reads recipes only and imports no Keras; ``show`` builds the model. Kno
 
 from __future__ import annotations
 
-import os
 import re
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -81,10 +80,11 @@ def list_models(fmt: str) -> None:
 def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> None:
     """Show the layers of MODEL: an id of the list, or package.module:function of your own."""
     from hpcnn.models import registry
+    from hpcnn.quiet import without_notes
 
     shape = None if input_shape is None else _parse_shape(input_shape)
-    _quiet_tensorflow()
-    network = registry.build(model, input_shape=shape, classes=classes)
+    with without_notes():
+        network = registry.build(model, input_shape=shape, classes=classes)
     rows = layer_rows(network)
     entry = registry.RECIPES.get(model)
     if fmt == "table" and entry is not None:
@@ -171,9 +171,3 @@ def _parse_shape(text: str) -> tuple[int, ...]:
     if not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
         raise bad_value("--input-shape", text, "positive sizes such as 784 or 28,28,1")
     return tuple(int(size) for size in sizes)
-
-
-def _quiet_tensorflow() -> None:
-    """Keep TensorFlow's start-up notes out of the output. Nothing is computed, so oneDNN may be off too."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

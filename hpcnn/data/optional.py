@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from hpcnn.errors import HpcnnError
+from hpcnn.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 def optional_module(module: str, purpose: str) -> ModuleType:
     """Import ``module``. Raises HpcnnError saying what ``purpose`` needed it and how to install it."""
     try:
+        if module.partition(".")[0] == "keras":
+            import_tensorflow()
         return importlib.import_module(module)
     except ImportError as error:
         raise HpcnnError(f"{purpose} needs {module}: {error}. Install it with: pip install 'hpcnn[cpu]'") from error

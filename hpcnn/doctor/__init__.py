@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -35,7 +34,7 @@ def trains_serially(findings: Iterable[Finding]) -> bool:
 def examine(environment: shell.Environment) -> list[Finding]:
     """Return the findings on this Python, this machine and ``environment``. Takes seconds: it imports TensorFlow."""
     imported = probe(["mpi4py", "tensorflow", "keras", "horovod"], environment)
-    tensorflow = imported["tensorflow"]
+    tensorflow, keras, horovod = imported["tensorflow"], imported["keras"], imported["horovod"]
     allowed = len(os.sched_getaffinity(0))
     mpirun = find_mpirun(environment)
     mpi = _mpi_version(mpirun)
@@ -43,9 +42,9 @@ def examine(environment: shell.Environment) -> list[Finding]:
         software.check_python(sys.version_info[:3]),
         Finding("hpcnn", f"{__version__} ({Path(__file__).parents[1]})"),
         software.check_tensorflow(tensorflow),
-        software.check_keras(imported["keras"]),
+        software.check_keras(keras),
         *shell.check_keras_variables(environment),
-        software.check_horovod(imported["horovod"], tensorflow, version_of("horovod"), _horovod_built_for()),
+        software.check_horovod(horovod, tensorflow, keras, version_of("horovod"), _horovod_built_for()),
         software.check_mpirun(mpirun, mpi),
         software.check_mpi4py(imported["mpi4py"], mpi),
         software.check_gpus(tensorflow, _driver_gpus(environment), environment),
@@ -70,14 +69,8 @@ def find_mpirun(environment: shell.Environment) -> str | None:
 
 
 def _mpi_version(mpirun: str | None) -> str | None:
-    """Return for example ``Open MPI 4.1.8``; None where there is no mpirun, or none that runs."""
-    line = _first_line([mpirun, "--version"]) if mpirun else None
-    if line is None:
-        return None
-    known = re.search(r"\(Open MPI\) (\S+)|Intel\(R\) MPI Library.* Version (\S+)", line)
-    if known:
-        return f"Open MPI {known[1]}" if known[1] else f"Intel MPI {known[2]}"
-    return line.rstrip(":")
+    """Return for example ``Open MPI 4.1.8``; None where there is no mpirun, or none of a known MPI."""
+    return software.mpi_version(_output([mpirun, "--version"])) if mpirun else None
 
 
 def _horovod_built_for() -> str | None:
@@ -97,17 +90,12 @@ def _driver_gpus(environment: shell.Environment) -> list[str]:
     command = shutil.which("nvidia-smi", path=environment.get("PATH", os.defpath))
     if command is None:
         return []
-    output = _output([command, "--query-gpu=name", "--format=csv,noheader"])
-    return output.splitlines() if output else []
+    return _output([command, "--query-gpu=name", "--format=csv,noheader"]).splitlines()
 
 
-def _first_line(command: list[str]) -> str | None:
-    output = _output(command)
-    return output.strip().split("\n")[0] if output else None
-
-
-def _output(command: list[str]) -> str | None:
+def _output(command: list[str]) -> str:
+    """Return what a command printed; nothing where it failed."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
-        return None
+        return ""

@@ -17,10 +17,10 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREAD
 _RANK = "an MPI process takes itself for a rank of the launch that set it"
 _OPTION = "srun reads it as an option"
 # Variables that one job or launch leaves to the next, and what they do there: sbatch(1) and srun(1), "INPUT
-# ENVIRONMENT VARIABLES"; mpirun(1) of Open MPI. The first pattern that fits counts.
+# ENVIRONMENT VARIABLES"; mpirun(1) of Open MPI.
 INHERITED = (
-    ("SLURM_CPU_BIND*", "srun binds new ranks to the cores of the outer step: several share one core"),
-    ("SLURM_MEM_BIND*", "srun binds new ranks to the memory of the outer step"),
+    ("SLURM_CPU_BIND", "srun binds new ranks to the cores of the outer step: several share one core"),
+    ("SLURM_MEM_BIND", "srun binds new ranks to the memory of the outer step"),
     ("SLURM_NTASKS", f"{_OPTION}: it starts so many ranks where none are asked for"),
     ("SLURM_NPROCS", f"{_OPTION}: it starts so many ranks where none are asked for"),
     ("SLURM_NTASKS_PER_*", f"{_OPTION}: it limits the ranks of a node"),
@@ -30,7 +30,7 @@ INHERITED = (
     ("SLURM_DISTRIBUTION", f"{_OPTION}: it places ranks on other cores than the script says"),
     ("SLURM_HINT", f"{_OPTION}: it changes which hardware threads ranks get"),
     ("SLURM_THREADS_PER_CORE", f"{_OPTION}: it changes which hardware threads ranks get"),
-    ("SLURM_EXPORT_ENV", f"{_OPTION}: with NONE, ranks do not get the script's environment"),
+    ("SLURM_EXPORT_ENV", f"{_OPTION}: ranks do not get all of the script's environment"),
     ("SLURM_MPI_TYPE", f"{_OPTION}: with another MPI, every rank takes itself for the only one"),
     ("SBATCH_*", "sbatch reads it as an option, and it overrides the #SBATCH lines of the job script"),
     ("SRUN_CPUS_PER_TASK", f"{_OPTION}: the cores of every rank"),
@@ -41,6 +41,8 @@ INHERITED = (
     ("HOROVOD_RANK", "Horovod takes its rank from it instead of from MPI"),
     ("HOROVOD_SIZE", "Horovod takes its size from it instead of from MPI"),
 )
+
+_HARMLESS = ("SLURM_EXPORT_ENV", "ALL")
 
 
 def check_cores(allowed: int, total: int, environment: Environment) -> Finding:
@@ -110,11 +112,12 @@ def check_commands(check: str, commands: tuple[str, ...], environment: Environme
 
 
 def check_inherited(environment: Environment) -> list[Finding]:
-    """Variables of an outer job or launch that would change a run started from this shell, one row each."""
+    """Variables of an outer job or launch that would change a run started from this shell, one row a pattern."""
     findings = []
-    for name in sorted(environment):
-        why = next((why for pattern, why in INHERITED if fnmatch.fnmatchcase(name, pattern)), None)
-        if why:
-            advice = f"{why}. Before starting a run here: unset {name}"
-            findings.append(Finding(name, environment[name], "warning", advice))
+    for pattern, why in INHERITED:
+        names = sorted(fnmatch.filter(environment, pattern))
+        if names and (names[0], environment[names[0]]) != _HARMLESS:
+            value = " ".join(f"{name}={environment[name]}" for name in names)
+            advice = f"{why}. Unless that is meant: unset {' '.join(names)}"
+            findings.append(Finding(pattern, value, "warning", advice))
     return findings or [Finding("Inherited variables", "none that change a run")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -29,10 +30,10 @@ def check_tensorflow(tensorflow: Answer) -> Finding:
 def check_keras(keras: Answer) -> Finding:
     """No training without Keras 3 on TensorFlow."""
     if keras.error:
-        advice = "pip install 'hpcnn[cpu]'; if a back end is named, export KERAS_BACKEND=tensorflow"
+        advice = "pip install 'hpcnn[cpu]'; where KERAS_BACKEND names another: export KERAS_BACKEND=tensorflow"
         return Finding("Keras", keras.error, "missing", advice)
     version, backend = str(keras.facts["version"]), str(keras.facts["backend"])
-    value = f"{version}, back end {backend}"
+    value = f"{version}, backend {backend}"
     if not version.startswith("3."):
         return Finding("Keras", value, "missing", "hpcnn needs Keras 3: pip install 'keras>=3.8,<4'")
     if backend != "tensorflow":
@@ -41,7 +42,9 @@ def check_keras(keras: Answer) -> Finding:
     return Finding("Keras", value)
 
 
-def check_horovod(horovod: Answer, tensorflow: Answer, version: str | None, built_for: str | None) -> Finding:
+def check_horovod(
+    horovod: Answer, tensorflow: Answer, keras: Answer, version: str | None, built_for: str | None
+) -> Finding:
     """Horovod with both controllers, built for the TensorFlow that is installed, and with NCCL where there are GPUs.
 
     version: of the installed package; built_for: the TensorFlow version that its build recorded.
@@ -53,7 +56,8 @@ def check_horovod(horovod: Answer, tensorflow: Answer, version: str | None, buil
         value = f"{version}, built for TensorFlow {built_for}, not {installed}"
         return Finding("Horovod", value, "missing" if horovod.error else "warning", f"rebuild: {build_command()}")
     if horovod.error:
-        advice = "install TensorFlow first" if tensorflow.error else f"rebuild: {build_command()}"
+        first = "TensorFlow" if tensorflow.error else "Keras" if keras.error else None
+        advice = f"see {first} first" if first else f"rebuild: {build_command()}"
         return Finding("Horovod", f"{version}: {horovod.error}", "missing", advice)
     controllers = [name for name in ("MPI", "Gloo") if horovod.facts[name]]
     operations = "NCCL" if horovod.facts["NCCL"] else "none"
@@ -71,25 +75,37 @@ def build_command() -> str:
     return f"{share_dir('containers') / 'build-horovod.sh'} --python {sys.executable}"
 
 
+_MPI_VERSIONS = (
+    ("Open MPI", re.compile(r"\(Open MPI\) (\S+)")),
+    ("Intel MPI", re.compile(r"Intel\(R\) MPI Library.*Version (\S+)")),
+    ("MPICH", re.compile(r"HYDRA build details:\s+Version:\s+(\S+)")),
+)
+
+
+def mpi_version(text: str) -> str | None:
+    """Return for example ``Open MPI 4.1.8`` from what ``mpirun --version`` printed; None where it is none known."""
+    found = ((name, pattern.search(text)) for name, pattern in _MPI_VERSIONS)
+    return next((f"{name} {match[1]}" for name, match in found if match), None)
+
+
 def check_mpirun(path: str | None, version: str | None) -> Finding:
-    """Mpirun starts the ranks of a machine without Slurm; on a cluster srun can."""
+    """Judge mpirun: it starts the ranks of a machine without Slurm; on a cluster srun can."""
     if path is None:
         advice = f"load the site's MPI module, or let the build of Horovod bring one: {build_command()}"
         return Finding("MPI", "no mpirun", "missing", advice)
     if version is None:
-        return Finding("MPI", f"{path} does not run", "warning", f"try: {path} --version")
+        return Finding("MPI", f"{path}, of no known MPI", "warning", f"look at: {path} --version")
     return Finding("MPI", f"{version}, {path}")
 
 
 def check_mpi4py(mpi4py: Answer, mpirun_version: str | None) -> Finding:
-    """mpi4py must load the MPI library whose mpirun starts it; else every rank takes itself for the only one."""
+    """Judge mpi4py: of another MPI than the mpirun that starts it, every rank takes itself for the only one."""
     if mpi4py.error:
         advice = "pip install 'hpcnn[cpu]', and an MPI library (see MPI)"
         return Finding("mpi4py", mpi4py.error, "missing", advice)
     library = str(mpi4py.facts["library"])
     value = f"{mpi4py.facts['version']} with {library}"
-    number = (mpirun_version or "").rsplit(" ", 1)[-1]
-    if number and number not in library:
+    if mpirun_version and mpirun_version.rsplit(" ", 1)[-1] not in library:
         advice = f"mpirun is {mpirun_version}: put the mpirun of the same MPI first in PATH"
         return Finding("mpi4py", value, "warning", advice)
     return Finding("mpi4py", value)

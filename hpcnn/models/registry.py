@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcnn.errors import UsageError, bad_value, unknown_value
 from hpcnn.models import recipes_psc, recipes_scinet, recipes_wolter
+from hpcnn.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -132,7 +133,8 @@ def _check_keywords(name: str, function: Callable[..., Any], keywords: Mapping[s
 
 def _require_keras() -> None:
     try:
-        import keras  # noqa: F401
+        import_tensorflow()
+        importlib.import_module("keras")
     except ImportError as error:
         raise UsageError(
             f"building a model needs Keras and TensorFlow ({error}): pip install 'hpcnn[cpu]' or 'hpcnn[gpu]'"

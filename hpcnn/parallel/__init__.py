@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from hpcnn.errors import unknown_value
 from hpcnn.parallel.base import Strategy, TaskEnvironment
-from hpcnn.parallel.devices import start_devices, start_tensorflow
+from hpcnn.parallel.devices import start_devices
+from hpcnn.quiet import import_tensorflow
 
 STRATEGIES = ("serial", "mirrored", "multiworker", "horovod")
 
@@ -19,7 +20,7 @@ def open_strategy(name: str, task: TaskEnvironment) -> Strategy:
     Must come before TensorFlow has created any tensor. Raises RunError when the ranks that were asked for
     (``task.world_size``) are not the ranks that are there.
     """
-    start_tensorflow()
+    import_tensorflow()
     strategy = _open(name, task)
     start_devices()
     return strategy

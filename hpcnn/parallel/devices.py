@@ -5,51 +5,18 @@ Knows no strategy: each calls what it needs.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
 
-_NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
-
-
-def start_tensorflow() -> None:
-    """Import TensorFlow without its start-up notes, which no variable turns off; any other line is let through.
-
-    They are written before TensorFlow's own log filter works, straight to file descriptor 2.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _without_noise():
-        importlib.import_module("tensorflow")
+from hpcnn.quiet import without_notes
 
 
 def start_devices() -> None:
     """Make TensorFlow create its devices now, after which their settings are fixed."""
     import tensorflow as tf
 
-    with _without_noise():
+    with without_notes():
         tf.config.list_logical_devices()
         tf.zeros([])
-
-
-@contextlib.contextmanager
-def _without_noise() -> Iterator[None]:
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            notes.seek(0)
-            for line in notes.read().decode(errors="replace").splitlines():
-                if not any(noise in line for noise in _NOISE):
-                    print(line, file=sys.stderr)
 
 
 def available_cores() -> int:
