@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+
 from hpcnn.site import Site
 from hpcnn.spec import Resources
 
@@ -15,6 +18,15 @@ def launch_command(site: Site, resources: Resources, cpus_per_task: int) -> list
         *_binding(site, resources.ntasks, cpus_per_task),
         *site.mpirun_options,
     ]
+
+
+def as_ranks(program: Sequence[str]) -> list[str]:
+    """Return the words of a program as a launcher must get them, so that each rank gets them unchanged.
+
+    A word ``:`` alone would start the next program of several (mpirun(1), "Multiple Program, Multiple Data"; srun(1),
+    heterogeneous jobs), so a shell hides it.
+    """
+    return ["sh", "-c", f"exec {shlex.join(program)}"] if ":" in program else list(program)
 
 
 def cpus_of(site: Site, resources: Resources) -> int:

@@ -6,10 +6,11 @@ rank failed after it; and a user's own program may not know of records at all.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
-from hpcnn.rundir import RunDir, write_json
+from hpcnn.rundir import RunDir, read_json, write_json
 
 # 128 + signal, as shells report a process that a signal ended (bash(1), "EXIT STATUS").
 _INTERRUPTED = {128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}
@@ -20,27 +21,25 @@ def finish(path: str | os.PathLike[str], exit_code: int, seconds: float | None =
     run = RunDir(path)
     written = run.read_result()
     if written is None:
-        run.write_result(_status(exit_code), exit_code=exit_code, reason=_reason(run, exit_code), seconds_total=seconds)
+        status, reason = _verdict(run, exit_code)
+        if exit_code == 0 and (read_json(run.spec) or {}).get("train"):
+            # a training writes its own result: what ended without one cannot be believed, whatever its exit status
+            status, reason = "failed", f"rank 0 ended without a result; see {run.log.name}"
+        run.write_result(status, exit_code=exit_code, reason=reason, seconds_total=seconds)
     elif written.get("status") == "completed" and exit_code != 0:
-        reason = _reason(run, exit_code)
-        write_json(run.result, {**written, "status": "failed", "exit_code": exit_code, "reason": reason})
+        status, reason = _verdict(run, exit_code)
+        write_json(run.result, {**written, "status": status, "exit_code": exit_code, "reason": reason})
 
 
-def _status(exit_code: int) -> str:
+def _verdict(run: RunDir, exit_code: int) -> tuple[str, str | None]:
+    """Return the status and the reason that an exit status and the ranks' own words amount to."""
     if exit_code == 0:
-        return "completed"
-    return "interrupted" if exit_code in _INTERRUPTED else "failed"
-
-
-def _reason(run: RunDir, exit_code: int) -> str | None:
-    if exit_code == 0:
-        return None
+        return "completed", None
+    status = "interrupted" if exit_code in _INTERRUPTED else "failed"
     failures = run.failures()
     if failures:
-        return f"rank {failures[0].get('rank')}: {failures[0].get('reason')}"
+        return status, f"rank {failures[0].get('rank')}: {failures[0].get('reason')}"
     if exit_code > 128:
-        try:
-            return f"ended by {signal.Signals(exit_code - 128).name}"
-        except ValueError:
-            pass
-    return f"the launcher ended with exit status {exit_code}; see {run.log.name}"
+        with contextlib.suppress(ValueError):
+            return status, f"ended by {signal.Signals(exit_code - 128).name}"
+    return status, f"the launcher ended with exit status {exit_code}; see {run.log.name}"

@@ -6,15 +6,18 @@ arrives unchanged; an undefined name in a template is an error.
 
 from __future__ import annotations
 
+import json
 import shlex
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
 
 from hpcnn import __version__
-from hpcnn.launch import cpus_of, launch_command
+from hpcnn.errors import unknown_value
+from hpcnn.launch import as_ranks, cpus_of, launch_command
 from hpcnn.resources import share_dir
 from hpcnn.site import Site
 from hpcnn.spec import JobSpec, TrainSpec, given
@@ -37,28 +40,25 @@ class Place:
 
 
 def render(job: JobSpec, site: Site, place: Place) -> str:
-    """Return the job script."""
+    """Return the job script. Raises UsageError for a site whose template there is not."""
     cpus = cpus_of(site, job.resources)
     program = train_command(job.train, place) if job.train else list(job.program)
     mpirun = job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
-    launcher = [launch_command(site, job.resources, cpus)] if mpirun else []
-    return (
-        _environment()
-        .get_template(site.template)
-        .render(
-            title=title(job),
-            version=__version__,
-            run_dir=place.run_dir,
-            directory=place.directory,
-            hpcnn=place.hpcnn,
-            environment={**place.environment, **{key: str(value) for key, value in site.environment.items()}},
-            strategy=strategy_of(job),
-            ntasks=job.resources.ntasks,
-            cpus_per_task=cpus,
-            mpirun=mpirun,
-            command=[*launcher, program],
-            bin=place.bin,
-        )
+    command = [launch_command(site, job.resources, cpus), as_ranks(program)] if mpirun else [program]
+    return _template(site).render(
+        title=title(job),
+        version=__version__,
+        run_dir=place.run_dir,
+        directory=place.directory,
+        hpcnn=place.hpcnn,
+        # the user's own variables have the last word over the site's
+        environment={**site.environment, **place.environment},
+        strategy=strategy_of(job),
+        ntasks=job.resources.ntasks,
+        cpus_per_task=cpus,
+        mpirun=mpirun,
+        command=command,
+        bin=place.bin,
     )
 
 
@@ -73,6 +73,7 @@ def title(job: JobSpec) -> str:
     """Return one line that says what the job is. Never more than one line, whatever the names contain."""
     ranks = f"{job.resources.ntasks} {'rank' if job.resources.ntasks == 1 else 'ranks'}"
     what = f"{job.train.model} on {job.train.data}" if job.train else shlex.join(job.program)
+    what = textwrap.shorten(what, 80, placeholder=" ...")
     return " ".join(f"{job.name}: {what}, {strategy_of(job)}, {ranks}, site {job.site}".split())
 
 
@@ -101,10 +102,14 @@ def toml_text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(toml_text(item) for item in value) + "]"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml_text(key)} = {toml_text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, str):  # JSON's escapes are TOML's too, but for DEL (TOML 1.0, "String")
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value)
 
 
-def _environment() -> Environment:
+def _template(site: Site) -> Template:
     environment = Environment(
         loader=FileSystemLoader(share_dir("templates")),
         undefined=StrictUndefined,
@@ -116,7 +121,11 @@ def _environment() -> Environment:
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     environment.filters["words"] = shlex.join
     environment.filters["command_lines"] = command_lines
-    return environment
+    try:
+        return environment.get_template(site.template)
+    except TemplateNotFound as error:
+        known = environment.list_templates(filter_func=lambda name: name.endswith(".sh.j2"))
+        raise unknown_value(f"site {site.name}: template", site.template, known) from error
 
 
 def command_lines(parts: Sequence[Sequence[str]], run_dir: str) -> str:

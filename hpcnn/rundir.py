@@ -75,7 +75,10 @@ class RunDir:
                 f"--run-dir: {str(self.path)!r} already holds a finished run ({self.result.name}); "
                 "name another directory, or move it away"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--run-dir: {str(self.path)!r} cannot be made: {error.strerror}") from error
 
     def clear_attempt(self) -> None:
         """Remove what an unfinished attempt left behind, so that two attempts are never added up."""
@@ -149,7 +152,8 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write a file whole: to a temporary name beside it, flushed to disk, then renamed into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    # surrogateescape: a path on Linux need not be UTF-8, and arrives in a job script byte for byte
+    with temporary.open("w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

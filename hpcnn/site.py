@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpcnn import toml
-from hpcnn.errors import unknown_value
+from hpcnn.errors import bad_value, unknown_value
 from hpcnn.resources import share_dir
 from hpcnn.spec import NO_KEYS, field, from_mapping
 
@@ -65,12 +67,36 @@ def load_site(name: str) -> Site:
         for key, value in toml.read(file).items():
             both = isinstance(value, dict) and isinstance(merged.get(key), dict)
             merged[key] = {**merged[key], **value} if both else value
-        from_mapping(Site, merged, f"{file}: ")
+        _check_environment(from_mapping(Site, merged, f"{file}: "), f"{file}: ")
     return from_mapping(Site, merged)
+
+
+def _check_environment(site: Site, where: str) -> None:
+    """Raise UsageError for what a shell could not export: POSIX names (IEEE Std 1003.1, 3.216), strings, numbers."""
+    for key, value in site.environment.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
+            raise bad_value(f"{where}[environment] key", key, "letters, digits and underscores")
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise bad_value(f"{where}[environment] {key}", value, "a string or a number")
 
 
 def with_machine_cores(site: Site) -> Site:
     """Return the site with its cores filled in from this process's own where the profile leaves them open."""
     if site.cores is not None:
         return site
-    return dataclasses.replace(site, cores=len(os.sched_getaffinity(0)))
+    return dataclasses.replace(site, cores=core_count(os.sched_getaffinity(0)))
+
+
+def core_count(cpus: Iterable[int], system: Path = Path("/sys/devices/system/cpu")) -> int:
+    """Return how many cores the logical ``cpus`` belong to: hardware threads of one core are one core.
+
+    Cores are what Slurm and mpirun count: mpirun(1) of Open MPI refuses more bound ranks than there are cores. The
+    kernel says which threads share a core (Documentation/admin-guide/cputopology.rst).
+    """
+    cores = set()
+    for cpu in cpus:
+        try:
+            cores.add((system / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text())
+        except OSError:  # no such folder in some containers: count the logical processor itself
+            cores.add(str(cpu))
+    return len(cores)

@@ -8,9 +8,10 @@ not know how anything is run, and imports nothing heavy.
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 LR_SCALINGS = ("none", "linear", "sqrt")
 PIXEL_SCALES = ("raw", "unit")
 STUDY_KINDS = ("strong", "weak", "throughput")
+LARGEST_SEED = 2**31 - 1
 
 # The default of a field that is a table of its own.
 NO_KEYS = object()
@@ -88,7 +90,7 @@ class TrainSpec:
     warmup_epochs: float = field(0.0, "Epochs over which a scaled learning rate is reached.", minimum=0.0)
     precision: str = field("float32", "Arithmetic; weights stay float32.", choices=PRECISIONS)
     sync_batch_norm: bool = field(False, "Batch normalisation over the global batch instead of each rank's part.")
-    seed: int = field(1, "Fixes initial weights, sample order and dropout.", minimum=0, maximum=2**31 - 1)
+    seed: int = field(1, "Fixes initial weights, sample order and dropout.", minimum=0, maximum=LARGEST_SEED)
     target_accuracy: float | None = field(
         None, "Stop after the epoch that reaches this test accuracy.", above=0.0, maximum=1.0
     )
@@ -130,33 +132,34 @@ class JobSpec:
 class StudySpec:
     """Many jobs that differ along axes, each repeated."""
 
-    name: str
-    kind: str
-    description: str = ""
-    repeats: int = 1
-    train: dict[str, Any] = dataclasses.field(default_factory=dict)
-    resources: dict[str, Any] = dataclasses.field(default_factory=dict)
-    axes: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
-    points: tuple[dict[str, Any], ...] = ()
-    seeds: tuple[int, ...] = ()
-    program: tuple[str, ...] = ()
+    name: str = field(dataclasses.MISSING, "Name of the study's folder.")
+    kind: str = field("throughput", "What the points have in common.", choices=STUDY_KINDS)
+    description: str = field("", "One line for people.")
+    repeats: int = field(1, "Runs of each point.", minimum=1)
+    seeds: tuple[int, ...] = field((), "Seed of each repeat, in turn.", minimum=0, maximum=LARGEST_SEED)
+    train: dict[str, Any] = field(NO_KEYS, "Fields of TrainSpec that all points share.")
+    resources: dict[str, Any] = field(NO_KEYS, "Fields of Resources that all points share.")
+    axes: dict[str, Any] = field(NO_KEYS, "Field -> list of its values; the points are their product.")
+    points: tuple[dict[str, Any], ...] = field((), "Points that are no product of axes.")
+    program: tuple[str, ...] = field((), "The user's own program, instead of a training.")
 
 
-def check_ranks(resources: Resources, train: TrainSpec | None) -> None:
-    """Raise UsageError where the strategy cannot use the tasks that were asked for."""
+def check_ranks(resources: Resources, train: TrainSpec | None, spell: Callable[[str], str] = str) -> None:
+    """Raise UsageError where the strategy cannot use the tasks that were asked for. ``spell``: as in from_mapping."""
+    ntasks, strategy = spell("ntasks"), spell("strategy")
     if resources.ntasks < resources.nodes:
-        raise bad_value("--ntasks", resources.ntasks, f"at least one task on each of the {resources.nodes} nodes")
+        raise bad_value(ntasks, resources.ntasks, f"at least one task on each of the {resources.nodes} nodes")
     if train is None:
         return
     if train.strategy in ("serial", "mirrored") and resources.ntasks != 1:
         advice = "horovod or multiworker" if train.strategy == "serial" else "multiworker"
         raise bad_value(
-            "--ntasks",
+            ntasks,
             resources.ntasks,
-            f"1 with --strategy {train.strategy}, which is one process (for several: --strategy {advice})",
+            f"1 with {strategy} {train.strategy}, which is one process (for several: {strategy} {advice})",
         )
     if train.devices is not None and train.strategy != "mirrored":
-        raise bad_value("--devices", train.devices, "no value unless --strategy is mirrored")
+        raise bad_value(spell("devices"), train.devices, f"no value unless {strategy} is mirrored")
 
 
 @cache
@@ -173,25 +176,40 @@ def plain_type(hint: Any) -> type:
     return origin
 
 
-def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "", spell: Callable[[str], str] = str) -> T:
     """Make a spec from keys and values, as a TOML table or the command line gives them.
 
-    ``where`` comes before the key in errors (``[train] ``). Raises UsageError naming the key, the value and what is
-    valid, for an unknown key (with a suggestion), a wrong type, or a value out of range.
+    where: comes before the key in errors (``[train] ``). spell: how errors write a key (as an option, say).
+    Raises UsageError naming the key, the value and what is valid, for an unknown key (with a suggestion), a wrong
+    type, or a value out of range.
     """
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     clean = {}
     for key, value in values.items():
         if key not in fields:
             raise unknown_value(f"{where}key", key, fields)
-        clean[key] = check_value(f"{where}{key}", value, hints(cls)[key], fields[key].metadata)
+        clean[key] = check_field(cls, key, value, f"{where}{spell(key)}")
     return cls(**clean)
 
 
-def check_value(key: str, value: Any, hint: Any, facts: Mapping[str, Any]) -> Any:
-    """Return ``value`` in the field's own type, or raise UsageError saying what is expected of ``key``."""
-    optional = isinstance(hint, types.UnionType) and type(None) in typing.get_args(hint)
-    if value is None and optional:
+def check_field(cls: type, key: str, value: Any, name: str) -> Any:
+    """Return ``value`` in the type of the field ``key``, or raise UsageError saying what is expected of ``name``."""
+    facts = next(f.metadata for f in dataclasses.fields(cls) if f.name == key)
+    return _check(name, value, hints(cls)[key], facts)
+
+
+_TYPE_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+    bool: "true or false",
+    dict: "a table",
+    tuple: "a list",
+}
+
+
+def _check(name: str, value: Any, hint: Any, facts: Mapping[str, Any]) -> Any:
+    if value is None and type(None) in typing.get_args(hint):
         return None
     wanted = plain_type(hint)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
@@ -199,23 +217,26 @@ def check_value(key: str, value: Any, hint: Any, facts: Mapping[str, Any]) -> An
     if wanted is tuple and isinstance(value, list):
         value = tuple(value)
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-        raise bad_value(key, value, names.get(wanted, f"a {wanted.__name__}"))
-    _check_range(key, value, facts)
+        raise bad_value(name, value, _TYPE_WORDS[wanted])
+    if isinstance(value, tuple):  # the facts of a list are those of each item
+        return tuple(_check(name, item, typing.get_args(hint)[0], facts) for item in value)
+    _check_range(name, value, facts)
     return value
 
 
-def _check_range(key: str, value: Any, facts: Mapping[str, Any]) -> None:
+def _check_range(name: str, value: Any, facts: Mapping[str, Any]) -> None:
     choices = facts.get("choices")
     if choices and value not in choices:
-        raise unknown_value(key, value, choices)
+        raise unknown_value(name, value, choices)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise bad_value(name, value, "a finite number")
     minimum, above, maximum = facts.get("minimum"), facts.get("above"), facts.get("maximum")
     if minimum is not None and value < minimum:
-        raise bad_value(key, value, f"at least {minimum:g}")
+        raise bad_value(name, value, f"at least {minimum:.10g}")
     if above is not None and value <= above:
-        raise bad_value(key, value, f"more than {above:g}")
+        raise bad_value(name, value, f"more than {above:.10g}")
     if maximum is not None and value > maximum:
-        raise bad_value(key, value, f"at most {maximum:g}")
+        raise bad_value(name, value, f"at most {maximum:.10g}")
 
 
 def to_mapping(spec: Any) -> dict[str, Any]:
@@ -226,8 +247,5 @@ def to_mapping(spec: Any) -> dict[str, Any]:
 
 def given(spec: Any) -> dict[str, Any]:
     """Return only the fields of a spec that differ from their defaults."""
-    return {
-        f.name: getattr(spec, f.name)
-        for f in dataclasses.fields(spec)
-        if getattr(spec, f.name) != (f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default)
-    }
+    default = type(spec)()
+    return {key: value for key, value in vars(spec).items() if value != getattr(default, key)}

@@ -14,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcnn.data.catalogue import check_name, check_staged
+from hpcnn.errors import bad_value
+from hpcnn.models.registry import check_name as check_model_name
 from hpcnn.record import finish
 from hpcnn.render import Place, render
 from hpcnn.rundir import SCHEMA_VERSION, RunDir, write_json, write_text
@@ -42,8 +45,13 @@ def new_run_id() -> str:
 
 
 def prepare(job: JobSpec, run_dir: Path) -> Prepared:
-    """Render the job's script. Writes nothing."""
+    """Render the job's script. Writes nothing. Raises UsageError for what the site cannot give."""
+    if job.train is not None:
+        check_model_name(job.train.model)
+        check_name(job.train.data)
     site = with_machine_cores(load_site(job.site))
+    if site.scheduler == "local" and job.resources.nodes > 1:
+        raise bad_value("nodes", job.resources.nodes, f"1 at site {site.name}, which is this machine alone")
     place = Place(
         run_dir=str(run_dir.absolute()),
         directory=str(Path.cwd()),
@@ -57,10 +65,14 @@ def prepare(job: JobSpec, run_dir: Path) -> Prepared:
 def submit(prepared: Prepared, say: Callable[[str], None] | None = None) -> int:
     """Write the run directory's first files and run the script; return the job's exit status.
 
-    say: gets the job's output line by line. An interrupted job is recorded as such before KeyboardInterrupt goes on.
+    The status is 0 only for a run whose record says ``completed``. say: gets the job's output line by line. An
+    interrupted job is recorded as such before KeyboardInterrupt goes on.
     """
     run, job = prepared.run, prepared.job
+    if job.train is not None:
+        check_staged(job.train.data)
     run.create()
+    run.clear_attempt()
     write_json(run.spec, {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)})
     write_text(run.job_script, prepared.script, mode=0o755)
     try:
@@ -69,7 +81,8 @@ def submit(prepared: Prepared, say: Callable[[str], None] | None = None) -> int:
         finish(run.path, 130)
         raise
     finish(run.path, code)
-    return code
+    status = (run.read_result() or {}).get("status")
+    return code or (0 if status == "completed" else 1)
 
 
 def hpcnn_command() -> tuple[str, ...]:

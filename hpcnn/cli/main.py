@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from hpcnn import __version__
-from hpcnn.errors import HpcnnError
+from hpcnn.errors import HpcnnError, unknown_value
 
 # command -> (module, one line for `hpcnn --help`), in the order of the work
 COMMANDS = {
@@ -62,8 +62,6 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with a suggestion for a mistyped command."""
-        from hpcnn.errors import unknown_value
-
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise _Message(unknown_value("command", args[0], [c for c in COMMANDS if c != "record"]))
         return super().resolve_command(ctx, args)
@@ -79,7 +77,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example:  hpcnn submit --site local --ntasks 2 --model psc-cnn-dropout --data digits --epochs 3",
+    epilog="\b\nExample:\n  hpcnn submit --site local --ntasks 2 --model psc-cnn-dropout --epochs 3",
 )
 @click.version_option(__version__, prog_name="hpcnn")
 def main() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from hpcnn.errors import bad_value
-from hpcnn.spec import hints, plain_type
+from hpcnn.spec import from_mapping, hints, plain_type
 
+T = TypeVar("T")
 Command = Callable[..., Any]
 
 # Fields that are given key by key on the command line, with the option's name and its words for help.
@@ -26,6 +27,11 @@ def spec_options(cls: type) -> Callable[[Command], Command]:
         return function
 
     return add
+
+
+def spec_from_options(cls: type[T], given: dict[str, Any]) -> T:
+    """Return the spec of what was given; errors name the option. Raises UsageError as ``from_mapping`` does."""
+    return from_mapping(cls, given, spell=option_name)
 
 
 def given_options(cls: type, values: dict[str, Any]) -> dict[str, Any]:
@@ -57,9 +63,10 @@ def toml_value(text: str) -> Any:
     from hpcnn.toml import TOMLDecodeError, loads
 
     try:
-        return loads(f"value = {text}")["value"]
+        table = loads(f"value = {text}")
     except TOMLDecodeError:
         return text
+    return table["value"] if len(table) == 1 else text  # a second line that reads as a key of its own
 
 
 def option_name(field_name: str) -> str:

@@ -6,13 +6,15 @@ import click
 
 from hpcnn.record import finish
 
+_EXAMPLE = "\b\nExample:\n  hpcnn record finish --run-dir runs/first --exit-code 0 --seconds 12"
 
-@click.group(hidden=True)
+
+@click.group(hidden=True, epilog=_EXAMPLE)
 def command() -> None:
     """Close the record of a run (called by job scripts)."""
 
 
-@command.command("finish", epilog="Example:  hpcnn record finish --run-dir runs/first --exit-code 0 --seconds 12")
+@command.command("finish", epilog=_EXAMPLE)
 @click.option("--run-dir", required=True, type=click.Path(exists=True, file_okay=False), help="The run directory.")
 @click.option("--exit-code", required=True, type=int, help="Exit status of the launcher.")
 @click.option("--seconds", type=float, default=None, help="Wall time of the launcher, in seconds.")

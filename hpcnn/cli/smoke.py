@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 
-@click.command(epilog="Example:  hpcnn smoke --ntasks 2")
+@click.command(epilog="\b\nExample:\n  hpcnn smoke --ntasks 2")
 @click.option("--ntasks", type=click.IntRange(2), default=2, show_default=True, help="Horovod ranks.")
 @click.option(
     "--keep",

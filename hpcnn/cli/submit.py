@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from hpcnn.cli.options import given_options, spec_options
+from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.errors import UsageError
-from hpcnn.spec import JobSpec, Resources, TrainSpec, from_mapping
+from hpcnn.spec import JobSpec, Resources, TrainSpec, check_ranks
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": False},
     epilog=(
-        "Examples:  hpcnn submit --site local --ntasks 2 --model psc-cnn-dropout --epochs 3 ; "
-        "hpcnn submit --ntasks 2 -- python my_script.py --epochs 3"
+        "\b\nExamples:\n"
+        "  hpcnn submit --site local --ntasks 2 --model psc-cnn-dropout --epochs 3\n"
+        "  hpcnn submit --ntasks 2 -- python my_script.py --epochs 3"
     ),
 )
 @click.option("--site", default="local", show_default=True, help="Site profile: how this machine runs jobs.")
@@ -54,7 +54,7 @@ def command(
     folder = Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id()
     prepared = prepare(job, folder)
     if dry_run:
-        click.echo(prepared.script, nl=False)
+        click.echo(prepared.script.encode("utf-8", "surrogateescape"), nl=False)  # the bytes of job.sh
         return
     click.echo(f"run directory: {prepared.run.path}", err=True)
     try:
@@ -71,16 +71,18 @@ def command(
 
 def job_from_options(site: str, name: str | None, program: tuple[str, ...], options: dict[str, Any]) -> JobSpec:
     """Return the job that the command line asked for. Raises UsageError where its parts contradict each other."""
-    resources = from_mapping(Resources, given_options(Resources, options), "--")
+    resources = spec_from_options(Resources, given_options(Resources, options))
     chosen = given_options(TrainSpec, options)
     if program:
         if chosen:
-            extra = ", ".join("--" + key.replace("_", "-") for key in chosen)
+            extra = ", ".join(option_name(key) for key in chosen)
             raise UsageError(f"{extra}: options of training cannot go with a program of your own (after --)")
+        check_ranks(resources, None, option_name)
         return JobSpec(name or program_name(program), site, resources, program=program)
-    train = from_mapping(TrainSpec, chosen, "--")
+    train = spec_from_options(TrainSpec, chosen)
     if "strategy" not in chosen and resources.ntasks > 1:
         train = dataclasses.replace(train, strategy="horovod")
+    check_ranks(resources, train, option_name)
     return JobSpec(name or default_name(train.model), site, resources, train=train)
 
 

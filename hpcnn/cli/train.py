@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
-from hpcnn.cli.options import given_options, spec_options
-from hpcnn.spec import TrainSpec, from_mapping
+from hpcnn.cli.options import given_options, spec_from_options, spec_options
+from hpcnn.spec import TrainSpec
 
 
-@click.command(epilog="Example:  hpcnn train --run-dir runs/first --model psc-cnn-dropout --data digits --epochs 3")
+@click.command(
+    epilog="\b\nExample:\n  hpcnn train --run-dir runs/first --model psc-cnn-dropout --epochs 3",
+)
 @click.option(
     "--run-dir",
     required=True,
@@ -24,7 +26,7 @@ def command(run_dir: str, **options: Any) -> None:
     What is left open is what the lecture used for that network. For several ranks, `hpcnn submit` writes the script
     that starts this command under mpirun or srun.
     """
-    spec = from_mapping(TrainSpec, given_options(TrainSpec, options), "--")
+    spec = spec_from_options(TrainSpec, given_options(TrainSpec, options))
     from hpcnn.train.run import train
 
     train(spec, run_dir, say=click.echo)

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.errors import unknown_value
+from hpcnn.errors import UsageError, unknown_value
 
 FOLDER_VARIABLE = "HPCNN_DATA"
 
@@ -116,3 +116,22 @@ def data_folder() -> Path:
 def staged_file(name: str, folder: Path | None = None) -> Path:
     """Return the staged file of ``name``, there or not, in ``folder`` (default: ``data_folder()``)."""
     return (data_folder() if folder is None else folder.absolute()) / f"{name}.npz"
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for a ``name`` that is neither known, nor an ``.npz`` file, nor ``package.module:function``."""
+    if not name.endswith(".npz") and ":" not in name and name not in known():
+        unknown = unknown_value("--data", name, known())
+        raise UsageError(f"{unknown} A path ending in .npz or package.module:function also works.")
+
+
+def check_staged(name: str) -> None:
+    """Raise UsageError, saying how to stage it, where a known data set's file is missing."""
+    if name not in known() or describe(name).built_in:
+        return
+    file = staged_file(name)
+    if not file.exists():
+        raise UsageError(
+            f"--data: {name!r} is not staged: there is no file {file}. Compute nodes have no internet: run "
+            f"'hpcnn data stage {name}' on a login node, or set {FOLDER_VARIABLE} to the folder that holds {file.name}."
+        )

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcnn.data import sources
-from hpcnn.data.catalogue import describe, known, staged_file
+from hpcnn.data.catalogue import check_name, describe, known, staged_file
 from hpcnn.data.expand import take
-from hpcnn.errors import UsageError, bad_value, unknown_value
+from hpcnn.errors import UsageError, bad_value
 
 if TYPE_CHECKING:
     from hpcnn.data.dataset import Array, DataSet
@@ -68,9 +68,7 @@ def _read(name: str) -> DataSet:
         return sources.read_npz(name)
     if ":" in name:
         return sources.read_function(name)
-    if name not in known():
-        unknown = unknown_value("--data", name, known())
-        raise UsageError(f"{unknown} A path ending in .npz or package.module:function also works.")
+    check_name(name)
     return sources.read_digits() if describe(name).built_in else sources.read_staged(name)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.data.catalogue import FOLDER_VARIABLE, Entry, describe, staged_file
+from hpcnn.data.catalogue import Entry, describe, staged_file
 from hpcnn.data.dataset import PIXEL_MAX, Arrays, DataSet
 from hpcnn.data.optional import optional_module
 from hpcnn.errors import UsageError, bad_value
@@ -46,13 +46,8 @@ def read_digits() -> DataSet:
 
 def read_staged(name: str) -> DataSet:
     """Return a known data set from its staged file. Raises UsageError, saying how to stage it."""
+    check_staged(name)
     file = staged_file(name)
-    if not file.exists():
-        raise UsageError(
-            f"--data: {name!r} is not staged: there is no file {file}. Compute nodes have no internet: "
-            f"run 'hpcnn data stage {name}' on a login node, or set {FOLDER_VARIABLE} to the folder that "
-            f"holds {file.name}."
-        )
     return from_catalogue(describe(name), read_arrays(file), str(file))
 
 

@@ -35,6 +35,12 @@ def is_zoo(name: str) -> bool:
     return name in RECIPES
 
 
+def check_name(name: str) -> None:
+    """Raise UsageError for a ``name`` that is neither an id of the zoo nor ``package.module:function``."""
+    if ":" not in name and not is_zoo(name):
+        raise unknown_value("--model", name, [*RECIPES, _OWN])
+
+
 def recipe(id: str) -> Recipe:
     """Return the recipe of an id of the zoo. UsageError for any other name."""
     if id not in RECIPES:
@@ -63,8 +69,7 @@ def build(
     given = dict(arguments or {})
     if is_zoo(name):
         return _build_zoo(RECIPES[name], given, _shape_and_classes(input_shape, classes))
-    if ":" not in name:
-        raise unknown_value("--model", name, [*RECIPES, _OWN])
+    check_name(name)
     return _build_own(name, given, _shape_and_classes(input_shape, classes))
 
 

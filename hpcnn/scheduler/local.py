@@ -6,23 +6,29 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+# What a closed terminal, a batch system or a CI runner sends: the job must not outlive the command that started it.
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_SECONDS_TO_END = 10.0
 
 
 def run(script: Path, log: Path, say: Callable[[str], None] | None = None) -> int:
     """Run a script to its end, its output to ``log`` and, line by line, to ``say``; return its exit status.
 
-    The script gets a process group of its own: when this process is interrupted, the whole job is ended with it and
-    KeyboardInterrupt goes on to the caller.
+    The script gets a process group of its own: when this process is interrupted (or gets SIGTERM or SIGHUP), the whole
+    job is ended with it and KeyboardInterrupt goes on to the caller.
     """
-    with log.open("a", encoding="utf-8") as file:
+    with log.open("a", encoding="utf-8") as file, _interruptible():
         job = subprocess.Popen(
             ["bash", str(script)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             start_new_session=True,
         )
@@ -44,11 +50,37 @@ def _status(returncode: int) -> int:
     return 128 - returncode if returncode < 0 else returncode
 
 
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn the signals that ask this process to end into KeyboardInterrupt; one that is ignored (nohup) stays so."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    taken = {}
+    if threading.current_thread() is threading.main_thread():  # Python hands signals to no other
+        taken = {number: signal.getsignal(number) for number in _ENDING}
+        taken = {number: handler for number, handler in taken.items() if handler is not signal.SIG_IGN}
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
+
+
 def _end(job: subprocess.Popen[str]) -> None:
-    """End the job's whole process group: asked first, made to after ten seconds."""
-    for how, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(job.pid, how)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            job.wait(seconds)
-            return
+    """End the job's whole process group: asked first, made to after ten seconds or another interrupt.
+
+    bash ends at once, but mpirun takes its time: its ranks are in groups of their own, which only it ends. The job is
+    over when nobody holds its output any more.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(job.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        job.communicate(timeout=_SECONDS_TO_END)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(job.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        job.communicate(timeout=_SECONDS_TO_END)
