@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.data.catalogue import Entry, describe, staged_file
+from hpcnn.data.catalogue import Entry, check_staged, describe, staged_file
 from hpcnn.data.dataset import PIXEL_MAX, Arrays, DataSet
 from hpcnn.data.optional import optional_module
 from hpcnn.errors import UsageError, bad_value
