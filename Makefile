@@ -1,0 +1,72 @@
+# hpcnn from a checkout. `make` alone lists what there is.
+#
+# Everything goes into .venv in this folder; delete it (`make clean`) to start anew. What is installed is in
+# pyproject.toml, in which versions in constraints.txt. A step leaves its stamp only when it succeeded, and runs
+# again only when one of its inputs has changed.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint venv clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# The first Python that hpcnn supports; `make venv PYTHON=/path/to/python` chooses another.
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
+	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: venv ## Train the scaling study `smoke` (serial and 2 Horovod ranks) and print its scaling table
+	$(BIN)/hpcnn study run scaling_studies/smoke.toml --runs runs
+	$(BIN)/hpcnn scaling-report runs/smoke
+
+test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Check the style and the types only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+venv: $(VENV)/.cpu $(VENV)/.horovod ## Make .venv with TensorFlow (CPU), Horovod and hpcnn
+
+clean: ## Remove .venv and what tools left behind; runs/ and built Horovod wheels are kept
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find hpcnn tests -name __pycache__ -type d -exec rm -rf {} +
+
+# A .venv whose Python has gone (an upgrade of the system) is made anew, so its stamps must not count.
+$(shell test -x $(BIN)/python || rm -f $(VENV)/.cpu $(VENV)/.dev $(VENV)/.horovod)
+
+$(BIN)/python:
+	@rm -rf $(VENV)
+	@test -n '$(PYTHON)' || { echo 'make: no Python 3.10, 3.11 or 3.12 on PATH: install or load one,' \
+	  'or name it with make PYTHON=/path/to/python' >&2; exit 1; }
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo 'make: PYTHON=$(PYTHON) is not a Python 3.10, 3.11 or 3.12' >&2; exit 1; }
+	@echo '==> a virtual environment in $(VENV), $(PYTHON) (seconds)'
+	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	elif $(PYTHON) -m virtualenv --version >/dev/null 2>&1; then $(PYTHON) -m virtualenv --quiet $(VENV); \
+	elif command -v uv >/dev/null; then uv venv --quiet --seed --python $(PYTHON) $(VENV); \
+	else echo "make: $(PYTHON) has no ensurepip, so it cannot make virtual environments. Debian, Ubuntu:" \
+	  "'apt-get install python3-venv' as root; without root: install uv or virtualenv" >&2; exit 1; fi
+
+# Order-only, because $(BIN)/python is a link to the system's Python and has its date.
+$(VENV)/.cpu: pyproject.toml constraints.txt | $(BIN)/python
+	@echo '==> hpcnn, TensorFlow and what they need (400 MB to download the first time, then a minute)'
+	$(PIP) install --quiet -c constraints.txt -e '.[cpu,report]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.cpu
+	@echo '==> what the tests need (half a minute)'
+	$(PIP) install --quiet -c constraints.txt -e '.[cpu,report,dev]'
+	@touch $@
+
+$(VENV)/.horovod: $(VENV)/.cpu containers/build-horovod.sh
+	@echo '==> Horovod (about 5 minutes on 2 cores the first time, seconds when its wheel is in the cache)'
+	containers/build-horovod.sh --python $(BIN)/python
+	@touch $@
