@@ -27,6 +27,8 @@ from hpcnn.errors import HpcnnError, UsageError, unknown_value
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.launcher import launched_by
+from hpcnn.rundir import RunDir
+from hpcnn.train.failure import end_failed
 from hpcnn.train.record import Fits, Record
 
 _STRATEGIES = ("serial", "horovod")
@@ -50,9 +52,12 @@ def init(strategy: str | None = None, run_dir: str | os.PathLike[str] | None = N
     world, cpus = os.environ.get("HPCNN_WORLD_SIZE"), os.environ.get("HPCNN_CPUS_PER_TASK")
     task = TaskEnvironment(int(world) if world else None, int(cpus) if cpus else None)
     folder = run_dir or os.environ.get("HPCNN_RUN_DIR")
-    run = Run(open_strategy(name, task), os.fspath(folder) if folder else None)
-    sys.excepthook = run._end_job
-    return run
+    try:
+        opened = open_strategy(name, task)
+    except Exception as error:
+        end_failed(RunDir(folder) if folder else None, None, error)
+        raise
+    return Run(opened, os.fspath(folder) if folder else None)
 
 
 class Run:
@@ -62,6 +67,7 @@ class Run:
         self._strategy = strategy
         self._samples: int | None = None
         self.run_dir = run_dir
+        sys.excepthook = self._end_job
         self._fits = Fits(Record(run_dir, strategy) if run_dir else None)
         atexit.register(self._close)
 
@@ -143,17 +149,12 @@ class Run:
 
     def _end_job(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
         """Be Python's last exception handler: say what happened, then end the job for all ranks."""
-        from hpcnn.rundir import RunDir
-        from hpcnn.train.failure import end_failed
-
+        atexit.unregister(self._close)
+        end_failed(RunDir(self.run_dir) if self.run_dir else None, self._strategy, error)
         if isinstance(error, HpcnnError):
-            print(f"Error (rank {self.rank}): {error}", file=sys.stderr, flush=True)
+            print(f"Error: {error}", file=sys.stderr, flush=True)
         else:
             sys.__excepthook__(kind, error, trace)
-        atexit.unregister(self._close)
-        if self.run_dir:
-            end_failed(RunDir(self.run_dir), self._strategy, error)
-        self._strategy.abort(130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1))
 
 
 __all__: Sequence[str] = ("Run", "init")

@@ -11,6 +11,7 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
@@ -110,6 +111,16 @@ def toml_text(value: Any) -> str:
 
 
 def _template(site: Site) -> Template:
+    try:
+        return _environment().get_template(site.template)
+    except TemplateNotFound as error:
+        known = _environment().list_templates(filter_func=lambda name: name.endswith(".sh.j2"))
+        raise unknown_value(f"site {site.name}: template", site.template, known) from error
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates' environment; a study compiles a template once for all its runs."""
     environment = Environment(
         loader=FileSystemLoader(share_dir("templates")),
         undefined=StrictUndefined,
@@ -121,11 +132,7 @@ def _template(site: Site) -> Template:
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     environment.filters["words"] = shlex.join
     environment.filters["command_lines"] = command_lines
-    try:
-        return environment.get_template(site.template)
-    except TemplateNotFound as error:
-        known = environment.list_templates(filter_func=lambda name: name.endswith(".sh.j2"))
-        raise unknown_value(f"site {site.name}: template", site.template, known) from error
+    return environment
 
 
 def command_lines(parts: Sequence[Sequence[str]], run_dir: str) -> str:

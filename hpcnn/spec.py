@@ -158,8 +158,13 @@ def check_ranks(resources: Resources, train: TrainSpec | None, spell: Callable[[
             resources.ntasks,
             f"1 with {strategy} {train.strategy}, which is one process (for several: {strategy} {advice})",
         )
+    check_devices(train, spell)
+
+
+def check_devices(train: TrainSpec, spell: Callable[[str], str] = str) -> None:
+    """Raise UsageError for devices that no strategy would use. ``spell``: as in from_mapping."""
     if train.devices is not None and train.strategy != "mirrored":
-        raise bad_value(spell("devices"), train.devices, f"no value unless {strategy} is mirrored")
+        raise bad_value(spell("devices"), train.devices, f"no value unless {spell('strategy')} is mirrored")
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -59,12 +60,17 @@ def key_values(option: str, pairs: Iterable[str]) -> dict[str, Any]:
 
 
 def toml_value(text: str) -> Any:
-    """Return a text as the TOML value it spells (2, 0.5, true, [1, 2], 'word'), or as it stands."""
+    """Return a text as the TOML value it spells (2, 0.5, true, [1, 2], 'word'), or as it stands.
+
+    Words in a list need no quotes, which a shell would take away: ``[serial, horovod]``.
+    """
     from hpcnn.toml import TOMLDecodeError, loads
 
     try:
         table = loads(f"value = {text}")
     except TOMLDecodeError:
+        if re.fullmatch(r"\[[^][\"']*\]", text):
+            return [toml_value(item.strip()) for item in text[1:-1].split(",")]
         return text
     return table["value"] if len(table) == 1 else text  # a second line that reads as a key of its own
 

@@ -62,10 +62,11 @@ def _emit_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
 
 def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | None) -> None:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    if title:
+        console().print(title, markup=False)  # as a table's own title, it would be folded to the table's width
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
     for row in rows:

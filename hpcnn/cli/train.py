@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from hpcnn.cli.options import given_options, spec_from_options, spec_options
-from hpcnn.spec import TrainSpec
+from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
+from hpcnn.spec import TrainSpec, check_devices
 
 
 @click.command(
@@ -26,7 +26,15 @@ def command(run_dir: str, **options: Any) -> None:
     What is left open is what the lecture used for that network. For several ranks, `hpcnn submit` writes the script
     that starts this command under mpirun or srun.
     """
+    from hpcnn.data.catalogue import check_name, check_staged
+    from hpcnn.models.registry import check_name as check_model_name
+
+    # a mistake is said before TensorFlow is loaded and before the run directory is made
     spec = spec_from_options(TrainSpec, given_options(TrainSpec, options))
+    check_devices(spec, option_name)
+    check_model_name(spec.model)
+    check_name(spec.data)
+    check_staged(spec.data)
     from hpcnn.train.run import train
 
     train(spec, run_dir, say=click.echo)

@@ -8,10 +8,12 @@ share of the global batch, which stays right when the batch does not divide even
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +50,8 @@ class Strategy(Protocol):
     """Number of this process among those of its node."""
     devices: Sequence[str]
     """TensorFlow device name of each of this process's replicas."""
+    mpi_version: str | None
+    """The MPI library through which the processes meet, or None where they do without."""
     loss_divisor: int
     """What Keras divides every loss by behind the caller's back: the number of replicas under tf.distribute, else 1."""
 
@@ -98,18 +102,26 @@ class Strategy(Protocol):
     def barrier(self) -> None:
         """Wait until every process is here."""
 
-    def abort(self, code: int) -> None:
-        """End this process at once so that the launcher ends the others: never returns where there are others."""
+
+def leave(code: int) -> NoReturn:
+    """End this process without MPI_Finalize, which would wait for the others: the launcher then ends them all."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
-def check_world_size(asked: int | None, found: int, rank: int, strategy: str) -> None:
+def check_world_size(asked: int | None, found: int, rank: int, strategy: str, *, one_process: bool = False) -> None:
     """Stop a run whose world size is not what was asked: it would measure something else.
 
-    Raises RunError naming the likely cause.
+    one_process: whether the strategy can be one process only. Raises RunError naming the likely cause.
     """
     if asked is None or asked == found:
         return
-    if found == 1:
+    if one_process:
+        cause = (
+            "it is one process, and a launcher started several; for several ranks: --strategy horovod or multiworker"
+        )
+    elif found == 1:
         cause = (
             "every process is rank 0 of 1: the launcher and this MPI do not speak the same process-management "
             "interface. Start the ranks with the mpirun of the same MPI, or give srun another --mpi "
@@ -118,6 +130,6 @@ def check_world_size(asked: int | None, found: int, rank: int, strategy: str) ->
     else:
         cause = "the launcher started another number of processes than the job asked for"
     raise RunError(
-        f"world size: {asked} ranks were asked for, but strategy {strategy!r} found {found} "
-        f"(this is rank {rank}). Likely cause: {cause}."
+        f"world size: {asked} {'rank was' if asked == 1 else 'ranks were'} asked for, but strategy {strategy!r} "
+        f"found {found} (this is rank {rank}). Likely cause: {cause}."
     )

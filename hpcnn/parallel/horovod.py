@@ -8,7 +8,6 @@ without an error (docs/architecture.md, "Why not horovod.keras").
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from hpcnn.errors import RunError
 from hpcnn.parallel.base import TaskEnvironment, Vector, check_world_size
 from hpcnn.parallel.devices import set_threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
-from hpcnn.parallel.mpi import world
+from hpcnn.parallel.mpi import library, world
 from hpcnn.parallel.serial import SingleReplica
 
 
@@ -31,6 +30,7 @@ class Horovod(SingleReplica):
         self._hvd = _import_horovod()
         self._comm = world()
         self._hvd.init()
+        self.mpi_version = library()
         self.rank = self._hvd.rank()
         self.size = self.processes = self._hvd.size()
         self.local_rank = self._hvd.local_rank()
@@ -77,13 +77,6 @@ class Horovod(SingleReplica):
     def barrier(self) -> None:
         """Wait for every rank."""
         self._comm.Barrier()
-
-    def abort(self, code: int) -> None:
-        """Leave without MPI_Finalize, which would wait for the others: the launcher then ends them all."""
-        if self.size > 1:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
 
 
 def _import_horovod() -> Any:

@@ -19,7 +19,8 @@ class Mirrored(TfDistribute):
         import tensorflow as tf
 
         launched = launched_by(os.environ)
-        check_world_size(1, launched.size if launched else 1, launched.rank if launched else 0, self.name)
+        found, rank = (launched.size, launched.rank) if launched else (1, 0)
+        check_world_size(1, found, rank, self.name, one_process=True)
         check_world_size(task.world_size, 1, 0, self.name)
         devices = use_all_gpus(task.devices)
         set_threads(task.cpus_per_task)

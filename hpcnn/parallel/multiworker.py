@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from hpcnn.parallel.base import TaskEnvironment, Vector, check_world_size
 from hpcnn.parallel.devices import set_threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
-from hpcnn.parallel.mpi import world
+from hpcnn.parallel.mpi import library, world
 from hpcnn.parallel.tf_distribute import TfDistribute
 
 
@@ -32,6 +31,7 @@ class MultiWorker(TfDistribute):
 
         launched = launched_by(os.environ)
         self._comm = world()
+        self.mpi_version = library()
         self.rank, self.processes = self._comm.Get_rank(), self._comm.Get_size()
         self.local_rank = launched.local_rank if launched else 0
         check_world_size(task.world_size, self.processes, self.rank, self.name)
@@ -55,13 +55,6 @@ class MultiWorker(TfDistribute):
     def barrier(self) -> None:
         """Wait for every worker."""
         self._comm.Barrier()
-
-    def abort(self, code: int) -> None:
-        """Leave at once: the others wait in a collective that this worker will never join."""
-        if self.processes > 1:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
 
 
 def _free_address() -> str:

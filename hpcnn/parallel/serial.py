@@ -24,6 +24,7 @@ class SingleReplica:
     processes = 1
     local_rank = 0
     devices: Sequence[str] = ("/CPU:0",)
+    mpi_version: str | None = None
     loss_divisor = 1
 
     @property
@@ -76,17 +77,14 @@ class SingleReplica:
     def barrier(self) -> None:
         """Do nothing."""
 
-    def abort(self, code: int) -> None:
-        """Do nothing: nobody waits for this process."""
-
 
 class Serial(SingleReplica):
     """One process on one GPU, or on the CPU with the threads of its allocation."""
 
     def __init__(self, task: TaskEnvironment) -> None:
         launched = launched_by(os.environ)
-        found = launched.size if launched else 1
-        check_world_size(1, found, launched.rank if launched else 0, self.name)
+        found, rank = (launched.size, launched.rank) if launched else (1, 0)
+        check_world_size(1, found, rank, self.name, one_process=True)
         check_world_size(task.world_size, 1, 0, self.name)
         self.devices = (use_one_gpu(0),)
         set_threads(task.cpus_per_task)

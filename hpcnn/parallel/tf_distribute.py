@@ -23,6 +23,7 @@ class TfDistribute:
     rank = 0
     processes = 1
     local_rank = 0
+    mpi_version: str | None = None
 
     def __init__(self, strategy: Any, devices: Sequence[str]) -> None:
         self._strategy = strategy
@@ -121,9 +122,6 @@ class TfDistribute:
 
     def barrier(self) -> None:
         """Do nothing: one process."""
-
-    def abort(self, code: int) -> None:
-        """Do nothing: nobody waits for this process."""
 
 
 def _first(results: Any) -> Any:

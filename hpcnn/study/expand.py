@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpcnn.errors import UsageError
-from hpcnn.spec import JobSpec, Resources, StudySpec, TrainSpec, from_mapping, to_mapping
+from hpcnn.spec import JobSpec, Resources, StudySpec, TrainSpec, check_field, from_mapping, hints, to_mapping
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,14 @@ def expand(study: StudySpec, site: str) -> list[PlannedRun]:
     Raises UsageError naming the point that cannot be.
     """
     points = [{**fixed, **axis} for fixed in study.points or ({},) for axis in _product(study.axes)]
-    runs = [_planned(study, site, point, repeat) for repeat in range(1, study.repeats + 1) for point in points]
-    twice = {run.run_id for run in runs if sum(other.run_id == run.run_id for other in runs) > 1}
-    if twice:
-        raise UsageError(f"{study.name}: two points of the study are the same run ({', '.join(sorted(twice))})")
-    return runs
+    runs: dict[str, PlannedRun] = {}
+    for repeat in range(1, study.repeats + 1):
+        for point in points:
+            run = _planned(study, site, point, repeat)
+            first = runs.setdefault(_content(run.job), run)
+            if first is not run:
+                raise UsageError(f"{study.name}: {run.run_id} is the same run as {first.run_id}; leave one out")
+    return list(runs.values())
 
 
 def _product(axes: dict[str, list[Any]]) -> list[dict[str, Any]]:
@@ -45,16 +49,9 @@ def _planned(study: StudySpec, site: str, point: dict[str, Any], repeat: int) ->
     for key, value in point.items():
         section, _, name = key.partition(".")
         (tables["train"]["model_args"] if section == "model" else tables[section])[name] = value
-    seeds = study.seeds
-    base_seed = int(tables["train"].get("seed", 1))
-    tables["train"]["seed"] = seeds[(repeat - 1) % len(seeds)] if seeds else base_seed + repeat - 1
     where = f"{study.name}, point {_slug(point) or 'base'}: "
-    resources = from_mapping(Resources, tables["resources"], where)
-    train = None
-    if not study.program:
-        train = from_mapping(TrainSpec, tables["train"], where)
-        if study.kind == "weak":
-            train = _per_rank(train, resources)
+    resources = from_mapping(Resources, tables["resources"], f"{where}[resources] ")
+    train = None if study.program else _train(study, tables["train"], resources, repeat, where)
     try:
         job = JobSpec(study.name, site, resources, train, study.program, study.name, study.kind, _short(point), repeat)
     except UsageError as error:
@@ -62,18 +59,30 @@ def _planned(study: StudySpec, site: str, point: dict[str, Any], repeat: int) ->
     return PlannedRun(f"{_slug(point) or 'base'}-r{repeat:02d}-{_digest(job)}", job)
 
 
-def _per_rank(train: TrainSpec, resources: Resources) -> TrainSpec:
+def _train(study: StudySpec, table: dict[str, Any], resources: Resources, repeat: int, where: str) -> TrainSpec:
+    """Return what a run trains: each repeat with a seed of its own, and a weak-scaling point grown with its ranks."""
+    base = check_field(TrainSpec, "seed", table.get("seed", TrainSpec.seed), f"{where}[train] seed")
+    seed = study.seeds[(repeat - 1) % len(study.seeds)] if study.seeds else base + repeat - 1
+    train = from_mapping(TrainSpec, {**table, "seed": seed}, f"{where}[train] ")
+    return _per_rank(train, resources, where) if study.kind == "weak" else train
+
+
+def _per_rank(train: TrainSpec, resources: Resources, where: str) -> TrainSpec:
     """Return the spec of a weak-scaling point: ``samples`` and ``batch_size`` of the file are those of one rank."""
     if train.samples is None or train.batch_size is None:
-        raise UsageError("a weak-scaling study needs [train] samples and batch_size: those of one rank")
+        raise UsageError(f"{where}a weak-scaling study needs [train] samples and batch_size: those of one rank")
     ranks = max(resources.ntasks, train.devices or 1)
-    values = {**to_mapping(train), "samples": train.samples * ranks, "batch_size": train.batch_size * ranks}
-    return from_mapping(TrainSpec, values)
+    return dataclasses.replace(train, samples=train.samples * ranks, batch_size=train.batch_size * ranks)
 
 
 def _short(point: dict[str, Any]) -> dict[str, Any]:
-    """Return a point with its axes named as people say them: ``ntasks``, ``dropout``."""
-    return {key.partition(".")[2]: value for key, value in point.items()}
+    """Return a point with its axes named as people say them: ``ntasks``, ``dropout``.
+
+    A keyword of the model that is called as a field is keeps its section: ``model.optimizer``.
+    """
+    fields = {*hints(TrainSpec), *hints(Resources)}
+    split = ((key, *key.split(".", 1), value) for key, value in point.items())
+    return {key if section == "model" and name in fields else name: value for key, section, name, value in split}
 
 
 def _slug(point: dict[str, Any]) -> str:
@@ -84,6 +93,11 @@ def _slug(point: dict[str, Any]) -> str:
 
 def _digest(job: JobSpec) -> str:
     """Return six characters that change with anything that decides the run's numbers: an edited study reruns."""
+    return hashlib.sha256(_content(job).encode()).hexdigest()[:6]
+
+
+def _content(job: JobSpec) -> str:
+    """Return what decides a run's numbers, times included, as one text."""
     facts = to_mapping(job)
-    content = {key: facts[key] for key in ("train", "resources", "program", "kind", "repeat")}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:6]
+    content = {key: facts[key] for key in ("site", "train", "resources", "program", "kind", "repeat")}
+    return json.dumps(content, sort_keys=True, default=str)

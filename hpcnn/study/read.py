@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hpcnn import toml
 from hpcnn.errors import UsageError, bad_value, unknown_value
 from hpcnn.resources import share_dir
-from hpcnn.spec import STUDY_KINDS, Resources, StudySpec, TrainSpec, from_mapping, hints
+from hpcnn.spec import Resources, StudySpec, TrainSpec, check_field, from_mapping, hints
 
-_KEYS = ("name", "kind", "description", "repeats", "seeds", "train", "resources", "axes", "points", "program")
 _SECTIONS = {"train": TrainSpec, "resources": Resources}
+# What `--set` changes besides fields and keywords of the model.
+_PLAIN = ("name", "kind", "description", "repeats", "seeds")
 
 
 def find(name: str) -> Path:
@@ -25,7 +27,7 @@ def find(name: str) -> Path:
     wanted = path.stem if path.suffix in ("", ".toml") else ""
     if wanted in packaged and path.parent.name in ("", "scaling_studies"):
         return folder / f"{wanted}.toml"
-    raise unknown_value("study", name, packaged)
+    raise unknown_value("study", name, [*packaged, "FILE.toml"])
 
 
 def read(path: Path, changes: Mapping[str, Any] | None = None) -> StudySpec:
@@ -33,97 +35,94 @@ def read(path: Path, changes: Mapping[str, Any] | None = None) -> StudySpec:
 
     Raises UsageError naming file, table, key, value and what is valid.
     """
-    table = toml.read(path)
+    where = f"{path.name}: "
+    table = {"name": path.stem, **toml.read(path)}
+    from_mapping(StudySpec, table, where)  # what is changed below is of the right type
     for key, value in (changes or {}).items():
         _change(table, key, value)
-    where = f"{path.name}: "
-    for key in table:
-        if key not in _KEYS:
-            raise unknown_value(f"{where}key", key, _KEYS)
-    kind = table.get("kind", "throughput")
-    if kind not in STUDY_KINDS:
-        raise unknown_value(f"{where}kind", kind, STUDY_KINDS)
-    study = StudySpec(
-        name=_text(where, table.get("name", path.stem)),
-        kind=kind,
-        description=str(table.get("description", "")),
-        repeats=_repeats(where, table.get("repeats", 1)),
-        train=dict(table.get("train", {})),
-        resources=dict(table.get("resources", {})),
-        axes={_full(where, key): _values(where, key, values) for key, values in table.get("axes", {}).items()},
-        points=tuple(_point(where, point) for point in table.get("points", [])),
-        seeds=tuple(table.get("seeds", [])),
-        program=tuple(table.get("program", [])),
-    )
+    study = from_mapping(StudySpec, table, where)
+    if study.name in ("", ".", "..") or "/" in study.name:
+        raise bad_value(f"{where}name", study.name, "the name of a folder, without '/'")
     for section, cls in _SECTIONS.items():
         from_mapping(cls, getattr(study, section), f"{where}[{section}] ")
+    axes = {full_key(key, f"{where}[axes] key"): _values(f"{where}[axes] ", key, study.axes[key]) for key in study.axes}
+    points = tuple(_point(f"{where}[[points]] ", point) for point in study.points)
+    study = dataclasses.replace(study, axes=axes, points=points)
+    if study.program:
+        _check_program(study, where)
     return study
 
 
-def full_key(key: str) -> str:
+def full_key(key: str, name: str) -> str:
     """Return the dotted name of an axis: ``ntasks`` is ``resources.ntasks``, ``model.dropout`` stays.
 
-    Raises UsageError for a key that is a field of neither [train] nor [resources].
+    Raises UsageError, calling the key ``name``, for one that is a field of neither [train] nor [resources].
     """
-    section, dot, name = key.partition(".")
-    if dot and section == "model" and name:
+    section, dot, field = key.partition(".")
+    if dot and section == "model" and field:
         return key
-    if dot and section in _SECTIONS and name in hints(_SECTIONS[section]):
+    if dot and section in _SECTIONS:
+        fields = [f"{section}.{field}" for field in hints(_SECTIONS[section])]
+        if key not in fields:
+            raise unknown_value(name, key, fields)
         return key
-    owners = [section for section, cls in _SECTIONS.items() if key in hints(cls)]
-    if len(owners) == 1:
-        return f"{owners[0]}.{key}"
-    valid = [f"{section}.{name}" for section, cls in _SECTIONS.items() for name in hints(cls)]
-    raise unknown_value("axis", key, [*valid, "model.KEYWORD"])
+    for section, cls in _SECTIONS.items():
+        if key in hints(cls):
+            return f"{section}.{key}"
+    raise unknown_value(name, key, [*hints(TrainSpec), *hints(Resources), "model.KEYWORD"])
 
 
 def _change(table: dict[str, Any], key: str, value: Any) -> None:
     """Make one ``--set`` change: a plain key of the file, a field, or (for a list) an axis."""
-    if key in ("name", "kind", "repeats", "description", "seeds"):
+    if key in _PLAIN:
         table[key] = value
         return
-    full = full_key(key)
+    full = full_key(key, "--set")
+    if any(full == full_key(name, "[[points]] key") for point in table.get("points", []) for name in _flat(point)):
+        raise UsageError(f"--set {key}: the study's [[points]] say it each for itself; change it in a copy of the file")
     axes = table.setdefault("axes", {})
-    for old in [name for name in axes if full_key(name) == full]:
+    for old in [name for name in axes if full_key(name, "[axes] key") == full]:
         del axes[old]
     if isinstance(value, list):
         axes[full] = value
         return
-    section, _, name = full.partition(".")
-    target = table.setdefault("train", {}).setdefault("model_args", {}) if section == "model" else None
-    (target if target is not None else table.setdefault(section, {}))[name] = value
-
-
-def _full(where: str, key: str) -> str:
-    try:
-        return full_key(key)
-    except UsageError as error:
-        raise UsageError(f"{where}[axes] {error}") from error
+    section, _, field = full.partition(".")
+    if section == "model":
+        table.setdefault("train", {}).setdefault("model_args", {})[field] = value
+    else:
+        table.setdefault(section, {})[field] = value
 
 
 def _values(where: str, key: str, values: Any) -> list[Any]:
-    if not isinstance(values, Sequence) or isinstance(values, str) or not values:
-        raise bad_value(f"{where}[axes] {key}", values, "a list with at least one value")
-    return list(values)
+    if not isinstance(values, list) or not values:
+        raise bad_value(f"{where}{key}", values, "a list with at least one value")
+    return [_value(where, key, value) for value in values]
 
 
-def _point(where: str, point: Any) -> dict[str, Any]:
-    if not isinstance(point, dict):
-        raise bad_value(f"{where}points", point, "a table of keys and values")
+def _point(where: str, point: Mapping[str, Any]) -> dict[str, Any]:
+    return {full_key(key, f"{where}key"): _value(where, key, value) for key, value in _flat(point).items()}
+
+
+def _flat(point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a point with dotted keys: ``train.strategy`` for the key ``strategy`` of its table ``train``."""
     flat = {}
     for key, value in point.items():
-        inner = {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
-        flat.update({_full(where, name): item for name, item in inner.items()})
+        if key in (*_SECTIONS, "model") and isinstance(value, dict):
+            flat.update({f"{key}.{name}": item for name, item in value.items()})
+        else:
+            flat[key] = value
     return flat
 
 
-def _repeats(where: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise bad_value(f"{where}repeats", value, "a whole number of at least 1")
-    return value
+def _value(where: str, key: str, value: Any) -> Any:
+    """Return one value of a field, checked; keywords of a model are checked by the model."""
+    section, _, field = full_key(key, f"{where}key").partition(".")
+    return value if section == "model" else check_field(_SECTIONS[section], field, value, f"{where}{key}")
 
 
-def _text(where: str, value: Any) -> str:
-    if not isinstance(value, str) or not value or "/" in value:
-        raise bad_value(f"{where}name", value, "a text without '/' (it names a folder)")
-    return value
+def _check_program(study: StudySpec, where: str) -> None:
+    """Raise UsageError for what only a training could heed."""
+    keys = [key for keys in (study.axes, *study.points) for key in keys if not key.startswith("resources.")]
+    keys = [*(["[train]"] if study.train else []), *(["seeds"] if study.seeds else []), *keys]
+    if keys:
+        raise UsageError(f"{where}{', '.join(keys)}: keys of training cannot go with a program of your own")

@@ -7,44 +7,48 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcnn.data.catalogue import check_staged
 from hpcnn.rundir import RunDir
 from hpcnn.study.expand import PlannedRun
-from hpcnn.submit import prepare, submit
+from hpcnn.submit import Prepared, prepare, submit
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How one run of a study ended: its exit status (0: completed) and seconds."""
 
-    planned: PlannedRun
     path: Path
     code: int
     seconds: float
     reason: str | None
 
 
-def missing(runs: Sequence[PlannedRun], folder: Path) -> list[PlannedRun]:
-    """Return the runs that have not been completed in ``folder``, in order."""
-    return [run for run in runs if not _completed(folder / run.run_id)]
+def missing(runs: Sequence[PlannedRun], folder: Path) -> list[Prepared]:
+    """Return the runs that have not been completed in ``folder``, in order, ready to run.
+
+    Raises UsageError, before any of them has started, if one asks for what cannot be.
+    """
+    return [prepare(run.job, folder / run.run_id) for run in runs if not _completed(folder / run.run_id)]
 
 
 def run_all(
-    runs: Sequence[PlannedRun],
-    folder: Path,
-    started: Callable[[PlannedRun], None],
-    ended: Callable[[Outcome], None],
+    runs: Sequence[Prepared], started: Callable[[Prepared], None], ended: Callable[[Outcome], None]
 ) -> list[Outcome]:
-    """Run each of ``runs`` in turn; a failing run does not stop the others. Returns how each ended."""
+    """Run each of ``runs`` in turn; a failing run does not stop the others. Returns how each ended.
+
+    Raises UsageError before the first of them if the data of one is not staged.
+    """
+    for data in {run.job.train.data for run in runs if run.job.train is not None}:
+        check_staged(data)
     outcomes = []
-    for planned in runs:
-        started(planned)
-        path = folder / planned.run_id
+    for prepared in runs:
+        started(prepared)
+        path = prepared.run.path
         _set_aside(path)
         begin = time.monotonic()
-        prepared = prepare(planned.job, path)
         code = submit(prepared)
         reason = (prepared.run.read_result() or {}).get("reason")
-        outcomes.append(Outcome(planned, path, code, time.monotonic() - begin, reason))
+        outcomes.append(Outcome(path, code, time.monotonic() - begin, reason))
         ended(outcomes[-1])
     return outcomes
 

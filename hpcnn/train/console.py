@@ -12,9 +12,10 @@ from hpcnn.spec import TrainSpec
 def first_line(spec: TrainSpec, strategy: Strategy, model: Any, samples: int, batch: int) -> str:
     """Return what is trained on what."""
     ranks = f"{strategy.size} {'rank' if strategy.size == 1 else 'ranks'}"
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # not the loss scaling of float16
     return (
         f"{spec.model} ({model.count_params():,} parameters) on {spec.data}, {samples:,} samples, "
-        f"global batch size {batch}, {model.optimizer.name}, {spec.precision}, {spec.strategy}: {ranks} on "
+        f"global batch size {batch}, {optimizer.name}, {spec.precision}, {spec.strategy}: {ranks} on "
         f"{strategy.devices[0].strip('/').split(':')[0]}"
     )
 

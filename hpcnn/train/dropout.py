@@ -18,7 +18,8 @@ def draw_own_masks(model: Any, strategy: Strategy) -> None:
         return
     for layer in model._flatten_layers(include_self=True, recursive=True):
         for generator in getattr(layer, "_seed_generators", []):
-            generator.next = _next_of(generator, strategy)
+            if "next" not in vars(generator):  # else this model was here before: a script's second `fit`
+                generator.next = _next_of(generator, strategy)
 
 
 def _next_of(generator: Any, strategy: Strategy) -> Any:

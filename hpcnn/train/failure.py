@@ -6,40 +6,59 @@ down, and leaves at once; the launcher then ends the other ranks, and the job sc
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
 
 from hpcnn.errors import HpcnnError
-from hpcnn.parallel.base import Strategy
+from hpcnn.parallel.base import Strategy, leave
+from hpcnn.parallel.launcher import launched_by
 from hpcnn.rundir import RunDir, write_json
 
+# Lines of a TensorFlow error that say where in the graph it happened: the traceback has them too.
+_PLACES = ("Graph execution error", "Detected at node", 'File "', "[[{{node")
 # All ranks meet the same mistake in a model or a data set at the same time: rank 0 says it, once.
 _SECONDS_FOR_RANK_0 = 2.0
 
 
-def end_failed(run: RunDir, strategy: Strategy | None, error: BaseException) -> None:
-    """Write the reason and, where other ranks wait for this one, end the process. Else return: the caller raises."""
-    interrupted = isinstance(error, KeyboardInterrupt)
-    code = 130 if interrupted else error.exit_code if isinstance(error, HpcnnError) else 1
-    reason = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
-    if isinstance(error, HpcnnError):
-        reason = str(error)
-    rank = strategy.rank if strategy else 0
-    if not run.path.is_dir() or run.result.exists():
-        return
+def end_failed(run: RunDir | None, strategy: Strategy | None, error: BaseException) -> None:
+    """Write the reason and, where other ranks wait for this one, say it and end the process. Else return.
+
+    strategy: None where it could not be opened.
+    """
+    rank, processes = _place(strategy)
     if rank and isinstance(error, HpcnnError):
         time.sleep(_SECONDS_FOR_RANK_0)
-    write_json(run.failure(rank), {"rank": rank, "reason": reason, "traceback": traceback.format_exc()})
-    if rank == 0:
-        run.write_result("interrupted" if interrupted else "failed", exit_code=code, reason=reason)
-    if strategy is not None and strategy.processes > 1:
-        _say(rank, error)
-        strategy.abort(code)
+    interrupted = isinstance(error, KeyboardInterrupt)
+    code = 130 if interrupted else error.exit_code if isinstance(error, HpcnnError) else 1
+    if run is not None and run.path.is_dir() and not run.result.exists():
+        reason = "interrupted" if interrupted else _reason(error)
+        write_json(run.failure(rank), {"rank": rank, "reason": reason, "traceback": _traceback(error)})
+        if rank == 0:
+            run.write_result("interrupted" if interrupted else "failed", exit_code=code, reason=reason)
+    if processes > 1:
+        text = str(error) if isinstance(error, HpcnnError) else f"\n{_traceback(error)}"
+        print(f"Error (rank {rank}): {text}", file=sys.stderr, flush=True)
+        leave(code)
 
 
-def _say(rank: int, error: BaseException) -> None:
+def _place(strategy: Strategy | None) -> tuple[int, int]:
+    """Return this process's rank and the number of processes, as far as they are known."""
+    if strategy is not None:
+        return strategy.rank, strategy.processes
+    launched = launched_by(os.environ)
+    return (launched.rank, launched.size) if launched else (0, 1)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what happened in one line."""
     if isinstance(error, HpcnnError):
-        print(f"Error (rank {rank}): {error}", file=sys.stderr, flush=True)
-    else:
-        print(f"Error on rank {rank}:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+        return str(error)
+    lines = (line.strip() for line in str(error).splitlines())
+    said = " ".join(line for line in lines if line and not line.startswith(_PLACES))
+    return f"{type(error).__name__}: {said}"
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))

@@ -53,10 +53,18 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._strategy, self._samples = strategy, samples
         self._fits, self._record = fits, fits.record
 
+    def set_model(self, model: Any) -> None:
+        """Take the model, before ``fit`` compiles its step: without XLA, which does not know Horovod's operations.
+
+        On GPUs Keras turns XLA on by itself (``jit_compile="auto"``).
+        """
+        super().set_model(model)
+        if self._strategy.size > 1:
+            model.jit_compile = False
+
     def on_train_begin(self, logs: Any = None) -> None:
         """Give every rank rank 0's weights; write what the run is."""
-        if self.model.jit_compile and self._strategy.size > 1:
-            raise RunError("Horovod's operations cannot be compiled by XLA: compile the model with jit_compile=False")
+        self._check_steps()
         variables = [v.value for v in [*self.model.weights, *self.model.optimizer.variables]]
         self._strategy.broadcast(variables)
         draw_own_masks(self.model, self._strategy)
@@ -103,6 +111,19 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._record.epoch(self._line(seconds, logs))
             self._record.event("epoch_stop", self._fits.epochs)
 
+    def on_train_end(self, logs: Any = None) -> None:
+        """Wait until every rank has written its last epoch."""
+        self._strategy.barrier()
+
+    def _check_steps(self) -> None:
+        """Raise RunError where the ranks would do different numbers of steps: the last ones would wait for ever."""
+        steps = [int(row[0]) for row in self._strategy.gather([float(self.params.get("steps") or 0)])]
+        if len(set(steps)) > 1:
+            raise RunError(
+                f"the ranks would do different numbers of steps an epoch ({', '.join(map(str, steps))}): "
+                "give each the same number of samples, as run.shard() does"
+            )
+
     def _line(self, seconds: float, logs: dict[str, float]) -> dict[str, Any]:
         """Return one epoch's record. ``fit`` does not tell input and compute apart: those are null, not guessed."""
         training = {name: value for name, value in logs.items() if not name.startswith("val_")}
@@ -119,7 +140,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             "loss": training.pop("loss", None),
             "metrics": training,
             "validation": self._fits.validation,
-            "learning_rate": float(tf.convert_to_tensor(self.model.optimizer.learning_rate)),
+            "learning_rate": float(self.model.optimizer.learning_rate),
         }
 
     def _average_statistics(self) -> None:

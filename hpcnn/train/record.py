@@ -33,8 +33,8 @@ class Record:
         self.run = RunDir(path)
         self._strategy = strategy
         self._started = time.monotonic()
+        self.run.create()  # on every rank: a finished run is refused by all of them, or the others would wait
         if strategy.is_chief:
-            self.run.create()
             self.run.clear_attempt()
         strategy.barrier()  # nobody writes before rank 0 has cleared what an earlier attempt left
         self._epochs = LineWriter(self.run.epochs(strategy.rank))
@@ -56,12 +56,9 @@ class Record:
         own = {**host_facts(self._strategy.rank, tuple(self._strategy.devices)), "device": device}
         hosts = self._strategy.gather_facts(own)
         if self._strategy.is_chief:
-            record = {
-                "schema": SCHEMA_VERSION,
-                **job_facts(),
-                "hosts": hosts,
-                "world_size": self._strategy.size,
-            }
+            job = job_facts()
+            job["versions"]["mpi"] = self._strategy.mpi_version
+            record = {"schema": SCHEMA_VERSION, **job, "hosts": hosts, "world_size": self._strategy.size}
             write_json(self.run.provenance, {**record, **facts})
 
     def epoch(self, record: Mapping[str, Any]) -> None:
@@ -69,10 +66,12 @@ class Record:
         self._epochs.write({"rank": self._strategy.rank, **record})
 
     def finish(self, status: str, **facts: Any) -> None:
-        """Close the files; rank 0 writes ``result.json`` after every rank has closed its own."""
+        """Close the files; rank 0 writes ``result.json``, the last file of a run.
+
+        Must not wait for the other ranks, which may have left by ``sys.exit``. Their epochs are on disk all the same:
+        after the last line of a training its ranks meet once more.
+        """
         self._epochs.close()
-        if status == "completed":
-            self._strategy.barrier()
         self.event("run_stop", status)
         if self._events is not None:
             self._events.close()

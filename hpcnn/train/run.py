@@ -1,7 +1,7 @@
 """One rank's training from a spec to a closed record: what ``hpcnn train`` calls.
 
-Read top-down: ``train`` opens the strategy and makes sure the record is closed whatever happens; ``_train`` is the
-work.
+Read top-down: ``train`` opens the strategy and makes sure the record is closed whatever happens; ``train_under`` is the
+work, which may be done several times in one process.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ def train(spec: TrainSpec, run_dir: str, say: Say = print) -> None:
     strategy: Strategy | None = None
     try:
         strategy = open_strategy(spec.strategy, task_environment(spec, os.environ))
-        _train(spec, run_dir, strategy, say)
+        train_under(strategy, spec, run_dir, say)
     except BaseException as error:
         end_failed(RunDir(run_dir), strategy, error)
         raise
 
 
-def _train(spec: TrainSpec, run_dir: str, strategy: Strategy, say: Say) -> None:
+def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = print) -> None:
+    """Train under an open strategy and write the record; whatever goes wrong is raised."""
     from hpcnn.data.registry import load
     from hpcnn.train.callbacks import callbacks_of
     from hpcnn.train.console import epoch_line, first_line, last_line
@@ -74,7 +75,7 @@ def _train(spec: TrainSpec, run_dir: str, strategy: Strategy, say: Say) -> None:
     strategy.broadcast([v.value for v in model.weights] + [v.value for v in model.optimizer.variables])
     factor = 1.0 / data.pixel_scale if full.pixel_scale == "unit" and data.pixel_scale != 1.0 else None
     one_hot = data.classes if wants_one_hot(model) else None
-    shape = model.input_shape[1:]
+    shape = getattr(model, "input_shape", (None, *data.input_shape))[1:]  # a subclassed model does not tell its own
     training = place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, factor, one_hot)
     test = place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, factor, one_hot)
     steps = Steps(model, strategy, training, test)

@@ -23,8 +23,9 @@ def complete(spec: TrainSpec) -> TrainSpec:
     """Return the spec with every open field filled: from the lecture's recipe, or a stated default.
 
     A learning rate belongs to its optimizer: with another optimizer than the lecture's, the field stays open, and
-    ``make_optimizer`` takes Keras's default for that one.
+    ``make_optimizer`` takes Keras's default for that one. Raises UsageError for an option that could have no effect.
     """
+    _check_effect(spec)
     if is_zoo(spec.model):
         known = recipe(spec.model)
         source: dict[str, Any] = {
@@ -42,6 +43,13 @@ def complete(spec: TrainSpec) -> TrainSpec:
         source.update(learning_rate=None, momentum=None)
     missing = {key: value for key, value in source.items() if getattr(spec, key) is None}
     return dataclasses.replace(spec, **missing)
+
+
+def _check_effect(spec: TrainSpec) -> None:
+    if spec.warmup_epochs and spec.lr_scaling == "none":
+        raise bad_value("--warmup-epochs", spec.warmup_epochs, "no value unless --lr-scaling is linear or sqrt")
+    if spec.target_accuracy is not None and not spec.evaluate:
+        raise bad_value("--target-accuracy", spec.target_accuracy, "no value with --no-evaluate")
 
 
 def prepare_keras(spec: TrainSpec) -> None:
@@ -67,6 +75,8 @@ def make_model(spec: TrainSpec, strategy: Strategy, input_shape: tuple[int, ...]
             classes=classes if not is_zoo(spec.model) or classes != recipe(spec.model).classes else None,
             arguments=spec.model_args,
         )
+        if not model.built:
+            model.build((None, *input_shape))
         if spec.sync_batch_norm:
             _synchronize_batch_norm(model, strategy)
         own = model.optimizer if getattr(model, "compiled", False) else None
@@ -85,18 +95,22 @@ def make_model(spec: TrainSpec, strategy: Strategy, input_shape: tuple[int, ...]
 
 
 def make_optimizer(spec: TrainSpec, steps: int) -> Any:
-    """Return the optimizer (SGD where nobody says) with its scaled learning rate, and its warm-up if there is one."""
+    """Return the optimizer (SGD where nobody says) with its scaled learning rate, and its warm-up if there is one.
+
+    Warm-up, after Goyal et al. (2017), arXiv:1706.02677, section 2.2: the rate grows by the same amount each step, from
+    the unscaled one to the scaled one.
+    """
     import keras
 
-    cls = keras.optimizers.get({"class_name": spec.optimizer or "sgd", "config": {}}).__class__
+    name = spec.optimizer or "sgd"
+    cls = keras.optimizers.get({"class_name": name, "config": {}}).__class__
     base = spec.learning_rate if spec.learning_rate is not None else float(cls().learning_rate)
     factor = lr_factor(spec)
     rate: Any = base * factor
     if spec.warmup_epochs and factor > 1:
-        from hpcnn.train.schedule import warmup_schedule
-
-        rate = warmup_schedule(base, factor, round(spec.warmup_epochs * steps))
-    arguments: dict[str, Any] = {"learning_rate": rate}
+        warmup = max(round(spec.warmup_epochs * steps), 1)
+        rate = keras.optimizers.schedules.PolynomialDecay(base, warmup, base * factor, power=1.0)
+    arguments: dict[str, Any] = {"learning_rate": rate, "name": name}
     if spec.momentum:
         if spec.optimizer not in (None, "sgd", "rmsprop"):
             raise bad_value("--momentum", spec.momentum, f"no value with --optimizer {spec.optimizer}")
@@ -125,7 +139,12 @@ def _adjusted(optimizer: Any, spec: TrainSpec) -> Any:
     factor = lr_factor(spec)
     if spec.learning_rate is not None or factor != 1:
         base = float(optimizer.learning_rate) if spec.learning_rate is None else spec.learning_rate
-        optimizer.learning_rate = base * factor
+        try:
+            optimizer.learning_rate = base * factor
+        except TypeError as error:  # Keras's word for an optimizer that has a schedule
+            raise bad_value(
+                "--learning-rate", base * factor, "no value with the schedule of the model's own compile()"
+            ) from error
     return optimizer
 
 

@@ -1,0 +1,146 @@
+"""The ``hpcnn`` command itself: help of every command, what a login node imports, and errors without tracebacks."""
+
+import dataclasses
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import hpcnn
+from hpcnn.cli.main import COMMANDS, main
+from hpcnn.cli.options import option_name
+from hpcnn.spec import Resources, TrainSpec
+
+
+def tree(command, path=()):
+    """Return {words: command} of a command and all below it."""
+    found = {path: command}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found |= tree(command.get_command(context, name), (*path, name))
+    return found
+
+
+TREE = tree(main)
+
+
+def run(*words, **options):
+    return subprocess.run([sys.executable, "-m", "hpcnn", *words], capture_output=True, text=True, **options)
+
+
+@pytest.mark.parametrize("words", TREE, ids=lambda words: " ".join(words) or "hpcnn")
+def test_help_of_every_command_shows_an_example(words):
+    for option in ("--help", "-h"):
+        result = CliRunner().invoke(main, [*words, option])
+        assert result.exit_code == 0
+        usage, _, example = result.stdout.partition("Example")
+        assert usage.startswith("Usage: ")
+        assert example, "no example"
+        # the words of the command, unbroken, as they are typed
+        assert "hpcnn " + " ".join(words[:1]) in example
+
+
+@pytest.mark.parametrize("words", [words for words in TREE if words], ids=" ".join)
+def test_every_option_has_words(words):
+    for parameter in TREE[words].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize(
+    ("words", "cls"), [("train", TrainSpec), ("submit", TrainSpec), ("submit", Resources)], ids=lambda x: str(x)
+)
+def test_every_field_is_an_option_with_its_words(words, cls):
+    options = {name: p for p in TREE[(words,)].params if isinstance(p, click.Option) for name in p.opts}
+    for field in dataclasses.fields(cls):
+        if field.name == "model_args":
+            assert "--model-arg" in options
+            continue
+        option = options[option_name(field.name)]
+        assert option.help.startswith(field.metadata["help"])
+        if field.metadata["choices"]:
+            assert tuple(option.type.choices) == field.metadata["choices"]
+
+
+def test_commands_are_listed_with_the_words_of_their_own_help():
+    listed = CliRunner().invoke(main, ["--help"]).stdout
+    names = [line.split()[0] for line in listed.partition("Commands:")[2].splitlines() if line[:3].strip()]
+    assert [name for name in COMMANDS if name != "record"] == [name for name in names if name in COMMANDS]
+    assert " record " not in listed
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("submti", "submit"), ("scaling_report", "scaling-report"), ("dat", "data")]
+)
+def test_a_mistyped_command_is_suggested(typed, meant):
+    result = run(typed)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: command: '{typed}' is not known. Did you mean '{meant}'? Valid: doctor, ")
+    assert "record" not in result.stderr
+
+
+def test_version():
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"hpcnn, version {hpcnn.__version__}\n")
+
+
+HEAVY = {"tensorflow", "keras", "horovod", "mpi4py", "pandas", "matplotlib", "scipy", "sklearn"}
+
+IMPORTS = """
+import sys
+from hpcnn.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(*sorted(sys.modules), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        ["models"],
+        ["data", "list"],
+        ["submit", "--dry-run", "--ntasks", "2"],
+        ["submit", "--dry-run", "--model", "psc-cnn-dropout", "--model-arg", "d_rate=0.2", "--data", "digits"],
+        ["submit", "--dry-run", "--", "python", "x.py"],
+        ["study", "run", "smoke", "--dry-run"],
+        ["record", "finish", "--run-dir", ".", "--exit-code", "0"],
+        *[[name, "--help"] for name in COMMANDS],
+    ],
+    ids=" ".join,
+)
+def test_a_login_node_pays_for_nothing_heavy(words, tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORTS, *words], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    modules = {name.partition(".")[0] for name in result.stderr.splitlines()[-1].split()}
+    assert "hpcnn" in modules
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["submit", "--batch-size", "0"],
+        ["submit", "--site", "nowhere"],
+        ["train", "--run-dir", "run", "--model", "nothing"],
+        ["train", "--run-dir", "run", "--epochs", "-1"],
+        ["study", "run", "nothing"],
+        ["models", "show", "nothing"],
+        ["data", "info", "nothing"],
+        ["scaling-report", "nowhere"],
+    ],
+    ids=" ".join,
+)
+def test_what_hpcnn_can_explain_is_no_traceback(words, tmp_path):
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("Error: ")
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""

@@ -1,0 +1,104 @@
+"""What all tests share: the `hpcnn` command with a time limit, and skips that say what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent
+MPIRUN = shutil.which("mpirun", path=f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}")
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+Process = Callable[..., "subprocess.Popen[str]"]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("mpi") and (MPIRUN is None or importlib.util.find_spec("horovod") is None):
+        pytest.skip("needs Horovod and its mpirun: containers/build-horovod.sh")
+    if item.get_closest_marker("realdata") and not os.environ.get("HPCNN_DATA"):
+        pytest.skip("needs the real data sets: set HPCNN_DATA")
+
+
+@pytest.fixture(scope="session")
+def command() -> Command:
+    """Return a function that runs a command to its end, or interrupts it and fails when it takes too long.
+
+    A hanging job is what these tests look for: it must fail a test, not stop all of them.
+    """
+
+    def run(
+        *words: object, timeout: float = 200.0, cwd: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        with _start(*words, cwd=cwd, **environment) as process:
+            try:
+                output, errors = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                _end(process)
+                pytest.fail(f"still running after {timeout:g} s: {process.args!r}")
+            return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    return run
+
+
+@pytest.fixture
+def hpcnn_process() -> Iterator[Process]:
+    """Return a function that starts ``hpcnn`` with the given words and leaves it running, until the test ends."""
+    with contextlib.ExitStack() as processes:
+
+        def run(*words: object, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+            process = processes.enter_context(_start(BIN / "hpcnn", *words, cwd=cwd, **environment))
+            processes.callback(_end, process)
+            return process
+
+        yield run
+
+
+@pytest.fixture(scope="session")
+def hpcnn(command: Command) -> Command:
+    """Return a function that runs ``hpcnn`` with the given words."""
+    return lambda *words, **options: command(BIN / "hpcnn", *words, **options)
+
+
+@pytest.fixture(scope="session")
+def mpirun(command: Command) -> Command:
+    """Return a function that starts so many ranks of a command by mpirun itself, without a job script."""
+
+    def run(ranks: int, *words: object, **options: str) -> subprocess.CompletedProcess[str]:
+        as_root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        launcher = (MPIRUN, "-np", ranks, "--oversubscribe", "--mca", "plm", "isolated")
+        return command(*launcher, *words, **as_root, **options)
+
+    return run
+
+
+def _start(*words: object, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+    """Start a command, as a shell would, with these variables besides."""
+    return subprocess.Popen(
+        [str(word) for word in words],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Interrupt a command that still runs, which then ends its ranks; kill it if it does not."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,174 @@
+"""What the documents say of the code is what the code is: the module map, the example's diff, the files of a run."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docs.documents import ROOT, blocks
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+PACKAGE = ROOT / "hpcnn"
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_module_map_names_every_module_and_folder_of_the_package_and_no_other() -> None:
+    section = text("docs/architecture.md").partition("## Module map")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `([\w/]+(?:\.py|/))` \| \S", section, flags=re.MULTILINE)
+    sources = package_sources()
+    modules = {path for path in sources if not path.name.startswith("__")}
+    folders = {path.parent for path in sources if path.name == "__init__.py"} - {PACKAGE}
+    there = {path.relative_to(PACKAGE).as_posix() for path in modules}
+    there |= {f"{path.relative_to(PACKAGE).as_posix()}/" for path in folders}
+    assert sorted(named) == sorted(set(named)), "named twice"
+    assert set(named) == there, "docs/architecture.md, Module map: one line for each, please"
+
+
+def package_sources() -> set[Path]:
+    """Return the package's modules: in a clone those that git knows, so that nobody's work in progress fails others."""
+    there = set(PACKAGE.rglob("*.py"))
+    known = subprocess.run(["git", "ls-files", "-z", "hpcnn"], cwd=ROOT, capture_output=True, text=True)
+    tracked = {ROOT / name for name in known.stdout.split("\0") if name}
+    return there & tracked if known.returncode == 0 and tracked else there
+
+
+def example_diff() -> list[str]:
+    course, distributed = "docs/examples/lecture_script.py", "docs/examples/distributed_script.py"
+    lines = text(course).splitlines(), text(distributed).splitlines()
+    return list(difflib.unified_diff(*lines, course, distributed, lineterm=""))
+
+
+def shown_diff(document: str) -> list[str]:
+    found = [block.text.splitlines() for block in blocks(ROOT / document) if block.language == "diff"]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_own_script_shows_the_whole_difference_of_the_two_examples() -> None:
+    assert [line.rstrip() for line in shown_diff("docs/own-script.md")] == [line.rstrip() for line in example_diff()]
+
+
+def test_the_readme_shows_the_changed_lines_of_that_difference() -> None:
+    changed = [line for line in example_diff() if line[0] in "+-" and not line.startswith(("+++", "---"))]
+    assert [line for line in shown_diff("README.md") if line != "+"] == [
+        line for line in changed if line != "+" and '"""' not in line
+    ]
+
+
+def test_the_readme_is_short_and_has_a_place_for_the_table() -> None:
+    readme = text("README.md")
+    assert len(readme.splitlines()) <= 150
+    assert re.search(r"<!-- table:strong_scaling -->\n```text\n.+base case: .+```\n<!-- /table -->", readme, re.DOTALL)
+
+
+def test_the_changelog_has_this_version() -> None:
+    from hpcnn import __version__
+
+    assert re.search(rf"^## \[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d$", text("CHANGELOG.md"), re.MULTILINE)
+
+
+def test_studies_lists_the_studies_that_come_along() -> None:
+    there = {path.stem for path in (ROOT / "scaling_studies").glob("*.toml")}
+    section = text("docs/studies.md").partition("## What comes along")[2]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == there
+    assert set(re.findall(r"^\| \[(\w+)\]", text("scaling_studies/README.md"), re.MULTILINE)) == there
+
+
+def test_studies_lists_the_keys_of_a_study_file() -> None:
+    from hpcnn.spec import StudySpec
+
+    table = text("docs/studies.md").partition("| key | meaning |")[2].partition("\n\n")[0]
+    keys = {key.strip("[]") for key in re.findall(r"^\| `([\w\[\]]+)` \|", table, re.MULTILINE)}
+    assert keys == set(StudySpec.__dataclass_fields__)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory, hpcnn: Command) -> Path:
+    """Return the run directory of a small training that was submitted."""
+    pytest.importorskip("tensorflow", reason="a training needs TensorFlow (make venv)")
+    path = tmp_path_factory.mktemp("run") / "run"
+    options = {"--model": "scinet-dense-tanh", "--samples": 200, "--epochs": 2, "--target-accuracy": 0.01}
+    ended = hpcnn("submit", "--run-dir", path, *(word for pair in options.items() for word in pair))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return path
+
+
+def documented(file: str) -> set[str]:
+    """Return the keys that docs/run-directory.md lists for a file."""
+    section = text("docs/run-directory.md").partition(f"\n## {file}\n")[2].partition("\n## ")[0]
+    return set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))
+
+
+def keys_in(records: Iterable[dict[str, Any]]) -> set[str]:
+    return {key for record in records for key in record}
+
+
+def records(file: Path) -> list[dict[str, Any]]:
+    content = file.read_text(encoding="utf-8")
+    return [json.loads(line) for line in content.splitlines()] if file.suffix == ".jsonl" else [json.loads(content)]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("spec.json", "spec.json"),
+        ("provenance.json", "provenance.json"),
+        ("epochs.rankNNNNN.jsonl", "epochs.rank00000.jsonl"),
+        ("events.jsonl", "events.jsonl"),
+        ("result.json", "result.json"),
+    ],
+)
+def test_the_files_of_a_run_have_the_documented_keys(name: str, file: str, run_dir: Path) -> None:
+    assert keys_in(records(run_dir / file)) == documented(name)
+
+
+def test_the_documented_keys_of_a_host_and_the_documented_events_are_there(run_dir: Path) -> None:
+    document = text("docs/run-directory.md")
+    hosts = re.search(r"^\| `hosts` \| (.+) \|$", document, re.MULTILINE)
+    events = re.search(r"^\| `key` \| \| (.+) \|$", document, re.MULTILINE)
+    assert hosts
+    assert events
+    host = keys_in(records(run_dir / "provenance.json")[0]["hosts"])
+    assert set(re.findall(r"`(\w+)`", hosts.group(1))) - {"CPU"} == host
+    assert set(re.findall(r"`(\w+)`", events.group(1))) == {e["key"] for e in records(run_dir / "events.jsonl")}
+
+
+def test_the_files_of_a_run_are_those_of_the_list(run_dir: Path) -> None:
+    block = next(block for block in blocks(ROOT / "docs/run-directory.md") if block.language == "text")
+    listed = set(re.findall(r"^  (\S+)", block.text, re.MULTILINE))
+    assert {path.name for path in run_dir.iterdir()} <= {name.rstrip("/") for name in listed}
+
+
+def test_a_missing_horovod_is_said_as_documented(tmp_path: Path, hpcnn: Command) -> None:
+    pytest.importorskip("tensorflow", reason="a training needs TensorFlow (make venv)")
+    (tmp_path / "horovod").mkdir()
+    (tmp_path / "horovod" / "__init__.py").write_text("raise ImportError(\"No module named 'horovod'\")\n")
+    # PYTHONPATH comes before the environment's own packages
+    ended = hpcnn("train", "--run-dir", tmp_path / "run", "--strategy", "horovod", PYTHONPATH=str(tmp_path))
+    assert ended.returncode == 1
+    assert ended.stderr.strip() in text("docs/troubleshooting.md")
+
+
+def test_ranks_that_differ_are_said_as_documented() -> None:
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    from hpcnn.errors import RunError
+    from hpcnn.train.agreement import check_same_weights
+
+    differing = SimpleNamespace(processes=2, gather=lambda values: np.array([values, [values[0] + 1]]))
+    with pytest.raises(RunError) as caught:
+        check_same_weights(SimpleNamespace(weights=[]), differing)
+    assert str(caught.value) in text("docs/troubleshooting.md")

@@ -1,0 +1,147 @@
+"""The documents are true: their commands run, print what is shown, and what they name exists.
+
+A ``console`` block is run as a whole document is read: from top to bottom, in one empty folder that holds the
+checkout's ``docs/examples`` and ``scaling_studies``. A line ``$ command`` is run; the lines below it must be among
+those that it prints, numbers and paths apart. A ``python`` or ``toml`` block that begins with ``# name.ext`` is
+written to that file; any other ``python`` block is run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.docs.documents import ROOT, Block, Command, anchors, blocks, commands, documents, links, missing_lines
+
+SECONDS = 300
+
+# Commands that are shown and not run: why, and the command that is run instead, to see that it would be understood.
+EXTRA = "python -c \"import importlib.metadata as m; assert '{}' in m.metadata('hpcnn').get_all('Provides-Extra')\""
+PLAIN = (
+    'python -c "import importlib.metadata as m; '
+    "assert not [r for r in m.requires('hpcnn') if 'tensorflow' in r and 'extra' not in r]\""
+)
+INSTALLS = "it installs packages"
+LONG = {
+    "make demo": ("a minute and more, and the tutorial trains the same", "make -n demo"),
+    "make test": ("it is what runs this test", "make -n test"),
+    "pip install .          # a login node: models, scripts, studies, reports; no TensorFlow": (INSTALLS, PLAIN),
+    "pip install '.[cpu]'   # training on CPUs": (INSTALLS, EXTRA.format("cpu")),
+    "pip install '.[gpu]'   # training on GPUs": (INSTALLS, EXTRA.format("gpu")),
+    'containers/build-horovod.sh --python "$(command -v python)"': (
+        "it compiles for minutes",
+        'containers/build-horovod.sh --python "$(command -v python)" --print-key',
+    ),
+    "hpcnn train --run-dir runs/mnist --model scinet-cnn1 --data mnist": (
+        "97 s on 2 cores, and it needs MNIST",
+        "hpcnn submit --dry-run --model scinet-cnn1 --data mnist",
+    ),
+    "hpcnn data stage mnist": ("it needs the internet", "touch mnist.npz && HPCNN_DATA=. hpcnn data stage mnist"),
+}
+FROM_ROOT = ("make ", "containers/")
+
+BIN = Path(sys.executable).parent
+
+
+def _parameters() -> Sequence[object]:
+    """Return every document that shows something to run, each marked by what it needs."""
+    found = []
+    for document in documents():
+        texts = [command.text for block in blocks(document) for command in shown(block)]
+        trains = [text for text in texts if text not in LONG and "--dry-run" not in text]
+        several = any(re.search(r"--ntasks [2-9]|mpirun|study run|smoke", text) for text in trains)
+        marks = [pytest.mark.slow, pytest.mark.mpi] if several else []
+        if texts:
+            found.append(pytest.param(document, id=document.relative_to(ROOT).as_posix(), marks=marks))
+    return found
+
+
+def shown(block: Block) -> list[Command]:
+    """Return the commands of a block that shows some."""
+    return commands(block) if block.language == "console" else []
+
+
+@pytest.mark.parametrize("document", _parameters())
+def test_what_a_document_shows_to_run_runs(document: Path, tmp_path: Path) -> None:
+    prepare(tmp_path)
+    for block in blocks(document):
+        where = f"{document.name}:{block.line}"
+        if block.file_name:
+            (tmp_path / block.file_name).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            code, printed = run([sys.executable, "-c", block.text], tmp_path)
+            assert code == 0, f"{where}:\n{printed}"
+        for command in shown(block):
+            text = LONG[command.text][1] if command.text in LONG else command.text
+            code, printed = run(["bash", "-c", text], ROOT if text.startswith(FROM_ROOT) else tmp_path)
+            assert (code != 0) == command.fails, f"{where}: {command.text!r} ended with {code}:\n{printed}"
+            if command.text not in LONG:
+                missing = missing_lines(command.output, printed)
+                assert not missing, f"{where}: {command.text!r} does not print {missing}, but:\n{printed}"
+
+
+def prepare(folder: Path) -> None:
+    """Put into ``folder`` what the documents take for granted."""
+    shutil.copytree(ROOT / "docs" / "examples", folder / "docs" / "examples")
+    shutil.copytree(ROOT / "scaling_studies", folder / "scaling_studies")
+
+
+def run(words: list[str], folder: Path) -> tuple[int, str]:
+    """Run a command in ``folder``; return its exit status and what it printed. Leaves no process behind."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HPCNN_", "OMPI_", "PMIX_", "MAKE"))}
+    environment |= {
+        "PATH": f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}",
+        "XDG_CONFIG_HOME": str(folder / ".config"),
+        "XDG_DATA_HOME": str(folder / ".data"),
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    }
+    process = subprocess.Popen(
+        words,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        printed, _ = process.communicate(timeout=SECONDS)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=SECONDS)
+        raise
+    return process.returncode, printed
+
+
+def test_every_block_has_a_language_that_is_checked() -> None:
+    known = {"console", "python", "toml", "diff", "text", "json"}
+    odd = [f"{d.name}:{b.line}: {b.language!r}" for d in documents() for b in blocks(d) if b.language not in known]
+    assert not odd, f"write commands as ```console blocks with lines that begin with '$ ': {odd}"
+
+
+def test_commands_that_are_not_run_are_shown_somewhere() -> None:
+    texts = {command.text for document in documents() for block in blocks(document) for command in shown(block)}
+    assert set(LONG) <= texts
+    assert all(reason for reason, _ in LONG.values())
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in links(document):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (document.parent / path).resolve() if path else document
+        assert file.exists(), f"{document.name}: {target}"
+        assert file.is_relative_to(ROOT), f"{document.name}: {target} is outside the checkout"
+        assert not anchor or anchor in anchors(file), f"{document.name}: {target}: there is no such heading"

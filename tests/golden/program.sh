@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# my_script: python 'my script.py' --epochs 3 --note 'it'"'"'s $5', horovod, 2 ranks, site local
+# Written by hpcnn 1.2.3. Everything this run writes is in the run directory.
+set -uo pipefail
+
+run_dir=/project/runs/first/20260102-030405-abcd
+cd /home/me/project || exit
+export PATH=/home/me/venv/bin:"$PATH"
+
+# What the ranks check before they train, and the cores of each.
+export HPCNN_RUN_DIR="$run_dir"
+export HPCNN_STRATEGY=horovod
+export HPCNN_WORLD_SIZE=2
+export HPCNN_CPUS_PER_TASK=2
+export OMP_NUM_THREADS=2
+export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
+export HPCNN_DATA='/project/data sets'
+if [ "$(id -u)" -eq 0 ]; then # Open MPI asks twice before it starts ranks as root
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+
+mpirun -np 2 \
+    --map-by slot:PE=2 \
+    --bind-to core \
+    --mca plm isolated \
+    --mca mpi_yield_when_idle 1 \
+    python 'my script.py' --epochs 3 --note 'it'"'"'s $5'
+status=$?
+
+# Closes the record where the ranks could not: a killed rank, or a program that keeps none.
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
+exit "$status"

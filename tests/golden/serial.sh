@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# first: psc-cnn-dropout on digits, serial, 1 rank, site local
+# Written by hpcnn 1.2.3. Everything this run writes is in the run directory.
+set -uo pipefail
+
+run_dir=/project/runs/first/20260102-030405-abcd
+cd /home/me/project || exit
+export PATH=/home/me/venv/bin:"$PATH"
+
+# What the ranks check before they train, and the cores of each.
+export HPCNN_RUN_DIR="$run_dir"
+export HPCNN_STRATEGY=serial
+export HPCNN_WORLD_SIZE=1
+export HPCNN_CPUS_PER_TASK=4
+export OMP_NUM_THREADS=4
+export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
+export HPCNN_DATA='/project/data sets'
+
+/home/me/venv/bin/hpcnn train \
+    --run-dir "$run_dir" \
+    --model psc-cnn-dropout \
+    --data digits \
+    --strategy serial \
+    --model-arg d_rate=0.25 \
+    --epochs 3 \
+    --no-evaluate \
+    --tensorboard
+status=$?
+
+# Closes the record where the ranks could not: a killed rank, or a program that keeps none.
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
+exit "$status"

@@ -1,0 +1,64 @@
+"""The trainings whose weights are compared, and the strategies each is done under. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hpcnn.spec import TrainSpec
+
+# 333 samples in batches of 100: neither the batches nor the last of them divide evenly by 2, 3 or 4.
+MOMENTUM = TrainSpec(
+    model="psc-cnn1",
+    model_args={"numfm": 4, "numnodes": 16},
+    data="digits",
+    samples=333,
+    test_samples=120,
+    batch_size=100,
+    epochs=2,
+    learning_rate=0.02,
+    momentum=0.9,
+    checkpoint=True,
+    seed=3,
+)
+_OWN = replace(MOMENTUM, model_args={}, optimizer="sgd")
+
+CASES = {
+    "momentum": MOMENTUM,
+    # The last batch is one sample: all replicas but one have nothing to do in that step.
+    "last-batch-of-one": replace(MOMENTUM, samples=201),
+    "adam": replace(MOMENTUM, optimizer="adam", learning_rate=0.003, momentum=None, samples=201),
+    "l2": replace(_OWN, model="own:ridge", loss="mean_squared_error", learning_rate=0.5, samples=201),
+    "own-initial-weights": replace(_OWN, model="own:each_rank_its_own_weights"),
+    "batch-norm": replace(_OWN, model="own:normalized"),
+    "sync-batch-norm": replace(_OWN, model="own:normalized", sync_batch_norm=True),
+    "batch-norm-one-step": replace(
+        _OWN, model="own:one_normalized_layer", data="own:seven_samples", samples=None, test_samples=None, epochs=1
+    ),
+    "dropout": replace(MOMENTUM, model="psc-cnn-dropout"),
+    "bfloat16": replace(MOMENTUM, precision="bfloat16"),
+    "float16": replace(MOMENTUM, precision="float16"),
+}
+
+# Set-up -> (strategy, processes, cases). A mirrored process has two replicas.
+SETUPS = {
+    "serial": ("serial", 1, tuple(CASES)),
+    "mirrored": (
+        "mirrored",
+        1,
+        ("momentum", "last-batch-of-one", "adam", "l2", "sync-batch-norm", "batch-norm-one-step", "dropout", "float16"),
+    ),
+    "multiworker-2": (
+        "multiworker",
+        2,
+        ("momentum", "last-batch-of-one", "l2", "own-initial-weights", "sync-batch-norm", "batch-norm-one-step"),
+    ),
+    "horovod-2": ("horovod", 2, tuple(CASES)),
+    "horovod-3": ("horovod", 3, ("momentum", "last-batch-of-one", "l2", "sync-batch-norm", "batch-norm-one-step")),
+    "horovod-4": ("horovod", 4, ("momentum", "last-batch-of-one")),
+}
+REPLICAS = {"serial": 1, "mirrored": 2, "multiworker-2": 2, "horovod-2": 2, "horovod-3": 3, "horovod-4": 4}
+
+
+def trained_under(setups: dict[str, tuple[str, int, tuple[str, ...]]], case: str) -> list[str]:
+    """Return the set-ups with several replicas that train a case."""
+    return [name for name, (_, _, cases) in setups.items() if case in cases and name != "serial"]

@@ -1,0 +1,35 @@
+"""Words for command lines, and the types of the fixtures that start things. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess, Popen
+
+from hpcnn.rundir import RunDir
+from hpcnn.spec import TrainSpec, given
+
+# Jobs start here, where the models and data sets of own.py are found.
+HERE = Path(__file__).parent
+HPCNN = Path(sys.executable).with_name("hpcnn")
+
+Command = Callable[..., "CompletedProcess[str]"]
+Process = Callable[..., "Popen[str]"]
+Submit = Callable[..., "CompletedProcess[str]"]
+Train = Callable[[TrainSpec], RunDir]
+Trained = Callable[[str], Path]
+
+
+def options_of(spec: TrainSpec) -> list[str]:
+    """Return the command-line options of a training."""
+    words = []
+    for name, value in given(spec).items():
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, dict):
+            words += [word for key, item in value.items() for word in ("--model-arg", f"{key}={item}")]
+        elif isinstance(value, bool):
+            words.append(option if value else f"--no-{option[2:]}")
+        else:
+            words += [option, str(value)]
+    return words

@@ -1,0 +1,103 @@
+"""Which replica sees which sample when: true for any number of samples, replicas and any batch size."""
+
+from __future__ import annotations
+
+from itertools import chain, combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpcnn.train.plan import Block, blocks, epoch_order, steps_per_epoch
+
+SAMPLES = st.integers(1, 400)
+BATCHES = st.integers(1, 130)
+REPLICAS = st.integers(1, 12)
+SEEDS = st.integers(0, 2**31 - 1)
+EPOCHS = st.integers(1, 10_000)
+
+
+def plan(samples: int, batch: int, size: int, seed: int = 1, epoch: int = 1) -> list[Block]:
+    """Return the blocks as a process with all replicas sees them."""
+    return list(blocks(epoch_order(samples, seed, epoch), batch, size, range(size)))
+
+
+def slices(block: Block, step: int) -> list[list[int]]:
+    """Return what each replica really trains on in one step: a stand-in of weight 0 does not count."""
+    return [table[step].tolist() if weight else [] for table, weight in zip(block.indices, block.weights, strict=True)]
+
+
+def global_batches(plan: list[Block]) -> list[list[int]]:
+    return [list(chain(*slices(block, step))) for block in plan for step in range(block.steps)]
+
+
+@given(SAMPLES, BATCHES, REPLICAS, SEEDS, EPOCHS)
+def test_every_sample_is_seen_exactly_once_an_epoch(samples: int, batch: int, size: int, seed: int, epoch: int) -> None:
+    seen = chain(*global_batches(plan(samples, batch, size, seed, epoch)))
+    assert sorted(seen) == list(range(samples))
+
+
+@given(SAMPLES, BATCHES, REPLICAS, SEEDS, EPOCHS)
+def test_the_global_batches_do_not_depend_on_the_number_of_replicas(
+    samples: int, batch: int, size: int, seed: int, epoch: int
+) -> None:
+    together = global_batches(plan(samples, batch, size, seed, epoch))
+    assert together == global_batches(plan(samples, batch, 1, seed, epoch))
+    assert len(together) == steps_per_epoch(samples, batch)
+    assert [len(one) for one in together[:-1]] == [batch] * (len(together) - 1)
+
+
+@given(SAMPLES, BATCHES, REPLICAS)
+def test_a_replica_s_weight_is_its_share_of_the_batch(samples: int, batch: int, size: int) -> None:
+    for block in plan(samples, batch, size):
+        lengths = [len(own) for own in slices(block, 0)]
+        assert sum(lengths) == block.batch
+        assert max(lengths) - min(lengths) <= 1
+        assert list(block.weights) == [length / block.batch for length in lengths]
+        assert sum(block.weights) == pytest.approx(1.0, abs=1e-12)
+
+
+@given(SAMPLES, BATCHES, REPLICAS)
+def test_a_replica_without_samples_stands_in_with_one_of_weight_0(samples: int, batch: int, size: int) -> None:
+    for block in plan(samples, batch, size):
+        idle = [table for table, weight in zip(block.indices, block.weights, strict=True) if weight == 0]
+        assert len(idle) == max(size - block.batch, 0)
+        assert all(table.shape == (block.steps, 1) for table in idle)
+
+
+@given(SAMPLES, BATCHES, REPLICAS)
+def test_a_process_sees_of_its_replicas_what_all_together_see(samples: int, batch: int, size: int) -> None:
+    order = epoch_order(samples, 1, 1)
+    whole = plan(samples, batch, size)
+    for replica in range(size):
+        for own, block in zip(blocks(order, batch, size, [replica]), whole, strict=True):
+            assert own.weights == (block.weights[replica],)
+            assert np.array_equal(own.indices[0], block.indices[replica])
+
+
+@given(SAMPLES, BATCHES, REPLICAS, st.integers(1, 10))
+def test_groups_of_steps_are_the_block_cut_in_parts(samples: int, batch: int, size: int, steps: int) -> None:
+    for block in plan(samples, batch, size):
+        parts = [block.part(first, first + steps) for first in range(0, block.steps, steps)]
+        assert global_batches(parts) == global_batches([block])
+        assert all(part.steps == steps for part in parts[:-1])
+
+
+@given(st.integers(50, 400), SEEDS, EPOCHS)
+def test_the_order_depends_on_seed_and_epoch_and_on_nothing_else(samples: int, seed: int, epoch: int) -> None:
+    order = epoch_order(samples, seed, epoch)
+    np.random.seed(seed)
+    assert np.array_equal(order, epoch_order(samples, seed, epoch))
+    for other in (epoch_order(samples, seed + 1, epoch), epoch_order(samples, seed, epoch + 1)):
+        assert not np.array_equal(order, other)
+
+
+def test_epochs_of_one_seed_are_unlike_those_of_the_next_seed() -> None:
+    orders = [epoch_order(1000, seed, epoch).tolist() for seed in range(3) for epoch in range(1, 4)]
+    assert all(one != other for one, other in combinations(orders, 2))
+
+
+def test_the_order_is_the_same_for_ever() -> None:
+    """A resumed run, or one on another machine, must meet the samples in the same order."""
+    assert epoch_order(8, 1, 1).tolist() == [2, 3, 6, 7, 1, 4, 0, 5]

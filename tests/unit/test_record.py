@@ -1,0 +1,108 @@
+"""Closing a record: the launcher's exit status and the ranks' own words become one result."""
+
+import json
+
+import pytest
+
+from hpcnn.record import finish
+from hpcnn.rundir import RunDir, write_json
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDir(tmp_path)
+
+
+def closed(run, exit_code, seconds=None):
+    finish(run.path, exit_code, seconds)
+    result = run.read_result()
+    assert result["schema"] == 1
+    assert result["finished_at"].endswith("Z")
+    return result
+
+
+def says(result, **expected):
+    assert {key: result[key] for key in expected} == expected
+
+
+def test_a_program_that_ended_well_is_completed(run):
+    write_json(run.spec, {"train": None, "program": ["true"]})
+    says(closed(run, 0, 1.5), status="completed", exit_code=0, reason=None, seconds_total=1.5)
+
+
+def test_a_program_that_failed(run):
+    says(
+        closed(run, 3, 2.0),
+        status="failed",
+        exit_code=3,
+        reason="the launcher ended with exit status 3; see log.out",
+        seconds_total=2.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "status", "signal"),
+    [
+        (129, "interrupted", "SIGHUP"),
+        (130, "interrupted", "SIGINT"),
+        (143, "interrupted", "SIGTERM"),
+        (134, "failed", "SIGABRT"),
+        (137, "failed", "SIGKILL"),
+        (139, "failed", "SIGSEGV"),
+    ],
+)
+def test_a_signal_is_named(run, exit_code, status, signal):
+    says(closed(run, exit_code), status=status, exit_code=exit_code, reason=f"ended by {signal}")
+
+
+def test_an_exit_status_above_128_that_is_no_signal(run):
+    says(closed(run, 255), status="failed", reason="the launcher ended with exit status 255; see log.out")
+
+
+def test_the_first_rank_that_left_a_reason_is_quoted(run):
+    write_json(run.failure(2), {"rank": 2, "reason": "later"})
+    write_json(run.failure(1), {"rank": 1, "reason": "no such model"})
+    says(closed(run, 1), status="failed", reason="rank 1: no such model")
+
+
+def test_a_training_without_a_result_has_failed_whatever_its_exit_status(run):
+    write_json(run.spec, {"train": {"model": "scinet-cnn1"}})
+    says(closed(run, 0), status="failed", exit_code=0, reason="rank 0 ended without a result; see log.out")
+
+
+def test_what_rank_0_wrote_is_kept(run):
+    run.write_result("completed", exit_code=0, reason=None, epochs=4, test={"accuracy": 0.9})
+    before = run.result.read_bytes()
+    finish(run.path, 0, 99.0)
+    assert run.result.read_bytes() == before
+
+
+@pytest.mark.parametrize(("exit_code", "status"), [(1, "failed"), (137, "failed"), (130, "interrupted")])
+def test_rank_0_is_not_believed_when_the_launcher_says_otherwise(run, exit_code, status):
+    run.write_result("completed", exit_code=0, reason=None, epochs=4, test={"accuracy": 0.9})
+    write_json(run.failure(1), {"rank": 1, "reason": "lost its node"})
+    says(
+        closed(run, exit_code),
+        status=status,
+        exit_code=exit_code,
+        reason="rank 1: lost its node",
+        epochs=4,
+        test={"accuracy": 0.9},
+    )
+
+
+@pytest.mark.parametrize("exit_code", [0, 1, 143])
+def test_a_failure_that_rank_0_explained_stays_its_own_words(run, exit_code):
+    run.write_result("failed", exit_code=1, reason="loss is not finite")
+    says(closed(run, exit_code), status="failed", exit_code=1, reason="loss is not finite")
+
+
+def test_half_a_result_counts_as_none(run):
+    run.result.write_text('{"status": "comp')
+    says(closed(run, 1), status="failed", exit_code=1)
+    json.loads(run.result.read_text())
+
+
+def test_closing_twice_changes_nothing(run):
+    first = closed(run, 7)
+    assert closed(run, 7) == first

@@ -1,0 +1,146 @@
+"""The run directory: file names, whole files, whole lines, and what is refused."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcnn.errors import UsageError
+from hpcnn.rundir import EventLog, LineWriter, RunDir, read_json, read_lines, write_json, write_text
+
+REWRITE = """
+import pathlib, sys
+from hpcnn.rundir import write_json
+for number in range(200):
+    write_json(pathlib.Path(sys.argv[1]), {"n": number, "pad": "x" * 100_000})
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunDir(tmp_path / "study" / "run")
+    run.create()
+    return run
+
+
+def tree(folder):
+    """Return {path: (bytes, modification time)} of all files below a folder."""
+    return {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.rglob("*") if file.is_file()}
+
+
+def test_names_of_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = RunDir("here")
+    assert run.path == tmp_path / "here"
+    assert run.epochs(12).name == "epochs.rank00012.jsonl"
+    assert run.failure(3).name == "failed.rank00003.json"
+
+
+def test_a_finished_run_is_refused_and_untouched(run):
+    run.write_result("failed", exit_code=1)
+    run.epochs(0).write_text("{}\n")
+    before = tree(run.path)
+    with pytest.raises(UsageError, match=r"^--run-dir: '.*/study/run' already holds a finished run \(result.json\); "):
+        run.create()
+    assert tree(run.path) == before
+
+
+def test_an_unfinished_run_is_taken_up(run):
+    run.spec.write_text("{}")
+    run.create()
+    assert run.spec.exists()
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"^--run-dir: '.*/file/run' cannot be made: Not a directory$"):
+        RunDir(tmp_path / "file" / "run").create()
+
+
+def test_clearing_removes_what_an_attempt_measured_and_nothing_else(run):
+    kept = [run.spec, run.job_script, run.log]
+    gone = [run.events, run.provenance, run.epochs(0), run.epochs(100000), run.failure(1)]
+    for file in (*kept, *gone):
+        file.write_text("{}")
+    run.clear_attempt()
+    assert [file.exists() for file in kept] == [True] * 3
+    assert [file.exists() for file in gone] == [False] * 5
+
+
+def test_ranks_are_found_in_order_of_their_number(run):
+    for rank in (100000, 2, 10):
+        run.epochs(rank).write_text("")
+    (run.path / "epochs.rank7.jsonl").write_text("not ours")
+    assert [rank for rank, _ in run.epoch_files()] == [2, 10, 100000]
+
+
+def test_a_status_that_is_none_is_a_mistake_of_the_caller(run):
+    with pytest.raises(ValueError, match="'done'"):
+        run.write_result("done")
+    assert run.read_result() is None
+
+
+class TestWholeFiles:
+    def test_nothing_temporary_stays(self, tmp_path):
+        write_text(tmp_path / "deep" / "job.sh", "x", mode=0o755)
+        assert [file.name for file in (tmp_path / "deep").iterdir()] == ["job.sh"]
+        assert stat.S_IMODE((tmp_path / "deep" / "job.sh").stat().st_mode) == 0o755
+
+    def test_any_text_arrives_byte_for_byte(self, tmp_path):
+        text = "é\r\n\n" + os.fsdecode(b"\xff")
+        write_text(tmp_path / "x", text)
+        assert (tmp_path / "x").read_bytes() == "é\r\n\n".encode() + b"\xff"
+
+    def test_a_reader_never_sees_half_a_file(self, tmp_path):
+        file = tmp_path / "result.json"
+        write_json(file, {"n": 0, "pad": "x" * 100_000})
+        with subprocess.Popen([sys.executable, "-c", REWRITE, file]) as writer:
+            seen = set()
+            while writer.poll() is None:
+                seen.add(json.loads(file.read_text())["n"])
+        assert writer.returncode == 0
+        assert len(seen) > 1
+
+    def test_what_json_has_no_word_for(self, tmp_path):
+        values = {"nan": float("nan"), "inf": [float("inf")], "numpy": np.float32(0.5), "path": Path("a"), "t": (1, 2)}
+        write_json(tmp_path / "x.json", values)
+        expected = {"nan": None, "inf": [None], "numpy": 0.5, "path": "a", "t": [1, 2]}
+        assert read_json(tmp_path / "x.json") == expected
+
+    @pytest.mark.parametrize("text", [None, "", "{", "[1]", "3"])
+    def test_no_whole_object_is_none(self, tmp_path, text):
+        if text is not None:
+            (tmp_path / "x.json").write_text(text)
+        assert read_json(tmp_path / "x.json") is None
+
+
+class TestLines:
+    def test_a_line_is_on_disk_when_it_is_written(self, run):
+        lines = LineWriter(run.epochs(0))
+        lines.write({"epoch": 1, "loss": float("nan")})
+        assert list(read_lines(run.epochs(0))) == [{"epoch": 1, "loss": None}]
+        lines.write({"epoch": 2})
+        assert [line["epoch"] for line in read_lines(run.epochs(0))] == [1, 2]
+        lines.close()
+        with pytest.raises(ValueError, match="closed"):
+            lines.write({})
+
+    def test_a_line_that_a_crash_cut_off_is_left_out(self, run):
+        run.epochs(0).write_text('{"epoch": 1}\n[2]\n{"epoch": 3, "lo')
+        assert list(read_lines(run.epochs(0))) == [{"epoch": 1}]
+
+    def test_events_have_monotonic_times(self, run):
+        log = EventLog(run)
+        times = [log.write("epoch_start", number, lr=0.1) for number in range(3)]
+        log.close()
+        events = list(read_lines(run.events))
+        assert times == sorted(times)
+        assert [event["seconds"] for event in events] == [round(time, 6) for time in times]
+        assert [(event["key"], event["value"], event["metadata"]) for event in events] == [
+            ("epoch_start", number, {"lr": 0.1}) for number in range(3)
+        ]
