@@ -6,7 +6,7 @@ run directories or commands.
 
 from __future__ import annotations
 
-from hpcnn.errors import unknown_value
+from hpcnn.errors import RunError, unknown_value
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.devices import start_devices
 from hpcnn.quiet import import_tensorflow
@@ -20,7 +20,10 @@ def open_strategy(name: str, task: TaskEnvironment) -> Strategy:
     Must come before TensorFlow has created any tensor. Raises RunError when the ranks that were asked for
     (``task.world_size``) are not the ranks that are there.
     """
-    import_tensorflow()
+    try:
+        import_tensorflow()
+    except ImportError as error:
+        raise RunError(f"training needs TensorFlow ({error}): pip install 'hpcnn[cpu]' or 'hpcnn[gpu]'") from error
     strategy = _open(name, task)
     start_devices()
     return strategy

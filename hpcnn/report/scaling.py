@@ -113,7 +113,10 @@ def _varying_axes(runs: pd.DataFrame) -> list[str]:
     if not own or runs.empty:
         return []
     differs = runs.groupby(TABLE, dropna=False)[own].nunique(dropna=False).gt(1).any()
-    return [key for key in own if differs[key]]
+    varying = [key for key in own if differs[key]]
+    # an axis `model.numfm` is also a keyword in `model_args`: one column says it
+    told = any(key.startswith("point_") for key in varying)
+    return [key for key in varying if not (told and key == "train_model_args")]
 
 
 def _has_other_column(key: str, columns: set[Any]) -> bool:

@@ -45,7 +45,8 @@ def read(path: Path, changes: Mapping[str, Any] | None = None) -> StudySpec:
         raise bad_value(f"{where}name", study.name, "the name of a folder, without '/'")
     for section, cls in _SECTIONS.items():
         from_mapping(cls, getattr(study, section), f"{where}[{section}] ")
-    axes = {full_key(key, f"{where}[axes] key"): _values(f"{where}[axes] ", key, study.axes[key]) for key in study.axes}
+    flat = _flat(study.axes)
+    axes = {full_key(key, f"{where}[axes] key"): _values(f"{where}[axes] ", key, flat[key]) for key in flat}
     points = tuple(_point(f"{where}[[points]] ", point) for point in study.points)
     study = dataclasses.replace(study, axes=axes, points=points)
     if study.program:
@@ -80,7 +81,7 @@ def _change(table: dict[str, Any], key: str, value: Any) -> None:
     full = full_key(key, "--set")
     if any(full == full_key(name, "[[points]] key") for point in table.get("points", []) for name in _flat(point)):
         raise UsageError(f"--set {key}: the study's [[points]] say it each for itself; change it in a copy of the file")
-    axes = table.setdefault("axes", {})
+    axes = table["axes"] = _flat(table.get("axes", {}))
     for old in [name for name in axes if full_key(name, "[axes] key") == full]:
         del axes[old]
     if isinstance(value, list):
@@ -104,7 +105,7 @@ def _point(where: str, point: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(point: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a point with dotted keys: ``train.strategy`` for the key ``strategy`` of its table ``train``."""
+    """Return a point, or axes, with dotted keys: ``train.strategy`` for the key ``strategy`` of its table ``train``."""
     flat = {}
     for key, value in point.items():
         if key in (*_SECTIONS, "model") and isinstance(value, dict):

@@ -140,7 +140,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             "loss": training.pop("loss", None),
             "metrics": training,
             "validation": self._fits.validation,
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "learning_rate": float(tf.convert_to_tensor(self.model.optimizer.learning_rate)),
         }
 
     def _average_statistics(self) -> None:

@@ -113,7 +113,7 @@ class Loop:
             validation = self.evaluate()
             seconds_evaluation = time.monotonic() - begin
             self.record.event("eval_stop", epoch, **validation)
-        rate = float(self.model.optimizer.learning_rate)
+        rate = float(np.asarray(self.model.optimizer.learning_rate))
         all_logs = {**logs, **{f"val_{key}": value for key, value in (validation or {}).items()}}
         hooks.on_epoch_end(epoch - 1, all_logs)
         self.record.event("epoch_stop", epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,17 +34,18 @@ def submit(hpcnn: Command) -> Submit:
 @pytest.fixture(scope="session")
 def trained(submit: Submit, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Return a function that gives the folder with all trainings of a set-up, and does them when first asked."""
-    done: dict[str, Path] = {}
+
+    @functools.cache
+    def job(setup: str) -> tuple[Path, CompletedProcess[str]]:
+        strategy, ntasks, cases = SETUPS[setup]
+        path = tmp_path_factory.mktemp(setup)
+        program = (sys.executable, HERE / "many_trainings.py", strategy, path / "trained", *cases, MASKS)
+        return path / "trained", submit(path / "job", ntasks, "--", *program)
 
     def folder(setup: str) -> Path:
-        if setup not in done:
-            strategy, ntasks, cases = SETUPS[setup]
-            job = tmp_path_factory.mktemp(setup)
-            program = (sys.executable, HERE / "many_trainings.py", strategy, job / "trained", *cases, MASKS)
-            result = submit(job / "job", ntasks, "--", *program)
-            assert result.returncode == 0, result.stdout + result.stderr
-            done[setup] = job / "trained"
-        return done[setup]
+        path, result = job(setup)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return path
 
     return folder
 
