@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from hpcnn.errors import UsageError
@@ -67,8 +68,17 @@ def fit_shape(x: Any, shape: Sequence[int | None]) -> Any:
     )
 
 
-def wants_one_hot(model: Any) -> bool:
-    """Whether the compiled loss compares one output a class, so that integer labels must become one-hot."""
+def wants_one_hot(model: Any, classes: int) -> bool:
+    """Whether integer labels must become one-hot: one of Keras's own losses compares one output a class.
+
+    Sparse losses take the integers, and a user's own loss function gets the labels as the data has them.
+    """
     loss = model.loss
-    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
-    return str(name) in {"categorical_crossentropy", "mean_squared_error", "mse", "kl_divergence"}
+    if isinstance(loss, str):
+        name = loss
+    elif isinstance(loss, keras.losses.Loss):
+        name = loss.name
+    else:
+        return False
+    shape = model.output_shape
+    return isinstance(shape, tuple) and shape[-1] == classes and "sparse" not in name

@@ -74,7 +74,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     draw_own_masks(model, strategy)
     strategy.broadcast([v.value for v in model.weights] + [v.value for v in model.optimizer.variables])
     factor = 1.0 / data.pixel_scale if full.pixel_scale == "unit" and data.pixel_scale != 1.0 else None
-    one_hot = data.classes if wants_one_hot(model) else None
+    one_hot = data.classes if wants_one_hot(model, data.classes) else None
     shape = getattr(model, "input_shape", (None, *data.input_shape))[1:]  # a subclassed model does not tell its own
     training = place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, factor, one_hot)
     test = place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, factor, one_hot)

@@ -71,7 +71,7 @@ def test_the_parts_of_an_epoch_are_its_total(run: RunDir) -> None:
 def test_only_several_ranks_communicate(alone: RunDir, together: RunDir) -> None:
     single = [line["seconds_communication"] for line in lines_of(alone)[0]]
     several = [line["seconds_communication"] for line in all_lines_of(together)]
-    assert max(single) < 1e-3 < min(several)
+    assert max(single) < min(several)
 
 
 @pytest.mark.parametrize("setup", SETUPS)
