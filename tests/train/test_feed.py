@@ -1,0 +1,33 @@
+"""Labels in the form that a model's loss wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import pytest
+
+from hpcnn.train.feed import wants_one_hot
+
+
+def _own_loss(truth: Any, predicted: Any) -> Any:
+    return keras.losses.sparse_categorical_crossentropy(truth, predicted)
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "one_hot"),
+    [
+        ("mean_absolute_error", 10, True),
+        (keras.losses.CategoricalCrossentropy(), 10, True),
+        ("sparse_categorical_crossentropy", 10, False),
+        (keras.losses.SparseCategoricalCrossentropy(from_logits=True), 10, False),
+        ("binary_crossentropy", 1, False),
+        (_own_loss, 10, False),
+    ],
+)
+def test_labels_become_one_hot_where_a_loss_of_keras_compares_one_output_a_class(
+    loss: Any, outputs: int, one_hot: bool
+) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(outputs)])
+    model.compile(loss=loss)
+    assert wants_one_hot(model, 10) is one_hot
