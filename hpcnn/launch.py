@@ -5,19 +5,56 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from hpcnn.site import Site
-from hpcnn.spec import Resources
+from hpcnn.errors import UsageError
+from hpcnn.sites.profile import Site
+from hpcnn.spec import Resources, SoftwareSpec
 
 
 def launch_command(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
     """Return the words that, put before a program's, start ``resources.ntasks`` ranks of it."""
+    if site.launcher == "srun":
+        return _srun(site, resources, cpus_per_task)
+    if site.launcher == "ibrun":  # takes the number of ranks from the allocation (TACC's own wrapper)
+        return ["ibrun", *site.launcher_options]
+    count = ["mpirun", "-np", str(resources.ntasks)]
+    if site.scheduler == "local":
+        return [*count, *_binding(site, resources.ntasks, cpus_per_task), *site.launcher_options]
+    per_node = resources.ntasks // resources.nodes
+    return [*count, "--map-by", f"ppr:{per_node}:node:PE={cpus_per_task}", *site.launcher_options]
+
+
+def _srun(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
+    """Return srun's words.
+
+    srun takes neither the batch script's --cpus-per-task (since Slurm 22.05) nor, after ``sbatch --export=NONE``, its
+    environment; and without --kill-on-bad-exit the ranks that are left wait for one that died.
+    """
+    mpi = [f"--mpi={site.mpi_type}"] if site.mpi_type else []
     return [
-        "mpirun",
-        "-np",
-        str(resources.ntasks),
-        *_binding(site, resources.ntasks, cpus_per_task),
-        *site.mpirun_options,
+        "srun",
+        f"--ntasks={resources.ntasks}",
+        f"--cpus-per-task={cpus_per_task}",
+        *mpi,
+        "--export=ALL",
+        "--kill-on-bad-exit=1",
+        *site.launcher_options,
     ]
+
+
+def container_command(site: Site, software: SoftwareSpec, run_dir: str, directory: str, gpu: bool) -> list[list[str]]:
+    """Return the words that run a program in the container, as one part of the command; nothing without one.
+
+    The launcher stays outside: each rank is a container (Apptainer user guide, "MPI", hybrid model). Raises UsageError
+    for a runtime whose command line hpcnn does not know.
+    """
+    if software.container is None:
+        return []
+    if site.container_runtime not in ("apptainer", "singularity"):
+        raise UsageError(f"--container: site {site.name} runs containers by {site.container_runtime}, not Apptainer")
+    gpus = [site.container_gpu_option] if gpu and site.container_gpu_option else []
+    folders = [run_dir, directory, *site.container_binds, *software.bind]
+    binds = [word for folder in dict.fromkeys(folders) for word in ("--bind", folder)]
+    return [[site.container_runtime, "exec", *gpus, *site.container_options, *binds, software.container]]
 
 
 def as_ranks(program: Sequence[str]) -> list[str]:
@@ -30,8 +67,14 @@ def as_ranks(program: Sequence[str]) -> list[str]:
 
 
 def cpus_of(site: Site, resources: Resources) -> int:
-    """Return the cores of each task: as asked, else an equal share of the node's."""
-    return resources.cpus_per_task or max((site.cores or 1) // resources.ntasks, 1)
+    """Return the cores of each task: as asked, else an equal share of the node's, or with GPUs of each GPU's."""
+    if resources.cpus_per_task:
+        return resources.cpus_per_task
+    per_node = -(-resources.ntasks // resources.nodes)
+    if resources.gpus_per_node:
+        share = (site.cores_gpu or 1) * resources.gpus_per_node // (site.gpus or resources.gpus_per_node)
+        return max(share // per_node, 1)
+    return max((site.cores or 1) // per_node, 1) if site.scheduler == "local" else 1
 
 
 def _binding(site: Site, ntasks: int, cpus: int) -> list[str]:

@@ -16,12 +16,18 @@ from hpcnn.rundir import RunDir, read_json, write_json
 _INTERRUPTED = {128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}
 
 
-def finish(path: str | os.PathLike[str], exit_code: int, seconds: float | None = None) -> None:
-    """Make sure that ``result.json`` exists and agrees with the launcher's ``exit_code``."""
+def finish(
+    path: str | os.PathLike[str], exit_code: int, seconds: float | None = None, reason: str | None = None
+) -> None:
+    """Make sure that ``result.json`` exists and agrees with the launcher's ``exit_code``.
+
+    reason: the scheduler's own words for the end of a job that left no result.
+    """
     run = RunDir(path)
     written = run.read_result()
     if written is None:
-        status, reason = _verdict(run, exit_code)
+        status, found = _verdict(run, exit_code)
+        reason = reason or found
         if exit_code == 0 and (read_json(run.spec) or {}).get("train"):
             # a training writes its own result: what ended without one cannot be believed, whatever its exit status
             status, reason = "failed", f"rank 0 ended without a result; see {run.log.name}"

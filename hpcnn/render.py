@@ -6,6 +6,7 @@ arrives unchanged; an undefined name in a template is an error.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import textwrap
@@ -17,10 +18,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
 
 from hpcnn import __version__
+from hpcnn.directives import directives
 from hpcnn.errors import unknown_value
-from hpcnn.launch import as_ranks, cpus_of, launch_command
+from hpcnn.launch import as_ranks, container_command, cpus_of, launch_command
 from hpcnn.resources import share_dir
-from hpcnn.site import Site
+from hpcnn.sites.profile import Site
 from hpcnn.spec import JobSpec, TrainSpec, given
 
 
@@ -41,11 +43,17 @@ class Place:
 
 
 def render(job: JobSpec, site: Site, place: Place) -> str:
-    """Return the job script. Raises UsageError for a site whose template there is not."""
-    cpus = cpus_of(site, job.resources)
-    program = train_command(job.train, place) if job.train else list(job.program)
-    mpirun = job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
-    command = [launch_command(site, job.resources, cpus), as_ranks(program)] if mpirun else [program]
+    """Return the job script.
+
+    Raises UsageError for a site whose template there is not, and for what the site refuses or misses.
+    """
+    cpus, gpu = cpus_of(site, job.resources), bool(job.resources.gpus_per_node)
+    inside = container_command(site, job.software, place.run_dir, place.directory, gpu)
+    in_image = dataclasses.replace(place, hpcnn=("hpcnn",)) if inside else place
+    program = train_command(job.train, in_image) if job.train else list(job.program)
+    launched = job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
+    launcher = [launch_command(site, job.resources, cpus)] if launched else []
+    is_slurm = site.scheduler == "slurm"
     return _template(site).render(
         title=title(job),
         version=__version__,
@@ -53,14 +61,28 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         directory=place.directory,
         hpcnn=place.hpcnn,
         # the user's own variables have the last word over the site's
-        environment={**site.environment, **place.environment},
+        environment={
+            **site.environment,
+            **(site.environment_gpu if gpu else {}),
+            **place.environment,
+            **job.software.env,
+        },
         strategy=strategy_of(job),
         ntasks=job.resources.ntasks,
         cpus_per_task=cpus,
-        mpirun=mpirun,
-        command=command,
+        mpirun=launched,
+        command=[*launcher, *inside, as_ranks(program) if launched else program],
         bin=place.bin,
+        directives=directives(job.name, job.resources, site, f"{place.run_dir}/log.out", cpus) if is_slurm else [],
+        modules=_modules(job, site, gpu),
+        image=job.software.container,
     )
+
+
+def _modules(job: JobSpec, site: Site, gpu: bool) -> list[str]:
+    """Return the modules to load: the site's, the container's where one is used, then the user's."""
+    container = [site.container_module] if job.software.container and site.container_module else []
+    return [*site.modules, *(site.modules_gpu if gpu else ()), *container, *job.software.module]
 
 
 def strategy_of(job: JobSpec) -> str:

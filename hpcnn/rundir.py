@@ -5,6 +5,7 @@
     <runs>/<study or name>/<run id>/
       spec.json                 what was asked: job spec, schema version
       job.sh                    the script exactly as it ran
+      job.json                  the scheduler's job id, where there is a scheduler
       provenance.json           hosts, processors, versions, SLURM_* facts, command line
       epochs.rank00000.jsonl    one line an epoch and rank
       events.jsonl              rank 0: events with monotonic times
@@ -43,6 +44,7 @@ class RunDir:
         self.path = Path(path).absolute()
         self.spec = self.path / "spec.json"
         self.job_script = self.path / "job.sh"
+        self.job = self.path / "job.json"
         self.provenance = self.path / "provenance.json"
         self.events = self.path / "events.jsonl"
         self.result = self.path / "result.json"

@@ -42,10 +42,13 @@ def field(
     above: float | None = None,
     maximum: float | None = None,
     recipe: bool = False,
+    option: str | None = None,
+    texts: bool = False,
 ) -> Any:
     """Return a dataclass field with what a user must know of it.
 
-    recipe: the default None means "what the lecture used for this network".
+    recipe: the default None means "what the lecture used for this network". option: the command-line option, where it
+    is not the field's own name. texts: the values of a table stay texts, whatever they spell.
     """
     facts = {
         "help": help_text,
@@ -54,6 +57,8 @@ def field(
         "above": above,
         "maximum": maximum,
         "recipe": recipe,
+        "option": option,
+        "texts": texts,
     }
     if default is NO_KEYS:
         return dataclasses.field(default_factory=dict, metadata=facts)
@@ -65,7 +70,9 @@ class TrainSpec:
     """What to train and how: everything that decides the numbers, nothing that decides the machine."""
 
     model: str = field("scinet-cnn1", "Network of the lectures (see `hpcnn models`) or package.module:function.")
-    model_args: dict[str, Any] = field(NO_KEYS, "Keywords of the model function, e.g. numfm=32.")
+    model_args: dict[str, Any] = field(
+        NO_KEYS, "A keyword of the model function; may be repeated.", option="--model-arg"
+    )
     data: str = field("digits", "Data set (see `hpcnn data list`), FILE.npz or package.module:function.")
     samples: int | None = field(None, "Training samples: the first N, or the set expanded to N by shifts.", minimum=1)
     test_samples: int | None = field(None, "Test samples: the first N.", minimum=1)
@@ -105,7 +112,38 @@ class Resources:
 
     nodes: int = field(1, "Nodes.", minimum=1)
     ntasks: int = field(1, "Tasks (ranks) in all.", minimum=1)
+    ntasks_per_node: int | None = field(None, "Tasks of each node, instead of --ntasks.", minimum=1)
     cpus_per_task: int | None = field(None, "Processor cores of each task.", minimum=1)
+    gpus_per_node: int | None = field(None, "GPUs of each node; one rank drives one GPU.", minimum=1)
+    gpu_type: str | None = field(None, "Type of GPU, as the site names it.")
+    time: str | None = field(None, "Walltime limit: minutes, H:MM:SS or D-HH:MM:SS.")
+    account: str | None = field(None, "Account that is charged.")
+    partition: str | None = field(None, "Partition.")
+    qos: str | None = field(None, "Quality of service.")
+    mem: str | None = field(None, "Memory of each node, e.g. 16G.")
+    constraint: str | None = field(None, "Features the nodes must have.")
+    requeue: bool = field(False, "Let Slurm start the job again after a node failure or preemption.")
+    sbatch_options: dict[str, Any] = field(
+        NO_KEYS, "Any other option of sbatch; may be repeated.", option="--sbatch-option", texts=True
+    )
+
+    def __post_init__(self) -> None:
+        if self.ntasks_per_node is not None:
+            if self.ntasks not in (1, self.nodes * self.ntasks_per_node):
+                raise UsageError(
+                    f"ntasks: {self.ntasks} tasks are not {self.nodes} nodes x {self.ntasks_per_node} tasks per node"
+                )
+            object.__setattr__(self, "ntasks", self.nodes * self.ntasks_per_node)
+
+
+@dataclass(frozen=True)
+class SoftwareSpec:
+    """What the ranks run in: a container or modules, and their environment."""
+
+    container: str | None = field(None, "Container image (SIF) that the ranks run in.")
+    bind: tuple[str, ...] = field((), "Folder that the container sees, SRC[:DEST]; may be repeated.")
+    module: tuple[str, ...] = field((), "Module to load after the site's own; may be repeated.")
+    env: dict[str, Any] = field(NO_KEYS, "Variable that the job exports; may be repeated.", texts=True)
 
 
 @dataclass(frozen=True)
@@ -117,6 +155,7 @@ class JobSpec:
     resources: Resources
     train: TrainSpec | None = None
     program: tuple[str, ...] = ()
+    software: SoftwareSpec = SoftwareSpec()
     study: str | None = None
     kind: str | None = None
     point: dict[str, Any] = dataclasses.field(default_factory=dict)

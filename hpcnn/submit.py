@@ -1,6 +1,6 @@
-"""From a job to a run: name the run directory, render the script, write both down, run it.
+"""From a job to a run: name the run directory, render the script, write both down, run or enqueue it.
 
-``prepare`` is the whole path of a dry run; ``submit`` is ``prepare`` and then running what it prepared.
+``prepare`` is the whole path of a dry run; ``submit`` (this machine) and ``enqueue`` (Slurm) take what it prepared.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import os
 import secrets
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from hpcnn.errors import bad_value
 from hpcnn.models.registry import check_name as check_model_name
 from hpcnn.record import finish
 from hpcnn.render import Place, render
-from hpcnn.rundir import SCHEMA_VERSION, RunDir, write_json, write_text
-from hpcnn.scheduler import local
-from hpcnn.site import load_site, with_machine_cores
+from hpcnn.rundir import SCHEMA_VERSION, RunDir, utc_now, write_json, write_text
+from hpcnn.scheduler import local, slurm
+from hpcnn.sites.load import load_site, with_machine_cores
+from hpcnn.sites.profile import Site
 from hpcnn.spec import JobSpec, to_mapping
 
 
@@ -30,6 +32,7 @@ class Prepared:
     """A job that is ready to run: nothing of it is on disk yet."""
 
     job: JobSpec
+    site: Site
     run: RunDir
     script: str
 
@@ -59,22 +62,17 @@ def prepare(job: JobSpec, run_dir: Path) -> Prepared:
         hpcnn=hpcnn_command(),
         environment={key: os.environ[key] for key in ("HPCNN_DATA",) if key in os.environ},
     )
-    return Prepared(job, RunDir(run_dir), render(job, site, place))
+    return Prepared(job, site, RunDir(run_dir), render(job, site, place))
 
 
 def submit(prepared: Prepared, say: Callable[[str], None] | None = None) -> int:
-    """Write the run directory's first files and run the script; return the job's exit status.
+    """Run a job on this machine to its end; return its exit status.
 
     The status is 0 only for a run whose record says ``completed``. say: gets the job's output line by line. An
     interrupted job is recorded as such before KeyboardInterrupt goes on.
     """
-    run, job = prepared.run, prepared.job
-    if job.train is not None:
-        check_staged(job.train.data)
-    run.create()
-    run.clear_attempt()
-    write_json(run.spec, {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)})
-    write_text(run.job_script, prepared.script, mode=0o755)
+    write(prepared)
+    run = prepared.run
     try:
         code = local.run(run.job_script, run.log, say)
     except KeyboardInterrupt:
@@ -83,6 +81,34 @@ def submit(prepared: Prepared, say: Callable[[str], None] | None = None) -> int:
     finish(run.path, code)
     status = (run.read_result() or {}).get("status")
     return code or (0 if status == "completed" else 1)
+
+
+def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
+    """Hand a job to Slurm; return its id, which ``job.json`` of the run directory keeps."""
+    write(prepared)
+    job_id = slurm.submit(prepared.run.job_script, options)
+    record = {"schema": SCHEMA_VERSION, "job_id": job_id, "site": prepared.site.name, "submitted_at": utc_now()}
+    write_json(prepared.run.job, record)
+    return job_id
+
+
+def would_start(prepared: Prepared) -> str:
+    """Ask Slurm when a job would start, by a script that is thrown away. Raises HpcnnError where it is refused."""
+    with tempfile.TemporaryDirectory(prefix="hpcnn-") as folder:
+        script = Path(folder) / "job.sh"
+        write_text(script, prepared.script, mode=0o755)
+        return slurm.would_start(script)
+
+
+def write(prepared: Prepared) -> None:
+    """Write the run directory's first files: what was asked, and the script."""
+    run, job = prepared.run, prepared.job
+    if job.train is not None:
+        check_staged(job.train.data)
+    run.create()
+    run.clear_attempt()
+    write_json(run.spec, {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)})
+    write_text(run.job_script, prepared.script, mode=0o755)
 
 
 def hpcnn_command() -> tuple[str, ...]:

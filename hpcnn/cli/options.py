@@ -15,9 +15,6 @@ from hpcnn.spec import from_mapping, hints, plain_type
 T = TypeVar("T")
 Command = Callable[..., Any]
 
-# Fields that are given key by key on the command line, with the option's name and its words for help.
-_KEY_VALUE = {"model_args": ("--model-arg", "KEY=VALUE", "A keyword of the model function; may be repeated.")}
-
 
 def spec_options(cls: type) -> Callable[[Command], Command]:
     """Add one option for each field of ``cls``. An option that is not given arrives as None (or an empty tuple)."""
@@ -40,22 +37,24 @@ def given_options(cls: type, values: dict[str, Any]) -> dict[str, Any]:
     found = {}
     for f in dataclasses.fields(cls):
         value = values.pop(f.name, None)
-        if f.name in _KEY_VALUE:
-            if value:
-                found[f.name] = key_values(_KEY_VALUE[f.name][0], value)
-        elif value is not None:
-            found[f.name] = value
+        if value is None or value == ():
+            continue
+        is_table = plain_type(hints(cls)[f.name]) is dict
+        found[f.name] = key_values(_option_of(f), value, texts=f.metadata["texts"]) if is_table else value
     return found
 
 
-def key_values(option: str, pairs: Iterable[str]) -> dict[str, Any]:
-    """Return {key: value} for ``KEY=VALUE`` texts; values are numbers, true/false or lists where they read so."""
+def key_values(option: str, pairs: Iterable[str], *, texts: bool = False) -> dict[str, Any]:
+    """Return {key: value} for ``KEY=VALUE`` texts; values are numbers, true/false or lists where they read so.
+
+    texts: values stay as they stand.
+    """
     found = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise bad_value(option, pair, "KEY=VALUE")
-        found[key.strip()] = toml_value(text.strip())
+        found[key.strip()] = text if texts else toml_value(text.strip())
     return found
 
 
@@ -82,18 +81,21 @@ def option_name(field_name: str) -> str:
 
 def _option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
     facts = f.metadata
-    if f.name in _KEY_VALUE:
-        name, metavar, words = _KEY_VALUE[f.name]
-        return click.option(name, f.name, multiple=True, metavar=metavar, help=words)
+    kind, name = plain_type(hint), _option_of(f)
+    if kind in (dict, tuple):
+        metavar = "KEY=VALUE" if kind is dict else "TEXT"
+        return click.option(name, f.name, multiple=True, metavar=metavar, help=facts["help"])
     help_text = f"{facts['help']}{_default_text(f)}"
-    kind = plain_type(hint)
-    name = option_name(f.name)
     if kind is bool:
         return click.option(f"{name}/--no-{name[2:]}", f.name, default=None, help=help_text)
     if facts["choices"]:
         return click.option(name, f.name, type=click.Choice(facts["choices"]), default=None, help=help_text)
     metavars = {int: "N", float: "X", str: "TEXT"}
     return click.option(name, f.name, type=kind, default=None, metavar=metavars[kind], help=help_text)
+
+
+def _option_of(f: dataclasses.Field[Any]) -> str:
+    return f.metadata["option"] or option_name(f.name)
 
 
 def _default_text(f: dataclasses.Field[Any]) -> str:

@@ -54,7 +54,7 @@ def run_command(file: str, folder: str | None, changes: tuple[str, ...], site: s
 
     Finished runs are skipped, so an interrupted study goes on where it stopped. Exits with status 1 if a run failed.
     """
-    from hpcnn.site import load_site
+    from hpcnn.sites.load import load_site
     from hpcnn.study.expand import expand
     from hpcnn.study.read import find, read
     from hpcnn.study.run import missing, run_all

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.errors import UsageError
-from hpcnn.spec import JobSpec, Resources, TrainSpec, check_ranks
+from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, check_ranks
+
+if TYPE_CHECKING:
+    from hpcnn.submit import Prepared
 
 
 @click.command(
@@ -31,7 +34,12 @@ from hpcnn.spec import JobSpec, Resources, TrainSpec, check_ranks
 )
 @click.option("--dry-run", is_flag=True, help="Print the script, exactly, and do nothing else.")
 @click.option("--quiet", is_flag=True, help="Do not show the job's output; it is in log.out all the same.")
+@click.option("--test-only", is_flag=True, help="Ask Slurm when the job would start, and submit nothing.")
+@click.option("--wait", is_flag=True, help="Wait for a Slurm job to end, and exit with its status.")
+@click.option("--follow", is_flag=True, help="Show a Slurm job's log while it runs (waits for its end).")
+@click.option("--after", metavar="JOB", default=None, help="Start only after this Slurm job has completed.")
 @spec_options(Resources)
+@spec_options(SoftwareSpec)
 @spec_options(TrainSpec)
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 def command(
@@ -40,15 +48,20 @@ def command(
     run_dir: str | None,
     dry_run: bool,
     quiet: bool,
+    test_only: bool,
+    wait: bool,
+    follow: bool,
+    after: str | None,
     program: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Train a model, or run your own PROGRAM after `--`, as a job with the asked resources.
 
-    Ranks start through mpirun. With more than one task the strategy is horovod unless --strategy says otherwise.
-    Prints the run directory; exits with the job's own status.
+    With more than one task the strategy is horovod unless --strategy says otherwise. At the site `local` the job runs
+    at once, and the command exits with its status; at a site with Slurm it is submitted, and the command prints the job
+    id and the run directory.
     """
-    from hpcnn.submit import new_run_id, prepare, runs_folder, submit
+    from hpcnn.submit import new_run_id, prepare, runs_folder, would_start
 
     job = job_from_options(site, name, program, options)
     folder = Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id()
@@ -56,6 +69,39 @@ def command(
     if dry_run:
         click.echo(prepared.script.encode("utf-8", "surrogateescape"), nl=False)  # the bytes of job.sh
         return
+    if prepared.site.scheduler == "slurm":
+        if test_only:
+            click.echo(would_start(prepared))
+            return
+        _enqueue(prepared, after, wait=wait or follow, follow=follow)
+        return
+    for option, given in (("--test-only", test_only), ("--follow", follow), ("--after", after)):
+        if given:
+            raise UsageError(f"{option}: site {site} has no scheduler to ask")
+    _run_here(prepared, quiet=quiet)
+
+
+def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool) -> None:
+    """Submit to Slurm; print job id and run directory; wait if asked, and exit with the job's status."""
+    from hpcnn.submit import enqueue
+    from hpcnn.watch import watch
+
+    options = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"] if after else []
+    job_id = enqueue(prepared, options)
+    click.echo(f"job: {job_id}")
+    click.echo(f"run directory: {prepared.run.path}")
+    if not wait:
+        return
+    code = watch(job_id, prepared.run, say=click.echo if follow else None)
+    if code:
+        reason = (prepared.run.read_result() or {}).get("reason")
+        click.echo(f"Error: job {job_id} ended with exit status {code}: {reason}", err=True)
+    sys.exit(code)
+
+
+def _run_here(prepared: Prepared, *, quiet: bool) -> None:
+    from hpcnn.submit import submit
+
     click.echo(f"run directory: {prepared.run.path}", err=True)
     try:
         code = submit(prepared, say=None if quiet else click.echo)
@@ -72,18 +118,19 @@ def command(
 def job_from_options(site: str, name: str | None, program: tuple[str, ...], options: dict[str, Any]) -> JobSpec:
     """Return the job that the command line asked for. Raises UsageError where its parts contradict each other."""
     resources = spec_from_options(Resources, given_options(Resources, options))
+    software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
     chosen = given_options(TrainSpec, options)
     if program:
         if chosen:
             extra = ", ".join(option_name(key) for key in chosen)
             raise UsageError(f"{extra}: options of training cannot go with a program of your own (after --)")
         check_ranks(resources, None, option_name)
-        return JobSpec(name or program_name(program), site, resources, program=program)
+        return JobSpec(name or program_name(program), site, resources, program=program, software=software)
     train = spec_from_options(TrainSpec, chosen)
     if "strategy" not in chosen and resources.ntasks > 1:
         train = dataclasses.replace(train, strategy="horovod")
     check_ranks(resources, train, option_name)
-    return JobSpec(name or default_name(train.model), site, resources, train=train)
+    return JobSpec(name or default_name(train.model), site, resources, train=train, software=software)
 
 
 def default_name(model: str) -> str:

@@ -53,7 +53,17 @@ def _planned(study: StudySpec, site: str, point: dict[str, Any], repeat: int) ->
     resources = from_mapping(Resources, tables["resources"], f"{where}[resources] ")
     train = None if study.program else _train(study, tables["train"], resources, repeat, where)
     try:
-        job = JobSpec(study.name, site, resources, train, study.program, study.name, study.kind, _short(point), repeat)
+        job = JobSpec(
+            study.name,
+            site,
+            resources,
+            train,
+            study.program,
+            study=study.name,
+            kind=study.kind,
+            point=_short(point),
+            repeat=repeat,
+        )
     except UsageError as error:
         raise UsageError(f"{where}{error}") from error
     return PlannedRun(f"{_slug(point) or 'base'}-r{repeat:02d}-{_digest(job)}", job)

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from hpcnn.launch import as_ranks, cpus_of, launch_command
-from hpcnn.site import Site
+from hpcnn.sites.profile import Site
 from hpcnn.spec import Resources
 
-FOUR = Site(cores=4, mpirun_options=("--mca", "plm", "isolated"))
+FOUR = Site(cores=4, launcher_options=("--mca", "plm", "isolated"))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ from hpcnn.errors import UsageError
 from hpcnn.render import Place, render, title, toml_text
 from hpcnn.rundir import write_text
 from hpcnn.scheduler import local
-from hpcnn.site import Site, load_site
+from hpcnn.sites.load import load_site
+from hpcnn.sites.profile import Site
 from hpcnn.spec import JobSpec, Resources, TrainSpec
 
 GOLDEN = Path(__file__).parents[1] / "golden"

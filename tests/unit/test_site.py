@@ -3,7 +3,8 @@
 import pytest
 
 from hpcnn.errors import UsageError
-from hpcnn.site import Site, core_count, known_sites, load_site, user_folder, with_machine_cores
+from hpcnn.sites.load import core_count, known_sites, load_site, user_folder, with_machine_cores
+from hpcnn.sites.profile import Site
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +34,10 @@ def test_the_users_file_overrides_key_by_key(sites):
     (sites / "local.toml").write_text('cores = 4\ndescription = "mine"\n[environment]\nA = "1"\n')
     site = load_site("local")
     assert (site.cores, site.description, site.environment) == (4, "mine", {"A": "1"})
-    assert (site.scheduler, site.template, site.mpirun_options) == (
+    assert (site.scheduler, site.template, site.launcher_options) == (
         packaged.scheduler,
         packaged.template,
-        packaged.mpirun_options,
+        packaged.launcher_options,
     )
 
 
@@ -49,10 +50,10 @@ def test_tables_are_merged_too(sites, tmp_path, monkeypatch):
 
 
 def test_a_site_of_the_users_own(sites):
-    (sites / "laptop.toml").write_text('mpirun_options = ["--mca", "btl", "self,vader"]\n')
+    (sites / "laptop.toml").write_text('launcher_options = ["--mca", "btl", "self,vader"]\n')
     assert {"laptop", "local"} <= set(known_sites())
     assert known_sites() == sorted(known_sites())
-    assert load_site("laptop") == Site(name="laptop", mpirun_options=("--mca", "btl", "self,vader"))
+    assert load_site("laptop") == Site(name="laptop", launcher_options=("--mca", "btl", "self,vader"))
 
 
 def test_an_unknown_site_is_suggested():
@@ -70,10 +71,10 @@ def test_an_unknown_site_is_suggested():
         ('launcher = "mpirum"', "launcher: 'mpirum' is not known. Did you mean 'mpirun'? Valid: "),
         ('scheduler = "pbs"', "scheduler: 'pbs' is not known. Valid: "),
         (
-            'mpirun_options = "--mca plm isolated"',
-            "mpirun_options: '--mca plm isolated' is not valid; expected a list.",
+            'launcher_options = "--mca plm isolated"',
+            "launcher_options: '--mca plm isolated' is not valid; expected a list.",
         ),
-        ("mpirun_options = [1]", "mpirun_options: 1 is not valid; expected a string."),
+        ("launcher_options = [1]", "launcher_options: 1 is not valid; expected a string."),
         ("environment = 1", "environment: 1 is not valid; expected a table."),
         (
             '[environment]\n"A B" = "1"',

@@ -9,7 +9,7 @@ from hypothesis import given as such_as
 from hypothesis import strategies as st
 
 from hpcnn.errors import UsageError
-from hpcnn.site import Site
+from hpcnn.sites.profile import Site
 from hpcnn.spec import (
     LARGEST_SEED,
     STRATEGIES,
@@ -111,7 +111,7 @@ def test_an_unknown_key_is_suggested():
 
 
 def test_an_item_of_a_list_is_checked():
-    assert wrong(Site, {"mpirun_options": ["--mca", 1]}) == "mpirun_options: 1 is not valid; expected a string."
+    assert wrong(Site, {"launcher_options": ["--mca", 1]}) == "launcher_options: 1 is not valid; expected a string."
     assert wrong(StudySpec, {"seeds": [1, True]}) == "seeds: True is not valid; expected a whole number."
 
 

@@ -1,0 +1,46 @@
+"""Finds submitted jobs again: by job id, by run directory, or by a folder of runs. Asks no scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcnn.errors import UsageError
+from hpcnn.rundir import RunDir, read_json
+from hpcnn.submit import runs_folder
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submitted job: its id, and its run directory (None for an id that none of the runs here has)."""
+
+    job_id: str
+    run: RunDir | None
+
+
+def find(targets: Sequence[str]) -> list[Job]:
+    """Return the jobs that ``targets`` name: job ids, run directories, or folders that hold some.
+
+    No target means all jobs of the runs folder. Raises UsageError for a target that is none of these.
+    """
+    if not targets:
+        return list(_below(runs_folder()))
+    known = {job.job_id: job for job in _below(runs_folder())}
+    found: list[Job] = []
+    for target in targets:
+        if target.isdigit():
+            found.append(known.get(target, Job(target, None)))
+            continue
+        jobs = list(_below(Path(target)))
+        if not jobs:
+            raise UsageError(f"{target!r} is no job id, no run directory of a submitted job, and no folder of such")
+        found += jobs
+    return found
+
+
+def _below(folder: Path) -> Iterable[Job]:
+    for file in sorted(folder.rglob("job.json")) if folder.is_dir() else ():
+        record = read_json(file)
+        if record and record.get("job_id"):
+            yield Job(str(record["job_id"]), RunDir(file.parent))

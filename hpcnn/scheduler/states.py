@@ -1,0 +1,34 @@
+"""Slurm's job states in the words hpcnn uses. A table, and nothing else."""
+
+from __future__ import annotations
+
+# squeue(1), "JOB STATE CODES"; sacct(1), "JOB STATE CODES".
+PENDING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+RUNNING = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED", "SUSPENDED", "RESIZING")
+ENDED = {
+    "COMPLETED": "completed",
+    "FAILED": "failed",
+    "NODE_FAIL": "failed",
+    "BOOT_FAIL": "failed",
+    "OUT_OF_MEMORY": "failed",
+    "DEADLINE": "failed",
+    "LAUNCH_FAILED": "failed",
+    "TIMEOUT": "interrupted",
+    "PREEMPTED": "interrupted",
+    "CANCELLED": "interrupted",
+    "REVOKED": "interrupted",
+}
+UNKNOWN = "unknown"
+
+
+def status_of(state: str) -> str:
+    """Return pending, running, completed, failed, interrupted, or unknown for a state as Slurm prints it.
+
+    ``CANCELLED by 1000`` and truncated ``COMPLETED+`` are read as what they begin with.
+    """
+    word = state.split(" ")[0].rstrip("+").upper()
+    if word in PENDING:
+        return "pending"
+    if word in RUNNING:
+        return "running"
+    return ENDED.get(word, UNKNOWN)

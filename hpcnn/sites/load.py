@@ -1,0 +1,113 @@
+"""Finds and merges site profiles: packaged, then the user's file of the same name, key by key.
+
+Precedence, weakest first: the defaults of ``profile.py``, the packaged profile, the user's file, the command line.
+Knows where files are; knows nothing of jobs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hpcnn import toml
+from hpcnn.errors import bad_value, unknown_value
+from hpcnn.resources import share_dir
+from hpcnn.sites.profile import Site
+from hpcnn.spec import from_mapping
+
+
+def user_folder() -> Path:
+    """Return the folder of the user's own profiles: $HPCNN_CONFIG/sites, or the platform's configuration folder."""
+    base = os.environ.get("HPCNN_CONFIG")
+    if base:
+        return Path(base) / "sites"
+    from platformdirs import user_config_path
+
+    return user_config_path("hpcnn") / "sites"
+
+
+def known_sites() -> list[str]:
+    """Return the names of all profiles, packaged and the user's own."""
+    return sorted({file.stem for folder in _folders() if folder.is_dir() for file in folder.glob("*.toml")})
+
+
+def load_site(name: str) -> Site:
+    """Return the profile ``name``: packaged keys, overridden key by key by the user's file.
+
+    Raises UsageError for an unknown site, key or value, naming the file.
+    """
+    return load_with_origin(name)[0]
+
+
+def load_with_origin(name: str) -> tuple[Site, dict[str, str]]:
+    """Return the profile and, for each key, where its value comes from: ``default``, or the file that set it."""
+    files = [file for file in (folder / f"{name}.toml" for folder in _folders()) if file.is_file()]
+    if not files:
+        raise unknown_value("--site", name, known_sites())
+    merged: dict[str, Any] = {"name": name}
+    origin = {field.name: "default" for field in dataclasses.fields(Site)}
+    for file in files:
+        table = toml.read(file)
+        merged = _merge(merged, table)
+        origin.update(dict.fromkeys(table, str(file)))
+        check(merged, f"{file}: ")
+    return check(merged, ""), origin
+
+
+def read_profile(file: Path) -> Site:
+    """Return the profile in one file, by itself. Raises UsageError naming file, key and value."""
+    return check({"name": file.stem, **toml.read(file)}, f"{file}: ")
+
+
+def check(table: Mapping[str, Any], where: str) -> Site:
+    """Return the profile a table spells. Raises UsageError for what it must not say; ``where`` comes before the key."""
+    site = from_mapping(Site, table, where)
+    for section in ("environment", "environment_gpu"):
+        for key, value in getattr(site, section).items():
+            # POSIX (IEEE Std 1003.1, 3.216, "Name"): what a shell can export
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
+                raise bad_value(f"{where}[{section}] key", key, "letters, digits and underscores")
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+                raise bad_value(f"{where}[{section}] {key}", value, "a string or a number")
+    for key in site.sources:
+        if key not in {field.name for field in dataclasses.fields(Site)}:
+            raise unknown_value(f"{where}[sources] key", key, [field.name for field in dataclasses.fields(Site)])
+    return site
+
+
+def with_machine_cores(site: Site) -> Site:
+    """Return the site with its cores filled in from this process's own where the profile leaves them open."""
+    if site.cores is not None or site.scheduler != "local":
+        return site
+    return dataclasses.replace(site, cores=core_count(os.sched_getaffinity(0)))
+
+
+def core_count(cpus: Iterable[int], system: Path = Path("/sys/devices/system/cpu")) -> int:
+    """Return how many cores the logical ``cpus`` belong to: hardware threads of one core are one core.
+
+    Cores are what Slurm and mpirun count: mpirun(1) of Open MPI refuses more bound ranks than there are cores. The
+    kernel says which threads share a core (Documentation/admin-guide/cputopology.rst).
+    """
+    cores = set()
+    for cpu in cpus:
+        try:
+            cores.add((system / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text())
+        except OSError:  # no such folder in some containers: count the logical processor itself
+            cores.add(str(cpu))
+    return len(cores)
+
+
+def _folders() -> tuple[Path, Path]:
+    return share_dir("templates") / "sites", user_folder()
+
+
+def _merge(merged: dict[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(merged)
+    for key, value in table.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = {**result[key], **value} if both else value
+    return result
