@@ -35,7 +35,7 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
         "partition": _partition(resources, site),
         "qos": resources.qos or (site.qos_gpu if resources.gpus_per_node else site.qos),
         "constraint": resources.constraint or (site.constraint_gpu if resources.gpus_per_node else site.constraint),
-        "mem": _memory(resources, site),
+        **_memory(resources, site),
     }
     for key, value in resources.sbatch_options.items():
         if key in PROTECTED:
@@ -114,10 +114,18 @@ def _partition(resources: Resources, site: Site) -> str:
     return chosen if rule != "refused" else ""
 
 
-def _memory(resources: Resources, site: Site) -> str:
+def _memory(resources: Resources, site: Site) -> dict[str, str]:
+    """Return the memory of each node as asked, else the site's usual share of a node, a GPU or a core."""
     if site.memory_rule == "refused" and resources.mem:
         raise bad_value("--mem", resources.mem, f"no value at site {site.name}, which refuses the option")
     chosen = resources.mem or (site.memory_gpu if resources.gpus_per_node else site.memory)
-    if site.memory_rule == "required" and not chosen:
+    shared = site.memory_per_gpu if resources.gpus_per_node else site.memory_per_cpu
+    if site.memory_rule == "required" and not (chosen or shared):
         raise UsageError(f"--mem: site {site.name} needs the memory of each node, e.g. --mem=16G")
-    return "" if site.memory_rule in ("refused", "ignored") else chosen
+    if site.memory_rule in ("refused", "ignored"):
+        return {}
+    if chosen:
+        return {"mem": chosen}
+    if resources.gpus_per_node:
+        return {"mem-per-gpu": site.memory_per_gpu}
+    return {"mem-per-cpu": site.memory_per_cpu}

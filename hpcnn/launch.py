@@ -10,6 +10,12 @@ from hpcnn.sites.profile import Site
 from hpcnn.spec import Resources, SoftwareSpec
 
 
+class Expanded(str):
+    """A word of a site profile in which the shell expands variables and commands: $SCRATCH, $(csc-common-bind)."""
+
+    __slots__ = ()
+
+
 def launch_command(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
     """Return the words that, put before a program's, start ``resources.ntasks`` ranks of it."""
     if site.launcher == "srun":
@@ -52,9 +58,9 @@ def container_command(site: Site, software: SoftwareSpec, run_dir: str, director
     if site.container_runtime not in ("apptainer", "singularity"):
         raise UsageError(f"--container: site {site.name} runs containers by {site.container_runtime}, not Apptainer")
     gpus = [site.container_gpu_option] if gpu and site.container_gpu_option else []
-    folders = [run_dir, directory, *site.container_binds, *software.bind]
+    folders = [run_dir, directory, *map(Expanded, site.container_binds), *software.bind]
     binds = [word for folder in dict.fromkeys(folders) for word in ("--bind", folder)]
-    return [[site.container_runtime, "exec", *gpus, *site.container_options, *binds, software.container]]
+    return [[site.container_runtime, "exec", *gpus, *site.container_options, *binds], [software.container]]
 
 
 def as_ranks(program: Sequence[str]) -> list[str]:

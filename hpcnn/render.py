@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, Tem
 from hpcnn import __version__
 from hpcnn.directives import directives
 from hpcnn.errors import unknown_value
-from hpcnn.launch import as_ranks, container_command, cpus_of, launch_command
+from hpcnn.launch import Expanded, as_ranks, container_command, cpus_of, launch_command
 from hpcnn.resources import share_dir
 from hpcnn.sites.profile import Site
 from hpcnn.spec import JobSpec, TrainSpec, given
@@ -157,6 +157,13 @@ def _environment() -> Environment:
     return environment
 
 
+def _quoted(word: str) -> str:
+    """Return a word as bash reads it back; one of a site profile keeps its variables."""
+    if isinstance(word, Expanded) and "$" in word:
+        return '"' + word.replace('"', '\\"') + '"'
+    return shlex.quote(word)
+
+
 def command_lines(parts: Sequence[Sequence[str]], run_dir: str) -> str:
     """Return a command as a person would write it: each part, and each of hpcnn's ``--option``, on its own line.
 
@@ -169,5 +176,5 @@ def command_lines(parts: Sequence[Sequence[str]], run_dir: str) -> str:
         for position, word in enumerate(part):
             if position == 0 or (word.startswith("--") and not own_program):
                 lines.append([])
-            lines[-1].append('"$run_dir"' if word == run_dir else shlex.quote(word))
+            lines[-1].append('"$run_dir"' if word == run_dir else _quoted(word))
     return " \\\n    ".join(" ".join(line) for line in lines)

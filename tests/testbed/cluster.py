@@ -1,7 +1,6 @@
 """Starts and stops a real Slurm cluster on one machine: slurmctld, slurmdbd on MariaDB, munge, three slurmd.
 
-Each node is a network namespace with a host name and a /tmp of its own, so that ranks on two nodes really talk over a
-network. Needs root and Debian's packages slurm-wlm, slurmdbd, munge, mariadb-server and iproute2.
+Each node is a network namespace with a host name of its own, so that ranks on two nodes really talk over a network. Needs root and Debian's packages slurm-wlm, slurmdbd, munge, mariadb-server and iproute2.
 
     python -m tests.testbed.cluster up      # prints the SLURM_CONF to export
     python -m tests.testbed.cluster down    # leaves nothing behind
@@ -23,7 +22,6 @@ from pathlib import Path
 from tests.testbed import config
 from tests.testbed.config import Testbed
 
-# Not below /tmp: each node has a /tmp of its own, so what nodes share must lie elsewhere.
 ROOT = Path("/var/tmp/hpcnn-testbed")
 USER = "hpcnn-student"
 BRIDGE = "hpcnnbr0"
@@ -132,7 +130,6 @@ def _write_files(bed: Testbed) -> None:
             subprocess.run(
                 ["mknod", "-m", "666", bed.root / "dev" / f"{config.node(number)}-gpu{gpu}", "c", "1", "3"], check=True
             )
-    (bed.root / "tmp" / "testbed-head").mkdir()
 
 
 def _make_network() -> None:
@@ -197,9 +194,8 @@ def _head(bed: Testbed) -> list[str]:
 
 
 def _host(bed: Testbed, name: str) -> list[str]:
-    """Return the words that run a command as on a host of its own: host name, /etc/hosts, and for nodes /tmp."""
-    tmp = "" if name == "testbed-head" else f"mount --bind {bed.root}/tmp/{name} /tmp && "
-    script = f'hostname {name} && mount --bind {bed.root}/etc/hosts /etc/hosts && {tmp}exec "$@"'
+    """Return the words that run a command as on a host of its own: its host name, its /etc/hosts."""
+    script = f'hostname {name} && mount --bind {bed.root}/etc/hosts /etc/hosts && exec "$@"'
     return ["unshare", "--uts", "--mount", "bash", "-c", script, "bash"]
 
 

