@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint venv clean
+.PHONY: help demo test lint venv clean testbed testbed-down
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +20,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: venv ## Train the scaling study `smoke` (serial and 2 Horovod ranks) and print its scaling table
 	$(BIN)/hpcnn study run scaling_studies/smoke.toml --runs runs
@@ -35,6 +35,12 @@ lint: $(VENV)/.dev ## Check the style and the types only
 	$(BIN)/mypy
 
 venv: $(VENV)/.cpu $(VENV)/.horovod ## Make .venv with TensorFlow (CPU), Horovod and hpcnn
+
+testbed: $(VENV)/.dev ## Start a real Slurm cluster of three nodes on this machine (root; Debian's packages)
+	$(BIN)/python -m tests.testbed.cluster up
+
+testbed-down: $(VENV)/.dev ## Stop it; nothing is left behind
+	$(BIN)/python -m tests.testbed.cluster down
 
 clean: ## Remove .venv and what tools left behind; runs/ and built Horovod wheels are kept
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,7 +24,7 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
     """
     wanted = {
         "job-name": name,
-        "output": log,
+        "output": log.replace("%", "%%"),  # sbatch(1), "filename pattern": %% is the character itself
         "open-mode": "append",
         "nodes": str(resources.nodes),
         "ntasks-per-node": str(tasks_per_node(resources)),

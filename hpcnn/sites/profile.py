@@ -36,7 +36,7 @@ class Site:
     # starting ranks
     launcher: str = field("srun", "What starts the ranks.", choices=LAUNCHERS)
     launcher_options: tuple[str, ...] = field((), "Options that the launcher always gets.")
-    mpi_type: str = field("", "srun --mpi=...; empty: the site's default.")
+    mpi_type: str = field("", "What srun --mpi is given; empty: the site's default.")
     modules: tuple[str, ...] = field((), "Modules to load in every job (software, the host's MPI).")
     modules_gpu: tuple[str, ...] = field((), "Modules to load besides in jobs with GPUs.")
     environment: dict[str, Any] = field(NO_KEYS, "Variables that every job exports.")
@@ -67,18 +67,18 @@ class Site:
     account_rule: str = field("optional", "Whether --account must be given.", choices=RULES)
     account_hint: str = field("", "What accounts look like there, for the error message.")
     memory_rule: str = field("optional", "Whether --mem may or must be given.", choices=MEMORY_RULES)
-    memory: str = field("", "--mem where the user gives none; 0 is all of a node's.")
-    memory_gpu: str = field("", "--mem of jobs with GPUs where the user gives none.")
+    memory: str = field("", "Memory of each node where the user gives none (--mem); 0 is all of it.")
+    memory_gpu: str = field("", "The same for jobs with GPUs.")
     memory_per_cpu: str = field(
         "", "Memory for each core in jobs without GPUs, where neither the user nor `memory` says (--mem-per-cpu)."
     )
     memory_per_gpu: str = field(
         "", "Memory for each GPU in jobs with GPUs, where neither the user nor `memory_gpu` says (--mem-per-gpu)."
     )
-    refused: tuple[str, ...] = field((), "sbatch options that the site refuses, without dashes.")
+    refused: tuple[str, ...] = field((), "Options of sbatch that the site refuses, without dashes.")
     exclusive: bool = field(False, "Whether jobs must ask for whole nodes (--exclusive).")
     # limits
-    time: str = field("01:00:00", "--time where the user gives none.")
+    time: str = field("01:00:00", "Walltime where the user gives none (--time).")
     time_min: str = field("", "Shortest walltime the site takes.")
     time_max: str = field("", "Longest walltime the site takes.")
     arrays: bool = field(True, "Whether job arrays are allowed.")

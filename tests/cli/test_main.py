@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import hpcnn
 from hpcnn.cli.main import COMMANDS, main
 from hpcnn.cli.options import option_name
-from hpcnn.spec import Resources, TrainSpec
+from hpcnn.spec import Resources, SoftwareSpec, TrainSpec
 
 
 def tree(command, path=()):
@@ -51,15 +51,14 @@ def test_every_option_has_words(words):
 
 
 @pytest.mark.parametrize(
-    ("words", "cls"), [("train", TrainSpec), ("submit", TrainSpec), ("submit", Resources)], ids=lambda x: str(x)
+    ("words", "cls"),
+    [("train", TrainSpec), ("submit", TrainSpec), ("submit", Resources), ("submit", SoftwareSpec)],
+    ids=lambda x: str(x),
 )
 def test_every_field_is_an_option_with_its_words(words, cls):
     options = {name: p for p in TREE[(words,)].params if isinstance(p, click.Option) for name in p.opts}
     for field in dataclasses.fields(cls):
-        if field.name == "model_args":
-            assert "--model-arg" in options
-            continue
-        option = options[option_name(field.name)]
+        option = options[field.metadata["option"] or option_name(field.name)]
         assert option.help.startswith(field.metadata["help"])
         if field.metadata["choices"]:
             assert tuple(option.type.choices) == field.metadata["choices"]

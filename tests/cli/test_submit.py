@@ -1,5 +1,6 @@
 """``hpcnn submit`` on this machine: the dry run is the real script, exit statuses, records, and interruption."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from hpcnn.cli.main import main
 from hpcnn.rundir import RunDir
+from hpcnn.spec import Resources
 
 HPCNN = [sys.executable, "-m", "hpcnn"]
 
@@ -165,7 +167,9 @@ class TestProgram:
         assert result["seconds_total"] >= 0
         spec = json.loads((here / "run" / "spec.json").read_text())
         assert (spec["schema"], spec["name"], spec["site"], spec["train"]) == (1, "mine", "local", None)
-        assert spec["resources"] == {"nodes": 1, "ntasks": 1, "cpus_per_task": 1}
+        asked = {key: value for key, value in spec["resources"].items() if value}
+        assert asked == {"nodes": 1, "ntasks": 1, "cpus_per_task": 1}
+        assert set(spec["resources"]) == {field.name for field in dataclasses.fields(Resources)}
         assert spec["program"] == [sys.executable, "-c", "print(1)"]
 
     @pytest.mark.parametrize("code", [1, 2, 3, 127])
@@ -232,7 +236,8 @@ class TestProgram:
     @pytest.mark.mpi
     def test_ranks(self):
         code = (
-            "import os; print('rank', os.environ['OMPI_COMM_WORLD_RANK'], os.environ['HPCNN_WORLD_SIZE'], flush=True)"
+            "import os, sys; e = os.environ; "
+            "sys.stdout.write(f\"rank {e['OMPI_COMM_WORLD_RANK']} {e['HPCNN_WORLD_SIZE']}\\n\")"
         )
         result = submit("--run-dir", "run", "--ntasks", "2", *python(code))
         assert result.exit_code == 0, result.output

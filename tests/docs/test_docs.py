@@ -30,6 +30,8 @@ PLAIN = (
     "assert not [r for r in m.requires('hpcnn') if 'tensorflow' in r and 'extra' not in r]\""
 )
 INSTALLS = "it installs packages"
+SLURM = "it needs a Slurm cluster (tests/slurm has one)"
+ROOT_ALONE = "it needs root, and changes the machine"
 LONG = {
     "make demo": ("a minute and more, and the tutorial trains the same", "make -n demo"),
     "make test": ("it is what runs this test", "make -n test"),
@@ -45,6 +47,26 @@ LONG = {
         "hpcnn submit --dry-run --model scinet-cnn1 --data mnist",
     ),
     "hpcnn data stage mnist": ("it needs the internet", "touch mnist.npz && HPCNN_DATA=. hpcnn data stage mnist"),
+}
+LONG |= {
+    f"hpcnn {words}": (SLURM, instead)
+    for words, instead in {
+        "submit --site narval --account def-prof --gpus-per-node 4 --ntasks 4 --model scinet-cnn1 --data mnist": (
+            "hpcnn submit --site narval --account def-prof --gpus-per-node 4 --ntasks 4 --data mnist --dry-run"
+        ),
+        "submit --site generic-slurm --test-only": "hpcnn submit --site generic-slurm --test-only --dry-run",
+        "submit --site generic-slurm --wait": "hpcnn submit --site generic-slurm --wait --dry-run",
+        "submit --site generic-slurm --follow": "hpcnn submit --site generic-slurm --follow --dry-run",
+        "submit --site generic-slurm --after 1234": "hpcnn submit --site generic-slurm --after 1234 --dry-run",
+        "status 1234 runs/scinet-cnn1": "hpcnn status --help",
+        "logs -f 1234": "hpcnn logs --help",
+        "cancel 1234": "hpcnn cancel --help",
+    }.items()
+}
+LONG |= {
+    "apt-get install --no-install-recommends slurm-wlm slurmdbd munge mariadb-server iproute2": (ROOT_ALONE, "true"),
+    "make testbed": (ROOT_ALONE, "make -n testbed"),
+    "make testbed-down": (ROOT_ALONE, "make -n testbed-down"),
 }
 FROM_ROOT = ("make ", "containers/")
 

@@ -1,6 +1,7 @@
 """Starts and stops a real Slurm cluster on one machine: slurmctld, slurmdbd on MariaDB, munge, three slurmd.
 
-Each node is a network namespace with a host name of its own, so that ranks on two nodes really talk over a network. Needs root and Debian's packages slurm-wlm, slurmdbd, munge, mariadb-server and iproute2.
+Each node is a network namespace with a host name of its own, so that ranks on two nodes really talk over a
+network. Needs root and Debian's packages slurm-wlm, slurmdbd, munge, mariadb-server and iproute2.
 
     python -m tests.testbed.cluster up      # prints the SLURM_CONF to export
     python -m tests.testbed.cluster down    # leaves nothing behind

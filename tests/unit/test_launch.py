@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
-from hpcnn.launch import as_ranks, cpus_of, launch_command
+from hpcnn.errors import UsageError
+from hpcnn.launch import Expanded, as_ranks, container_command, cpus_of, launch_command
 from hpcnn.sites.profile import Site
-from hpcnn.spec import Resources
+from hpcnn.spec import Resources, SoftwareSpec
 
-FOUR = Site(cores=4, launcher_options=("--mca", "plm", "isolated"))
+FOUR = Site(scheduler="local", launcher="mpirun", cores=4, launcher_options=("--mca", "plm", "isolated"))
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,72 @@ def test_a_lone_colon_is_hidden_from_the_launcher():
     hidden = as_ranks([sys.executable, "-c", echo, *words])
     assert ":" not in hidden
     assert json.loads(subprocess.run(hidden, capture_output=True, check=True).stdout) == words
+
+
+class TestSlurm:
+    def test_srun_is_told_all_that_it_would_not_take_from_the_job(self):
+        site = Site(mpi_type="pmix", launcher_options=("--cpu-bind=cores",))
+        assert launch_command(site, Resources(nodes=2, ntasks=8), 4) == [
+            *("srun", "--ntasks=8", "--cpus-per-task=4", "--mpi=pmix", "--export=ALL", "--kill-on-bad-exit=1"),
+            "--cpu-bind=cores",
+        ]
+
+    def test_srun_of_a_site_without_a_word_on_mpi_takes_its_default(self):
+        assert not [word for word in launch_command(Site(), Resources(ntasks=2), 1) if word.startswith("--mpi")]
+
+    @pytest.mark.parametrize(("nodes", "ntasks", "per_node"), [(1, 2, 2), (2, 2, 1), (2, 8, 4)])
+    def test_mpirun_spreads_its_ranks_over_the_nodes(self, nodes, ntasks, per_node):
+        site = Site(launcher="mpirun", launcher_options=("--mca", "pml", "ucx"))
+        assert launch_command(site, Resources(nodes=nodes, ntasks=ntasks), 5) == [
+            *("mpirun", "-np", str(ntasks), "--map-by", f"ppr:{per_node}:node:PE=5", "--mca", "pml", "ucx"),
+        ]
+
+    def test_ibrun_takes_the_number_of_ranks_from_the_job(self):
+        assert launch_command(Site(launcher="ibrun"), Resources(nodes=2, ntasks=6), 1) == ["ibrun"]
+
+    @pytest.mark.parametrize(("ntasks", "gpus", "cpus"), [(1, 1, 12), (4, 4, 12), (1, 4, 48), (8, 4, 6), (2, 1, 6)])
+    def test_a_rank_gets_the_cores_of_its_gpus(self, ntasks, gpus, cpus):
+        assert cpus_of(Site(cores_gpu=48, gpus=4), Resources(ntasks=ntasks, gpus_per_node=gpus)) == cpus
+
+    def test_a_rank_without_gpu_gets_one_core_unless_it_asks(self):
+        assert cpus_of(Site(cores=64), Resources(ntasks=2)) == 1
+        assert cpus_of(Site(cores=64), Resources(ntasks=2, cpus_per_task=8)) == 8
+
+
+class TestContainer:
+    SITE = Site(container_binds=("/scratch", "$(list-binds)"), container_options=("--cleanenv",))
+
+    def words(self, gpu=False, site=SITE, **software):
+        return container_command(site, SoftwareSpec(**software), "/runs/1", "/home/me", gpu)
+
+    def test_none_is_none(self):
+        assert self.words() == []
+
+    def test_it_sees_run_and_working_directory_the_sites_folders_and_the_users(self):
+        runtime, image = self.words(container="my image.sif", bind=("/data:/mnt", "/scratch"))
+        assert runtime == [
+            *("apptainer", "exec", "--cleanenv", "--bind", "/runs/1", "--bind", "/home/me"),
+            *("--bind", "/scratch", "--bind", "$(list-binds)", "--bind", "/data:/mnt"),
+        ]
+        assert image == ["my image.sif"]
+
+    def test_the_shell_expands_what_the_site_says_and_nothing_of_the_users(self):
+        runtime, _ = self.words(container="x.sif", bind=("$(id)",))
+        expanded = {word for word in runtime if isinstance(word, Expanded)}
+        assert expanded == {"/scratch", "$(list-binds)"}
+
+    @pytest.mark.parametrize("option", ["--nv", "--rocm"])
+    def test_gpus_reach_it_in_jobs_with_gpus_alone(self, option):
+        site = Site(container_runtime="singularity", container_gpu_option=option)
+        assert self.words(True, site, container="x.sif")[0][:3] == ["singularity", "exec", option]
+        assert option not in self.words(False, site, container="x.sif")[0]
+
+    def test_a_site_may_need_no_option_for_gpus(self):
+        site = Site(container_gpu_option="")
+        assert self.words(True, site, container="x.sif")[0][:3] == ["apptainer", "exec", "--bind"]
+
+    def test_another_runtime_is_refused(self):
+        site = Site(name="nersc", container_runtime="shifter")
+        with pytest.raises(UsageError, match=r"^--container: site nersc runs containers by shifter, not Apptainer"):
+            self.words(site=site, container="x.sif")
+        assert self.words(site=site) == []

@@ -59,6 +59,8 @@ JOBS = {
     "oversubscribed": train(8, 1, strategy="horovod"),
 }
 
+LOCAL = Site(scheduler="local", template="local/job.sh.j2", launcher="mpirun", cores=1)
+
 
 @pytest.fixture(autouse=True)
 def _packaged_sites_only(tmp_path, monkeypatch):
@@ -208,7 +210,7 @@ class TestAnyString:
     @example(AWKWARD, "a\nexit 1\n#", "\n", "a'b\"c")
     def test_arrives_in_the_users_program(self, echo, words, name, value, folder):
         job = JobSpec(name, name, Resources(), program=(*echo.program, *words))
-        site = Site(cores=1, environment={"FROM_SITE": value})
+        site = dataclasses.replace(LOCAL, environment={"FROM_SITE": value})
         run_dir = f"/runs/{folder}"
         place = place_of(echo, environment={"FROM_USER": value}, run_dir=run_dir)
         arguments, environment, directory = echo(render(job, site, place))
@@ -244,7 +246,7 @@ class TestAnyString:
             sync_batch_norm=not flag,
         )
         place = place_of(echo, hpcnn=echo.program)
-        script = render(JobSpec("x", "local", Resources(), spec), Site(cores=1), place)
+        script = render(JobSpec("x", "local", Resources(), spec), LOCAL, place)
         # the line that closes the record must not overwrite what `hpcnn train` was given
         script = script.replace(f"{shlex.join(echo.program)} record", "true record")
         words, _, _ = echo(script)
@@ -263,9 +265,7 @@ class TestAnyString:
         folder = echo.folder / name
         folder.mkdir(exist_ok=True)
         job = JobSpec("x", "local", Resources(), program=(*echo.program, "a"))
-        _, environment, directory = echo(
-            render(job, Site(cores=1), place_of(echo, directory=str(folder), run_dir=str(folder)))
-        )
+        _, environment, directory = echo(render(job, LOCAL, place_of(echo, directory=str(folder), run_dir=str(folder))))
         assert (directory, environment["HPCNN_RUN_DIR"]) == (str(folder), str(folder))
 
     @pytest.mark.mpi

@@ -44,7 +44,7 @@ def test_the_users_file_overrides_key_by_key(sites):
 def test_tables_are_merged_too(sites, tmp_path, monkeypatch):
     (tmp_path / "packaged" / "sites").mkdir(parents=True)
     (tmp_path / "packaged" / "sites" / "local.toml").write_text('[environment]\nA = "1"\nB = "2"\n')
-    monkeypatch.setattr("hpcnn.site.share_dir", lambda name: tmp_path / "packaged")
+    monkeypatch.setattr("hpcnn.sites.load.share_dir", lambda name: tmp_path / "packaged")
     (sites / "local.toml").write_text("[environment]\nB = 3\n")
     assert load_site("local").environment == {"A": "1", "B": 3}
 
@@ -109,7 +109,10 @@ class TestCores:
 
     def test_open_ones_are_those_this_process_may_use(self, monkeypatch):
         monkeypatch.setattr("os.sched_getaffinity", lambda process: {0})
-        assert with_machine_cores(Site()).cores == 1
+        assert with_machine_cores(Site(scheduler="local")).cores == 1
+
+    def test_those_of_a_cluster_stay_open(self):
+        assert with_machine_cores(Site(scheduler="slurm")).cores is None
 
     def test_hardware_threads_of_one_core_are_one_core(self, tmp_path):
         for cpu, siblings in enumerate(["0,2", "1,3", "0,2", "1,3"]):

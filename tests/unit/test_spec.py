@@ -163,6 +163,8 @@ def values_of(cls):
 def test_a_spec_comes_back_from_json_as_it_was(cls):
     @such_as(values_of(cls))
     def check(values):
+        if values.get("ntasks_per_node") is not None:
+            values.pop("ntasks", None)  # the two must agree: see test_tasks_per_node
         spec = from_mapping(cls, values)
         assert from_mapping(cls, json.loads(json.dumps(to_mapping(spec)))) == spec
         assert from_mapping(cls, given(spec)) == spec
@@ -222,3 +224,11 @@ def test_specs_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         TrainSpec().epochs = 3
     assert from_mapping(TrainSpec, {"seed": LARGEST_SEED}).seed == LARGEST_SEED
+
+
+def test_tasks_per_node_are_tasks():
+    resources = Resources(nodes=2, ntasks_per_node=3)
+    assert resources.ntasks == 6
+    assert Resources(nodes=2, ntasks=6, ntasks_per_node=3) == resources
+    with pytest.raises(UsageError, match=r"^ntasks: 5 tasks are not 2 nodes x 3 tasks per node"):
+        Resources(nodes=2, ntasks=5, ntasks_per_node=3)

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# first: psc-cnn-dropout on mnist, horovod, 4 ranks, site bridges2
+# Written by hpcnn 1.2.3. Everything this run writes is in the run directory.
+#SBATCH --job-name=first
+#SBATCH --output=/project/runs/first/20260102-030405-abcd/log.out
+#SBATCH --open-mode=append
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=4
+#SBATCH --cpus-per-task=5
+#SBATCH --gpus=v100-32:4
+#SBATCH --time=01:00:00
+#SBATCH --account=cis1
+#SBATCH --partition=GPU-shared
+#SBATCH --no-requeue
+set -uo pipefail
+
+run_dir=/project/runs/first/20260102-030405-abcd
+cd /home/me/project || exit
+module load openmpi/4.0.5-gcc10.2.0
+export PATH=/home/me/venv/bin:"$PATH"
+
+# What the ranks check before they train, and the cores of each.
+export HPCNN_RUN_DIR="$run_dir"
+export HPCNN_STRATEGY=horovod
+export HPCNN_WORLD_SIZE=4
+export HPCNN_CPUS_PER_TASK=5
+export OMP_NUM_THREADS=5
+export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
+export HPCNN_DATA='/project/data sets'
+
+mpirun -np 4 \
+    --map-by ppr:4:node:PE=5 \
+    /home/me/venv/bin/hpcnn train \
+    --run-dir "$run_dir" \
+    --model psc-cnn-dropout \
+    --data mnist \
+    --strategy horovod \
+    --epochs 3
+status=$?
+
+# Closes the record where the ranks could not: a killed rank, or a program that keeps none.
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
+exit "$status"

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# first: psc-cnn-dropout on mnist, horovod, 8 ranks, site narval
+# Written by hpcnn 1.2.3. Everything this run writes is in the run directory.
+#SBATCH --job-name=first
+#SBATCH --output=/project/runs/first/20260102-030405-abcd/log.out
+#SBATCH --open-mode=append
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=4
+#SBATCH --cpus-per-task=12
+#SBATCH --gpus-per-node=a100:4
+#SBATCH --time=01:00:00
+#SBATCH --account=def-prof
+#SBATCH --mem-per-gpu=15G
+#SBATCH --no-requeue
+set -uo pipefail
+
+run_dir=/project/runs/first/20260102-030405-abcd
+cd /home/me/project || exit
+module load apptainer
+
+# What the ranks check before they train, and the cores of each.
+export HPCNN_RUN_DIR="$run_dir"
+export HPCNN_STRATEGY=horovod
+export HPCNN_WORLD_SIZE=8
+export HPCNN_CPUS_PER_TASK=12
+export OMP_NUM_THREADS=12
+export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
+export HPCNN_DATA='/project/data sets'
+export NCCL_DEBUG=INFO
+
+image=/project/def-prof/hpcnn.sif
+if [ ! -r "$image" ]; then
+    echo "hpcnn: there is no container image $image on $(hostname)" >&2
+    exit 66
+fi
+
+srun \
+    --ntasks=8 \
+    --cpus-per-task=12 \
+    --export=ALL \
+    --kill-on-bad-exit=1 \
+    apptainer exec \
+    --nv \
+    --bind "$run_dir" \
+    --bind /home/me/project \
+    --bind /project \
+    --bind /scratch \
+    --bind /datashare \
+    /project/def-prof/hpcnn.sif \
+    hpcnn train \
+    --run-dir "$run_dir" \
+    --model psc-cnn-dropout \
+    --data mnist \
+    --strategy horovod \
+    --epochs 3
+status=$?
+
+# Closes the record where the ranks could not: a killed rank, or a program that keeps none.
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
+exit "$status"

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# first: scinet-cnn1 on mnist, serial, 1 rank, site narval
+# Written by hpcnn 1.2.3. Everything this run writes is in the run directory.
+#SBATCH --job-name=first
+#SBATCH --output=/project/runs/first/20260102-030405-abcd/log.out
+#SBATCH --open-mode=append
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=12
+#SBATCH --gpus-per-node=a100:1
+#SBATCH --time=0:30:00
+#SBATCH --account=def-prof
+#SBATCH --mem-per-gpu=15G
+#SBATCH --no-requeue
+set -uo pipefail
+
+run_dir=/project/runs/first/20260102-030405-abcd
+cd /home/me/project || exit
+module load python/3.11
+module load openmpi/4.1.5
+export PATH=/home/me/venv/bin:"$PATH"
+
+# What the ranks check before they train, and the cores of each.
+export HPCNN_RUN_DIR="$run_dir"
+export HPCNN_STRATEGY=serial
+export HPCNN_WORLD_SIZE=1
+export HPCNN_CPUS_PER_TASK=12
+export OMP_NUM_THREADS=12
+export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
+export HPCNN_DATA='/project/data sets'
+
+/home/me/venv/bin/hpcnn train \
+    --run-dir "$run_dir" \
+    --model scinet-cnn1 \
+    --data mnist \
+    --strategy serial
+status=$?
+
+# Closes the record where the ranks could not: a killed rank, or a program that keeps none.
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
+exit "$status"

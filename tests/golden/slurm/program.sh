@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# my_script: python 'my script.py' --epochs 3 --note 'it'"'"'s $5', horovod, 4 ranks, site generic-slurm
+# Written by hpcnn 1.2.3. Everything this run writes is in the run directory.
+#SBATCH --job-name=my_script
+#SBATCH --output=/project/runs/first/20260102-030405-abcd/log.out
+#SBATCH --open-mode=append
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=2
+#SBATCH --cpus-per-task=1
+#SBATCH --time=01:00:00
+#SBATCH --comment="it's for $5"
+#SBATCH --requeue
+set -uo pipefail
+
+run_dir=/project/runs/first/20260102-030405-abcd
+cd /home/me/project || exit
+export PATH=/home/me/venv/bin:"$PATH"
+
+# What the ranks check before they train, and the cores of each.
+export HPCNN_RUN_DIR="$run_dir"
+export HPCNN_STRATEGY=horovod
+export HPCNN_WORLD_SIZE=4
+export HPCNN_CPUS_PER_TASK=1
+export OMP_NUM_THREADS=1
+export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
+export HPCNN_DATA='/project/data sets'
+
+srun \
+    --ntasks=4 \
+    --cpus-per-task=1 \
+    --export=ALL \
+    --kill-on-bad-exit=1 \
+    python 'my script.py' --epochs 3 --note 'it'"'"'s $5'
+status=$?
+
+# Closes the record where the ranks could not: a killed rank, or a program that keeps none.
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
+exit "$status"

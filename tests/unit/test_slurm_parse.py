@@ -1,0 +1,122 @@
+"""What Slurm's commands print, as values: their usual lines, their odd ones, and garbage."""
+
+import pytest
+
+from hpcnn.errors import HpcnnError
+from hpcnn.scheduler import parse, states
+from hpcnn.scheduler.parse import JobState
+from hpcnn.scheduler.slurm import clean_environment
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("PENDING", "pending"),
+        ("CONFIGURING", "pending"),
+        ("REQUEUED", "pending"),
+        ("RUNNING", "running"),
+        ("COMPLETING", "running"),
+        ("SUSPENDED", "running"),
+        ("COMPLETED", "completed"),
+        ("COMPLETED+", "completed"),
+        ("completed", "completed"),
+        ("FAILED", "failed"),
+        ("OUT_OF_MEMORY", "failed"),
+        ("NODE_FAIL", "failed"),
+        ("TIMEOUT", "interrupted"),
+        ("PREEMPTED", "interrupted"),
+        ("CANCELLED", "interrupted"),
+        ("CANCELLED+", "interrupted"),
+        ("CANCELLED by 0", "interrupted"),
+        ("CANCELLED by 1000", "interrupted"),
+        ("", "unknown"),
+        ("COMPLETE", "unknown"),
+        ("?", "unknown"),
+    ],
+)
+def test_states_in_hpcnns_words(state, status):
+    assert states.status_of(state) == status
+
+
+def test_no_state_is_two_things():
+    names = [*states.PENDING, *states.RUNNING, *states.ENDED]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("output", "job"),
+    [
+        ("123\n", "123"),
+        ("123;cluster\n", "123"),
+        ("Welcome to the cluster!\nYour project has 12 hours left.\n4711;narval\n", "4711"),
+        ("88\n\n", "88"),
+    ],
+)
+def test_the_job_id_of_sbatch(output, job):
+    assert parse.job_id(output) == job
+
+
+@pytest.mark.parametrize("output", ["", "\n", "Submitted batch job", "12a\n", ";cluster\n", "-5\n"])
+def test_no_job_id_is_an_error_with_what_was_printed(output):
+    with pytest.raises(HpcnnError, match=r"^sbatch printed no job id: "):
+        parse.job_id(output)
+
+
+SQUEUE = """\
+12|RUNNING|None|1:02|node[1-2]|2026-01-02T03:04:05
+13|PENDING|Priority|0:00||N/A
+14_3|PENDING|Resources|0:00||2026-01-02T04:00:00
+14_4|RUNNING|None|2-01:02:03|node1|2026-01-01T00:00:00
+slurm_load_jobs error: Unable to contact slurm controller
+
+|||
+"""
+
+
+def test_squeue():
+    found = parse.squeue(SQUEUE)
+    assert list(found) == ["12", "13", "14_3", "14_4"]
+    assert found["12"] == JobState("12", "running", "RUNNING", "None", "1:02", "node[1-2]", "2026-01-02T03:04:05")
+    assert (found["13"].status, found["13"].reason, found["13"].nodes) == ("pending", "Priority", "")
+    assert found["14_4"].elapsed == "2-01:02:03"
+    assert all(state.exit_code is None for state in found.values())
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "code"),
+    [
+        ("7|COMPLETED|00:00:03|node1|0:0", "completed", 0),
+        ("7|FAILED|00:00:03|node1|3:0", "failed", 3),
+        ("7|FAILED|00:00:03|node1|0:11", "failed", 139),
+        ("7|CANCELLED by 0|00:00:00|None assigned|0:0", "interrupted", 0),
+        ("7|CANCELLED by 1000|00:00:09|node[1-2]|0:15", "interrupted", 143),
+        ("7|TIMEOUT|00:01:00|node1|0:0", "interrupted", 0),
+        ("7|OUT_OF_MEMORY|00:01:00|node1|0:125", "failed", 253),
+        ("7|RUNNING|00:01:00|node1|", "running", None),
+        ("7|RUNNING|00:01:00|node1|x:y", "running", None),
+        ("7|NEWSTATE|00:01:00|node1|0:0", "unknown", 0),
+    ],
+)
+def test_sacct(line, status, code):
+    found = parse.sacct(f"{line}\n")
+    assert (found["7"].status, found["7"].exit_code) == (status, code)
+
+
+def test_sacct_of_arrays_and_garbage():
+    output = "14_3|COMPLETED|00:00:03|n1|0:0\nslurmdbd: error\n14_[5-9]|PENDING|00:00:00|None assigned|0:0\na|b\n"
+    assert {job: state.status for job, state in parse.sacct(output).items()} == {
+        "14_3": "completed",
+        "14_[5-9]": "pending",
+    }
+
+
+@pytest.mark.parametrize("output", ["", "\n\n", "garbage", "\x00|\x01", "|" * 100])
+def test_nothing_is_read_out_of_nothing(output):
+    assert parse.squeue(output) == {}
+    assert parse.sacct(output) == {}
+
+
+def test_a_surrounding_jobs_variables_do_not_reach_the_new_one():
+    kept = {"PATH": "/bin", "SLURM_CONF": "/etc/slurm.conf", "MY_SLURM_ID": "1"}
+    inherited = dict.fromkeys(["SLURM_CPU_BIND", "SLURM_JOB_ID", "SBATCH_ACCOUNT", "OMPI_COMM_WORLD_RANK"], "1")
+    assert clean_environment({**kept, **inherited}) == kept
