@@ -47,19 +47,20 @@ def _srun(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
     ]
 
 
-def container_command(site: Site, software: SoftwareSpec, run_dir: str, directory: str, gpu: bool) -> list[list[str]]:
+def container_command(site: Site, software: SoftwareSpec, folders: Sequence[str], gpu: bool) -> list[list[str]]:
     """Return the words that run a program in the container, as one part of the command; nothing without one.
 
-    The launcher stays outside: each rank is a container (Apptainer user guide, "MPI", hybrid model). Raises UsageError
-    for a runtime whose command line hpcnn does not know.
+    folders: what the job itself needs to see (run directory, current directory, data), besides the site's and the
+    user's binds. The launcher stays outside: each rank is a container (Apptainer user guide, "MPI", hybrid model).
+    Raises UsageError for a runtime whose command line hpcnn does not know.
     """
     if software.container is None:
         return []
     if site.container_runtime not in ("apptainer", "singularity"):
         raise UsageError(f"--container: site {site.name} runs containers by {site.container_runtime}, not Apptainer")
     gpus = [site.container_gpu_option] if gpu and site.container_gpu_option else []
-    folders = [run_dir, directory, *map(Expanded, site.container_binds), *software.bind]
-    binds = [word for folder in dict.fromkeys(folders) for word in ("--bind", folder)]
+    seen = dict.fromkeys([*folders, *map(Expanded, site.container_binds), *software.bind])
+    binds = [word for folder in seen for word in ("--bind", folder)]
     return [[site.container_runtime, "exec", *gpus, *site.container_options, *binds], [software.container]]
 
 

@@ -48,7 +48,15 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     Raises UsageError for a site whose template there is not, and for what the site refuses or misses.
     """
     cpus, gpu = cpus_of(site, job.resources), bool(job.resources.gpus_per_node)
-    inside = container_command(site, job.software, place.run_dir, place.directory, gpu)
+    environment = {
+        # the user's own variables have the last word over the site's
+        **site.environment,
+        **(site.environment_gpu if gpu else {}),
+        **place.environment,
+        **job.software.env,
+    }
+    data = [environment["HPCNN_DATA"]] if "HPCNN_DATA" in environment else []
+    inside = container_command(site, job.software, [place.run_dir, place.directory, *data], gpu)
     in_image = dataclasses.replace(place, hpcnn=("hpcnn",)) if inside else place
     program = train_command(job.train, in_image) if job.train else list(job.program)
     launched = job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
@@ -60,13 +68,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         run_dir=place.run_dir,
         directory=place.directory,
         hpcnn=place.hpcnn,
-        # the user's own variables have the last word over the site's
-        environment={
-            **site.environment,
-            **(site.environment_gpu if gpu else {}),
-            **place.environment,
-            **job.software.env,
-        },
+        environment=environment,
         strategy=strategy_of(job),
         ntasks=job.resources.ntasks,
         cpus_per_task=cpus,

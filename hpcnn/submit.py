@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.data.catalogue import check_name, check_staged
-from hpcnn.errors import bad_value
+from hpcnn.errors import HpcnnError, bad_value
 from hpcnn.models.registry import check_name as check_model_name
 from hpcnn.record import finish
 from hpcnn.render import Place, render
@@ -84,9 +84,16 @@ def submit(prepared: Prepared, say: Callable[[str], None] | None = None) -> int:
 
 
 def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
-    """Hand a job to Slurm; return its id, which ``job.json`` of the run directory keeps."""
+    """Hand a job to Slurm; return its id, which ``job.json`` of the run directory keeps.
+
+    A job that Slurm refuses is recorded as failed, with Slurm's reason, before the HpcnnError goes on.
+    """
     write(prepared)
-    job_id = slurm.submit(prepared.run.job_script, options)
+    try:
+        job_id = slurm.submit(prepared.run.job_script, options)
+    except HpcnnError as error:
+        finish(prepared.run.path, error.exit_code, reason=str(error))
+        raise
     record = {"schema": SCHEMA_VERSION, "job_id": job_id, "site": prepared.site.name, "submitted_at": utc_now()}
     write_json(prepared.run.job, record)
     return job_id

@@ -115,6 +115,16 @@ def test_the_scheduler_says_when_a_job_would_start(cluster: Cluster, keep: Path)
     assert not (keep / "run").exists()
 
 
+def test_a_job_that_slurm_refuses_is_recorded_as_failed(cluster: Cluster, keep: Path) -> None:
+    run = cluster.submit("--run-dir", str(keep / "run"), "--partition", "nowhere", "--", "true")
+    assert run.returncode == 1
+    assert "invalid partition" in run.stderr
+    result = RunDir(keep / "run").read_result()
+    assert result is not None
+    assert result["status"] == "failed"
+    assert "invalid partition" in result["reason"]
+
+
 def test_a_job_that_slurm_does_not_know_is_unknown(cluster: Cluster) -> None:
     assert cluster.status("987654")[0]["status"] == "unknown"
     assert cluster.hpcnn("cancel", "987654").returncode == 2

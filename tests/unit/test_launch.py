@@ -86,7 +86,7 @@ class TestContainer:
     SITE = Site(container_binds=("/scratch", "$(list-binds)"), container_options=("--cleanenv",))
 
     def words(self, gpu=False, site=SITE, **software):
-        return container_command(site, SoftwareSpec(**software), "/runs/1", "/home/me", gpu)
+        return container_command(site, SoftwareSpec(**software), ["/runs/1", "/home/me"], gpu)
 
     def test_none_is_none(self):
         assert self.words() == []

@@ -43,6 +43,7 @@ srun \
     --nv \
     --bind "$run_dir" \
     --bind /home/me/project \
+    --bind '/project/data sets' \
     --bind /project \
     --bind /scratch \
     --bind /datashare \
