@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -27,20 +26,15 @@ def command(ntasks: int, keep: str | None, quiet: bool) -> None:
     """
     from hpcnn.smoke import TOLERANCE, smoke
 
-    with _folder(keep) as folder:
-        outcome = smoke(folder, ntasks, say=None if quiet else click.echo)
+    folder = Path(keep or tempfile.mkdtemp(prefix="hpcnn-smoke-"))
+    outcome = smoke(folder, ntasks, say=None if quiet else click.echo)  # an error leaves the logs it names
     verdict = "ok" if outcome.agrees else "FAILED"
     click.echo(
         f"smoke: {verdict}: weights of 1 and {ntasks} ranks differ by at most {outcome.difference:.1e} "
         f"(allowed {TOLERANCE:.0e}); test accuracy {outcome.serial_accuracy:.4f} and {outcome.parallel_accuracy:.4f}"
     )
-    sys.exit(0 if outcome.agrees else 1)
-
-
-@contextlib.contextmanager
-def _folder(keep: str | None) -> Iterator[Path]:
-    if keep is not None:
-        yield Path(keep)
-        return
-    with tempfile.TemporaryDirectory(prefix="hpcnn-smoke-") as folder:
-        yield Path(folder)
+    if not outcome.agrees:
+        click.echo(f"the two run directories are in {folder}", err=True)
+        sys.exit(1)
+    if keep is None:
+        shutil.rmtree(folder)
