@@ -26,14 +26,14 @@ def test_the_packaged_local_site():
     site = load_site("local")
     assert (site.name, site.scheduler, site.launcher) == ("local", "local", "mpirun")
     assert site.cores is None
-    assert site.environment == {}
+    assert site.environment == {"HOROVOD_CYCLE_TIME": "0.1"}
 
 
 def test_the_users_file_overrides_key_by_key(sites):
     packaged = load_site("local")
     (sites / "local.toml").write_text('cores = 4\ndescription = "mine"\n[environment]\nA = "1"\n')
     site = load_site("local")
-    assert (site.cores, site.description, site.environment) == (4, "mine", {"A": "1"})
+    assert (site.cores, site.description, site.environment) == (4, "mine", {**packaged.environment, "A": "1"})
     assert (site.scheduler, site.template, site.launcher_options) == (
         packaged.scheduler,
         packaged.template,
