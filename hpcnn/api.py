@@ -49,11 +49,9 @@ def init(strategy: str | None = None, run_dir: str | os.PathLike[str] | None = N
     name = strategy or os.environ.get("HPCNN_STRATEGY") or ("horovod" if several else "serial")
     if name not in _STRATEGIES:
         raise unknown_value("strategy", name, _STRATEGIES)
-    world, cpus = os.environ.get("HPCNN_WORLD_SIZE"), os.environ.get("HPCNN_CPUS_PER_TASK")
-    task = TaskEnvironment(int(world) if world else None, int(cpus) if cpus else None)
     folder = run_dir or os.environ.get("HPCNN_RUN_DIR")
     try:
-        opened = open_strategy(name, task)
+        opened = open_strategy(name, TaskEnvironment.read(os.environ))
     except Exception as error:
         end_failed(RunDir(folder) if folder else None, None, error)
         raise

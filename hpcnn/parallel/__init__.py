@@ -10,8 +10,7 @@ from hpcnn.errors import RunError, unknown_value
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.devices import start_devices
 from hpcnn.quiet import import_tensorflow
-
-STRATEGIES = ("serial", "mirrored", "multiworker", "horovod")
+from hpcnn.spec import STRATEGIES
 
 
 def open_strategy(name: str, task: TaskEnvironment) -> Strategy:

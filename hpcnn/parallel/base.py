@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
@@ -35,6 +35,12 @@ class TaskEnvironment:
     world_size: int | None = None
     cpus_per_task: int | None = None
     devices: int | None = None
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], devices: int | None = None) -> TaskEnvironment:
+        """Return the promise from the variables that job scripts export."""
+        world, cpus = environment.get("HPCNN_WORLD_SIZE"), environment.get("HPCNN_CPUS_PER_TASK")
+        return cls(int(world) if world else None, int(cpus) if cpus else None, devices)
 
 
 class Strategy(Protocol):

@@ -18,7 +18,8 @@ from hpcnn.parallel.devices import device_name
 from hpcnn.train.agreement import check_same_weights
 from hpcnn.train.dropout import draw_own_masks
 from hpcnn.train.record import Fits
-from hpcnn.train.steps import moving_statistics, sum_present
+from hpcnn.train.setup import trainable_parameters
+from hpcnn.train.steps import dense, moving_statistics, sum_present
 
 
 def average_gradients(optimizer: Any, strategy: Strategy) -> Any:
@@ -34,8 +35,7 @@ def average_gradients(optimizer: Any, strategy: Strategy) -> Any:
     apply = optimizer.apply
 
     def average_and_apply(grads: Any, trainable_variables: Any = None) -> Any:
-        dense = [tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
-        summed = sum_present(strategy, dense)
+        summed = sum_present(strategy, [dense(g) for g in grads])
         return apply([None if g is None else g / strategy.size for g in summed], trainable_variables)
 
     optimizer.apply = average_and_apply
@@ -70,11 +70,9 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         draw_own_masks(self.model, self._strategy)
         self._statistics = moving_statistics(self.model)
         if self._record:
-            parameters = sum(int(tf.size(v.value)) for v in self.model.trainable_weights)
             self._record.spec({"resources": {"ntasks": self._strategy.processes}, "train": None, "name": "script"})
-            self._record.provenance(
-                device_name(), model={"parameters": self.model.count_params(), "trainable": parameters}
-            )
+            sizes = {"parameters": self.model.count_params(), "trainable": trainable_parameters(self.model)}
+            self._record.provenance(device_name(), model=sizes)
             self._record.event("run_start")
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from hpcnn.parallel.base import Strategy
 from hpcnn.train.agreement import check_same_weights
 from hpcnn.train.metrics import Sums
-from hpcnn.train.plan import Block, blocks, epoch_order
+from hpcnn.train.plan import Block, blocks, epoch_order, steps_per_epoch
 from hpcnn.train.record import Record
 from hpcnn.train.steps import Steps
 
@@ -161,7 +161,7 @@ class Loop:
         return bool(self.strategy.reduce_metrics([float(wants)])[0])
 
     def _steps(self) -> int:
-        return -(-self.samples // self.batch_size)
+        return steps_per_epoch(self.samples, self.batch_size)
 
 
 def groups(block: Block) -> list[Block]:

@@ -7,7 +7,7 @@ work, which may be done several times in one process.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
@@ -19,13 +19,6 @@ from hpcnn.train.failure import end_failed
 Say = Callable[[str], None]
 
 
-def task_environment(spec: TrainSpec, environment: Mapping[str, str]) -> TaskEnvironment:
-    """Return what the job script promised, from the variables it exports."""
-    world = environment.get("HPCNN_WORLD_SIZE")
-    cpus = environment.get("HPCNN_CPUS_PER_TASK")
-    return TaskEnvironment(int(world) if world else None, int(cpus) if cpus else None, spec.devices)
-
-
 def train(spec: TrainSpec, run_dir: str, say: Say = print) -> None:
     """Train as rank whatever-this-is; write the record; raise HpcnnError with a message when it cannot be done.
 
@@ -34,7 +27,7 @@ def train(spec: TrainSpec, run_dir: str, say: Say = print) -> None:
     RunDir(run_dir).create()  # a finished run is refused before anything heavy is loaded
     strategy: Strategy | None = None
     try:
-        strategy = open_strategy(spec.strategy, task_environment(spec, os.environ))
+        strategy = open_strategy(spec.strategy, TaskEnvironment.read(os.environ, spec.devices))
         train_under(strategy, spec, run_dir, say)
     except BaseException as error:
         end_failed(RunDir(run_dir), strategy, error)

@@ -101,7 +101,7 @@ class Steps:
             loss = self._mean_loss(x, y, predicted, training=True)
             scaled = model.optimizer.scale_loss(loss * weight)
         variables = model.trainable_variables
-        own = [_dense(g) for g in tape.gradient(scaled, [v.value for v in variables])]
+        own = [dense(g) for g in tape.gradient(scaled, [v.value for v in variables])]
         ready = _when([g for g in own if g is not None])
         gradients = sum_present(strategy, own)
         summed = _when([g for g in gradients if g is not None])
@@ -154,7 +154,7 @@ def sum_present(strategy: Strategy, gradients: Sequence[Any]) -> list[Any]:
     return [None if g is None else next(summed) for g in gradients]
 
 
-def _dense(gradient: Any) -> Any:
+def dense(gradient: Any) -> Any:
     """Return an embedding's sparse gradient as a tensor: ranks touch different rows."""
     return tf.convert_to_tensor(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient
 
