@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,11 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(reason)
     bed = Testbed(testbed.ROOT)
     shared = bed.root / "shared"
-    testbed.up(bed)
+    found = testbed.is_up(bed)  # one that `make testbed` started is used, and left running
+    if not found:
+        testbed.up(bed)
     try:
-        (shared / "config" / "sites").mkdir(parents=True)
+        (shared / "config" / "sites").mkdir(parents=True, exist_ok=True)
         (shared / "config" / "sites" / "testbed.toml").write_text(_SITE)
         environment = {
             **os.environ,
@@ -78,7 +81,8 @@ def cluster() -> Iterator[Cluster]:
         }
         yield Cluster(bed, shared, environment)
     finally:
-        testbed.down(bed)
+        if not found:
+            testbed.down(bed)
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +98,6 @@ def mpi(cluster: Cluster) -> None:
 @pytest.fixture
 def keep(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
     """A folder for one test that all nodes see."""
-    folder = cluster.shared / tmp_path.name
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix=f"{tmp_path.name}-", dir=cluster.shared))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

@@ -79,6 +79,11 @@ def down(bed: Testbed) -> None:
     shutil.rmtree(bed.root, ignore_errors=True)
 
 
+def is_up(bed: Testbed) -> bool:
+    """Whether a controller of this testbed answers."""
+    return bed.slurm_conf.exists() and _ok(bed, "scontrol", "ping")
+
+
 def start_node(bed: Testbed, number: int) -> None:
     """Start one node's slurmd in its namespaces (again, after a test has killed it)."""
     name = config.node(number)
