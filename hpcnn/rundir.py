@@ -10,6 +10,7 @@
       epochs.rank00000.jsonl    one line an epoch and rank
       events.jsonl              rank 0: events with monotonic times
       failed.rank00001.json     why a rank failed, if one did
+      stop                      asks the ranks to stop and keep their state; gone once they have
       result.json               written last, atomically; without it the run is unfinished
       checkpoints/  tensorboard/  log.out
 
@@ -50,6 +51,8 @@ class RunDir:
         self.result = self.path / "result.json"
         self.log = self.path / "log.out"
         self.checkpoints = self.path / "checkpoints"
+        self.state = self.checkpoints / "state.npz"
+        self.stop = self.path / "stop"
         self.tensorboard = self.path / "tensorboard"
 
     def epochs(self, rank: int) -> Path:
@@ -70,12 +73,22 @@ class RunDir:
         found = ((_EPOCH_FILE.search(entry.name), entry) for entry in self.path.glob("epochs.rank*.jsonl"))
         return sorted((int(match.group(1)), entry) for match, entry in found if match)
 
-    def create(self) -> None:
-        """Make the directory. A directory that already holds a finished run is refused, and left as it is."""
-        if self.result.exists():
+    def create(self, *, resume: bool = False) -> None:
+        """Make the directory. One that holds a finished run is refused, and left as it is.
+
+        So is one with a run that could go on, unless it is to (``resume``). Raises UsageError.
+        """
+        result = self.read_result()
+        if self.result.exists() and not (resume and result and result.get("status") != "completed"):
+            hint = "; --resume goes on with it" if result and self.state.exists() else ""
             raise UsageError(
                 f"--run-dir: {str(self.path)!r} already holds a finished run ({self.result.name}); "
-                "name another directory, or move it away"
+                f"name another directory, or move it away{hint}"
+            )
+        if self.state.exists() and not resume:
+            raise UsageError(
+                f"--run-dir: {str(self.path)!r} holds a training that was cut off; --resume goes on with it, or name "
+                "another directory"
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -88,6 +101,20 @@ class RunDir:
             stale.unlink()
         for file in (self.events, self.provenance):
             file.unlink(missing_ok=True)
+
+    def go_on(self, epoch: int, rank: int) -> None:
+        """Prepare one rank's files for another attempt that begins with ``epoch``, or within it.
+
+        What was recorded of that epoch or a later one goes: this attempt records it.
+        """
+        file = self.epochs(rank)
+        if file.exists():
+            kept = [record for record in read_lines(file) if record.get("epoch", 0) < epoch]
+            write_text(file, "".join(json.dumps(record) + "\n" for record in kept))
+        if rank == 0:
+            for stale in self.path.glob("failed.rank*.json"):
+                stale.unlink()
+            self.result.unlink(missing_ok=True)
 
     def write_result(self, status: str, **facts: Any) -> None:
         """Write ``result.json``, the last file of a run. ``status`` is one of STATUSES."""
@@ -119,11 +146,14 @@ class LineWriter:
 class EventLog:
     """Rank 0's ``events.jsonl``: MLPerf-style keys with seconds of a monotonic clock.
 
-    ``seconds`` counts from the moment this log was opened; ``time`` is the wall clock, for people only.
+    ``seconds`` counts from the moment this log was first opened, without the gaps between attempts; ``time`` is the
+    wall clock, for people only.
     """
 
     def __init__(self, run: RunDir) -> None:
-        self._start = time.monotonic()
+        before = list(read_lines(run.events))[-1:] if run.events.exists() else []
+        earlier = float(before[0].get("seconds") or 0.0) if before else 0.0
+        self._start = time.monotonic() - earlier
         self._lines = LineWriter(run.events)
 
     def write(self, key: str, value: Any = None, **metadata: Any) -> float:
@@ -160,6 +190,17 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.chmod(mode)
+    temporary.replace(path)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a binary file whole, as ``write_text`` does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
 
 

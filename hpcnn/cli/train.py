@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -19,12 +20,20 @@ from hpcnn.spec import TrainSpec, check_devices
     type=click.Path(file_okay=False),
     help="The run directory itself: everything the run writes goes there.",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the state that a stopped run left in the run directory, if there is one; keep one every epoch.",
+)
 @spec_options(TrainSpec)
-def command(run_dir: str, **options: Any) -> None:
+def command(run_dir: str, resume: bool, **options: Any) -> None:
     """Train a model as one rank and write its record to the run directory.
 
     What is left open is what the lecture used for that network. For several ranks, `hpcnn submit` writes the script
     that starts this command under mpirun or srun.
+
+    SIGUSR2, SIGTERM or a file `stop` in the run directory stop it within seconds: rank 0 writes its state, and the
+    command exits with status 75. The same command with --resume goes on as if nothing had happened.
     """
     from hpcnn.data.catalogue import check_name, check_staged
     from hpcnn.models.registry import check_name as check_model_name
@@ -36,5 +45,7 @@ def command(run_dir: str, **options: Any) -> None:
     check_name(spec.data)
     check_staged(spec.data)
     from hpcnn.train.run import train
+    from hpcnn.train.stop import EXIT_STATUS
 
-    train(spec, run_dir, say=click.echo)
+    if not train(spec, run_dir, say=click.echo, resume=resume):
+        sys.exit(EXIT_STATUS)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.spec import TrainSpec
+from hpcnn.train.state import Position
 
 
 def first_line(spec: TrainSpec, strategy: Strategy, model: Any, samples: int, batch: int) -> str:
@@ -18,6 +19,17 @@ def first_line(spec: TrainSpec, strategy: Strategy, model: Any, samples: int, ba
         f"global batch size {batch}, {optimizer.name}, {spec.precision}, {spec.strategy}: {ranks} on "
         f"{strategy.devices[0].strip('/').split(':')[0]}"
     )
+
+
+def resumed_line(start: Position) -> str:
+    """Return where an earlier attempt is continued."""
+    return f"going on in epoch {start.epoch} after step {start.step}"
+
+
+def stopped_line(position: Position, steps: int, reason: str) -> str:
+    """Return where and why a training stopped before its end, and how it goes on."""
+    where = f"epoch {position.epoch} after step {position.step} of {steps}"
+    return f"stopped in {where} ({reason}); its state is kept: --resume goes on there"
 
 
 def epoch_line(line: Mapping[str, Any], epochs: int) -> str:

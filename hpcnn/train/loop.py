@@ -6,7 +6,7 @@ Read top-down: ``fit`` is one epoch after another; ``_train_epoch`` is what the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,22 +17,33 @@ from hpcnn.train.agreement import check_same_weights
 from hpcnn.train.metrics import Sums
 from hpcnn.train.plan import Block, blocks, epoch_order, steps_per_epoch
 from hpcnn.train.record import Record
+from hpcnn.train.state import Position
 from hpcnn.train.steps import Steps
+from hpcnn.train.stop import StopRequest
 
-# Steps in one call of TensorFlow. Between calls Keras's batch callbacks run and signals are seen; a call costs well
-# under a millisecond, so more steps would gain nothing.
+# Steps in one call of TensorFlow. Between calls Keras's batch callbacks run and the ranks agree whether to stop; a call
+# costs well under a millisecond, so more steps would gain nothing. Slow steps make shorter calls: whoever asks a run to
+# stop gives it seconds only (slurm.conf(5), KillWait: 30).
 STEPS_PER_CALL = 64
+_FIRST_CALL = 4
+_SECONDS_PER_CALL = 2.0
 TEST_BATCH = 1000
 
 
 @dataclass
 class Progress:
-    """What a finished, or stopped, training has reached."""
+    """What a finished, or stopped, training has reached. ``stopped``: where, if it was asked to stop."""
 
     epochs: int = 0
     test: dict[str, float] = field(default_factory=dict)
     seconds_to_target: float | None = None
-    history: list[dict[str, float]] = field(default_factory=list)
+    stopped: Position | None = None
+
+
+class _Stopped(Exception):  # no error: how an epoch ends that was asked to stop
+    def __init__(self, position: Position) -> None:
+        super().__init__()
+        self.position = position
 
 
 class Loop:
@@ -44,27 +55,32 @@ class Loop:
         strategy: Strategy,
         steps: Steps,
         record: Record,
+        stop: StopRequest,
         *,
         samples: int,
         test_samples: int,
         batch_size: int,
         seed: int,
     ) -> None:
-        self.model, self.strategy, self.steps, self.record = model, strategy, steps, record
+        self.model, self.strategy, self.steps, self.record, self.stop = model, strategy, steps, record, stop
         self.samples, self.test_samples = samples, test_samples
         self.batch_size, self.seed = batch_size, seed
+        self._call_steps = _FIRST_CALL
 
     def fit(
         self,
         epochs: int,
         *,
+        start: Position | None = None,
+        keep: Callable[[Position], None] = lambda position: None,
         callbacks: Sequence[Any] = (),
         evaluate: bool = True,
         target_accuracy: float | None = None,
         report: Callable[[dict[str, Any]], None] = lambda line: None,
     ) -> Progress:
-        """Train for ``epochs`` epochs, or until a callback or the target stops it; return what was reached.
+        """Train up to ``epochs`` epochs, or until a callback or the target stops it; return what was reached.
 
+        start: where an earlier attempt stopped. keep: called on every rank with the position after each epoch.
         callbacks: Keras callbacks of this rank. Their batch-level methods are called once a group of steps.
         report: called on every rank with each epoch's record.
         """
@@ -75,19 +91,25 @@ class Loop:
         self.model.stop_training = False
         hooks.on_train_begin()
         self.record.event("run_start")
-        start = time.monotonic()
-        for epoch in range(1, epochs + 1):
-            line = self._epoch(epoch, hooks, evaluate=evaluate)
+        begun = time.monotonic() - (start.elapsed if start else 0.0)
+        first = start or Position()
+        for epoch in range(first.epoch, epochs + 1):
+            try:
+                line = self._epoch(epoch, hooks, first if epoch == first.epoch else Position(epoch), evaluate=evaluate)
+            except _Stopped as stopped:
+                progress.stopped = stopped.position
+                break
             progress.epochs = epoch
             progress.test = line["validation"] or {}
             self.record.epoch(line)
             report(line)
             reached = target_accuracy is not None and progress.test.get("accuracy", 0.0) >= target_accuracy
             if reached:
-                progress.seconds_to_target = time.monotonic() - start
+                progress.seconds_to_target = time.monotonic() - begun
                 self.record.event("target_reached", target_accuracy, epoch=epoch)
             if self._someone_stops(reached):
                 break
+            keep(Position(epoch + 1, elapsed=self.record.elapsed))
         hooks.on_train_end()
         return progress
 
@@ -99,11 +121,11 @@ class Loop:
             sums.add(self.steps.test(block))
         return self._logs(sums)
 
-    def _epoch(self, epoch: int, hooks: Any, *, evaluate: bool) -> dict[str, Any]:
-        """Train one epoch, evaluate, run the callbacks; return the epoch's record."""
+    def _epoch(self, epoch: int, hooks: Any, start: Position, *, evaluate: bool) -> dict[str, Any]:
+        """Train one epoch, or what is left of it; evaluate, run the callbacks; return the epoch's record."""
         hooks.on_epoch_begin(epoch - 1)
         self.record.event("epoch_start", epoch)
-        sums, seconds = self._train_epoch(epoch, hooks)
+        sums, seconds = self._train_epoch(epoch, hooks, start)
         logs = self._logs(sums)
         check_same_weights(self.model, self.strategy)
         validation, seconds_evaluation = None, None
@@ -132,21 +154,43 @@ class Loop:
             "metrics": {key: value for key, value in logs.items() if key != "loss"},
             "validation": validation,
             "learning_rate": rate,
+            **({"resumed": True} if start.step else {}),
         }
 
-    def _train_epoch(self, epoch: int, hooks: Any) -> tuple[Sums, float]:
-        """Do every step of one epoch; return this process's sums and its wall time by the monotonic clock."""
+    def _train_epoch(self, epoch: int, hooks: Any, start: Position) -> tuple[Sums, float]:
+        """Do every step of one epoch; return this process's sums and its wall time by the monotonic clock.
+
+        Of an epoch that an earlier attempt has begun, sums and time go on where it stopped.
+        """
         self.strategy.barrier()  # so that a rank's time is not the lateness of another's callbacks
-        start = time.monotonic()
-        sums, done = self.steps.no_sums(), 0
+        earlier, *flat = start.partial or (0.0,)
+        sums, done = self.steps.no_sums(), start.step
+        if flat:
+            sums = sums.filled(flat)
+        begin = time.monotonic() - earlier
+        for call in self._calls(epoch, start.step):
+            called = time.monotonic()
+            hooks.on_train_batch_begin(done)
+            sums.add(self.steps.train(call))
+            done += call.steps
+            hooks.on_train_batch_end(done - 1, self._own_logs(sums))
+            stops, seconds = self.stop.agreed(time.monotonic() - called)
+            if stops:
+                partial = (time.monotonic() - begin, *sums.flat())
+                raise _Stopped(Position(epoch, done, partial, self.record.elapsed))
+            self._call_steps = min(max(int(_SECONDS_PER_CALL * call.steps / seconds), 1), STEPS_PER_CALL)
+        return sums, time.monotonic() - begin
+
+    def _calls(self, epoch: int, skip: int) -> Iterator[Block]:
+        """Yield the steps of an epoch after the first ``skip``, as many at a time as one call is to do."""
         order = epoch_order(self.samples, self.seed, epoch)
         for block in blocks(order, self.batch_size, self.strategy.size, self.strategy.replicas):
-            for group in groups(block):
-                hooks.on_train_batch_begin(done)
-                sums.add(self.steps.train(group))
-                done += group.steps
-                hooks.on_train_batch_end(done - 1, self._own_logs(sums))
-        return sums, time.monotonic() - start
+            first = min(skip, block.steps)
+            skip -= first
+            while first < block.steps:
+                call = block.part(first, first + self._call_steps)
+                first += call.steps
+                yield call
 
     def _logs(self, sums: Sums) -> dict[str, float]:
         """Return loss and metrics over all ranks."""
@@ -162,8 +206,3 @@ class Loop:
 
     def _steps(self) -> int:
         return steps_per_epoch(self.samples, self.batch_size)
-
-
-def groups(block: Block) -> list[Block]:
-    """Cut a block into the groups of steps that are one call each."""
-    return [block.part(first, first + STEPS_PER_CALL) for first in range(0, block.steps, STEPS_PER_CALL)]

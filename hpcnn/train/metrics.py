@@ -38,13 +38,22 @@ class Sums:
 
     def over_processes(self, strategy: Strategy) -> Sums:
         """Return the sums of all processes; ``seconds`` stay this process's own."""
-        flat = np.concatenate([[self.loss, self.samples], *(part.ravel() for part in self.state)])
-        total = strategy.reduce_metrics(flat.tolist())
-        state, position = [], 2
+        total = self.filled(strategy.reduce_metrics(self.flat()).tolist())
+        return Sums(total.loss, total.samples, self.seconds, total.state)
+
+    def flat(self) -> list[float]:
+        """Return all numbers as one list."""
+        parts = [np.array([self.loss, self.samples]), self.seconds, *(part.ravel() for part in self.state)]
+        return [float(number) for number in np.concatenate(parts)]
+
+    def filled(self, flat: Sequence[float]) -> Sums:
+        """Return sums of this shape with the numbers of a ``flat`` list."""
+        numbers = np.asarray(flat, dtype=np.float64)
+        state, position = [], 2 + self.seconds.size
         for part in self.state:
-            state.append(total[position : position + part.size].reshape(part.shape))
+            state.append(numbers[position : position + part.size].reshape(part.shape))
             position += part.size
-        return Sums(float(total[0]), float(total[1]), self.seconds, state)
+        return Sums(float(numbers[0]), float(numbers[1]), numbers[2 : 2 + self.seconds.size], state)
 
 
 class Metrics:

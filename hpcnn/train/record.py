@@ -15,6 +15,7 @@ from typing import Any
 from hpcnn.parallel.base import Strategy
 from hpcnn.provenance import host_facts, job_facts
 from hpcnn.rundir import SCHEMA_VERSION, EventLog, LineWriter, RunDir, write_json
+from hpcnn.train.state import Position
 
 
 @dataclass
@@ -29,17 +30,29 @@ class Fits:
 class Record:
     """The files one rank writes while it trains."""
 
-    def __init__(self, path: str | os.PathLike[str], strategy: Strategy) -> None:
+    def __init__(self, path: str | os.PathLike[str], strategy: Strategy, go_on: Position | None = None) -> None:
+        """Open the files anew, or (``go_on``) continue those of an earlier attempt at that position."""
         self.run = RunDir(path)
         self._strategy = strategy
-        self._started = time.monotonic()
-        self.run.create()  # on every rank: a finished run is refused by all of them, or the others would wait
-        if strategy.is_chief:
-            self.run.clear_attempt()
+        self._started = time.monotonic() - (go_on.elapsed if go_on else 0.0)
+        if go_on:
+            strategy.barrier()  # all ranks have read what is there
+            self.run.go_on(go_on.epoch, strategy.rank)
+        else:
+            self.run.create()  # on every rank: a finished run is refused by all of them, or the others would wait
+            if strategy.is_chief:
+                self.run.clear_attempt()
         strategy.barrier()  # nobody writes before rank 0 has cleared what an earlier attempt left
         self._epochs = LineWriter(self.run.epochs(strategy.rank))
         self._events = EventLog(self.run) if strategy.is_chief else None
         self.event("init_start")
+        if go_on:
+            self.event("resumed", go_on.epoch, step=go_on.step)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of all attempts so far, without the gaps between them."""
+        return time.monotonic() - self._started
 
     def event(self, key: str, value: Any = None, **metadata: Any) -> None:
         """Write an event (rank 0 only)."""
@@ -76,4 +89,4 @@ class Record:
         if self._events is not None:
             self._events.close()
         if self._strategy.is_chief:
-            self.run.write_result(status, seconds_total=time.monotonic() - self._started, **facts)
+            self.run.write_result(status, seconds_total=self.elapsed, **facts)

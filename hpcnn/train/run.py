@@ -15,42 +15,49 @@ from hpcnn.parallel.devices import device_name
 from hpcnn.rundir import RunDir
 from hpcnn.spec import TrainSpec, to_mapping
 from hpcnn.train.failure import end_failed
+from hpcnn.train.state import Position
 
 Say = Callable[[str], None]
 
 
-def train(spec: TrainSpec, run_dir: str, say: Say = print) -> None:
+def train(spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = False) -> bool:
     """Train as rank whatever-this-is; write the record; raise HpcnnError with a message when it cannot be done.
 
-    say: prints a line for people; called on rank 0 only.
+    say: prints a line for people; called on rank 0 only. resume: go on from the state that an earlier attempt left, if
+    there is one, and keep one after every epoch. Returns False for a training that was asked to stop before its end.
     """
-    RunDir(run_dir).create()  # a finished run is refused before anything heavy is loaded
+    RunDir(run_dir).create(resume=resume)  # a finished run is refused before anything heavy is loaded
     strategy: Strategy | None = None
     try:
         strategy = open_strategy(spec.strategy, TaskEnvironment.read(os.environ, spec.devices))
-        train_under(strategy, spec, run_dir, say)
+        return train_under(strategy, spec, run_dir, say, resume=resume)
     except BaseException as error:
         end_failed(RunDir(run_dir), strategy, error)
         raise
 
 
-def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = print) -> None:
+def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = False) -> bool:
     """Train under an open strategy and write the record; whatever goes wrong is raised."""
     from hpcnn.data.registry import load
     from hpcnn.train.callbacks import callbacks_of
-    from hpcnn.train.console import epoch_line, first_line, last_line
+    from hpcnn.train.console import epoch_line, first_line, last_line, resumed_line, stopped_line
     from hpcnn.train.dropout import draw_own_masks
     from hpcnn.train.feed import fit_shape, place, wants_one_hot
     from hpcnn.train.loop import Loop
     from hpcnn.train.plan import steps_per_epoch
     from hpcnn.train.record import Record
     from hpcnn.train.setup import check_batch, complete, make_model, prepare_keras, trainable_parameters
+    from hpcnn.train.state import load as load_state
+    from hpcnn.train.state import save
     from hpcnn.train.steps import Steps
+    from hpcnn.train.stop import EXIT_STATUS, StopRequest
 
     full = complete(spec)
     assert full.batch_size is not None
     assert full.epochs is not None
-    record = Record(run_dir, strategy)
+    state = load_state(RunDir(run_dir).state, strategy, to_mapping(full)) if resume else None
+    start = state.position if state else None
+    record = Record(run_dir, strategy, start)
     record.spec(
         {
             "name": full.model,
@@ -65,6 +72,8 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     check_batch(full, samples, strategy.size)
     model = make_model(full, strategy, data.input_shape, data.classes, steps_per_epoch(samples, batch))
     draw_own_masks(model, strategy)
+    if state:
+        state.restore(model)
     strategy.broadcast([v.value for v in model.weights] + [v.value for v in model.optimizer.variables])
     factor = 1.0 / data.pixel_scale if full.pixel_scale == "unit" and data.pixel_scale != 1.0 else None
     one_hot = data.classes if wants_one_hot(model, data.classes) else None
@@ -85,25 +94,45 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     )
     if strategy.is_chief:
         say(first_line(full, strategy, model, samples, batch))
-    loop = Loop(
-        model,
-        strategy,
-        steps,
-        record,
-        samples=samples,
-        test_samples=len(data.x_test),
-        batch_size=batch,
-        seed=full.seed,
-    )
-    record.event("init_stop")
-    reached = loop.fit(
-        full.epochs,
-        callbacks=callbacks_of(full, record.run, strategy),
-        evaluate=full.evaluate,
-        target_accuracy=full.target_accuracy,
-        report=(lambda line: say(epoch_line(line, full.epochs or 0))) if strategy.is_chief else lambda line: None,
-    )
-    test_results = reached.test or loop.evaluate()
+        if start:
+            say(resumed_line(start))
+
+    def keep(position: Position) -> None:
+        save(record.run.state, model, strategy, position, to_mapping(full))
+
+    with StopRequest(record.run.stop, strategy) as stop:
+        loop = Loop(
+            model,
+            strategy,
+            steps,
+            record,
+            stop,
+            samples=samples,
+            test_samples=len(data.x_test),
+            batch_size=batch,
+            seed=full.seed,
+        )
+        record.event("init_stop")
+        reached = loop.fit(
+            full.epochs,
+            start=start,
+            keep=keep if resume else lambda position: None,
+            callbacks=callbacks_of(full, record.run, strategy),
+            evaluate=full.evaluate,
+            target_accuracy=full.target_accuracy,
+            report=(lambda line: say(epoch_line(line, full.epochs or 0))) if strategy.is_chief else lambda line: None,
+        )
+        if reached.stopped:
+            keep(reached.stopped)
+            reason = stopped_line(reached.stopped, steps_per_epoch(samples, batch), stop.reason())
+            record.finish("interrupted", exit_code=EXIT_STATUS, reason=reason, epochs=reached.stopped.epoch - 1)
+            if strategy.is_chief:
+                record.run.stop.unlink(missing_ok=True)
+                say(reason)
+            return False
+        test_results = reached.test or loop.evaluate()
+    if strategy.is_chief:
+        record.run.state.unlink(missing_ok=True)
     record.finish(
         "completed",
         exit_code=0,
@@ -116,3 +145,4 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     )
     if strategy.is_chief:
         say(last_line(test_results, len(data.x_test)))
+    return True

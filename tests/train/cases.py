@@ -56,6 +56,13 @@ SETUPS = {
     "horovod-3": ("horovod", 3, ("momentum", "last-batch-of-one", "l2", "sync-batch-norm", "batch-norm-one-step")),
     "horovod-4": ("horovod", 4, ("momentum", "last-batch-of-one")),
 }
+# Cases that are also stopped and resumed, under these set-ups.
+STOPPED = {
+    "serial": ("momentum", "adam", "dropout", "float16"),
+    "mirrored": ("adam", "dropout"),
+    "multiworker-2": ("momentum",),
+    "horovod-2": ("adam", "batch-norm", "dropout", "float16"),
+}
 REPLICAS = {"serial": 1, "mirrored": 2, "multiworker-2": 2, "horovod-2": 2, "horovod-3": 3, "horovod-4": 4}
 
 

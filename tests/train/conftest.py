@@ -11,9 +11,10 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cases import MOMENTUM, SETUPS
+from cases import MOMENTUM, SETUPS, STOPPED
 from launching import HERE, Command, Submit, Train, Trained, options_of
 from many_trainings import MASKS
+from many_trainings import STOPPED as STOPPED_MARK
 
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.rundir import RunDir
@@ -39,7 +40,8 @@ def trained(submit: Submit, tmp_path_factory: pytest.TempPathFactory) -> Trained
     def job(setup: str) -> tuple[Path, CompletedProcess[str]]:
         strategy, ntasks, cases = SETUPS[setup]
         path = tmp_path_factory.mktemp(setup)
-        program = (sys.executable, HERE / "many_trainings.py", strategy, path / "trained", *cases, MASKS)
+        stopped = [f"{case}{STOPPED_MARK}" for case in STOPPED.get(setup, ())]
+        program = (sys.executable, HERE / "many_trainings.py", strategy, path / "trained", *cases, *stopped, MASKS)
         return path / "trained", submit(path / "job", ntasks, "--", *program)
 
     def folder(setup: str) -> Path:

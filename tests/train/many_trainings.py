@@ -1,7 +1,8 @@
 """A program of ranks: trains several cases under one strategy, so that TensorFlow is loaded once for all of them.
 
 ``python many_trainings.py STRATEGY FOLDER CASE...`` trains each case into FOLDER/CASE as ``hpcnn train`` does, with
-every replica's own last weights besides; the case ``masks`` writes dropout masks instead.
+every replica's own last weights besides; the case ``masks`` writes dropout masks instead. A case ``CASE~`` is stopped
+after every call of TensorFlow, and resumed each time.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ import hpcnn.train.callbacks
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.rundir import RunDir
+from hpcnn.spec import TrainSpec
 from hpcnn.train.failure import end_failed
 
 MASKS = "masks"
+STOPPED = "~"
 FEATURES, DRAWS = 1000, 2
 
 
@@ -41,12 +44,32 @@ def train_cases(strategy: Strategy, folder: Path, cases: Sequence[str]) -> None:
         try:
             if case == MASKS:
                 draw_masks(strategy, run.path)
+            elif case.endswith(STOPPED):
+                stop_and_resume(strategy, run, replace(CASES[case.removesuffix(STOPPED)], strategy=strategy.name))
             else:
                 keep_every_replicas_weights(strategy, run.path)
                 train_under(strategy, replace(CASES[case], strategy=strategy.name), str(run.path))
         except BaseException as error:
             end_failed(run, strategy, error)
             raise
+
+
+def stop_and_resume(strategy: Strategy, run: RunDir, spec: TrainSpec) -> None:
+    """Train to the end, stopping wherever it is possible; rank 0 counts the attempts in the file ``attempts``."""
+    import keras
+
+    from hpcnn.train.run import train_under
+
+    attempts, ended = 0, False
+    while not ended:
+        keras.backend.clear_session()
+        if strategy.is_chief:
+            run.stop.write_text("a test")
+        strategy.barrier()
+        attempts += 1
+        ended = train_under(strategy, spec, str(run.path), resume=True)
+    if strategy.is_chief:
+        (run.path / "attempts").write_text(str(attempts))
 
 
 def keep_every_replicas_weights(strategy: Strategy, folder: Path) -> None:

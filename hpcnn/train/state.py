@@ -1,0 +1,115 @@
+"""Where a training stands, on disk: enough to go on as if nothing had happened.
+
+``state.npz`` holds every variable (weights, moving averages, random generators, the optimizer's), the epoch and the
+step, and what each rank has added up of the epoch under way. The order of the samples needs no place in it: it follows
+from seed and epoch (``plan.epoch_order``). Written whole by rank 0, read by every rank.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcnn.errors import UsageError, bad_value
+from hpcnn.parallel.base import Strategy
+from hpcnn.rundir import SCHEMA_VERSION, write_bytes
+
+# What may change from one attempt to the next: how long and what is written, not what is computed.
+_FREE = ("epochs", "target_accuracy", "evaluate", "tensorboard", "checkpoint")
+
+
+@dataclass(frozen=True)
+class Position:
+    """Steps ``step`` of epoch ``epoch`` (from 1) are done.
+
+    partial: what this rank has added up in that epoch: seconds, then its sums, flat. elapsed: seconds of all attempts.
+    """
+
+    epoch: int = 1
+    step: int = 0
+    partial: tuple[float, ...] = ()
+    elapsed: float = 0.0
+
+
+@dataclass(frozen=True)
+class State:
+    """A state as it was read: the position of this rank, and the variables' values."""
+
+    position: Position
+    variables: list[npt.NDArray[Any]] = field(default_factory=list)
+
+    def restore(self, model: Any) -> None:
+        """Give the model and its optimizer the variables' values. Raises UsageError where they are of another model."""
+        own = _variables(model)
+        if [tuple(v.shape) for v in own] != [value.shape for value in self.variables]:
+            raise UsageError("--resume: the state is of another model: its variables have other shapes")
+        for variable, value in zip(own, self.variables, strict=True):
+            variable.assign(value)
+
+
+def save(file: Path, model: Any, strategy: Strategy, position: Position, train: Mapping[str, Any]) -> None:
+    """Write the state; all ranks must call it, and it is on disk when it returns.
+
+    train: the complete spec, which a later attempt must share.
+    """
+    partial = strategy.gather(position.partial)
+    if strategy.is_chief:
+        facts = {
+            "schema": SCHEMA_VERSION,
+            "train": dict(train),
+            "size": strategy.size,
+            "epoch": position.epoch,
+            "step": position.step,
+            "elapsed": position.elapsed,
+        }
+        content = io.BytesIO()
+        values = {f"variable_{number}": np.asarray(v) for number, v in enumerate(_variables(model))}
+        np.savez(content, facts=np.array(json.dumps(facts, default=str)), partial=partial, **values)  # type: ignore[arg-type]
+        write_bytes(file, content.getvalue())
+    strategy.barrier()
+
+
+def load(file: Path, strategy: Strategy, train: Mapping[str, Any]) -> State | None:
+    """Return the state of this rank, or None where there is no file.
+
+    Raises UsageError for a state of another training, naming what differs, or of another number of replicas.
+    """
+    if not file.exists():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            facts = json.loads(str(content["facts"]))
+            partial = content["partial"]
+            variables = [content[f"variable_{number}"] for number in range(len(content.files) - 2)]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"--resume: {str(file)!r} is no state of a training ({error}); remove it to start anew"
+        ) from error
+    _check(facts, strategy, train)
+    position = Position(facts["epoch"], facts["step"], tuple(partial[strategy.rank].tolist()), facts["elapsed"])
+    return State(position, variables)
+
+
+def _check(facts: Mapping[str, Any], strategy: Strategy, train: Mapping[str, Any]) -> None:
+    if facts["schema"] != SCHEMA_VERSION:
+        raise bad_value("--resume", facts["schema"], f"a state of version {SCHEMA_VERSION}")
+    wanted = json.loads(json.dumps(dict(train), default=str))
+    for key, value in facts["train"].items():
+        if key not in _FREE and wanted.get(key) != value:
+            raise bad_value(f"--{key.replace('_', '-')}", wanted.get(key), f"{value!r}, with which the run began")
+    if facts["size"] != strategy.size:
+        raise bad_value("--resume", strategy.size, f"{facts['size']} replicas, with which the run began")
+
+
+def _variables(model: Any) -> list[Any]:
+    """Return every variable that decides what comes next. Keras's metrics are not among them: hpcnn sums its own."""
+    metrics = {id(v) for metric in model.metrics for v in metric.variables}
+    return [v for v in [*model.variables, *model.optimizer.variables] if id(v) not in metrics]
