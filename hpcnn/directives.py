@@ -11,9 +11,12 @@ import re
 from hpcnn.errors import UsageError, bad_value, unknown_value
 from hpcnn.sites.profile import Site
 from hpcnn.spec import Resources
+from hpcnn.walltime import seconds_of
 
 # hpcnn writes these itself: another value would make the script contradict itself.
 PROTECTED = ("array", "chdir", "error", "export", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output", "wrap")
+# Before the time limit, for the step under way and the state; a quarter of a short job's time.
+_SIGNAL_SECONDS = 120
 _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./\[\]-]+")
 
 
@@ -31,6 +34,7 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
         "cpus-per-task": str(cpus_per_task),
         **_gpus(resources, site),
         "time": resources.time or site.time,
+        "signal": f"B:USR2@{signal_seconds(resources, site)}",
         "account": _account(resources, site),
         "partition": _partition(resources, site),
         "qos": resources.qos or (site.qos_gpu if resources.gpus_per_node else site.qos),
@@ -48,6 +52,12 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
         if key in site.refused:
             raise bad_value(f"--{key}", chosen.get(key, ""), f"no such option at site {site.name}, which refuses it")
     return [f"--{key}={quoted(key, value)}" for key, value in chosen.items()] + [f"--{flag}" for flag in flags]
+
+
+def signal_seconds(resources: Resources, site: Site) -> int:
+    """Return how long before the time limit Slurm signals the job script (sbatch(1), "--signal")."""
+    time = resources.time or site.time
+    return min(_SIGNAL_SECONDS, seconds_of(time) // 4) if time else _SIGNAL_SECONDS
 
 
 def tasks_per_node(resources: Resources) -> int:

@@ -12,8 +12,9 @@ import signal
 
 from hpcnn.rundir import RunDir, read_json, write_json
 
-# 128 + signal, as shells report a process that a signal ended (bash(1), "EXIT STATUS").
-_INTERRUPTED = {128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}
+# 75: the ranks stopped and kept their state (train/stop.py). 128 + signal, as shells report a process that a signal
+# ended (bash(1), "EXIT STATUS").
+_INTERRUPTED = {75, 128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}
 
 
 def finish(

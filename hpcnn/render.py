@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shlex
 import textwrap
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ class Place:
     bin: the folder of the environment's programs (python, mpirun), put first in PATH.
     hpcnn: the words that start hpcnn, e.g. ``("/home/me/.venv/bin/hpcnn",)``.
     environment: variables that the script exports besides the site's (HPCNN_DATA, say).
+    data: file of the training data, or None where it needs none.
+    resume: whether a training goes on from the state in the run directory, if there is one.
     """
 
     run_dir: str
@@ -40,6 +43,8 @@ class Place:
     bin: str
     hpcnn: tuple[str, ...]
     environment: dict[str, str]
+    data: str | None = None
+    resume: bool = False
 
 
 def render(job: JobSpec, site: Site, place: Place) -> str:
@@ -55,11 +60,17 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         **place.environment,
         **job.software.env,
     }
-    data = [environment["HPCNN_DATA"]] if "HPCNN_DATA" in environment else []
-    inside = container_command(site, job.software, [place.run_dir, place.directory, *data], gpu)
-    in_image = dataclasses.replace(place, hpcnn=("hpcnn",)) if inside else place
+    several = job.resources.ntasks > 1
+    local_disk = Expanded(site.local_disk) if site.local_disk and place.data and several else None
+    seen = [place.run_dir, place.directory]
+    seen += [environment["HPCNN_DATA"]] if "HPCNN_DATA" in environment else []
+    seen += [os.path.dirname(place.data)] if place.data else []
+    seen += [local_disk] if local_disk else []
+    inside = container_command(site, job.software, seen, gpu)
+    goes_on = dataclasses.replace(place, resume=place.resume or job.resources.requeue)
+    in_image = dataclasses.replace(goes_on, hpcnn=("hpcnn",)) if inside else goes_on
     program = train_command(job.train, in_image) if job.train else list(job.program)
-    launched = job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
+    launched = several or strategy_of(job) in ("horovod", "multiworker")
     launcher = [launch_command(site, job.resources, cpus)] if launched else []
     is_slurm = site.scheduler == "slurm"
     return _template(site).render(
@@ -78,6 +89,10 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         directives=directives(job.name, job.resources, site, f"{place.run_dir}/log.out", cpus) if is_slurm else [],
         modules=_modules(job, site, gpu),
         image=job.software.container,
+        data=place.data,
+        local_disk=local_disk,
+        requeue=job.resources.requeue,
+        requeue_limit=job.resources.requeue_limit,
     )
 
 
@@ -104,7 +119,7 @@ def title(job: JobSpec) -> str:
 
 def train_command(spec: TrainSpec, place: Place) -> list[str]:
     """Return the words of ``hpcnn train`` with every option that differs from its default."""
-    words = [*place.hpcnn, "train", "--run-dir", place.run_dir]
+    words = [*place.hpcnn, "train", "--run-dir", place.run_dir, *(["--resume"] if place.resume else [])]
     for key, value in {
         "model": spec.model,
         "data": spec.data,

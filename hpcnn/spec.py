@@ -122,7 +122,10 @@ class Resources:
     qos: str | None = field(None, "Quality of service.")
     mem: str | None = field(None, "Memory of each node, e.g. 16G.")
     constraint: str | None = field(None, "Features the nodes must have.")
-    requeue: bool = field(False, "Let Slurm start the job again after a node failure or preemption.")
+    requeue: bool = field(
+        False, "Let the job start again after its time limit, a node failure or preemption; a training goes on."
+    )
+    requeue_limit: int = field(10, "Times a job requeues itself at its time limit, with --requeue.", minimum=0)
     sbatch_options: dict[str, Any] = field(
         NO_KEYS, "Any other option of sbatch; may be repeated.", option="--sbatch-option", texts=True
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.data.catalogue import check_name, check_staged
+from hpcnn.data.catalogue import FOLDER_VARIABLE, check_name, check_staged, file_of
 from hpcnn.errors import HpcnnError, bad_value
 from hpcnn.models.registry import check_name as check_model_name
 from hpcnn.record import finish
@@ -35,6 +35,7 @@ class Prepared:
     site: Site
     run: RunDir
     script: str
+    resume: bool = False
 
 
 def runs_folder() -> Path:
@@ -47,8 +48,11 @@ def new_run_id() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def prepare(job: JobSpec, run_dir: Path) -> Prepared:
-    """Render the job's script. Writes nothing. Raises UsageError for what the site cannot give."""
+def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
+    """Render the job's script. Writes nothing. Raises UsageError for what the site cannot give.
+
+    resume: the run directory holds an earlier attempt of the job, with which it goes on.
+    """
     if job.train is not None:
         check_model_name(job.train.model)
         check_name(job.train.data)
@@ -60,9 +64,11 @@ def prepare(job: JobSpec, run_dir: Path) -> Prepared:
         directory=str(Path.cwd()),
         bin=str(Path(sys.executable).parent),
         hpcnn=hpcnn_command(),
-        environment={key: os.environ[key] for key in ("HPCNN_DATA",) if key in os.environ},
+        environment={key: os.environ[key] for key in (FOLDER_VARIABLE,) if key in os.environ},
+        data=_data_file(job, site),
+        resume=resume,
     )
-    return Prepared(job, site, RunDir(run_dir), render(job, site, place))
+    return Prepared(job, site, RunDir(run_dir), render(job, site, place), resume)
 
 
 def submit(prepared: Prepared, say: Callable[[str], None] | None = None) -> int:
@@ -112,10 +118,21 @@ def write(prepared: Prepared) -> None:
     run, job = prepared.run, prepared.job
     if job.train is not None:
         check_staged(job.train.data)
-    run.create()
-    run.clear_attempt()
+    run.create(resume=prepared.resume)
+    if prepared.resume:
+        run.result.unlink(missing_ok=True)
+    else:
+        run.clear_attempt()
     write_json(run.spec, {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)})
     write_text(run.job_script, prepared.script, mode=0o755)
+
+
+def _data_file(job: JobSpec, site: Site) -> str | None:
+    """Return the file of a training's data; None where there is none, or where the job itself says where it is."""
+    if job.train is None or FOLDER_VARIABLE in {**site.environment, **job.software.env}:
+        return None
+    file = file_of(job.train.data)
+    return str(file) if file else None
 
 
 def hpcnn_command() -> tuple[str, ...]:

@@ -6,6 +6,9 @@ import click
 
 from hpcnn.cli.output import Column, emit, format_option
 
+# Then a record is that of an earlier attempt: the job was requeued.
+_ALIVE = ("pending", "running")
+
 
 @click.command(epilog="Example:  hpcnn status 1234   or   hpcnn status runs/strong_scaling")
 @click.argument("jobs", nargs=-1)
@@ -27,7 +30,7 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
         rows.append(
             {
                 "job_id": job.job_id,
-                "status": result.get("status") or state.status,
+                "status": state.status if state.status in _ALIVE else result.get("status") or state.status,
                 "slurm_state": state.state,
                 "elapsed": state.elapsed or None,
                 "nodes": state.nodes or None,

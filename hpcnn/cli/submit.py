@@ -66,23 +66,31 @@ def command(
     job = job_from_options(site, name, program, options)
     folder = Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id()
     prepared = prepare(job, folder)
+    if test_only and not dry_run:
+        if prepared.site.scheduler != "slurm":
+            raise UsageError(f"--test-only: site {site} has no scheduler to ask")
+        click.echo(would_start(prepared))
+        return
+    sys.exit(run_prepared(prepared, dry_run=dry_run, wait=wait, follow=follow, quiet=quiet, after=after))
+
+
+def run_prepared(
+    prepared: Prepared, *, dry_run: bool, wait: bool, follow: bool, quiet: bool = False, after: str | None = None
+) -> int:
+    """Show, run or enqueue a job, and return the exit status of the command."""
     if dry_run:
         click.echo(prepared.script.encode("utf-8", "surrogateescape"), nl=False)  # the bytes of job.sh
-        return
+        return 0
     if prepared.site.scheduler == "slurm":
-        if test_only:
-            click.echo(would_start(prepared))
-            return
-        _enqueue(prepared, after, wait=wait or follow, follow=follow)
-        return
-    for option, given in (("--test-only", test_only), ("--follow", follow), ("--after", after)):
+        return _enqueue(prepared, after, wait=wait or follow, follow=follow)
+    for option, given in (("--follow", follow), ("--after", after)):
         if given:
-            raise UsageError(f"{option}: site {site} has no scheduler to ask")
-    _run_here(prepared, quiet=quiet)
+            raise UsageError(f"{option}: site {prepared.site.name} has no scheduler to ask")
+    return _run_here(prepared, quiet=quiet)
 
 
-def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool) -> None:
-    """Submit to Slurm; print job id and run directory; wait if asked, and exit with the job's status."""
+def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool) -> int:
+    """Submit to Slurm; print job id and run directory; wait if asked, and return the job's status."""
     from hpcnn.submit import enqueue
     from hpcnn.watch import watch
 
@@ -91,15 +99,15 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
     click.echo(f"job: {job_id}")
     click.echo(f"run directory: {prepared.run.path}")
     if not wait:
-        return
+        return 0
     code = watch(job_id, prepared.run, say=click.echo if follow else None)
     if code:
         reason = (prepared.run.read_result() or {}).get("reason")
         click.echo(f"Error: job {job_id} ended with exit status {code}: {reason}", err=True)
-    sys.exit(code)
+    return code
 
 
-def _run_here(prepared: Prepared, *, quiet: bool) -> None:
+def _run_here(prepared: Prepared, *, quiet: bool) -> int:
     from hpcnn.submit import submit
 
     click.echo(f"run directory: {prepared.run.path}", err=True)
@@ -107,12 +115,12 @@ def _run_here(prepared: Prepared, *, quiet: bool) -> None:
         code = submit(prepared, say=None if quiet else click.echo)
     except KeyboardInterrupt:
         click.echo(f"interrupted; what was written is in {prepared.run.path}", err=True)
-        sys.exit(130)
+        return 130
     if code:
         reason = (prepared.run.read_result() or {}).get("reason")
         click.echo(f"Error: the job ended with exit status {code}: {reason}", err=True)
         click.echo(f"log: {prepared.run.log}", err=True)
-    sys.exit(code)
+    return code
 
 
 def job_from_options(site: str, name: str | None, program: tuple[str, ...], options: dict[str, Any]) -> JobSpec:

@@ -118,6 +118,15 @@ def staged_file(name: str, folder: Path | None = None) -> Path:
     return (data_folder() if folder is None else folder.absolute()) / f"{name}.npz"
 
 
+def file_of(name: str) -> Path | None:
+    """Return the file that data set ``name`` is read from, there or not; None for one that is not read from a file."""
+    if name.endswith(".npz"):
+        return Path(name).expanduser().absolute()
+    if name not in known() or describe(name).built_in:
+        return None
+    return staged_file(name)
+
+
 def check_name(name: str) -> None:
     """Raise UsageError for a ``name`` that is neither known, nor an ``.npz`` file, nor ``package.module:function``."""
     if not name.endswith(".npz") and ":" not in name and name not in known():

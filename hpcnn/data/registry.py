@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcnn.data import sources
-from hpcnn.data.catalogue import check_name, describe, known, staged_file
+from hpcnn.data.catalogue import check_name, describe, file_of, known
 from hpcnn.data.expand import take
 from hpcnn.errors import UsageError, bad_value
 
@@ -52,15 +52,6 @@ def load(name: str, *, samples: int | None = None, test_samples: int | None = No
         y_test=data.y_test[:test_wanted],
         notes=(*data.notes, *_notes(wanted, count, "training"), *_notes(test_wanted, test_count, "test")),
     )
-
-
-def file_of(name: str) -> Path | None:
-    """Return the file that ``load(name)`` reads; None where the data is built in or comes from a function."""
-    if name.endswith(".npz"):
-        return Path(name).expanduser().absolute()
-    if name not in known() or describe(name).built_in:
-        return None
-    return staged_file(name)
 
 
 def _read(name: str) -> DataSet:

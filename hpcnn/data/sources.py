@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import sys
 import zipfile
 import zlib
@@ -48,13 +49,19 @@ def read_staged(name: str) -> DataSet:
     """Return a known data set from its staged file. Raises UsageError, saying how to stage it."""
     check_staged(name)
     file = staged_file(name)
-    return from_catalogue(describe(name), read_arrays(file), str(file))
+    return from_catalogue(describe(name), read_arrays(_local_copy() or file), str(file))
 
 
 def read_npz(name: str) -> DataSet:
     """Return a user's data set from the ``.npz`` file at path ``name``, with Keras's key names."""
     file = Path(name).expanduser()
-    return DataSet(name, *read_arrays(file), source=str(file))
+    return DataSet(name, *read_arrays(_local_copy() or file), source=str(file))
+
+
+def _local_copy() -> Path | None:
+    """Return the copy of the data file on this node's own disk, where the job script has made one."""
+    copy = os.environ.get("HPCNN_DATA_COPY")
+    return Path(copy) if copy and os.access(copy, os.R_OK) else None
 
 
 def read_function(name: str) -> DataSet:

@@ -74,6 +74,7 @@ EPOCH_COLUMNS = {
     "steps": "Int64",
     "loss": "float64",
     "learning_rate": "float64",
+    "resumed": "boolean",
     "metric_accuracy": "float64",
     "validation_loss": "float64",
     "validation_accuracy": "float64",
@@ -168,4 +169,5 @@ _AS: dict[str, Callable[[Any], Any]] = {
     "Int64": _integer,
     "int64": _integer,
     "float64": _number,
+    "boolean": lambda value: value if isinstance(value, bool) else None,
 }

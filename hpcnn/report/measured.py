@@ -28,8 +28,8 @@ def epoch_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
     slowest rank ``share_compute``, ``share_communication``, ``share_input`` (fractions of ``seconds``).
 
     The first ``warmup`` epochs that a run recorded are left out: they pay for tracing, compiling and cold
-    caches. So are epochs that were not recorded by each of the run's processes, as the slowest may be the
-    one that is missing. How ranks are summarised must be stated (Hoefler and Belli, SC15, rule 10): by
+    caches; so does the first epoch of each attempt of a run that was stopped and resumed, which is left out too. So
+    are epochs that were not recorded by each of the run's processes, as the slowest may be the one that is missing. How ranks are summarised must be stated (Hoefler and Belli, SC15, rule 10): by
     their maximum. Raises ValueError for a negative ``warmup``.
     """
     if warmup < 0:
@@ -38,7 +38,7 @@ def epoch_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
     epochs = data.epochs.merge(completed, on="path")
     of_run = epochs.groupby("path")
     processes = epochs["ntasks"].fillna(of_run["rank"].transform("nunique"))
-    timed = (epochs["seconds_total"] > 0) & epochs["samples"].notna()
+    timed = (epochs["seconds_total"] > 0) & epochs["samples"].notna() & ~epochs["resumed"].fillna(False)
     keys = [epochs["path"], epochs["epoch"]]
     recorded = epochs.groupby(keys)["rank"].transform("size")
     whole = (recorded == processes) & timed.groupby(keys).transform("all")
@@ -89,7 +89,7 @@ def _why_not(run: dict[Any, Any], epochs: int, measured: bool, warmup: int) -> s
     elif epochs <= warmup:
         reason = f"no measured epoch: {epochs} recorded, the first {warmup} left out as warm-up"
     else:
-        reason = "no epoch after the warm-up was recorded whole by every process"
+        reason = "no epoch after the warm-up was recorded whole, and in one piece, by every process"
     return _joined(reason, run["problem"])
 
 

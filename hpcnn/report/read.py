@@ -36,6 +36,7 @@ _EPOCH = (
     "steps",
     "loss",
     "learning_rate",
+    "resumed",
 )
 
 

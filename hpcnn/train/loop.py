@@ -154,7 +154,7 @@ class Loop:
             "metrics": {key: value for key, value in logs.items() if key != "loss"},
             "validation": validation,
             "learning_rate": rate,
-            **({"resumed": True} if start.step else {}),
+            **({"resumed": True} if start.resumed else {}),
         }
 
     def _train_epoch(self, epoch: int, hooks: Any, start: Position) -> tuple[Sums, float]:

@@ -31,12 +31,14 @@ class Position:
     """Steps ``step`` of epoch ``epoch`` (from 1) are done.
 
     partial: what this rank has added up in that epoch: seconds, then its sums, flat. elapsed: seconds of all attempts.
+    resumed: whether an attempt begins here, so that the epoch pays for tracing again.
     """
 
     epoch: int = 1
     step: int = 0
     partial: tuple[float, ...] = ()
     elapsed: float = 0.0
+    resumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def load(file: Path, strategy: Strategy, train: Mapping[str, Any]) -> State | No
             f"--resume: {str(file)!r} is no state of a training ({error}); remove it to start anew"
         ) from error
     _check(facts, strategy, train)
-    position = Position(facts["epoch"], facts["step"], tuple(partial[strategy.rank].tolist()), facts["elapsed"])
+    position = Position(facts["epoch"], facts["step"], tuple(partial[strategy.rank].tolist()), facts["elapsed"], True)
     return State(position, variables)
 
 

@@ -48,7 +48,16 @@ def test_an_epoch_that_a_process_lacks_is_not_measured(run_in, tmp_path):
     assert list(epoch_times(data)["seconds"]) == [5.0]
     out = left_out(data)
     assert list(out["run"]) == ["r2"]
-    assert out["reason"][0].startswith("no epoch after the warm-up was recorded whole by every process")
+    assert out["reason"][0].startswith("no epoch after the warm-up was recorded whole, and in one piece, by every")
+
+
+def test_the_first_epoch_of_a_resumed_attempt_is_not_measured(run_in, tmp_path):
+    """It pays for tracing again, and may be in two pieces."""
+    run = run_in("r1", ranks=2, seconds=[5.0, 60.0, 7.0])
+    lines = run.epochs(1).read_text().splitlines()
+    lines[2] = lines[2][:-1] + ', "resumed": true}'
+    run.epochs(1).write_text("\n".join(lines) + "\n")
+    assert list(epoch_times(load(tmp_path))["seconds"]) == [5.0, 7.0]
 
 
 def test_an_epoch_without_a_time_is_not_measured(run_in, tmp_path):

@@ -4,6 +4,7 @@ The golden files are written anew as those of test_render.py:
 ``UPDATE_GOLDEN=1 pytest tests/unit/test_render_slurm.py``.
 """
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -11,7 +12,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from test_render import PLACE, shellcheck
+from test_render import PLACE as LOCAL_PLACE
+from test_render import shellcheck
 
 from hpcnn import render as module
 from hpcnn.errors import UsageError
@@ -22,6 +24,7 @@ from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec
 GOLDEN = Path(__file__).parents[1] / "golden" / "slurm"
 HOROVOD = TrainSpec(model="psc-cnn-dropout", data="mnist", strategy="horovod", epochs=3)
 IMAGE = "/project/def-prof/hpcnn.sif"
+PLACE = dataclasses.replace(LOCAL_PLACE, data="/project/data sets/mnist.npz")
 
 JOBS = {
     "narval-gpu": JobSpec(
@@ -40,7 +43,9 @@ JOBS = {
     ),
     "bridges2-gpu": JobSpec("first", "bridges2", Resources(ntasks=4, gpus_per_node=4, account="cis1"), HOROVOD),
     "lonestar6-gpu": JobSpec("first", "lonestar6", Resources(nodes=2, ntasks=6, gpus_per_node=3), HOROVOD),
-    "generic-cpu": JobSpec("first", "generic-slurm", Resources(nodes=2, ntasks=4, cpus_per_task=8), HOROVOD),
+    "generic-cpu": JobSpec(
+        "first", "generic-slurm", Resources(nodes=2, ntasks=4, cpus_per_task=8, requeue=True), HOROVOD
+    ),
     "program": JobSpec(
         "my_script",
         "generic-slurm",

@@ -9,10 +9,10 @@
 #SBATCH --cpus-per-task=5
 #SBATCH --gpus=v100-32:4
 #SBATCH --time=01:00:00
+#SBATCH --signal=B:USR2@120
 #SBATCH --account=cis1
 #SBATCH --partition=GPU-shared
 #SBATCH --no-requeue
-set -uo pipefail
 
 run_dir=/project/runs/first/20260102-030405-abcd
 cd /home/me/project || exit
@@ -28,6 +28,23 @@ export OMP_NUM_THREADS=5
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
 export HPCNN_DATA='/project/data sets'
 
+data='/project/data sets/mnist.npz'
+if [ ! -r "$data" ]; then
+    echo "hpcnn: there is no data file $data on $(hostname)" >&2
+    exit 66
+fi
+
+# One copy on each node's own disk, which all its ranks read.
+copy="$LOCAL/hpcnn-$SLURM_JOB_ID.npz"
+if sbcast --force "$data" "$copy"; then
+    export HPCNN_DATA_COPY="$copy"
+fi
+
+# Slurm's signal before the time limit becomes a file. The ranks see it, agree on the step after which they stop, and
+# rank 0 writes their state; they end with status 75. A program that does not know the file is not disturbed.
+rm -f "$run_dir/stop"
+trap 'echo "the time limit is near" > "$run_dir/stop"' USR2
+
 mpirun -np 4 \
     --map-by ppr:4:node:PE=5 \
     /home/me/venv/bin/hpcnn train \
@@ -35,8 +52,15 @@ mpirun -np 4 \
     --model psc-cnn-dropout \
     --data mnist \
     --strategy horovod \
-    --epochs 3
+    --epochs 3 &
+launcher=$!
+wait "$launcher"
 status=$?
+while [ "$status" -eq 140 ]; do # 128 + SIGUSR2: the trap has ended the wait, not the launcher
+    wait "$launcher"
+    status=$?
+done
+[ -z "${HPCNN_DATA_COPY:-}" ] || srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 rm -f "$copy"
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
 /home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"

@@ -8,8 +8,8 @@
 #SBATCH --ntasks-per-node=2
 #SBATCH --cpus-per-task=8
 #SBATCH --time=01:00:00
-#SBATCH --no-requeue
-set -uo pipefail
+#SBATCH --signal=B:USR2@120
+#SBATCH --requeue
 
 run_dir=/project/runs/first/20260102-030405-abcd
 cd /home/me/project || exit
@@ -24,6 +24,18 @@ export OMP_NUM_THREADS=8
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
 export HPCNN_DATA='/project/data sets'
 
+data='/project/data sets/mnist.npz'
+if [ ! -r "$data" ]; then
+    echo "hpcnn: there is no data file $data on $(hostname)" >&2
+    exit 66
+fi
+
+# Slurm's signal before the time limit becomes a file. The ranks see it, agree on the step after which they stop, and
+# rank 0 writes their state; they end with status 75. A program that does not know the file is not disturbed.
+rm -f "$run_dir/stop"
+time_is_up=no
+trap 'time_is_up=yes; echo "the time limit is near" > "$run_dir/stop"' USR2
+
 srun \
     --ntasks=4 \
     --cpus-per-task=8 \
@@ -31,12 +43,23 @@ srun \
     --kill-on-bad-exit=1 \
     /home/me/venv/bin/hpcnn train \
     --run-dir "$run_dir" \
+    --resume \
     --model psc-cnn-dropout \
     --data mnist \
     --strategy horovod \
-    --epochs 3
+    --epochs 3 &
+launcher=$!
+wait "$launcher"
 status=$?
+while [ "$status" -eq 140 ]; do # 128 + SIGUSR2: the trap has ended the wait, not the launcher
+    wait "$launcher"
+    status=$?
+done
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
 /home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
+if [ "$time_is_up" = yes ] && [ "$status" -eq 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 10 ]; then
+    echo "hpcnn: requeued, to go on after the time limit"
+    scontrol requeue "$SLURM_JOB_ID"
+fi
 exit "$status"

@@ -9,10 +9,10 @@
 #SBATCH --cpus-per-task=12
 #SBATCH --gpus-per-node=a100:1
 #SBATCH --time=0:30:00
+#SBATCH --signal=B:USR2@120
 #SBATCH --account=def-prof
 #SBATCH --mem-per-gpu=15G
 #SBATCH --no-requeue
-set -uo pipefail
 
 run_dir=/project/runs/first/20260102-030405-abcd
 cd /home/me/project || exit
@@ -29,12 +29,29 @@ export OMP_NUM_THREADS=12
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
 export HPCNN_DATA='/project/data sets'
 
+data='/project/data sets/mnist.npz'
+if [ ! -r "$data" ]; then
+    echo "hpcnn: there is no data file $data on $(hostname)" >&2
+    exit 66
+fi
+
+# Slurm's signal before the time limit becomes a file. The ranks see it, agree on the step after which they stop, and
+# rank 0 writes their state; they end with status 75. A program that does not know the file is not disturbed.
+rm -f "$run_dir/stop"
+trap 'echo "the time limit is near" > "$run_dir/stop"' USR2
+
 /home/me/venv/bin/hpcnn train \
     --run-dir "$run_dir" \
     --model scinet-cnn1 \
     --data mnist \
-    --strategy serial
+    --strategy serial &
+launcher=$!
+wait "$launcher"
 status=$?
+while [ "$status" -eq 140 ]; do # 128 + SIGUSR2: the trap has ended the wait, not the launcher
+    wait "$launcher"
+    status=$?
+done
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
 /home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
