@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
@@ -64,7 +64,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     local_disk = Expanded(site.local_disk) if site.local_disk and place.data and several else None
     seen = [place.run_dir, place.directory]
     seen += [environment["HPCNN_DATA"]] if "HPCNN_DATA" in environment else []
-    seen += [os.path.dirname(place.data)] if place.data else []
+    seen += [str(Path(place.data).parent)] if place.data else []
     seen += [local_disk] if local_disk else []
     inside = container_command(site, job.software, seen, gpu)
     goes_on = dataclasses.replace(place, resume=place.resume or job.resources.requeue)

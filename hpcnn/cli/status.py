@@ -6,9 +6,6 @@ import click
 
 from hpcnn.cli.output import Column, emit, format_option
 
-# Then a record is that of an earlier attempt: the job was requeued.
-_ALIVE = ("pending", "running")
-
 
 @click.command(epilog="Example:  hpcnn status 1234   or   hpcnn status runs/strong_scaling")
 @click.argument("jobs", nargs=-1)
@@ -27,10 +24,11 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
     for job in found:
         state = states[job.job_id]
         result = (job.run.read_result() if job.run else None) or {}
+        requeued = result.get("status") == "interrupted" and state.status in ("pending", "running")
         rows.append(
             {
                 "job_id": job.job_id,
-                "status": state.status if state.status in _ALIVE else result.get("status") or state.status,
+                "status": state.status if requeued else result.get("status") or state.status,
                 "slurm_state": state.state,
                 "elapsed": state.elapsed or None,
                 "nodes": state.nodes or None,

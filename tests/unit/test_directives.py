@@ -38,6 +38,7 @@ def test_a_plain_job():
         "--ntasks-per-node=1",
         "--cpus-per-task=2",
         "--time=01:00:00",
+        "--signal=B:USR2@120",
         "--no-requeue",
     ]
 
@@ -63,6 +64,7 @@ def test_all_that_a_user_can_ask_for():
         "--cpus-per-task=2",
         "--gpus-per-node=h100:4",
         "--time=2-00:00:00",
+        "--signal=B:USR2@120",
         "--account=def-me",
         "--partition=gpu",
         "--qos=high",
@@ -197,3 +199,10 @@ def test_a_value_is_one_word_whatever_it_contains(value):
     lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
     lexer.whitespace_split, lexer.commenters = True, ""
     assert list(lexer) == [value]
+
+
+def test_the_signal_before_the_time_limit_leaves_most_of_a_short_job_to_the_job():
+    assert "--signal=B:USR2@15" in of(time="1")
+    assert "--signal=B:USR2@300" in of(sbatch_options={"signal": "B:USR2@300"})
+    with pytest.raises(UsageError, match="--time"):
+        of(time="1h")
