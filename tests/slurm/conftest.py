@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,14 @@ time = "00:05:00"
 """
 
 
+def wait_for(ready: Callable[[], object], seconds: float = 30.0) -> None:
+    """Return as soon as ``ready`` is true; fail after so many seconds."""
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, f"not within {seconds:g} s"
+        time.sleep(0.3)
+
+
 @dataclass(frozen=True)
 class Cluster:
     """The testbed, a folder that all its nodes see, and the environment of commands."""
@@ -37,12 +46,16 @@ class Cluster:
     bed: Testbed
     shared: Path
     environment: dict[str, str]
+    own: bool
+    """Whether it was started for these tests alone."""
 
-    def hpcnn(self, *words: str, seconds: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
+    def hpcnn(
+        self, *words: str, seconds: float = 120, cwd: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Call hpcnn as a user on the login node does, in the shared folder."""
         return subprocess.run(
             [sys.executable, "-m", "hpcnn", *words],
-            cwd=self.shared,
+            cwd=cwd or self.shared,
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
@@ -50,9 +63,16 @@ class Cluster:
             check=False,
         )
 
-    def submit(self, *words: str, seconds: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
+    def submit(
+        self, *words: str, seconds: float = 120, cwd: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Submit to the testbed."""
-        return self.hpcnn("submit", "--site", "testbed", *words, seconds=seconds, **variables)
+        return self.hpcnn("submit", "--site", "testbed", *words, seconds=seconds, cwd=cwd, **variables)
+
+    def slurm(self, *words: str) -> str:
+        """Call one of Slurm's own commands; return what it printed."""
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout
 
     def status(self, *jobs: str) -> list[dict[str, str]]:
         """Return the rows of ``hpcnn status``."""
@@ -79,7 +99,7 @@ def cluster() -> Iterator[Cluster]:
             "HPCNN_CONFIG": str(shared / "config"),
             "HPCNN_RUNS": str(shared / "runs"),
         }
-        yield Cluster(bed, shared, environment)
+        yield Cluster(bed, shared, environment, own=not found)
     finally:
         if not found:
             testbed.down(bed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from hpcnn.rundir import RunDir
 from hpcnn.smoke import weights
-from tests.slurm.conftest import Cluster
+from tests.slurm.conftest import Cluster, wait_for
 
 pytestmark = pytest.mark.slurm
 
@@ -80,7 +79,7 @@ def test_each_rank_sees_the_gpus_of_its_node(cluster: Cluster, keep: Path) -> No
 def test_a_cancelled_job_is_interrupted(cluster: Cluster, keep: Path) -> None:
     submitted = cluster.submit("--run-dir", str(keep / "run"), "--", "sleep", "600")
     job = submitted.stdout.split()[1]
-    _wait_for(lambda: cluster.status(job)[0]["status"] == "running")
+    wait_for(lambda: cluster.status(job)[0]["status"] == "running")
     assert cluster.hpcnn("cancel", str(keep / "run")).stdout.strip() == f"cancelled: {job}"
     followed = cluster.hpcnn("logs", "-f", str(keep / "run"))
     assert followed.returncode != 0
@@ -137,10 +136,3 @@ def test_the_script_that_ran_is_the_one_of_the_dry_run(cluster: Cluster, keep: P
     assert cluster.submit("--wait", *words, "hostname").returncode == 0
     assert (keep / "run" / "job.sh").read_text() == shown.stdout
     assert sorted(RunDir(keep / "run").log.read_text().split()) == ["c1", "c2"]
-
-
-def _wait_for(ready, seconds: float = 30.0) -> None:  # type: ignore[no-untyped-def]
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.3)

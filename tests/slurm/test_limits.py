@@ -1,0 +1,147 @@
+"""What happens to trainings at their time limit, and when a rank or a node dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from hpcnn.rundir import RunDir, read_lines
+from tests.slurm.conftest import Cluster, wait_for
+from tests.testbed import cluster as testbed
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.mpi]
+
+# 20 steps of 50 ms an epoch.
+_TRAINING = ("--model", "slow:network", "--data", "digits", "--samples", "1000", "--batch-size", "50", "--no-evaluate")
+_TWO_NODES = ("--nodes", "2", "--ntasks-per-node", "1", "--cpus-per-task", "1")
+
+
+@pytest.fixture
+def run(keep: Path) -> RunDir:
+    """A run directory beside the slow model, in a folder that all nodes see."""
+    shutil.copy(Path(__file__).with_name("slow.py"), keep)
+    return RunDir(keep / "run")
+
+
+def _submit(cluster: Cluster, run: RunDir, *words: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    folder = run.path.parent
+    all_words = ("--run-dir", str(run.path), *_TWO_NODES, *_TRAINING, *words)
+    return cluster.submit(*all_words, cwd=folder, seconds=seconds)
+
+
+def _job(run: RunDir) -> str:
+    return str(json.loads(run.job.read_text())["job_id"])
+
+
+def _epochs(run: RunDir, rank: int) -> list[int]:
+    return [line["epoch"] for line in read_lines(run.epochs(rank))] if run.epochs(rank).exists() else []
+
+
+def _log(run: RunDir) -> str:
+    return run.log.read_text() if run.log.exists() else ""
+
+
+def test_a_job_that_reaches_its_time_limit_requeues_itself_and_goes_on(
+    cluster: Cluster, mpi: None, run: RunDir
+) -> None:
+    """45 s of steps in jobs of one minute, which Slurm signals after 45 s at the latest."""
+    begin = time.monotonic()
+    submitted = _submit(cluster, run, "--epochs", "45", "--time", "1", "--requeue")
+    assert submitted.returncode == 0, submitted.stderr
+    attempts = 0
+    end = time.monotonic() + 400
+    while not run.result.exists() or json.loads(run.result.read_text())["status"] == "interrupted":
+        assert time.monotonic() < end, _log(run)
+        row = cluster.status(_job(run))[0]
+        if row["status"] == "pending" and _log(run).count("requeued") > attempts:
+            attempts += 1
+            # Slurm lets a requeued job wait for two minutes, so that its nodes can clean up
+            cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now+15")
+        time.sleep(1)
+
+    result = run.read_result()
+    assert result is not None
+    assert result["status"] == "completed", _log(run)
+    assert attempts >= 1
+    assert "going on in epoch" in _log(run)
+    for rank in (0, 1):
+        assert _epochs(run, rank) == list(range(1, 46))
+    keys = [event["key"] for event in read_lines(run.events)]
+    assert keys.count("resumed") == attempts
+    # the time in the queue is in no time of the record
+    assert 45 <= result["seconds_total"] < time.monotonic() - begin - 15 * attempts
+
+
+def test_a_job_without_requeue_ends_interrupted_and_is_resumed_by_hand(
+    cluster: Cluster, mpi: None, run: RunDir
+) -> None:
+    submitted = _submit(cluster, run, "--epochs", "20")
+    assert submitted.returncode == 0, submitted.stderr
+    wait_for(lambda: 1 in _epochs(run, 0), 60)
+    cluster.slurm("scancel", "--batch", "--signal=USR2", _job(run))  # as Slurm does before the limit
+    ended = cluster.hpcnn("logs", "-f", str(run.path), seconds=60)
+    assert ended.returncode == 75, ended.stdout
+    assert cluster.status(str(run.path))[0]["status"] == "interrupted"
+    assert "the time limit is near" in cluster.status(str(run.path))[0]["reason"]
+    assert not run.stop.exists()
+
+    shown = cluster.hpcnn("resume", str(run.path), "--time", "4", "--dry-run", cwd=run.path.parent)
+    assert "#SBATCH --time=4\n" in shown.stdout
+    assert "--resume" in shown.stdout
+    resumed = cluster.hpcnn("resume", str(run.path), "--time", "4", "--wait", cwd=run.path.parent)
+    assert resumed.returncode == 0, resumed.stderr + _log(run)
+    assert _epochs(run, 1) == list(range(1, 21))
+    again = cluster.hpcnn("resume", str(run.path), cwd=run.path.parent)
+    assert again.returncode == 2
+    assert "completed" in again.stderr
+
+
+def test_a_killed_rank_ends_the_job(cluster: Cluster, mpi: None, run: RunDir) -> None:
+    submitted = _submit(cluster, run, "--epochs", "1000")
+    assert submitted.returncode == 0, submitted.stderr
+    wait_for(lambda: 1 in _epochs(run, 1), 60)
+    os.kill(json.loads(run.provenance.read_text())["hosts"][1]["pid"], signal.SIGKILL)
+    killed = time.monotonic()
+    ended = cluster.hpcnn("logs", "-f", str(run.path), seconds=60)
+    assert ended.returncode == 128 + signal.SIGKILL, ended.stdout
+    assert time.monotonic() - killed < 30
+    result = run.read_result()
+    assert result is not None
+    assert (result["status"], result["exit_code"]) == ("failed", 137)
+
+
+def test_a_killed_node_ends_the_job_and_the_training_goes_on_elsewhere(
+    cluster: Cluster, mpi: None, run: RunDir
+) -> None:
+    if not cluster.own:
+        pytest.skip("a testbed that others may use keeps its nodes")
+    submitted = _submit(cluster, run, "--epochs", "15", "--requeue")
+    assert submitted.returncode == 0, submitted.stderr
+    wait_for(lambda: len(_epochs(run, 0)) >= 2 and run.state.exists(), 60)
+    hosts = [host["host"] for host in json.loads(run.provenance.read_text())["hosts"]]
+    number = int(hosts[1].removeprefix("c"))
+    testbed.kill_node(cluster.bed, number)
+    try:
+        wait_for(
+            lambda: cluster.status(_job(run))[0]["status"] not in ("running", "pending") or "going on" in _log(run), 90
+        )
+        if "going on" not in _log(run):  # srun saw the dead rank before the controller missed the node
+            result = run.read_result()
+            assert result is not None
+            assert result["status"] == "failed", result
+            assert cluster.hpcnn("resume", str(run.path), cwd=run.path.parent).returncode == 0
+        watched = cluster.hpcnn("logs", "-f", str(run.path), seconds=120)
+        assert watched.returncode == 0, _log(run)
+    finally:
+        testbed.start_node(cluster.bed, number)
+        wait_for(lambda: testbed.idle_nodes(cluster.bed) == 3, 60)
+    assert _epochs(run, 0) == list(range(1, 16))
+    after = [host["host"] for host in json.loads(run.provenance.read_text())["hosts"]]
+    assert f"c{number}" not in after
