@@ -1,4 +1,4 @@
-"""The ``#SBATCH`` directives of a job: what the user asked for, in the site's own words. Pure.
+"""What a job asks Slurm for, in the site's own words: as ``#SBATCH`` directives, or as options of salloc. Pure.
 
 Refuses what the site refuses and asks for what it requires before anything is submitted: a scheduler's own message
 comes late, and often names something else.
@@ -7,6 +7,7 @@ comes late, and often names something else.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from hpcnn.errors import UsageError, bad_value, unknown_value
 from hpcnn.sites.profile import Site
@@ -25,10 +26,22 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
 
     log: path of the job's output, which requeued attempts continue.
     """
-    wanted = {
+    job = {
         "job-name": name,
         "output": log.replace("%", "%%"),  # sbatch(1), "filename pattern": %% is the character itself
         "open-mode": "append",
+    }
+    options = {**job, **request(resources, site, cpus_per_task), "requeue" if resources.requeue else "no-requeue": None}
+    _check_refused(options, site)
+    return [f"--{key}" if value is None else f"--{key}={quoted(key, value)}" for key, value in options.items()]
+
+
+def request(resources: Resources, site: Site, cpus_per_task: int) -> dict[str, str | None]:
+    """Return what is asked of the site as options without dashes, in the order people write them; None: a flag.
+
+    Raises UsageError for what the site refuses, and for what it requires and did not get.
+    """
+    wanted = {
         "nodes": str(resources.nodes),
         "ntasks-per-node": str(tasks_per_node(resources)),
         "cpus-per-task": str(cpus_per_task),
@@ -45,13 +58,11 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
         if key in PROTECTED:
             raise bad_value("--sbatch-option", f"{key}={value}", f"another key: hpcnn sets {key} itself")
         wanted[key] = str(value)
-    flags = [*(["exclusive"] if site.exclusive and "exclusive" not in wanted else [])]
-    flags.append("requeue" if resources.requeue else "no-requeue")
-    chosen = {key: value for key, value in wanted.items() if value}
-    for key in [*chosen, *flags]:
-        if key in site.refused:
-            raise bad_value(f"--{key}", chosen.get(key, ""), f"no such option at site {site.name}, which refuses it")
-    return [f"--{key}={quoted(key, value)}" for key, value in chosen.items()] + [f"--{flag}" for flag in flags]
+    chosen: dict[str, str | None] = {key: value for key, value in wanted.items() if value}
+    if site.exclusive:
+        chosen.setdefault("exclusive", None)
+    _check_refused(chosen, site)
+    return chosen
 
 
 def signal_seconds(resources: Resources, site: Site) -> int:
@@ -79,13 +90,13 @@ def quoted(key: str, value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _gpus(resources: Resources, site: Site) -> dict[str, str]:
-    """Return the request for GPUs in the site's style."""
+def gpu_type(resources: Resources, site: Site) -> str:
+    """Return the type of GPU to name in a request; empty where none is. Raises UsageError for what the site has not."""
     count, kind = resources.gpus_per_node, resources.gpu_type
     if not count:
         if kind:
             raise bad_value("--gpu-type", kind, "no value without --gpus-per-node")
-        return {}
+        return ""
     if site.gpu_counts and count not in site.gpu_counts:
         raise bad_value("--gpus-per-node", count, f"{' or '.join(map(str, site.gpu_counts))} at site {site.name}")
     if site.gpus is not None and count > site.gpus:
@@ -96,7 +107,21 @@ def _gpus(resources: Resources, site: Site) -> dict[str, str]:
         if not site.gpu_types:
             raise UsageError(f"--gpu-type: site {site.name} needs a GPU type")
         kind = site.gpu_types[0]
-    typed = f"{kind}:" if kind and site.gpu_typing != "refused" else ""
+    return kind if kind and site.gpu_typing != "refused" else ""
+
+
+def _check_refused(options: Mapping[str, str | None], site: Site) -> None:
+    for key, value in options.items():
+        if key in site.refused:
+            raise bad_value(f"--{key}", value or "", f"no such option at site {site.name}, which refuses it")
+
+
+def _gpus(resources: Resources, site: Site) -> dict[str, str]:
+    """Return the request for GPUs in the site's style."""
+    count, kind = resources.gpus_per_node, gpu_type(resources, site)
+    if not count:
+        return {}
+    typed = f"{kind}:" if kind else ""
     return {
         "gpus-per-node": {"gpus-per-node": f"{typed}{count}"},
         "gres": {"gres": f"gpu:{typed}{count}"},

@@ -16,6 +16,13 @@ class Expanded(str):
     __slots__ = ()
 
 
+def shell_word(word: str) -> str:
+    """Return a word as bash reads it back; one of a site profile keeps its variables and commands."""
+    if isinstance(word, Expanded) and "$" in word:
+        return '"' + word.replace('"', '\\"') + '"'
+    return shlex.quote(word)
+
+
 def launch_command(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
     """Return the words that, put before a program's, start ``resources.ntasks`` ranks of it."""
     if site.launcher == "srun":
@@ -47,11 +54,14 @@ def _srun(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
     ]
 
 
-def container_command(site: Site, software: SoftwareSpec, folders: Sequence[str], gpu: bool) -> list[list[str]]:
+def container_command(
+    site: Site, software: SoftwareSpec, folders: Sequence[str], gpu: bool, action: str = "exec"
+) -> list[list[str]]:
     """Return the words that run a program in the container, as one part of the command; nothing without one.
 
     folders: what the job itself needs to see (run directory, current directory, data), besides the site's and the
-    user's binds. The launcher stays outside: each rank is a container (Apptainer user guide, "MPI", hybrid model).
+    user's binds. action: exec, or shell for one at a terminal. The launcher stays outside: each rank is a container
+    (Apptainer user guide, "MPI", hybrid model).
     Raises UsageError for a runtime whose command line hpcnn does not know.
     """
     if software.container is None:
@@ -61,7 +71,7 @@ def container_command(site: Site, software: SoftwareSpec, folders: Sequence[str]
     gpus = [site.container_gpu_option] if gpu and site.container_gpu_option else []
     seen = dict.fromkeys([*folders, *map(Expanded, site.container_binds), *software.bind])
     binds = [word for folder in seen for word in ("--bind", folder)]
-    return [[site.container_runtime, "exec", *gpus, *site.container_options, *binds], [software.container]]
+    return [[site.container_runtime, action, *gpus, *site.container_options, *binds], [software.container]]
 
 
 def as_ranks(program: Sequence[str]) -> list[str]:

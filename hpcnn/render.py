@@ -10,7 +10,7 @@ import dataclasses
 import json
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,10 +21,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, Tem
 from hpcnn import __version__
 from hpcnn.directives import directives
 from hpcnn.errors import unknown_value
-from hpcnn.launch import Expanded, as_ranks, container_command, cpus_of, launch_command
+from hpcnn.launch import as_ranks, container_command, cpus_of, launch_command, shell_word
 from hpcnn.resources import share_dir
 from hpcnn.sites.profile import Site
-from hpcnn.spec import JobSpec, TrainSpec, given
+from hpcnn.spec import JobSpec, SoftwareSpec, TrainSpec, given
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     Raises UsageError for a site whose template there is not, and for what the site refuses or misses.
     """
     cpus, gpu = cpus_of(site, job.resources), bool(job.resources.gpus_per_node)
-    environment = {
-        # the user's own variables have the last word over the site's
-        **site.environment,
-        **(site.environment_gpu if gpu else {}),
-        **place.environment,
-        **job.software.env,
-    }
+    environment = variables(site, job.software, place.environment, gpu)
     several = job.resources.ntasks > 1
     local_disk = Expanded(site.local_disk) if site.local_disk and place.data and several else None
     seen = [place.run_dir, place.directory]
@@ -87,7 +81,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         command=[*launcher, *inside, as_ranks(program) if launched else program],
         bin=place.bin,
         directives=directives(job.name, job.resources, site, f"{place.run_dir}/log.out", cpus) if is_slurm else [],
-        modules=_modules(job, site, gpu),
+        modules=modules(site, job.software, gpu),
         image=job.software.container,
         data=place.data,
         local_disk=local_disk,
@@ -96,10 +90,15 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     )
 
 
-def _modules(job: JobSpec, site: Site, gpu: bool) -> list[str]:
+def modules(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:
     """Return the modules to load: the site's, the container's where one is used, then the user's."""
-    container = [site.container_module] if job.software.container and site.container_module else []
-    return [*site.modules, *(site.modules_gpu if gpu else ()), *container, *job.software.module]
+    container = [site.container_module] if software.container and site.container_module else []
+    return [*site.modules, *(site.modules_gpu if gpu else ()), *container, *software.module]
+
+
+def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: bool) -> dict[str, Any]:
+    """Return the variables to export: the user's own have the last word over hpcnn's ``own`` and the site's."""
+    return {**site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
 
 
 def strategy_of(job: JobSpec) -> str:
@@ -174,13 +173,6 @@ def _environment() -> Environment:
     return environment
 
 
-def _quoted(word: str) -> str:
-    """Return a word as bash reads it back; one of a site profile keeps its variables."""
-    if isinstance(word, Expanded) and "$" in word:
-        return '"' + word.replace('"', '\\"') + '"'
-    return shlex.quote(word)
-
-
 def command_lines(parts: Sequence[Sequence[str]], run_dir: str) -> str:
     """Return a command as a person would write it: each part, and each of hpcnn's ``--option``, on its own line.
 
@@ -193,5 +185,5 @@ def command_lines(parts: Sequence[Sequence[str]], run_dir: str) -> str:
         for position, word in enumerate(part):
             if position == 0 or (word.startswith("--") and not own_program):
                 lines.append([])
-            lines[-1].append('"$run_dir"' if word == run_dir else _quoted(word))
+            lines[-1].append('"$run_dir"' if word == run_dir else shell_word(word))
     return " \\\n    ".join(" ".join(line) for line in lines)

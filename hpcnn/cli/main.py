@@ -25,6 +25,7 @@ COMMANDS = {
     "train": ("hpcnn.cli.train", "Train a model: the process of one rank."),
     "submit": ("hpcnn.cli.submit", "Render a job script, and run it or hand it to Slurm."),
     "resume": ("hpcnn.cli.resume", "Submit a training that was cut off again: it goes on where it stopped."),
+    "interact": ("hpcnn.cli.interact", "Open a shell on a compute node, in a container if asked."),
     "status": ("hpcnn.cli.status", "Show what became of submitted jobs."),
     "logs": ("hpcnn.cli.logs", "Show the log of a run, as it is or as it grows."),
     "cancel": ("hpcnn.cli.cancel", "Cancel submitted jobs."),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
+import string
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 from hpcnn import toml
 from hpcnn.errors import bad_value, unknown_value
 from hpcnn.resources import share_dir
-from hpcnn.sites.profile import Site
+from hpcnn.sites.profile import PLACEHOLDERS, Site
 from hpcnn.spec import from_mapping
 
 
@@ -73,10 +75,26 @@ def check(table: Mapping[str, Any], where: str) -> Site:
                 raise bad_value(f"{where}[{section}] key", key, "letters, digits and underscores")
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
                 raise bad_value(f"{where}[{section}] {key}", value, "a string or a number")
+    for key in ("interactive", "interactive_gpu"):
+        _check_command(f"{where}{key}", getattr(site, key))
     for key in site.sources:
         if key not in {field.name for field in dataclasses.fields(Site)}:
             raise unknown_value(f"{where}[sources] key", key, [field.name for field in dataclasses.fields(Site)])
     return site
+
+
+def _check_command(key: str, command: str) -> None:
+    """Raise UsageError for a command that no shell would split into words, or that leaves unknown words open."""
+    try:
+        words = shlex.split(command)
+        names = [name for _, name, _, _ in string.Formatter().parse(command) if name is not None]
+    except ValueError as error:
+        raise bad_value(key, command, f"a command ({error})") from error
+    for name in names:
+        if name not in PLACEHOLDERS:
+            raise unknown_value(key, f"{{{name}}}", [f"{{{word}}}" for word in PLACEHOLDERS])
+    if "command" in names and "{command}" not in words:
+        raise bad_value(key, command, "{command} as a word of its own")
 
 
 def with_machine_cores(site: Site) -> Site:

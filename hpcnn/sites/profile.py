@@ -19,8 +19,9 @@ GPU_TYPING = ("optional", "required", "refused")
 RULES = ("optional", "required", "refused")
 MEMORY_RULES = ("optional", "required", "refused", "ignored")
 INTERNET = ("yes", "no", "unknown")
-# What the `interactive` commands leave to be filled in; minutes is the time, for commands that count in minutes.
-PLACEHOLDERS = ("nodes", "gpus", "gpu_type", "time", "minutes", "account", "partition")
+# What the `interactive` commands leave to be filled in; minutes is the time, for commands that count in
+# minutes; command is what the session runs, for those that take one.
+PLACEHOLDERS = ("nodes", "gpus", "gpu_type", "time", "minutes", "account", "partition", "command")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Site:
     network_interface: str = field("", "Interface for NCCL and MPI over TCP.")
     internet: str = field("unknown", "Whether compute nodes reach the internet.", choices=INTERNET)
     # people
-    interactive: str = field("", "Command for an interactive session without GPU.")
+    interactive: str = field("", "Command for an interactive session without GPU; empty: salloc.")
     interactive_gpu: str = field(
         "", f"Command for an interactive GPU session; filled in: {{{'}, {'.join(PLACEHOLDERS)}}}."
     )

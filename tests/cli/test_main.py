@@ -52,7 +52,11 @@ def test_every_option_has_words(words):
 
 @pytest.mark.parametrize(
     ("words", "cls"),
-    [("train", TrainSpec), ("submit", TrainSpec), ("submit", Resources), ("submit", SoftwareSpec)],
+    [
+        ("train", TrainSpec),
+        ("submit", TrainSpec),
+        *((words, cls) for words in ("submit", "interact") for cls in (Resources, SoftwareSpec)),
+    ],
     ids=lambda x: str(x),
 )
 def test_every_field_is_an_option_with_its_words(words, cls):

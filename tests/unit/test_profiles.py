@@ -19,7 +19,7 @@ FOLDER = share_dir("templates") / "sites"
 GENERAL = ["generic-slurm", "local"]
 
 # What the commands of people may leave open, written out once more.
-PLACEHOLDERS = {"nodes", "gpus", "gpu_type", "time", "minutes", "account", "partition"}
+PLACEHOLDERS = {"nodes", "gpus", "gpu_type", "time", "minutes", "account", "partition", "command"}
 # Words for people, which need no source.
 WORDS = {"description", "status", "checked", "notes", "sources"}
 

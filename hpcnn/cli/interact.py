@@ -1,0 +1,81 @@
+"""``hpcnn interact``: an interactive session on a compute node, in the container, by one command."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpcnn.cli.options import given_options, spec_from_options, spec_options
+from hpcnn.errors import UsageError
+from hpcnn.spec import Resources, SoftwareSpec
+
+if TYPE_CHECKING:
+    from hpcnn.interact import Session
+
+
+@click.command(
+    epilog=(
+        "\b\nExamples:\n"
+        "  hpcnn interact --site bridges2 --gpus-per-node 1 --container tensorflow.sif\n"
+        "  hpcnn interact --site narval --account def-prof --time 30 -- python -i my_script.py"
+    ),
+)
+@click.option("--site", default="local", show_default=True, help="Site profile: how this machine gives sessions.")
+@click.option(
+    "--by",
+    "way",
+    type=click.Choice(("site", "salloc")),
+    default="site",
+    show_default=True,
+    help="The site's own command for sessions, or Slurm's salloc.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be typed, exactly, and do nothing else.")
+@spec_options(Resources)
+@spec_options(SoftwareSpec)
+@click.argument("program", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
+def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **options: Any) -> None:
+    """Open a session on a compute node: a shell in the container with its GPUs, or COMMAND in place of the shell.
+
+    Without --container the shell has the site's modules and this environment's programs. The session's exit status is
+    the command's. Some sites' own commands take nothing to run: then the line to type in the session is printed first.
+    """
+    from hpcnn.interact import Here, session
+    from hpcnn.sites.load import load_site
+
+    profile = load_site(site)
+    opened = session(
+        profile,
+        spec_from_options(Resources, given_options(Resources, options)),
+        spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options)),
+        Here(
+            directory=str(Path.cwd()),
+            bin=str(Path(sys.executable).parent),
+            environment={key: os.environ[key] for key in ("HPCNN_DATA",) if key in os.environ},
+        ),
+        program,
+        way,
+    )
+    if dry_run:
+        click.echo(shlex.join(opened.words))
+    if opened.typed:
+        click.echo(f"# in the session, type:\n{opened.typed}", err=not dry_run)
+    if not dry_run:
+        _become(opened, slurm=profile.scheduler == "slurm")
+
+
+def _become(opened: Session, *, slurm: bool) -> None:
+    """Replace this process by the session, so that the terminal and the exit status are the session's."""
+    from hpcnn.scheduler.slurm import clean_environment
+
+    environment = clean_environment(os.environ) if slurm else dict(os.environ)
+    try:
+        os.execvpe(opened.words[0], opened.words, environment)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{opened.words[0]} is not on this machine: --site names the cluster that this login node belongs to"
+        ) from error
