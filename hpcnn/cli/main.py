@@ -28,6 +28,7 @@ COMMANDS = {
     "interact": ("hpcnn.cli.interact", "Open a shell on a compute node, in a container if asked."),
     "status": ("hpcnn.cli.status", "Show what became of submitted jobs."),
     "logs": ("hpcnn.cli.logs", "Show the log of a run, as it is or as it grows."),
+    "tensorboard": ("hpcnn.cli.tensorboard", "Show the TensorBoard logs of runs, and the tunnel to them."),
     "cancel": ("hpcnn.cli.cancel", "Cancel submitted jobs."),
     "sites": ("hpcnn.cli.sites", "List, show and check the profiles of machines."),
     "study": ("hpcnn.cli.study", "Run every point of a scaling study, or what is missing of it."),

@@ -63,6 +63,11 @@ LONG |= {
         "cancel 1234": "hpcnn cancel --help",
     }.items()
 }
+SESSION = "interact --site bridges2 --gpus-per-node 1 --container tensorflow.sif"
+LONG |= {
+    f"hpcnn {SESSION}": (SLURM, f"hpcnn {SESSION} --dry-run"),
+    "hpcnn tensorboard runs/board": ("it serves until it is interrupted", "hpcnn tensorboard runs/board --dry-run"),
+}
 LONG |= {
     "apt-get install --no-install-recommends slurm-wlm slurmdbd munge mariadb-server iproute2": (ROOT_ALONE, "true"),
     "make testbed": (ROOT_ALONE, "make -n testbed"),

@@ -1,0 +1,123 @@
+"""``hpcnn tensorboard``: TensorBoard on the logs of runs, and the way to it from one's own computer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hpcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from hpcnn.board.tunnel import Machine
+    from hpcnn.sites.profile import Site
+
+
+@click.command(epilog="Example:  hpcnn tensorboard runs/scinet-cnn1/20261121-101500-3fa9")
+@click.argument("run")
+@click.option("--port", type=click.IntRange(1, 65535), default=None, help="Port to listen on.  [default: a free one]")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 where the login node must reach it without ssh to the node.",
+)
+@click.option("--site", default=None, help="Site profile, for the tunnel.  [default: the run's own]")
+@click.option("--dry-run", is_flag=True, help="Print the server's command and the tunnel, and start nothing.")
+def command(run: str, port: int | None, host: str, site: str | None, dry_run: bool) -> None:
+    """Show the TensorBoard logs of RUN: a run directory, a folder of runs (a study), or a job id.
+
+    Prints the ssh command for your own computer and the address to open, and serves until Ctrl-C. TensorBoard asks for
+    no password: the address has a secret part instead, without which the server answers nothing.
+    """
+    import secrets
+
+    from hpcnn.board.logs import log_folder, site_of
+    from hpcnn.board.server import PORT
+    from hpcnn.sites.load import known_sites, load_site
+
+    folder = log_folder(run)
+    named = site or site_of(run)
+    profile = load_site(named if site or named in known_sites() else "local")
+    secret = "SECRET" if dry_run else secrets.token_urlsafe(24)
+    arguments = _arguments(folder, host, port, secret)
+    shown_port = str(port or ("PORT" if dry_run else PORT))
+    message = _message(folder, _this_machine(os.environ), profile, host, shown_port, secret)
+    if dry_run:
+        click.echo(f"tensorboard {shlex.join(arguments)}\n{message}")
+        return
+    _serve(arguments, message)
+
+
+def _arguments(folder: Path, host: str, port: int | None, secret: str) -> list[str]:
+    """Return TensorBoard's arguments; port 0 is any free one.
+
+    Its faster reader is a second server, on a port that nothing guards, so it is left out.
+    """
+    return [
+        *("--logdir", str(folder), "--host", host, "--port", str(port or 0)),
+        *("--path_prefix", f"/{secret}", "--load_fast", "false"),
+    ]
+
+
+def _this_machine(environment: Mapping[str, str]) -> Machine:
+    """Return this machine, as Slurm's variables and the operating system name it."""
+    import getpass
+    import socket
+
+    from hpcnn.board.tunnel import Machine
+
+    node = environment.get("SLURMD_NODENAME", "")  # set in what runs on a compute node, not by salloc on a login node
+    full = socket.getfqdn()
+    return Machine(
+        name=socket.gethostname() if node or full.startswith("localhost") else full,
+        user=getpass.getuser(),
+        in_job=bool(node),
+        with_gpus=bool(environment.get("SLURM_JOB_GPUS") or environment.get("SLURM_STEP_GPUS")),
+        submit_host=environment.get("SLURM_SUBMIT_HOST", ""),
+    )
+
+
+def _message(folder: Path, machine: Machine, site: Site, host: str, port: str, secret: str) -> str:
+    """Return what the user must know to open the page, and who else could."""
+    from hpcnn.board.tunnel import NEAR_PORT, is_loopback, is_wildcard, ssh_command
+
+    lines = [f"TensorBoard shows {folder}, on {machine.name}, {host} port {port}. Ctrl-C ends it."]
+    if site.scheduler == "local" and not machine.in_job:
+        near = "localhost" if is_loopback(host) or is_wildcard(host) else host
+        lines += ["In a browser on this machine, open", f"  http://{near}:{port}/{secret}/"]
+        lines.append("From another computer, type there")
+    else:
+        lines.append("On your own computer, type")
+    lines += [f"  {ssh_command(machine, site, host, port)}", "and open", f"  http://localhost:{NEAR_PORT}/{secret}/"]
+    if machine.in_job and is_loopback(host):
+        lines.append(f"Where {machine.name} takes no ssh, start it with --host 0.0.0.0, which needs none.")
+    if site.tunnel:
+        lines.append(f"Site {site.name}: {site.tunnel}")
+    reach = f"all users of {machine.name}" if is_loopback(host) else "whoever reaches this address"
+    lines.append(f"TensorBoard asks for no password, and its port is open to {reach}: keep the address to yourself.")
+    return "\n".join(lines)
+
+
+def _serve(arguments: list[str], message: str) -> None:
+    """Replace this process by the server."""
+    import importlib.util
+
+    from hpcnn.board import server
+
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UsageError("TensorBoard is not in this environment: pip install tensorboard, or 'hpcnn[cpu]'")
+    environment = {
+        **os.environ,
+        server.VARIABLE: json.dumps({"arguments": arguments, "message": message}),
+        "CUDA_VISIBLE_DEVICES": "-1",  # TensorFlow, which it imports, would take a GPU's memory from the training
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONSAFEPATH": "1",  # a tensorboard.py in this folder is not TensorBoard
+    }
+    os.execve(sys.executable, [sys.executable, "-m", "hpcnn.board.server"], environment)
