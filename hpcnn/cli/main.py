@@ -30,7 +30,7 @@ COMMANDS = {
     "logs": ("hpcnn.cli.logs", "Show the log of a run, as it is or as it grows."),
     "tensorboard": ("hpcnn.cli.tensorboard", "Show the TensorBoard logs of runs, and the tunnel to them."),
     "cancel": ("hpcnn.cli.cancel", "Cancel submitted jobs."),
-    "sites": ("hpcnn.cli.sites", "List, show and check the profiles of machines."),
+    "sites": ("hpcnn.cli.sites", "List, show, check and start the profiles of machines."),
     "study": ("hpcnn.cli.study", "Run every point of a scaling study, or what is missing of it."),
     "scaling-report": ("hpcnn.cli.scaling_report", "Turn run directories into a scaling table."),
     "record": ("hpcnn.cli.record", "Close the record of a run (called by job scripts)."),

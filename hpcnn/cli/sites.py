@@ -1,19 +1,22 @@
-"""``hpcnn sites``: the profiles of machines, what each says, and where it has it from."""
+"""``hpcnn sites``: the profiles of machines, what each says and has it from, and a first one for a new cluster."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.errors import UsageError, bad_value
 
 
 @click.group(epilog="Example:  hpcnn sites show bridges2 --origin")
 def command() -> None:
-    """List, show and check site profiles: TOML files that say what differs between machines."""
+    """List, show, check and start site profiles: TOML files that say what differs between machines."""
 
 
 @command.command("list", epilog="Example:  hpcnn sites list --format json")
@@ -62,6 +65,59 @@ def check_command(file: Path) -> None:
 
     site = read_profile(file)
     click.echo(f"{file}: ok ({site.name}, {site.scheduler})")
+
+
+@command.command("init", epilog="Example:  hpcnn sites init --dry-run")
+@click.option("--name", default=None, help="Name of the site.  [default: the cluster's own]")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="File to write.  [default: NAME.toml in the folder of your own profiles]",
+)
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--dry-run", is_flag=True, help="Print the profile and write nothing.")
+def init_command(name: str | None, output: Path | None, force: bool, dry_run: bool) -> None:
+    """Write a profile of the cluster that this login node belongs to, from what it says of itself.
+
+    Asks sinfo, scontrol, srun and sacctmgr, and this node for modules, containers and folders. Each key names the
+    command it came from; where a person must decide, its line says so.
+    """
+    from hpcnn import __version__
+    from hpcnn.rundir import utc_now, write_text
+    from hpcnn.sites import ask
+    from hpcnn.sites.load import check, user_folder
+    from hpcnn.sites.propose import profile
+    from hpcnn.toml import loads
+
+    cluster = ask.cluster()
+    name = _site_name(name, cluster.config.get("ClusterName", ""))
+    text = profile(cluster, ask.login(os.environ), day=utc_now()[:10], version=__version__)
+    check({"name": name, **loads(text)}, f"{name}: ")
+    if dry_run:
+        click.echo(text, nl=False)
+        return
+    file = output or user_folder() / f"{name}.toml"
+    if file.exists() and not force:
+        raise UsageError(f"--output: {file} is there already; --force writes over it")
+    write_text(file, text)
+    click.echo(f"{file}: written; look at the lines with `decide:`, then")
+    click.echo(f"  hpcnn sites check {file}" if output else f"  hpcnn submit --site {name} --test-only")
+
+
+def _site_name(given: str | None, cluster: str) -> str:
+    """Return the name of a new site. Raises UsageError for what is no file name, or would change a packaged profile."""
+    from hpcnn.resources import share_dir
+
+    name = given or cluster.lower()
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise bad_value("--name", name, "letters, digits, dots, dashes and underscores")
+    if not given and (share_dir("templates") / "sites" / f"{name}.toml").exists():
+        raise UsageError(
+            f"--name: there is a packaged profile of {name} (hpcnn sites show {name}), which a file of that name would "
+            f"change; give another name, or --name {name} to do so"
+        )
+    return name
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,103 @@
+"""Asks the cluster of this login node for what a profile needs. Runs commands; what they print is read elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hpcnn.errors import HpcnnError, UsageError
+from hpcnn.scheduler.slurm import available, clean_environment
+from hpcnn.sites import discover
+from hpcnn.sites.discover import Cluster
+from hpcnn.sites.propose import Login
+
+SECONDS = 60.0
+# What sites call the folders of a user on their large file systems, the usual one for runs first.
+_FOLDERS = ("SCRATCH", "PSCRATCH", "CSCRATCH", "WORK", "PROJECT", "SCRATCHDIR", "WORKDIR")
+_MODULES = ("apptainer", "singularity", "openmpi")
+
+
+def cluster() -> Cluster:
+    """Return what Slurm says. Raises UsageError on a machine without Slurm, HpcnnError where it does not answer."""
+    if not available() or shutil.which("sinfo") is None:
+        raise UsageError("sinfo is not on this machine: ask on a login node of the cluster (here, --site local works)")
+    kinds = discover.nodes(_said("sinfo", "--exact", "--noheader", f"--format={discover.SINFO_FORMAT}"))
+    config = discover.config(_said("scontrol", "show", "config"))
+    partitions = discover.partitions(_said("scontrol", "--oneliner", "show", "partition"), kinds)
+    if not any(partition.nodes for partition in partitions):
+        raise HpcnnError("sinfo shows no partition with nodes: this cluster lets this user see none")
+    words = ["--noheader", "--parsable2", "show", "associations", f"user={getpass.getuser()}"]
+    accounts = _tried("sacctmgr", *words, f"format={discover.ACCOUNT_FIELDS}")
+    found = Cluster(
+        config=config,
+        partitions=partitions,
+        mpi_types=discover.mpi_types(_tried("srun", "--mpi=list", both=True)),
+        accounts=discover.accounts(accounts),
+    )
+    described = {name: _tried("scontrol", "--oneliner", "show", "node", name) for name in found.examples}
+    architectures = {name: discover.architecture(output) for name, output in described.items()}
+    return dataclasses.replace(found, architectures=architectures)
+
+
+def login(environment: Mapping[str, str]) -> Login:
+    """Return what this login node has: its name, containers, modules, folders, network interfaces."""
+    found = [name for name in ("apptainer", "singularity") if shutil.which(name)]
+    # a login shell, because modules are functions that /etc/profile defines; the listing goes to standard error
+    modules = _tried("bash", "-lc", f"type module && module -t avail {' '.join(_MODULES)}", both=True)
+    interfaces = Path("/sys/class/net")
+    return Login(
+        name=socket.getfqdn(),
+        containers=tuple(found),
+        has_modules="module is a function" in modules or "LMOD_CMD" in environment or "MODULESHOME" in environment,
+        modules=tuple(line.strip() for line in modules.splitlines() if line.strip().startswith(_MODULES)),
+        folders=tuple(name for name in _FOLDERS if Path(environment.get(name) or "/nowhere").is_dir()),
+        interfaces=tuple(sorted(entry.name for entry in interfaces.iterdir())) if interfaces.is_dir() else (),
+    )
+
+
+def _said(*command: str) -> str:
+    """Return what a command prints. Raises HpcnnError with its own words where it fails."""
+    done = _run(command)
+    if isinstance(done, str) or done.returncode:
+        reason = done if isinstance(done, str) else (done.stderr or done.stdout).strip()
+        raise HpcnnError(f"{' '.join(command[:3])} fails: {reason}")
+    return done.stdout
+
+
+def _tried(*command: str, both: bool = False) -> str:
+    """Return what a command prints, or nothing where it fails: a profile can do without.
+
+    both: what it prints on standard error too.
+    """
+    done = _run(command)
+    if isinstance(done, str) or (done.returncode and not both):
+        return ""
+    return done.stdout + done.stderr if both else done.stdout
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str] | str:
+    """Return how a command ended, or why it could not be run."""
+    # SINFO_FORMAT and its like would change what is printed
+    kept = {key: value for key, value in clean_environment(os.environ).items() if not key.startswith("SINFO_")}
+    environment = {**kept, "LC_ALL": "C"}
+    try:
+        return subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+        )
+    except FileNotFoundError:
+        return f"{command[0]} is not on this machine"
+    except subprocess.TimeoutExpired:
+        return f"no answer in {SECONDS:.0f} s"
