@@ -92,7 +92,7 @@ def fill(template: str, values: Mapping[str, str | Sequence[str]]) -> list[str]:
             words += values["command"]
         elif not names or any(values[name] for name in names):
             words.append(word.format(**values))
-        elif word.startswith("{") and words[-1].startswith("-") and "=" not in words[-1]:
+        elif word.startswith("{") and words and words[-1].startswith("-") and "=" not in words[-1]:
             words.pop()
     return words
 

@@ -160,6 +160,7 @@ VALUES = {
         ("sint -gpu {account} {nodes}", ["sint", "1"]),
         ("sint --x=y {account}", ["sint", "--x=y"]),
         ("sint {account} {nodes}", ["sint", "1"]),
+        ("{account} sint", ["sint"]),
         ("sint --gres=gpu:{gpu_type}:{gpus}", ["sint", "--gres=gpu:2"]),
         ("sint --gres={gpu_type}:{gpus}", ["sint", "--gres=2"]),
         ("sint '-c {nodes} x' {command} end", ["sint", "-c 1 x", "run", "a b", "end"]),
