@@ -49,6 +49,13 @@ def terminal(cluster: Cluster) -> Iterator[Terminal]:
         child.close(force=True)
 
 
+def profile(folder: Path, name: str, text: str) -> dict[str, str]:
+    """Write a site's profile; return the variable by which hpcnn finds it."""
+    (folder / "sites").mkdir()
+    (folder / "sites" / f"{name}.toml").write_text(text)
+    return {"HPCNN_CONFIG": str(folder)}
+
+
 def prompt(child: pexpect.spawn[str]) -> None:
     """Wait for the shell's prompt, and make it one that nothing else prints."""
     child.expect(r"[#$] $")
@@ -105,16 +112,16 @@ def test_what_slurm_refuses_is_said_and_fails(terminal: Terminal) -> None:
     assert "invalid partition" in printed
 
 
-def test_a_sites_own_command_gets_what_to_run(cluster: Cluster, terminal: Terminal) -> None:
-    (cluster.shared / "config" / "sites" / "own-program.toml").write_text(_PROGRAM)
-    status, printed = end(terminal("--site", "own-program", "--time", "2", "--", "sh", "-c", "hostname; exit 3"))
+def test_a_sites_own_command_gets_what_to_run(terminal: Terminal, keep: Path) -> None:
+    own = profile(keep, "own-program", _PROGRAM)
+    status, printed = end(terminal("--site", "own-program", "--time", "2", "--", "sh", "-c", "hostname; exit 3", **own))
     assert status == 3, printed
     assert re.search(r"^c\d\r$", printed, re.MULTILINE)
 
 
-def test_a_sites_own_command_that_takes_nothing_gets_a_line_to_type(cluster: Cluster, terminal: Terminal) -> None:
-    (cluster.shared / "config" / "sites" / "own-shell.toml").write_text(_NO_PROGRAM)
-    child = terminal("--site", "own-shell", "--env", "FLAG=here", "--", "sh", "-c", "echo $FLAG on $(hostname)")
+def test_a_sites_own_command_that_takes_nothing_gets_a_line_to_type(terminal: Terminal, keep: Path) -> None:
+    own = profile(keep, "own-shell", _NO_PROGRAM)
+    child = terminal("--site", "own-shell", "--env", "FLAG=here", "--", "sh", "-c", "echo $FLAG on $(hostname)", **own)
     child.expect(r"# in the session, type:\r\n([^\r]+)\r\n")
     assert child.match
     line = child.match.group(1)
