@@ -30,6 +30,7 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
         "job-name": name,
         "output": log.replace("%", "%%"),  # sbatch(1), "filename pattern": %% is the character itself
         "open-mode": "append",
+        "signal": f"B:USR2@{signal_seconds(resources, site)}",
     }
     options = {**job, **request(resources, site, cpus_per_task), "requeue" if resources.requeue else "no-requeue": None}
     _check_refused(options, site)
@@ -47,7 +48,6 @@ def request(resources: Resources, site: Site, cpus_per_task: int) -> dict[str, s
         "cpus-per-task": str(cpus_per_task),
         **_gpus(resources, site),
         "time": resources.time or site.time,
-        "signal": f"B:USR2@{signal_seconds(resources, site)}",
         "account": _account(resources, site),
         "partition": _partition(resources, site),
         "qos": resources.qos or (site.qos_gpu if resources.gpus_per_node else site.qos),

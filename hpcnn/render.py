@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, Tem
 from hpcnn import __version__
 from hpcnn.directives import directives
 from hpcnn.errors import unknown_value
-from hpcnn.launch import as_ranks, container_command, cpus_of, launch_command, shell_word
+from hpcnn.launch import Expanded, as_ranks, container_command, cpus_of, launch_command, shell_word
 from hpcnn.resources import share_dir
 from hpcnn.sites.profile import Site
 from hpcnn.spec import JobSpec, SoftwareSpec, TrainSpec, given

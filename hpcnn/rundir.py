@@ -78,7 +78,7 @@ class RunDir:
 
         So is one with a run that could go on, unless it is to (``resume``). Raises UsageError.
         """
-        result = self.read_result()
+        result = self.read_result() if self.result.exists() else None
         if self.result.exists() and not (resume and result and result.get("status") != "completed"):
             hint = "; --resume goes on with it" if result and self.state.exists() else ""
             raise UsageError(

@@ -34,11 +34,11 @@ def test_a_plain_job():
         "--job-name=job",
         "--output=/runs/1/log.out",
         "--open-mode=append",
+        "--signal=B:USR2@120",
         "--nodes=1",
         "--ntasks-per-node=1",
         "--cpus-per-task=2",
         "--time=01:00:00",
-        "--signal=B:USR2@120",
         "--no-requeue",
     ]
 
@@ -58,13 +58,12 @@ def test_all_that_a_user_can_ask_for():
         requeue=True,
         sbatch_options={"mail-user": "me@example.org", "reservation": "course"},
     )
-    assert asked[3:] == [
+    assert asked[4:] == [
         "--nodes=2",
         "--ntasks-per-node=4",
         "--cpus-per-task=2",
         "--gpus-per-node=h100:4",
         "--time=2-00:00:00",
-        "--signal=B:USR2@120",
         "--account=def-me",
         "--partition=gpu",
         "--qos=high",

@@ -4,11 +4,11 @@
 #SBATCH --job-name=first
 #SBATCH --output=/project/runs/first/20260102-030405-abcd/log.out
 #SBATCH --open-mode=append
+#SBATCH --signal=B:USR2@120
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=3
 #SBATCH --cpus-per-task=42
 #SBATCH --time=01:00:00
-#SBATCH --signal=B:USR2@120
 #SBATCH --partition=gpu-a100
 #SBATCH --no-requeue
 

@@ -4,12 +4,12 @@
 #SBATCH --job-name=first
 #SBATCH --output=/project/runs/first/20260102-030405-abcd/log.out
 #SBATCH --open-mode=append
+#SBATCH --signal=B:USR2@120
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=12
 #SBATCH --gpus-per-node=a100:1
 #SBATCH --time=0:30:00
-#SBATCH --signal=B:USR2@120
 #SBATCH --account=def-prof
 #SBATCH --mem-per-gpu=15G
 #SBATCH --no-requeue

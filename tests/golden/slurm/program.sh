@@ -4,11 +4,11 @@
 #SBATCH --job-name=my_script
 #SBATCH --output=/project/runs/first/20260102-030405-abcd/log.out
 #SBATCH --open-mode=append
+#SBATCH --signal=B:USR2@120
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=2
 #SBATCH --cpus-per-task=1
 #SBATCH --time=01:00:00
-#SBATCH --signal=B:USR2@120
 #SBATCH --comment="it's for $5"
 #SBATCH --requeue
 
