@@ -30,6 +30,8 @@ from hpcnn.parallel.launcher import launched_by
 from hpcnn.rundir import RunDir
 from hpcnn.train.failure import end_failed
 from hpcnn.train.record import Fits, Record
+from hpcnn.train.state import load
+from hpcnn.train.stop import EXIT_STATUS
 
 _STRATEGIES = ("serial", "horovod")
 
@@ -66,7 +68,7 @@ class Run:
         self._samples: int | None = None
         self.run_dir = run_dir
         sys.excepthook = self._end_job
-        self._fits = Fits(Record(run_dir, strategy) if run_dir else None)
+        self._fits = _open(run_dir, strategy)
         atexit.register(self._close)
 
     @property
@@ -142,7 +144,17 @@ class Run:
     def _close(self) -> None:
         """Close the record when the script ends; how it ended is the launcher's to say (`hpcnn record finish`)."""
         fits = self._fits
-        if fits.record is not None:
+        if fits.record is None:
+            return
+        if fits.stopped:
+            reason = f"{fits.stopped}; its state is kept: hpcnn resume goes on there"
+            fits.record.finish("interrupted", exit_code=EXIT_STATUS, reason=reason, epochs=fits.epochs)
+            if self.is_chief:
+                fits.record.run.stop.unlink(missing_ok=True)
+                print(reason, flush=True)
+        else:
+            if self.is_chief:
+                fits.record.run.state.unlink(missing_ok=True)
             fits.record.finish("completed", exit_code=0, reason=None, epochs=fits.epochs, test=fits.validation)
 
     def _end_job(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
@@ -153,6 +165,16 @@ class Run:
             print(f"Error: {error}", file=sys.stderr, flush=True)
         else:
             sys.__excepthook__(kind, error, trace)
+
+
+def _open(run_dir: str | None, strategy: Strategy) -> Fits:
+    """Open the record of a script: anew, or where an earlier attempt of its job stopped."""
+    if run_dir is None:
+        return Fits(None)
+    resume = os.environ.get("HPCNN_RESUME") == "1"
+    state = load(RunDir(run_dir).state, strategy, {}) if resume else None
+    record = Record(run_dir, strategy, resume=resume, go_on=state.position if state else None)
+    return Fits(record, state, keeps_state=resume)
 
 
 __all__: Sequence[str] = ("Run", "init")

@@ -85,6 +85,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         image=job.software.container,
         data=place.data,
         local_disk=local_disk,
+        resume=goes_on.resume and not job.train,
         requeue=job.resources.requeue,
         requeue_limit=job.resources.requeue_limit,
     )

@@ -24,8 +24,6 @@ def prepare_again(target: str, resources: Mapping[str, Any]) -> Prepared:
     if run is None:
         raise UsageError(f"job {target}: none of the runs here has this id; name its run directory")
     job = job_of(run)
-    if job.train is None:
-        raise UsageError(f"{run.path}: hpcnn resumes trainings; a program of your own is submitted again")
     if (run.read_result() or {}).get("status") == "completed":
         raise UsageError(f"{run.path}: this run has completed")
     record = read_json(run.job)

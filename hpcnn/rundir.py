@@ -99,7 +99,7 @@ class RunDir:
         """Remove what an unfinished attempt left behind, so that two attempts are never added up."""
         for stale in (*(file for _, file in self.epoch_files()), *self.path.glob("failed.rank*.json")):
             stale.unlink()
-        for file in (self.events, self.provenance):
+        for file in (self.events, self.provenance, self.result):
             file.unlink(missing_ok=True)
 
     def go_on(self, epoch: int, rank: int) -> None:

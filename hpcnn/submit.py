@@ -120,7 +120,7 @@ def write(prepared: Prepared) -> None:
         check_staged(job.train.data)
     run.create(resume=prepared.resume)
     if prepared.resume:
-        run.result.unlink(missing_ok=True)
+        run.result.unlink(missing_ok=True)  # that of the attempt before
     else:
         run.clear_attempt()
     write_json(run.spec, {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)})

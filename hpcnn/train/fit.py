@@ -19,7 +19,12 @@ from hpcnn.train.agreement import check_same_weights
 from hpcnn.train.dropout import draw_own_masks
 from hpcnn.train.record import Fits
 from hpcnn.train.setup import trainable_parameters
+from hpcnn.train.state import Position, save, values_of
 from hpcnn.train.steps import dense, moving_statistics, sum_present
+from hpcnn.train.stop import EXIT_STATUS, StopRequest
+
+# Steps of ``fit`` between two questions to all ranks whether one of them was asked to stop.
+_STEPS_BETWEEN_LOOKS = 16
 
 
 def average_gradients(optimizer: Any, strategy: Strategy) -> Any:
@@ -63,8 +68,14 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             model.jit_compile = False
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Give every rank rank 0's weights; write what the run is."""
+        """Give every rank rank 0's weights, or those with which an earlier attempt stopped; write what the run is."""
         self._check_steps()
+        self._fits.count += 1
+        self.model.optimizer.build(self.model.trainable_variables)  # or its slots would be made in the first step
+        self._go_on()
+        self._stop = StopRequest(self._record.run.stop, self._strategy) if self._record and self._keeps() else None
+        if self._stop:
+            self._stop.__enter__()
         variables = [v.value for v in [*self.model.weights, *self.model.optimizer.variables]]
         self._strategy.broadcast(variables)
         draw_own_masks(self.model, self._strategy)
@@ -74,6 +85,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             sizes = {"parameters": self.model.count_params(), "trainable": trainable_parameters(self.model)}
             self._record.provenance(device_name(), model=sizes)
             self._record.event("run_start")
+        self._note_state()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the epoch's clock on all ranks together."""
@@ -83,6 +95,11 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._begin = time.monotonic()
         if self._record:
             self._record.event("epoch_start", self._fits.epochs + 1)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """See whether a rank was asked to stop: Keras then ends the epoch, and the fit, on all of them."""
+        if self._stop and batch % _STEPS_BETWEEN_LOOKS == _STEPS_BETWEEN_LOOKS - 1:
+            self._see_whether_to_stop()
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Stop the epoch's clock: what follows is validation, with the same statistics on every rank."""
@@ -97,6 +114,8 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Average the logs over the ranks (in place: callbacks that follow see the same everywhere); record them."""
         seconds = (self._trained_at or time.monotonic()) - self._begin
+        if self._fits.stopped:
+            return  # this epoch is done again
         self._average_statistics()
         check_same_weights(self.model, self._strategy)
         logs = {} if logs is None else logs
@@ -108,10 +127,46 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self._record:
             self._record.epoch(self._line(seconds, logs))
             self._record.event("epoch_stop", self._fits.epochs)
+        self._note_state()
+        if self._stop and epoch + 1 < self.params["epochs"]:
+            self._see_whether_to_stop()
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Wait until every rank has written its last epoch."""
+        """Wait until every rank has written its last epoch. A script that was asked to stop ends here."""
+        if self._stop:
+            self._stop.__exit__(None, None, None)
+        if self._record and self._fits.stopped:
+            self._save_state()
+            raise SystemExit(EXIT_STATUS)
         self._strategy.barrier()
+
+    def _keeps(self) -> bool:
+        """Whether this fit can be resumed: the first of a script. To reach a later one, a script begins anew."""
+        return self._fits.count == 1
+
+    def _go_on(self) -> None:
+        """Take up where an earlier attempt stopped; Keras then skips the epochs that it had done."""
+        if self._fits.state and self._keeps():
+            self._fits.state.restore(self.model)
+            self._fits.epochs = self.model._initial_epoch = self._fits.state.position.epoch - 1
+
+    def _note_state(self) -> None:
+        """Remember how this epoch begins, which is where a later attempt goes on; keep it where the job may need it."""
+        if self._stop:
+            self._values = values_of(self.model) if self._strategy.is_chief else []
+            self._position = Position(self._fits.epochs + 1, elapsed=self._record.elapsed if self._record else 0.0)
+            if self._fits.keeps_state:
+                self._save_state()
+
+    def _save_state(self) -> None:
+        assert self._record is not None
+        save(self._record.run.state, self._values, self._strategy, self._position, {})
+
+    def _see_whether_to_stop(self) -> None:
+        assert self._stop is not None
+        if self._stop.agreed(0.0)[0]:
+            self._fits.stopped = f"stopped in epoch {self._fits.epochs + 1} ({self._stop.reason()})"
+            self.model.stop_training = True
 
     def _check_steps(self) -> None:
         """Raise RunError where the ranks would do different numbers of steps: the last ones would wait for ever."""
@@ -139,7 +194,12 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             "metrics": training,
             "validation": self._fits.validation,
             "learning_rate": float(tf.convert_to_tensor(self.model.optimizer.learning_rate)),
+            **({"resumed": True} if self._is_first_of_attempt() else {}),
         }
+
+    def _is_first_of_attempt(self) -> bool:
+        state = self._fits.state
+        return state is not None and self._keeps() and self._fits.epochs == state.position.epoch
 
     def _average_statistics(self) -> None:
         if self._statistics and self._strategy.size > 1:

@@ -15,23 +15,36 @@ from typing import Any
 from hpcnn.parallel.base import Strategy
 from hpcnn.provenance import host_facts, job_facts
 from hpcnn.rundir import SCHEMA_VERSION, EventLog, LineWriter, RunDir, write_json
-from hpcnn.train.state import Position
+from hpcnn.train.state import Position, State
 
 
 @dataclass
 class Fits:
-    """What the calls of ``model.fit`` in one script have reached together; ``record`` is None where none is kept."""
+    """What the calls of ``model.fit`` in one script have reached together; ``record`` is None where none is kept.
+
+    count: calls so far. state: where an earlier attempt stopped. stopped: why this one was asked to, if it was.
+    keeps_state: whether the state is written after every epoch.
+    """
 
     record: Record | None
+    state: State | None = None
+    count: int = 0
     epochs: int = 0
     validation: dict[str, float] | None = None
+    stopped: str | None = None
+    keeps_state: bool = False
 
 
 class Record:
     """The files one rank writes while it trains."""
 
-    def __init__(self, path: str | os.PathLike[str], strategy: Strategy, go_on: Position | None = None) -> None:
-        """Open the files anew, or (``go_on``) continue those of an earlier attempt at that position."""
+    def __init__(
+        self, path: str | os.PathLike[str], strategy: Strategy, *, resume: bool = False, go_on: Position | None = None
+    ) -> None:
+        """Open the files anew, or (``go_on``) continue those of an earlier attempt at that position.
+
+        resume: the directory may hold an attempt that left nothing to continue.
+        """
         self.run = RunDir(path)
         self._strategy = strategy
         self._started = time.monotonic() - (go_on.elapsed if go_on else 0.0)
@@ -39,7 +52,9 @@ class Record:
             strategy.barrier()  # all ranks have read what is there
             self.run.go_on(go_on.epoch, strategy.rank)
         else:
-            self.run.create()  # on every rank: a finished run is refused by all of them, or the others would wait
+            # on every rank: a finished run is refused by all of them, or the others would wait
+            self.run.create(resume=resume)
+            strategy.barrier()
             if strategy.is_chief:
                 self.run.clear_attempt()
         strategy.barrier()  # nobody writes before rank 0 has cleared what an earlier attempt left

@@ -48,7 +48,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     from hpcnn.train.record import Record
     from hpcnn.train.setup import check_batch, complete, make_model, prepare_keras, trainable_parameters
     from hpcnn.train.state import load as load_state
-    from hpcnn.train.state import save
+    from hpcnn.train.state import save, values_of
     from hpcnn.train.steps import Steps
     from hpcnn.train.stop import EXIT_STATUS, StopRequest
 
@@ -57,7 +57,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     assert full.epochs is not None
     state = load_state(RunDir(run_dir).state, strategy, to_mapping(full)) if resume else None
     start = state.position if state else None
-    record = Record(run_dir, strategy, start)
+    record = Record(run_dir, strategy, resume=resume, go_on=start)
     record.spec(
         {
             "name": full.model,
@@ -98,7 +98,8 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
             say(resumed_line(start))
 
     def keep(position: Position) -> None:
-        save(record.run.state, model, strategy, position, to_mapping(full))
+        values = values_of(model) if strategy.is_chief else []
+        save(record.run.state, values, strategy, position, to_mapping(full))
 
     with StopRequest(record.run.stop, strategy) as stop:
         loop = Loop(

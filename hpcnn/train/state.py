@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,22 @@ class State:
             variable.assign(value)
 
 
-def save(file: Path, model: Any, strategy: Strategy, position: Position, train: Mapping[str, Any]) -> None:
+def values_of(model: Any) -> list[npt.NDArray[Any]]:
+    """Return copies of what every variable of the model and its optimizer holds now."""
+    return [np.array(variable) for variable in _variables(model)]
+
+
+def save(
+    file: Path,
+    values: Sequence[npt.NDArray[Any]],
+    strategy: Strategy,
+    position: Position,
+    train: Mapping[str, Any],
+) -> None:
     """Write the state; all ranks must call it, and it is on disk when it returns.
 
-    train: the complete spec, which a later attempt must share.
+    values: of every variable, as ``values_of`` returns them; only those of rank 0 are used. train: the complete spec,
+    which a later attempt must share.
     """
     partial = strategy.gather(position.partial)
     if strategy.is_chief:
@@ -73,8 +85,8 @@ def save(file: Path, model: Any, strategy: Strategy, position: Position, train: 
             "elapsed": position.elapsed,
         }
         content = io.BytesIO()
-        values = {f"variable_{number}": np.asarray(v) for number, v in enumerate(_variables(model))}
-        np.savez(content, facts=np.array(json.dumps(facts, default=str)), partial=partial, **values)  # type: ignore[arg-type]
+        named = {f"variable_{number}": value for number, value in enumerate(values)}
+        np.savez(content, facts=np.array(json.dumps(facts, default=str)), partial=partial, **named)  # type: ignore[arg-type]
         write_bytes(file, content.getvalue())
     strategy.barrier()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -151,3 +152,40 @@ def test_a_signal_to_one_rank_stops_all_and_another_world_size_is_refused(
     alone = hpcnn("train", "--run-dir", run.path, *options_of(replace(LONG, strategy="serial")), "--resume", cwd=HERE)
     assert alone.returncode == 2
     assert "--strategy" in alone.stderr
+
+
+@pytest.mark.mpi
+@pytest.mark.slow
+def test_a_users_script_stops_in_an_epoch_and_does_it_again_when_resumed(
+    submit: Submit, hpcnn: Command, hpcnn_process: Process, tmp_path: Path
+) -> None:
+    run = RunDir(tmp_path / "run")
+    words = ("--ntasks", "2", "--cpus-per-task", "1", "--", sys.executable, HERE / "script_long.py")
+    process = hpcnn_process("submit", "--run-dir", run.path, *words, cwd=HERE)
+    end = time.monotonic() + 60
+    while not (run.epochs(1).exists() and len(list(read_lines(run.epochs(1)))) >= 2):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    run.stop.write_text("a test")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 75, out + err
+    assert "the whole script was run" not in out
+    result = run.read_result()
+    assert result is not None
+    assert result["status"] == "interrupted"
+    assert "a test" in result["reason"]
+    done = result["epochs"]
+    assert 2 <= done < 12
+    assert [line["epoch"] for line in epochs_of(run, 1)] == list(range(1, done + 1))
+
+    resumed = hpcnn("resume", run.path, cwd=HERE)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    # 50 steps an epoch of each rank: no step was done twice, and the optimizer's count went on
+    assert resumed.stdout.count("the whole script was run; 600.0 steps") == 2
+    for rank in (0, 1):
+        records = epochs_of(run, rank)
+        assert [line["epoch"] for line in records] == list(range(1, 13))
+        assert [line["epoch"] for line in records if line.get("resumed")] == [done + 1]
+    assert (run.read_result() or {})["status"] == "completed"
+    assert not run.state.exists()
