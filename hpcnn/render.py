@@ -149,6 +149,15 @@ def toml_text(value: Any) -> str:
     return str(value)
 
 
+def render_array(title: str, directives: Sequence[str], folder: str, runs: Sequence[str]) -> str:
+    """Return the script of a job array whose task N runs the ``job.sh`` of ``folder/runs[N]``.
+
+    directives: each as it stands behind ``#SBATCH``.
+    """
+    template = _environment().get_template("slurm/array.sh.j2")
+    return template.render(title=title, version=__version__, directives=directives, folder=folder, runs=runs)
+
+
 def _template(site: Site) -> Template:
     try:
         return _environment().get_template(site.template)

@@ -180,15 +180,19 @@ def utc_now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a file whole: to a temporary name beside it, flushed to disk, then renamed into place."""
+def write_text(path: Path, text: str, *, mode: int = 0o644, durable: bool = True) -> None:
+    """Write a file whole: to a temporary name beside it, flushed to disk, then renamed into place.
+
+    durable: whether to wait until the disk has it. What can be written again after a crash need not wait.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # surrogateescape: a path on Linux need not be UTF-8, and arrives in a job script byte for byte
     with temporary.open("w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.chmod(mode)
     temporary.replace(path)
 
@@ -204,9 +208,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def write_json(path: Path, record: Mapping[str, Any]) -> None:
+def write_json(path: Path, record: Mapping[str, Any], *, durable: bool = True) -> None:
     """Write one JSON object whole (see ``write_text``). Numbers that are not finite become null."""
-    write_text(path, json.dumps(_finite(record), indent=2, allow_nan=False, default=_plain) + "\n")
+    write_text(path, json.dumps(_finite(record), indent=2, allow_nan=False, default=_plain) + "\n", durable=durable)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -181,6 +181,7 @@ class StudySpec:
     seeds: tuple[int, ...] = field((), "Seed of each repeat, in turn.", minimum=0, maximum=LARGEST_SEED)
     train: dict[str, Any] = field(NO_KEYS, "Fields of TrainSpec that all points share.")
     resources: dict[str, Any] = field(NO_KEYS, "Fields of Resources that all points share.")
+    software: dict[str, Any] = field(NO_KEYS, "Fields of SoftwareSpec that all points share.")
     axes: dict[str, Any] = field(NO_KEYS, "Field -> list of its values; the points are their product.")
     points: tuple[dict[str, Any], ...] = field((), "Points that are no product of axes.")
     program: tuple[str, ...] = field((), "The user's own program, instead of a training.")
@@ -236,7 +237,10 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "", spell
         if key not in fields:
             raise unknown_value(f"{where}key", key, fields)
         clean[key] = check_field(cls, key, value, f"{where}{spell(key)}")
-    return cls(**clean)
+    try:
+        return cls(**clean)
+    except UsageError as error:  # of values that do not go together
+        raise UsageError(f"{where}{error}") from error
 
 
 def check_field(cls: type, key: str, value: Any, name: str) -> Any:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hpcnn.data.catalogue import FOLDER_VARIABLE, check_name, check_staged, file_of
 from hpcnn.errors import HpcnnError, bad_value
@@ -100,9 +101,13 @@ def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
     except HpcnnError as error:
         finish(prepared.run.path, error.exit_code, reason=str(error))
         raise
-    record = {"schema": SCHEMA_VERSION, "job_id": job_id, "site": prepared.site.name, "submitted_at": utc_now()}
-    write_json(prepared.run.job, record)
+    write_json(prepared.run.job, job_record(job_id, prepared.site.name))
     return job_id
+
+
+def job_record(job_id: str, site: str) -> dict[str, Any]:
+    """Return what ``job.json`` says of a job that Slurm has just taken."""
+    return {"schema": SCHEMA_VERSION, "job_id": job_id, "site": site, "submitted_at": utc_now()}
 
 
 def would_start(prepared: Prepared) -> str:
@@ -113,8 +118,8 @@ def would_start(prepared: Prepared) -> str:
         return slurm.would_start(script)
 
 
-def write(prepared: Prepared) -> None:
-    """Write the run directory's first files: what was asked, and the script."""
+def write(prepared: Prepared, *, durable: bool = True) -> None:
+    """Write the run directory's first files: what was asked, and the script. durable: as for ``rundir.write_text``."""
     run, job = prepared.run, prepared.job
     if job.train is not None:
         check_staged(job.train.data)
@@ -123,8 +128,9 @@ def write(prepared: Prepared) -> None:
         run.result.unlink(missing_ok=True)  # that of the attempt before
     else:
         run.clear_attempt()
-    write_json(run.spec, {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)})
-    write_text(run.job_script, prepared.script, mode=0o755)
+    spec = {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)}
+    write_json(run.spec, spec, durable=durable)
+    write_text(run.job_script, prepared.script, mode=0o755, durable=durable)
 
 
 def _data_file(job: JobSpec, site: Site) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 import click
@@ -16,12 +16,16 @@ T = TypeVar("T")
 Command = Callable[..., Any]
 
 
-def spec_options(cls: type) -> Callable[[Command], Command]:
-    """Add one option for each field of ``cls``. An option that is not given arrives as None (or an empty tuple)."""
+def spec_options(cls: type, only: Collection[str] | None = None) -> Callable[[Command], Command]:
+    """Add one option for each field of ``cls``. An option that is not given arrives as None (or an empty tuple).
+
+    only: the fields to take, where it is not all of them.
+    """
 
     def add(function: Command) -> Command:
         for f in reversed(dataclasses.fields(cls)):
-            function = _option(f, hints(cls)[f.name])(function)
+            if only is None or f.name in only:
+                function = _option(f, hints(cls)[f.name])(function)
         return function
 
     return add

@@ -15,7 +15,7 @@ from pathlib import Path
 from hpcnn.errors import HpcnnError, UsageError
 from hpcnn.scheduler import parse
 from hpcnn.scheduler.parse import JobState
-from hpcnn.scheduler.states import UNKNOWN
+from hpcnn.scheduler.states import ALIVE, UNKNOWN
 
 _INHERITED = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "PMIX_", "PMI_", "OMPI_", "PRTE_")
 # What tells Slurm's commands which cluster they talk to; all else would leak one job's settings into the next.
@@ -46,27 +46,71 @@ def would_start(script: Path, options: Sequence[str] = ()) -> str:
     return _plain(text)
 
 
-def query(jobs: Sequence[str]) -> dict[str, JobState]:
-    """Return the state of each job: one call of squeue for all, then one of sacct for those it has forgotten."""
+def query(jobs: Sequence[str], queue: Mapping[str, JobState] | None = None) -> dict[str, JobState]:
+    """Return the state of each job: one call of squeue for all, then one of sacct for those it has forgotten.
+
+    The id of an array stands for all of its tasks. queue: what ``in_queue()`` has just said, where that is known.
+    """
     if not jobs:
         return {}
-    # squeue fails as a whole if one id is too old for it, so it is asked for all of the user's jobs instead.
-    done = _run(["squeue", "--noheader", "--array", "--user", _user(), "--states=all", "-o", parse.SQUEUE_FORMAT])
-    known = parse.squeue(done.stdout) if done.returncode == 0 else {}
-    forgotten = [job for job in jobs if job not in known or known[job].status not in ("pending", "running")]
+    if queue is None:
+        try:
+            queue = in_queue()
+        except HpcnnError:  # squeue is not required: sacct may know
+            queue = {}
+    known = dict(queue)
+    wanted = {job: [job, *_tasks_of(job, known)] for job in jobs}
+    forgotten = {name for ids in wanted.values() for name in ids if not _alive(known.get(name))}
     if forgotten and shutil.which("sacct"):
+        arrays = ",".join(sorted({job.partition("_")[0] for job in forgotten}))  # short, whatever the number of tasks
         fields = f"--format={parse.SACCT_FIELDS}"
-        words = ["sacct", "--noheader", "--parsable2", "--allocations", "--jobs", ",".join(forgotten), fields]
-        accounts = _run(words)
+        accounts = _run(["sacct", "--noheader", "--parsable2", "--allocations", "--jobs", arrays, fields])
         if accounts.returncode == 0:
-            known.update({job: state for job, state in parse.sacct(accounts.stdout).items() if job in forgotten})
-    return {job: known.get(job, JobState(job, UNKNOWN, UNKNOWN)) for job in jobs}
+            told = parse.sacct(accounts.stdout)
+            known.update({job: state for job, state in told.items() if not _alive(queue.get(job))})
+    return {job: _state(job, known) for job in jobs}
+
+
+def in_queue() -> dict[str, JobState]:
+    """Return all of the user's jobs that squeue knows, tasks of arrays one by one. Raises HpcnnError where it fails."""
+    # squeue fails as a whole if one id is too old for it, so it is asked for all of the user's jobs.
+    words = ["squeue", "--noheader", "--array", "--user", _user(), "--states=all", "-o", parse.SQUEUE_FORMAT]
+    return parse.squeue(_slurm(words, dict(os.environ)))
+
+
+def _state(job: str, known: Mapping[str, JobState]) -> JobState:
+    tasks = _tasks_of(job, known)
+    if job not in known and tasks:
+        return parse.together(job, [known[task] for task in tasks])
+    return known.get(job, JobState(job, UNKNOWN, UNKNOWN))
+
+
+def _tasks_of(job: str, known: Mapping[str, JobState]) -> list[str]:
+    return [] if "_" in job else [task for task in known if task.startswith(f"{job}_")]
+
+
+def _alive(state: JobState | None) -> bool:
+    return state is not None and state.status in ALIVE
 
 
 def cancel(jobs: Sequence[str]) -> None:
     """Cancel jobs; a job that has ended already is no error."""
     if jobs:
-        _slurm(["scancel", *jobs], dict(os.environ))
+        _slurm(["scancel", *parse.shortened(jobs)], dict(os.environ))
+
+
+def largest_array() -> int | None:
+    """Return Slurm's MaxArraySize, which every index of an array stays below (0: no arrays); None if it cannot be told.
+
+    slurm.conf(5), "MaxArraySize".
+    """
+    if shutil.which("scontrol") is None:
+        return None
+    for line in _run(["scontrol", "show", "config"]).stdout.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "MaxArraySize" and value.strip().isdigit():
+            return int(value)
+    return None
 
 
 def available() -> bool:

@@ -19,6 +19,8 @@ ENDED = {
     "REVOKED": "interrupted",
 }
 UNKNOWN = "unknown"
+# hpcnn's words for a job that is still to end.
+ALIVE = ("pending", "running")
 
 
 def status_of(state: str) -> str:

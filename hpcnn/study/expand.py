@@ -11,7 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpcnn.errors import UsageError
-from hpcnn.spec import JobSpec, Resources, StudySpec, TrainSpec, check_field, from_mapping, hints, to_mapping
+from hpcnn.spec import (
+    JobSpec,
+    Resources,
+    SoftwareSpec,
+    StudySpec,
+    TrainSpec,
+    check_field,
+    from_mapping,
+    hints,
+    to_mapping,
+)
+
+# What decides when a run may start and how long it may take, but not its numbers: a run that hit its time limit is
+# the same run with a longer one.
+_NO_NUMBERS = ("account", "qos", "time", "mem", "requeue")
 
 
 @dataclass(frozen=True)
@@ -44,13 +58,18 @@ def _product(axes: dict[str, list[Any]]) -> list[dict[str, Any]]:
 
 
 def _planned(study: StudySpec, site: str, point: dict[str, Any], repeat: int) -> PlannedRun:
-    tables: dict[str, dict[str, Any]] = {"train": dict(study.train), "resources": dict(study.resources)}
+    tables: dict[str, dict[str, Any]] = {
+        "train": dict(study.train),
+        "resources": dict(study.resources),
+        "software": dict(study.software),
+    }
     tables["train"]["model_args"] = dict(study.train.get("model_args", {}))
     for key, value in point.items():
         section, _, name = key.partition(".")
         (tables["train"]["model_args"] if section == "model" else tables[section])[name] = value
     where = f"{study.name}, point {_slug(point) or 'base'}: "
     resources = from_mapping(Resources, tables["resources"], f"{where}[resources] ")
+    software = from_mapping(SoftwareSpec, tables["software"], f"{where}[software] ")
     train = None if study.program else _train(study, tables["train"], resources, repeat, where)
     try:
         job = JobSpec(
@@ -59,6 +78,7 @@ def _planned(study: StudySpec, site: str, point: dict[str, Any], repeat: int) ->
             resources,
             train,
             study.program,
+            software,
             study=study.name,
             kind=study.kind,
             point=_short(point),
@@ -90,7 +110,7 @@ def _short(point: dict[str, Any]) -> dict[str, Any]:
 
     A keyword of the model that is called as a field is keeps its section: ``model.optimizer``.
     """
-    fields = {*hints(TrainSpec), *hints(Resources)}
+    fields = {*hints(TrainSpec), *hints(Resources), *hints(SoftwareSpec)}
     split = ((key, *key.split(".", 1), value) for key, value in point.items())
     return {key if section == "model" and name in fields else name: value for key, section, name, value in split}
 
@@ -110,4 +130,7 @@ def _content(job: JobSpec) -> str:
     """Return what decides a run's numbers, times included, as one text."""
     facts = to_mapping(job)
     content = {key: facts[key] for key in ("site", "train", "resources", "program", "kind", "repeat")}
+    content["resources"].update({key: getattr(Resources, key) for key in _NO_NUMBERS})
+    if job.software != SoftwareSpec():
+        content["software"] = facts["software"]
     return json.dumps(content, sort_keys=True, default=str)

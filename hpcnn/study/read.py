@@ -10,9 +10,9 @@ from typing import Any
 from hpcnn import toml
 from hpcnn.errors import UsageError, bad_value, unknown_value
 from hpcnn.resources import share_dir
-from hpcnn.spec import Resources, StudySpec, TrainSpec, check_field, from_mapping, hints
+from hpcnn.spec import Resources, SoftwareSpec, StudySpec, TrainSpec, check_field, from_mapping, hints
 
-_SECTIONS = {"train": TrainSpec, "resources": Resources}
+_SECTIONS = {"train": TrainSpec, "resources": Resources, "software": SoftwareSpec}
 # What `--set` changes besides fields and keywords of the model.
 _PLAIN = ("name", "kind", "description", "repeats", "seeds")
 
@@ -44,7 +44,7 @@ def read(path: Path, changes: Mapping[str, Any] | None = None) -> StudySpec:
     if study.name in ("", ".", "..") or "/" in study.name:
         raise bad_value(f"{where}name", study.name, "the name of a folder, without '/'")
     for section, cls in _SECTIONS.items():
-        from_mapping(cls, getattr(study, section), f"{where}[{section}] ")
+        _check_table(cls, getattr(study, section), f"{where}[{section}] ")
     flat = _flat(study.axes)
     axes = {full_key(key, f"{where}[axes] key"): _values(f"{where}[axes] ", key, flat[key]) for key in flat}
     points = tuple(_point(f"{where}[[points]] ", point) for point in study.points)
@@ -57,7 +57,7 @@ def read(path: Path, changes: Mapping[str, Any] | None = None) -> StudySpec:
 def full_key(key: str, name: str) -> str:
     """Return the dotted name of an axis: ``ntasks`` is ``resources.ntasks``, ``model.dropout`` stays.
 
-    Raises UsageError, calling the key ``name``, for one that is a field of neither [train] nor [resources].
+    Raises UsageError, calling the key ``name``, for one that is a field of no table.
     """
     section, dot, field = key.partition(".")
     if dot and section == "model" and field:
@@ -70,7 +70,15 @@ def full_key(key: str, name: str) -> str:
     for section, cls in _SECTIONS.items():
         if key in hints(cls):
             return f"{section}.{key}"
-    raise unknown_value(name, key, [*hints(TrainSpec), *hints(Resources), "model.KEYWORD"])
+    raise unknown_value(name, key, [*(field for cls in _SECTIONS.values() for field in hints(cls)), "model.KEYWORD"])
+
+
+def _check_table(cls: type, table: Mapping[str, Any], where: str) -> None:
+    """Raise UsageError for a key or a value that cannot be. Whether values go together is a question to a point."""
+    for key, value in table.items():
+        if key not in hints(cls):
+            raise unknown_value(f"{where}key", key, hints(cls))
+        check_field(cls, key, value, f"{where}{key}")
 
 
 def _change(table: dict[str, Any], key: str, value: Any) -> None:
@@ -123,7 +131,8 @@ def _value(where: str, key: str, value: Any) -> Any:
 
 def _check_program(study: StudySpec, where: str) -> None:
     """Raise UsageError for what only a training could heed."""
-    keys = [key for keys in (study.axes, *study.points) for key in keys if not key.startswith("resources.")]
+    others = ("resources.", "software.")
+    keys = [key for keys in (study.axes, *study.points) for key in keys if not key.startswith(others)]
     keys = [*(["[train]"] if study.train else []), *(["seeds"] if study.seeds else []), *keys]
     if keys:
         raise UsageError(f"{where}{', '.join(keys)}: keys of training cannot go with a program of your own")

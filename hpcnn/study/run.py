@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.data.catalogue import check_staged
-from hpcnn.rundir import RunDir
 from hpcnn.study.expand import PlannedRun
+from hpcnn.study.states import look
 from hpcnn.submit import Prepared, prepare, submit
 
 
@@ -23,12 +23,29 @@ class Outcome:
     reason: str | None
 
 
-def missing(runs: Sequence[PlannedRun], folder: Path) -> list[Prepared]:
-    """Return the runs that have not been completed in ``folder``, in order, ready to run.
+@dataclass(frozen=True)
+class Todo:
+    """What is missing of a study, ready to run; what is done; and what Slurm has in its queue."""
 
-    Raises UsageError, before any of them has started, if one asks for what cannot be.
+    runs: list[Prepared]
+    completed: int
+    in_queue: int
+
+
+def missing(runs: Sequence[PlannedRun], folder: Path) -> Todo:
+    """Return what has neither been completed in ``folder`` nor is waiting or running as a Slurm job, in order.
+
+    Raises UsageError, before any run has started, if one asks for what cannot be.
     """
-    return [prepare(run.job, folder / run.run_id) for run in runs if not _completed(folder / run.run_id)]
+    states = look(folder / run.run_id for run in runs)
+    completed = sum(state.status == "completed" for state in states)
+    queued = [state.alive and state.job_id is not None for state in states]
+    todo = [
+        prepare(run.job, state.run.path)
+        for run, state, waits in zip(runs, states, queued, strict=True)
+        if state.status != "completed" and not waits
+    ]
+    return Todo(todo, completed, sum(queued))
 
 
 def run_all(
@@ -38,13 +55,12 @@ def run_all(
 
     Raises UsageError before the first of them if the data of one is not staged.
     """
-    for data in {run.job.train.data for run in runs if run.job.train is not None}:
-        check_staged(data)
+    check_all_staged(runs)
     outcomes = []
     for prepared in runs:
         started(prepared)
         path = prepared.run.path
-        _set_aside(path)
+        set_aside(path)
         begin = time.monotonic()
         code = submit(prepared)
         reason = (prepared.run.read_result() or {}).get("reason")
@@ -53,16 +69,20 @@ def run_all(
     return outcomes
 
 
-def _completed(path: Path) -> bool:
-    result = RunDir(path).read_result()
-    return result is not None and result.get("status") == "completed"
+def check_all_staged(runs: Sequence[Prepared]) -> None:
+    """Raise UsageError if the data of one of ``runs`` is not staged."""
+    for data in {run.job.train.data for run in runs if run.job.train is not None}:
+        check_staged(data)
 
 
-def _set_aside(path: Path) -> None:
-    """Keep an earlier attempt that failed or was cut off, under a name of its own: it stays in the report."""
+def set_aside(path: Path) -> Path | None:
+    """Keep an earlier attempt that failed or was cut off, under a name of its own: it stays in the report.
+
+    Returns the new name; None if there was no attempt.
+    """
     if not path.exists():
-        return
+        return None
     number = 1
     while (aside := path.with_name(f"{path.name}~{number}")).exists():
         number += 1
-    path.rename(aside)
+    return path.rename(aside)

@@ -1,0 +1,196 @@
+"""``hpcnn study submit``: what is missing of a study, as job arrays. A dry run is the same path, up to the writing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.study_options import folder_of, read_study, study_options
+from hpcnn.errors import HpcnnError
+
+if TYPE_CHECKING:
+    from hpcnn.sites.profile import Site
+    from hpcnn.study.arrays import Batch
+    from hpcnn.study.expand import PlannedRun
+    from hpcnn.study.states import RunState
+    from hpcnn.study.submit import Plan
+
+
+@click.command(
+    "submit",
+    epilog=(
+        "\b\nExamples:\n"
+        "  hpcnn study submit strong_scaling --site narval --account def-prof --dry-run\n"
+        "  hpcnn study submit my_study.toml --site narval --time 0:20:00 --wait"
+    ),
+)
+@click.argument("file")
+@click.option("--site", required=True, help="Site profile: the cluster.")
+@study_options
+@click.option("--max-concurrent", type=click.IntRange(min=1), metavar="N", help="Tasks of an array at a time (%N).")
+@click.option("--after", metavar="JOB", default=None, help="Start only after this Slurm job has completed.")
+@click.option("--dry-run", is_flag=True, help="List the arrays, and do nothing else.")
+@click.option("--scripts", is_flag=True, help="Print each array's script and its first run's, and do nothing else.")
+@click.option("--test-only", is_flag=True, help="Ask Slurm when each array would start, and submit nothing.")
+@click.option("--wait", is_flag=True, help="Wait until all runs have ended; exit with status 1 if one failed.")
+@format_option
+def command(
+    file: str,
+    site: str,
+    folder: str | None,
+    changes: tuple[str, ...],
+    max_concurrent: int | None,
+    after: str | None,
+    dry_run: bool,
+    scripts: bool,
+    test_only: bool,
+    wait: bool,
+    fmt: str,
+    **options: Any,
+) -> None:
+    """Submit the study FILE: a path, or the name of a packaged study (smoke, strong_scaling, ...).
+
+    Runs that need the same resources are one job array, or several where the site limits their size. Completed runs
+    and those in the queue are skipped: the same command again submits what is missing by then.
+    """
+    from hpcnn.sites.load import load_site
+    from hpcnn.study.expand import expand
+    from hpcnn.study.lock import lock
+    from hpcnn.study.run import check_all_staged
+    from hpcnn.study.submit import adopt, would_start
+    from hpcnn.study.submit import plan as make_plan
+
+    profile = load_site(site)
+    study = read_study(file, changes, options)
+    place = folder_of(study, folder)
+    runs = expand(study, site)
+    plan = make_plan(runs, place, profile, max_concurrent)
+    waits_for = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"] if after else []
+    if scripts:
+        _print_scripts(plan, place)
+    elif dry_run:
+        _say_what_is_left_out(plan, runs, profile)
+        _list(plan, place, fmt)
+    elif test_only:
+        for batch, answer in would_start(plan, waits_for):
+            click.echo(f"{_tasks(batch)}: {answer}")
+    else:
+        check_all_staged([run for batch in plan.batches for run in batch.runs])
+        with lock(place):
+            adopt(place)
+            plan = make_plan(runs, place, profile, max_concurrent)  # as it is now that nobody else is at work
+            _say_what_is_left_out(plan, runs, profile)
+            _submit(plan, place, waits_for, fmt)
+        if wait:
+            _wait([place / run.run_id for run in runs])
+        elif plan.left and not plan.batches:
+            sys.exit(1)
+
+
+def _submit(plan: Plan, place: Path, options: list[str], fmt: str) -> None:
+    """Submit, and print what was: also when Slurm refuses one of several."""
+    from hpcnn.study.submit import submit_all
+
+    rows = []
+    try:
+        for batch, job_id in submit_all(plan, place, options):
+            rows.append(_row(batch, place, fmt, job_id))
+    except HpcnnError as error:
+        _emit(rows, place, fmt)
+        runs = sum(row["tasks"] for row in rows)
+        raise HpcnnError(
+            f"{error}; {runs} of {plan.runs} runs are submitted, and the same command later goes on with the others"
+        ) from error
+    _emit(rows, place, fmt)
+
+
+def _wait(paths: list[Path]) -> None:
+    """Wait until the runs have ended, those that were in the queue before included, and exit."""
+    from hpcnn.cli.progress import Progress
+    from hpcnn.study.states import look
+    from hpcnn.study.wait import wait
+
+    waiting = [state.run.path for state in look(paths) if state.status not in ("completed", "missing")]
+    with Progress(len(waiting)) as progress:
+
+        def ended(state: RunState) -> None:
+            how = "ok" if state.status == "completed" else f"{state.status.upper()} ({state.reason})"
+            progress.ended(state.run.path.name, how)
+
+        try:
+            states = wait(waiting, ended)
+        except KeyboardInterrupt:
+            click.echo("no longer waiting; the jobs go on (hpcnn study status shows them)", err=True)
+            sys.exit(130)
+    sys.exit(0 if all(state.status == "completed" for state in states) else 1)
+
+
+def _say_what_is_left_out(plan: Plan, runs: list[PlannedRun], site: Site) -> None:
+    parts = [f"{len(runs)} runs"]
+    parts += [f"{plan.completed} completed"] if plan.completed else []
+    parts += [f"{plan.in_queue} in the queue"] if plan.in_queue else []
+    parts.append(f"{plan.runs} to submit")
+    click.echo(f"{runs[0].job.name}: {', '.join(parts)}", err=True)
+    if plan.left:
+        click.echo(
+            f"{plan.left} runs are left for later: site {site.name} takes {site.submit_limit} jobs of a user at a time, "
+            f"and {plan.queued} are in the queue; the same command goes on when there is room",
+            err=True,
+        )
+
+
+def _print_scripts(plan: Plan, place: Path) -> None:
+    """Print each array's script, and the job script of its first run, each under its path as head(1) does."""
+    for batch in plan.batches:
+        shown = [(batch.file(place), batch.script)] if batch.script else []
+        for path, script in (*shown, (batch.runs[0].run.job_script, batch.runs[0].script)):
+            click.echo(f"==> {path} <==")
+            click.echo((script or "").encode("utf-8", "surrogateescape"))
+
+
+def _list(plan: Plan, place: Path, fmt: str) -> None:
+    _emit([_row(batch, place, fmt, None) for batch in plan.batches], place, fmt)
+
+
+def _row(batch: Batch, place: Path, fmt: str, job_id: str | None) -> dict[str, Any]:
+    from hpcnn.study.arrays import shape
+
+    resources = batch.runs[0].job.resources
+    row: dict[str, Any] = {
+        "job_id": job_id,
+        "tasks": len(batch.runs),
+        "nodes": resources.nodes,
+        "ntasks": resources.ntasks,
+        "gpus_per_node": resources.gpus_per_node,
+        "first_run": batch.runs[0].run.path.name,
+        "script": str(batch.file(place)),
+    }
+    if fmt == "json":
+        row["directives"] = list(shape(batch.runs[0].script))
+        row["runs"] = [str(run.run.path) for run in batch.runs]
+        row["text"] = batch.script or batch.runs[0].script
+    return row
+
+
+def _emit(rows: Iterable[dict[str, Any]], place: Path, fmt: str) -> None:
+    rows = list(rows)
+    columns = [
+        *([Column("job_id", "job", right=True)] if any(row["job_id"] for row in rows) else []),
+        Column("tasks", "runs", right=True),
+        Column("nodes", "nodes", right=True),
+        Column("ntasks", "ranks", right=True),
+        *([Column("gpus_per_node", "GPUs a node", right=True)] if any(row["gpus_per_node"] for row in rows) else []),
+        Column("first_run", "first run"),
+        Column("script", "script", show=lambda path: str(Path(path).relative_to(place))),
+    ]
+    if rows or fmt != "table":
+        emit(rows, fmt, columns, title=f"in {place}")
+
+
+def _tasks(batch: Batch) -> str:
+    return f"{len(batch.runs)} runs as {batch.runs[0].run.path.name}"

@@ -1,0 +1,78 @@
+"""The runs of a study as few jobs: one array for each shape of job, as long as the site allows. Pure.
+
+Each run keeps its own run directory and its own job.sh, as if it were submitted alone; what is left for the array is
+to ask for the resources and to pick the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcnn.directives import quoted
+from hpcnn.render import render_array
+from hpcnn.submit import Prepared
+
+FOLDER = "arrays"
+_DIRECTIVE = "#SBATCH "
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one call of sbatch submits: the script, and its runs in the order of the tasks.
+
+    script: None where job arrays are not to be had; then ``runs`` is one run, and its own job.sh is the script.
+    """
+
+    name: str
+    runs: tuple[Prepared, ...]
+    script: str | None
+
+    def file(self, folder: Path) -> Path:
+        """Return the path of the script in the study's folder."""
+        return self.runs[0].run.job_script if self.script is None else folder / FOLDER / f"{self.name}.sh"
+
+
+def batches(runs: Sequence[Prepared], folder: Path, name: str, limit: int, max_concurrent: int | None) -> list[Batch]:
+    """Return what to submit, in the order of each shape's first run.
+
+    name: that of the submission, which the arrays number. limit: tasks of one array at most; 0 where there are no
+    arrays. max_concurrent: tasks of one array that may run at once. Raises UsageError for a path that no directive
+    can hold.
+    """
+    if limit == 0:
+        return [Batch(f"{name}-{number}", (run,), None) for number, run in enumerate(runs, start=1)]
+    shapes: dict[tuple[str, ...], list[Prepared]] = {}
+    for run in runs:
+        shapes.setdefault(shape(run.script), []).append(run)
+    parts = [
+        (directives, tuple(members[first : first + limit]))
+        for directives, members in shapes.items()
+        for first in range(0, len(members), limit)
+    ]
+    return [
+        Batch(f"{name}-{number}", members, _script(directives, members, folder, f"{name}-{number}", max_concurrent))
+        for number, (directives, members) in enumerate(parts, start=1)
+    ]
+
+
+def shape(script: str) -> tuple[str, ...]:
+    """Return the directives of a job script but for that of its log: runs that share them can share an array."""
+    lines = (line.removeprefix(_DIRECTIVE) for line in script.splitlines() if line.startswith(_DIRECTIVE))
+    return tuple(line for line in lines if not line.startswith("--output="))
+
+
+def _script(
+    directives: tuple[str, ...], runs: tuple[Prepared, ...], folder: Path, name: str, max_concurrent: int | None
+) -> str:
+    log = str(folder.absolute() / FOLDER / f"{name}.out").replace("%", "%%")  # sbatch(1), "filename pattern"
+    at_once = f"%{max_concurrent}" if max_concurrent else ""
+    job, site = runs[0].job, runs[0].site.name
+    count = f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}"
+    return render_array(
+        " ".join(f"{job.name}: {count}, each a task of this array, site {site}".split()),
+        [*directives, f"--array=0-{len(runs) - 1}{at_once}", f"--output={quoted('output', log)}"],
+        str(folder.absolute()),
+        [run.run.path.name for run in runs],
+    )

@@ -1,0 +1,154 @@
+"""Submits what is missing of a study to Slurm, in few calls of sbatch, and writes down what was submitted.
+
+A run is either as it was before, or its directory holds its job's id: where sbatch refuses, what was prepared for it
+is taken back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpcnn.errors import HpcnnError, UsageError
+from hpcnn.rundir import SCHEMA_VERSION, RunDir, read_json, utc_now, write_json, write_text
+from hpcnn.scheduler import slurm
+from hpcnn.sites.profile import Site
+from hpcnn.study.arrays import FOLDER, Batch, batches
+from hpcnn.study.expand import PlannedRun
+from hpcnn.study.run import check_all_staged, set_aside
+from hpcnn.study.states import look
+from hpcnn.submit import job_record, new_run_id, prepare, write
+
+# slurm.conf(5), "MaxArraySize": the default, for a site whose own is not known.
+_USUAL_ARRAY_LIMIT = 1001
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be submitted, and how many runs are not, and why: completed, in the queue, or over the site's limit.
+
+    queued: jobs of the user that are in the queue already, of this study and others.
+    """
+
+    batches: list[Batch]
+    completed: int
+    in_queue: int
+    left: int
+    queued: int
+
+    @property
+    def runs(self) -> int:
+        """Number of runs that are to be submitted."""
+        return sum(len(batch.runs) for batch in self.batches)
+
+
+def plan(runs: Sequence[PlannedRun], folder: Path, site: Site, max_concurrent: int | None = None) -> Plan:
+    """Return what is missing of a study as arrays. Writes nothing; asks Slurm once, where there is one.
+
+    Raises UsageError for what the site cannot give, and HpcnnError where squeue fails: it cannot be told then which
+    runs are still in the queue.
+    """
+    if site.scheduler != "slurm":
+        raise UsageError(f"--site: site {site.name} has no scheduler to submit to; `hpcnn study run` runs a study here")
+    queue = slurm.in_queue() if slurm.available() else {}
+    states = look((folder / run.run_id for run in runs), queue)
+    todo = [run for run, state in zip(runs, states, strict=True) if state.status != "completed" and not state.alive]
+    queued = sum(job.status in ("pending", "running") for job in queue.values())
+    room = len(todo) if site.submit_limit is None else max(site.submit_limit - queued, 0)
+    ready = [prepare(run.job, folder / run.run_id) for run in todo[:room]]
+    return Plan(
+        batches(ready, folder, new_run_id(), _array_limit(site), max_concurrent),
+        completed=sum(state.status == "completed" for state in states),
+        in_queue=sum(state.alive for state in states),
+        left=len(todo) - len(ready),
+        queued=queued,
+    )
+
+
+def submit_all(plan: Plan, folder: Path, options: Sequence[str] = ()) -> Iterator[tuple[Batch, str]]:
+    """Submit each batch in turn, and yield it with the job's id. The caller holds the study's lock.
+
+    options: further options of sbatch. Raises HpcnnError with sbatch's words where it refuses one; those before it
+    stay submitted, and of the others nothing is left behind but the script that was refused and a record of it.
+    """
+    check_all_staged([run for batch in plan.batches for run in batch.runs])
+    for batch in plan.batches:
+        yield batch, _submit(batch, folder, options)
+
+
+def would_start(plan: Plan, options: Sequence[str] = ()) -> Iterator[tuple[Batch, str]]:
+    """Ask Slurm when each batch would start, by scripts that are thrown away. Raises HpcnnError where it refuses."""
+    with tempfile.TemporaryDirectory(prefix="hpcnn-") as folder:
+        for batch in plan.batches:
+            script = Path(folder) / f"{batch.name}.sh"
+            write_text(script, batch.script or batch.runs[0].script)
+            yield batch, slurm.would_start(script, options)
+
+
+def adopt(folder: Path) -> None:
+    """Give every task's run its job's id, as the newest record says that has it; a command may have been killed."""
+    jobs = {}
+    for file in sorted((folder / FOLDER).glob("*.json")):
+        record = read_json(file) or {}
+        if record.get("job_id"):
+            jobs.update({name: (record, task) for task, name in enumerate(record.get("runs", []))})
+    for name, (record, task) in jobs.items():
+        run = RunDir(folder / name)
+        if run.spec.exists() and not run.job.exists():
+            write_json(run.job, job_record(f"{record['job_id']}_{task}", str(record.get("site"))), durable=False)
+
+
+def _array_limit(site: Site) -> int:
+    if not site.arrays:
+        return 0
+    if site.array_limit is not None:
+        return site.array_limit
+    found = slurm.largest_array()
+    return _USUAL_ARRAY_LIMIT if found is None else found
+
+
+def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
+    script, record = batch.file(folder), folder / FOLDER / f"{batch.name}.json"
+    facts: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "job_id": None,
+        "site": batch.runs[0].site.name,
+        "submitted_at": utc_now(),
+        "runs": [run.run.path.name for run in batch.runs],
+    }
+    begun: list[tuple[RunDir, Path | None]] = []
+    try:
+        for prepared in batch.runs:
+            begun.append((prepared.run, set_aside(prepared.run.path)))
+            # No waiting for the disk, twice for each of a thousand runs: none of this is a result, and what a crash
+            # loses is written again by the next command.
+            write(prepared, durable=False)
+        if batch.script is not None:
+            write_text(script, batch.script, mode=0o755)
+        job_id = slurm.submit(script, options)
+    except BaseException as error:
+        _take_back(begun)
+        if isinstance(error, HpcnnError) and batch.script is not None:
+            write_json(record, {**facts, "error": str(error)})
+        raise
+    if batch.script is None:
+        write_json(batch.runs[0].run.job, job_record(job_id, batch.runs[0].site.name))
+    else:
+        write_json(record, {**facts, "job_id": job_id})
+        adopt(folder)
+    return job_id
+
+
+def _take_back(begun: Sequence[tuple[RunDir, Path | None]]) -> None:
+    """Remove what was prepared for runs that were not submitted, and put earlier attempts back in their places."""
+    for run, aside in begun:
+        for file in (run.spec, run.job_script):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is something else in it: leave it
+            run.path.rmdir()
+        if aside is not None and not run.path.exists():
+            aside.rename(run.path)
