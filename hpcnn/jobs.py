@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +23,17 @@ class Job:
 def find(targets: Sequence[str]) -> list[Job]:
     """Return the jobs that ``targets`` name: job ids, run directories, or folders that hold some.
 
-    No target means all jobs of the runs folder. Raises UsageError for a target that is none of these.
+    No target means all jobs of the runs folder. The id of an array names all of its tasks. Raises UsageError for a
+    target that is none of these.
     """
     if not targets:
         return list(_below(runs_folder()))
     known = {job.job_id: job for job in _below(runs_folder())}
     found: list[Job] = []
     for target in targets:
-        if target.isdigit():
-            found.append(known.get(target, Job(target, None)))
+        if re.fullmatch(r"\d+(_\d+)?", target):
+            tasks = [job for name, job in known.items() if name == target or name.startswith(f"{target}_")]
+            found += tasks or [Job(target, None)]
             continue
         jobs = list(_below(Path(target)))
         if not jobs:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+from typing import TYPE_CHECKING
+
 import click
 
 from hpcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from hpcnn.jobs import Job
 
 
 @click.command(epilog="Example:  hpcnn cancel 1234   or   hpcnn cancel runs/strong_scaling")
@@ -12,13 +18,25 @@ from hpcnn.errors import UsageError
 def command(jobs: tuple[str, ...]) -> None:
     """Cancel JOBS: job ids, run directories, or folders of runs. Jobs that have ended are left alone."""
     from hpcnn.jobs import find
+    from hpcnn.record import finish
     from hpcnn.scheduler import slurm
+    from hpcnn.scheduler.parse import shortened
+    from hpcnn.scheduler.states import ALIVE
 
     found = find(jobs)
     states = slurm.query([job.job_id for job in found])
-    unknown = [job.job_id for job in found if states[job.job_id].status == "unknown"]
+    unknown = [job.job_id for job in found if states[job.job_id].status == "unknown" and not _has_ended(job)]
     if unknown:
         raise UsageError(f"job {', '.join(unknown)}: Slurm does not know it; nothing was cancelled")
-    alive = [job.job_id for job in found if states[job.job_id].status in ("pending", "running")]
-    slurm.cancel(alive)
-    click.echo(f"cancelled: {', '.join(alive)}" if alive else "none of these jobs is pending or running")
+    alive = [job for job in found if states[job.job_id].status in ALIVE]
+    slurm.cancel([job.job_id for job in alive])
+    for job in alive:
+        if job.run is not None and states[job.job_id].status == "pending":  # it cannot close its own record
+            finish(job.run.path, 128 + signal.SIGTERM, reason="cancelled before it started")
+    words = shortened(job.job_id for job in alive)
+    click.echo(f"cancelled: {', '.join(words)}" if alive else "none of these jobs is pending or running")
+
+
+def _has_ended(job: Job) -> bool:
+    """Whether a job's record says how it ended: Slurm may have forgotten it."""
+    return job.run is not None and job.run.result.exists()

@@ -19,7 +19,13 @@ def command(job: str, follow: bool) -> None:
     from hpcnn.jobs import find
     from hpcnn.rundir import RunDir
 
-    run = RunDir(job) if Path(job).is_dir() else find([job])[0].run
+    if Path(job).is_dir():
+        run: RunDir | None = RunDir(job)
+    else:
+        found = find([job])
+        if len(found) > 1:
+            raise UsageError(f"job {job}: is an array of {len(found)} tasks; name one, e.g. {found[0].job_id}")
+        run = found[0].run
     if run is None:
         raise UsageError(f"job {job}: none of the runs here has this id; name its run directory")
     if follow and run.job.exists():

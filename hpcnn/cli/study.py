@@ -15,7 +15,7 @@ from hpcnn.cli.study_options import folder_of, read_study, study_options
 if TYPE_CHECKING:
     from hpcnn.spec import StudySpec
     from hpcnn.study.expand import PlannedRun
-    from hpcnn.study.run import Outcome
+    from hpcnn.study.run import Outcome, Todo
     from hpcnn.submit import Prepared
 
 
@@ -66,9 +66,7 @@ def run_command(
         with lock(place):
             failed = _run_all(study, runs, place)
     else:
-        click.echo(
-            f"{study.name}: {len(runs)} runs, {todo.completed} already finished{_waits(todo.in_queue)}", err=True
-        )
+        _say(study, runs, todo, "")
         failed = []
     for outcome in failed:
         click.echo(f"failed: {outcome.path}: {outcome.reason}", err=True)
@@ -81,8 +79,7 @@ def _run_all(study: StudySpec, runs: list[PlannedRun], place: Path) -> list[Outc
     from hpcnn.study.run import missing, run_all
 
     todo = missing(runs, place)  # as it is now that nobody else is at work
-    skipped = f", {todo.completed} already finished" if todo.completed else ""
-    click.echo(f"{study.name}: {len(runs)} runs{skipped}{_waits(todo.in_queue)}, in {place}", err=True)
+    _say(study, runs, todo, f", in {place}")
     with Progress(len(todo.runs)) as progress:
 
         def ended(outcome: Outcome) -> None:
@@ -97,8 +94,10 @@ def _run_all(study: StudySpec, runs: list[PlannedRun], place: Path) -> list[Outc
     return [outcome for outcome in outcomes if outcome.code]
 
 
-def _waits(count: int) -> str:
-    return f", {count} in Slurm's queue" if count else ""
+def _say(study: StudySpec, runs: list[PlannedRun], todo: Todo, place: str) -> None:
+    skipped = f", {todo.completed} already finished" if todo.completed else ""
+    skipped += f", {todo.in_queue} in Slurm's queue" if todo.in_queue else ""
+    click.echo(f"{study.name}: {len(runs)} runs{skipped}{place}", err=True)
 
 
 def _list(study: StudySpec, runs: list[PlannedRun], todo: list[Prepared], place: Path, fmt: str) -> None:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn study status strong_scaling --site narval\n"
-        "  hpcnn study status runs/strong_scaling --runs-list"
+        "  hpcnn study status runs/strong_scaling --each"
     ),
 )
 @click.argument("study")
 @click.option("--site", default=None, help="Site profile.  [default: that of the runs that are there]")
 @study_options
-@click.option("--runs-list", is_flag=True, help="A row for each run instead of one for each point.")
+@click.option("--each", is_flag=True, help="A row for each run instead of one for each point.")
 @click.option("--check", is_flag=True, help="Exit with status 1 unless all runs are completed.")
 @format_option
 def command(
@@ -37,7 +37,7 @@ def command(
     site: str | None,
     folder: str | None,
     changes: tuple[str, ...],
-    runs_list: bool,
+    each: bool,
     check: bool,
     fmt: str,
     **options: Any,
@@ -54,9 +54,9 @@ def command(
     else:
         points, title = _points_of(study, site, folder, changes, options)
     states = look(points)
-    rows = _by_run(states, points) if runs_list else _by_point(states, points)
-    emit(rows, fmt, _columns(rows, states, runs_list), title=f"{title}: {_counts(states)}")
-    if fmt == "table" and not runs_list:
+    rows = _by_run(states, points) if each else _by_point(states, points)
+    emit(rows, fmt, _columns(rows, states, each), title=f"{title}: {_counts(states)}")
+    if fmt == "table" and not each:
         _say_why(states)
     if check and any(state.status != "completed" for state in states):
         sys.exit(1)
@@ -138,10 +138,10 @@ def _by_run(states: list[RunState], points: Mapping[Path, str]) -> list[dict[str
     ]
 
 
-def _columns(rows: list[dict[str, Any]], states: list[RunState], runs_list: bool) -> list[Column]:
+def _columns(rows: list[dict[str, Any]], states: list[RunState], each: bool) -> list[Column]:
     from hpcnn.study.states import STATUSES
 
-    if not runs_list:
+    if not each:
         there = [status for status in STATUSES if any(state.status == status for state in states)]
         counts = [Column(status, status, show=lambda count: str(count or "-"), right=True) for status in there]
         return [Column("point", "point"), Column("runs", "runs", right=True), *counts]

@@ -138,8 +138,8 @@ def _say_what_is_left_out(plan: Plan, runs: list[PlannedRun], site: Site) -> Non
     click.echo(f"{runs[0].job.name}: {', '.join(parts)}", err=True)
     if plan.left:
         click.echo(
-            f"{plan.left} runs are left for later: site {site.name} takes {site.submit_limit} jobs of a user at a time, "
-            f"and {plan.queued} are in the queue; the same command goes on when there is room",
+            f"{plan.left} runs are left for later: site {site.name} takes {site.submit_limit} jobs of a user at a time,"
+            f" and {plan.queued} are in the queue; the same command goes on when there is room",
             err=True,
         )
 

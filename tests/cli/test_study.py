@@ -68,8 +68,11 @@ def listed(*words):
 
 def statuses():
     """Return {run directory's name: status} of all that is in runs/quick."""
-    runs = Path("runs/quick").iterdir()
-    return {run.name: (RunDir(run).read_result() or {}).get("status") for run in runs}
+    return {run.name: (RunDir(run).read_result() or {}).get("status") for run in run_directories()}
+
+
+def run_directories():
+    return [path for path in Path("runs/quick").iterdir() if path.is_dir()]
 
 
 def ran():
@@ -121,7 +124,7 @@ class TestRun:
 
     def test_each_run_directory_says_what_was_asked(self, quick):
         study_run(quick)
-        for run in Path("runs/quick").iterdir():
+        for run in run_directories():
             spec = json.loads((run / "spec.json").read_text())
             assert (spec["study"], spec["name"], spec["kind"]) == ("quick", "quick", "throughput")
             assert run.name.startswith(f"cpus_per_task={spec['point']['cpus_per_task']}-r{spec['repeat']:02d}-")
