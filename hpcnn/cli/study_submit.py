@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.errors import HpcnnError
 
 if TYPE_CHECKING:
+    from hpcnn.scheduler.parse import JobState
     from hpcnn.sites.profile import Site
     from hpcnn.study.arrays import Batch
     from hpcnn.study.expand import PlannedRun
@@ -69,7 +70,8 @@ def command(
     study = read_study(file, changes, options)
     place = folder_of(study, folder)
     runs = expand(study, site)
-    plan = make_plan(runs, place, profile, max_concurrent)
+    shown_only = scripts or dry_run
+    plan = make_plan(runs, place, profile, max_concurrent, queue=_queue_if_any() if shown_only else None)
     waits_for = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"] if after else []
     if scripts:
         _print_scripts(plan, place)
@@ -90,6 +92,17 @@ def command(
             _wait([place / run.run_id for run in runs])
         elif plan.left and not plan.batches:
             sys.exit(1)
+
+
+def _queue_if_any() -> Mapping[str, JobState]:
+    """Return the user's jobs; none, with a word about it, where Slurm does not answer: scripts can be read anywhere."""
+    from hpcnn.scheduler import slurm
+
+    try:
+        return slurm.in_queue() if slurm.available() else {}
+    except HpcnnError:
+        click.echo("squeue does not answer: what is in the queue is taken for missing", err=True)
+        return {}
 
 
 def _submit(plan: Plan, place: Path, options: list[str], fmt: str) -> None:
@@ -160,18 +173,21 @@ def _list(plan: Plan, place: Path, fmt: str) -> None:
 def _row(batch: Batch, place: Path, fmt: str, job_id: str | None) -> dict[str, Any]:
     from hpcnn.study.arrays import shape
 
-    resources = batch.runs[0].job.resources
+    resources, directives = batch.runs[0].job.resources, shape(batch.runs[0].script)
+    asked = dict(directive.partition("=")[::2] for directive in directives)
     row: dict[str, Any] = {
         "job_id": job_id,
         "tasks": len(batch.runs),
         "nodes": resources.nodes,
         "ntasks": resources.ntasks,
+        "cpus_per_task": int(asked["--cpus-per-task"]),
         "gpus_per_node": resources.gpus_per_node,
+        "time": asked.get("--time"),
         "first_run": batch.runs[0].run.path.name,
         "script": str(batch.file(place)),
     }
     if fmt == "json":
-        row["directives"] = list(shape(batch.runs[0].script))
+        row["directives"] = list(directives)
         row["runs"] = [str(run.run.path) for run in batch.runs]
         row["text"] = batch.script or batch.runs[0].script
     return row
@@ -184,7 +200,9 @@ def _emit(rows: Iterable[dict[str, Any]], place: Path, fmt: str) -> None:
         Column("tasks", "runs", right=True),
         Column("nodes", "nodes", right=True),
         Column("ntasks", "ranks", right=True),
+        Column("cpus_per_task", "cores a rank", right=True),
         *([Column("gpus_per_node", "GPUs a node", right=True)] if any(row["gpus_per_node"] for row in rows) else []),
+        Column("time", "time", right=True),
         Column("first_run", "first run"),
         Column("script", "script", show=lambda path: str(Path(path).relative_to(place))),
     ]

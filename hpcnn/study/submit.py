@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 from hpcnn.errors import HpcnnError, UsageError
 from hpcnn.rundir import SCHEMA_VERSION, RunDir, read_json, utc_now, write_json, write_text
 from hpcnn.scheduler import slurm
+from hpcnn.scheduler.parse import JobState
+from hpcnn.scheduler.states import ALIVE
 from hpcnn.sites.profile import Site
 from hpcnn.study.arrays import FOLDER, Batch, batches
 from hpcnn.study.expand import PlannedRun
@@ -25,6 +27,9 @@ from hpcnn.submit import job_record, new_run_id, prepare, write
 
 # slurm.conf(5), "MaxArraySize": the default, for a site whose own is not known.
 _USUAL_ARRAY_LIMIT = 1001
+
+
+Queue = Mapping[str, JobState]
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,26 @@ class Plan:
         return sum(len(batch.runs) for batch in self.batches)
 
 
-def plan(runs: Sequence[PlannedRun], folder: Path, site: Site, max_concurrent: int | None = None) -> Plan:
-    """Return what is missing of a study as arrays. Writes nothing; asks Slurm once, where there is one.
+def plan(
+    runs: Sequence[PlannedRun],
+    folder: Path,
+    site: Site,
+    max_concurrent: int | None = None,
+    *,
+    queue: Queue | None = None,
+) -> Plan:
+    """Return what is missing of a study as arrays. Writes nothing.
 
-    Raises UsageError for what the site cannot give, and HpcnnError where squeue fails: it cannot be told then which
-    runs are still in the queue.
+    queue: the user's jobs; Slurm is asked where they are not given. Raises UsageError for what the site cannot give,
+    and HpcnnError where squeue fails: it cannot be told then which runs are still in the queue.
     """
     if site.scheduler != "slurm":
         raise UsageError(f"--site: site {site.name} has no scheduler to submit to; `hpcnn study run` runs a study here")
-    queue = slurm.in_queue() if slurm.available() else {}
+    if queue is None:
+        queue = slurm.in_queue()
     states = look((folder / run.run_id for run in runs), queue)
     todo = [run for run, state in zip(runs, states, strict=True) if state.status != "completed" and not state.alive]
-    queued = sum(job.status in ("pending", "running") for job in queue.values())
+    queued = sum(job.status in ALIVE for job in queue.values())
     room = len(todo) if site.submit_limit is None else max(site.submit_limit - queued, 0)
     ready = [prepare(run.job, folder / run.run_id) for run in todo[:room]]
     return Plan(
