@@ -80,7 +80,7 @@ def in_queue() -> dict[str, JobState]:
 
 def _state(job: str, known: Mapping[str, JobState]) -> JobState:
     tasks = _tasks_of(job, known)
-    if job not in known and tasks:
+    if tasks:  # a line of the array itself, where sacct has one, is older than they are
         return parse.together(job, [known[task] for task in tasks])
     return known.get(job, JobState(job, UNKNOWN, UNKNOWN))
 
