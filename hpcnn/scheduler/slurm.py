@@ -59,15 +59,16 @@ def query(jobs: Sequence[str], queue: Mapping[str, JobState] | None = None) -> d
         except HpcnnError:  # squeue is not required: sacct may know
             queue = {}
     known = dict(queue)
-    wanted = {job: [job, *_tasks_of(job, known)] for job in jobs}
-    forgotten = {name for ids in wanted.values() for name in ids if not _alive(known.get(name))}
+    forgotten = {name for job in jobs for name in _tasks_of(job, known) or [job] if not _alive(known.get(name))}
     if forgotten and shutil.which("sacct"):
         arrays = ",".join(sorted({job.partition("_")[0] for job in forgotten}))  # short, whatever the number of tasks
         fields = f"--format={parse.SACCT_FIELDS}"
         accounts = _run(["sacct", "--noheader", "--parsable2", "--allocations", "--jobs", arrays, fields])
         if accounts.returncode == 0:
             told = parse.sacct(accounts.stdout)
-            known.update({job: state for job, state in told.items() if not _alive(queue.get(job))})
+            # accounts lag behind: they are believed about the end of a job, or where squeue knows nothing
+            known |= {job: state for job, state in told.items() if job not in queue or not _alive(state)}
+            known |= {job: state for job, state in queue.items() if _alive(state)}
     return {job: _state(job, known) for job in jobs}
 
 

@@ -25,7 +25,10 @@ from hpcnn.spec import (
 
 # What decides when a run may start and how long it may take, but not its numbers: a run that hit its time limit is
 # the same run with a longer one.
-_NO_NUMBERS = ("account", "qos", "time", "mem", "requeue")
+_NO_NUMBERS = ("account", "qos", "time", "mem", "requeue", "requeue_limit")
+# Fields that the first version did not have: they are left out where they are not given, so that what is finished
+# keeps its name.
+_LATER = ("requeue_limit",)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,17 @@ def _content(job: JobSpec) -> str:
     """Return what decides a run's numbers, times included, as one text."""
     facts = to_mapping(job)
     content = {key: facts[key] for key in ("site", "train", "resources", "program", "kind", "repeat")}
-    content["resources"].update({key: getattr(Resources, key) for key in _NO_NUMBERS})
+    content["train"] = _deciding(TrainSpec, facts["train"])
+    content["resources"] = _deciding(Resources, facts["resources"])
     if job.software != SoftwareSpec():
         content["software"] = facts["software"]
     return json.dumps(content, sort_keys=True, default=str)
+
+
+def _deciding(cls: type, table: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the fields of a spec with those at their default that decide no numbers."""
+    if table is None:
+        return None
+    default = to_mapping(cls())
+    plain = {key: default[key] if key in _NO_NUMBERS else value for key, value in table.items()}
+    return {key: value for key, value in plain.items() if key not in _LATER or value != default[key]}

@@ -103,11 +103,56 @@ def test_sacct(line, status, code):
 
 
 def test_sacct_of_arrays_and_garbage():
-    output = "14_3|COMPLETED|00:00:03|n1|0:0\nslurmdbd: error\n14_[5-9]|PENDING|00:00:00|None assigned|0:0\na|b\n"
-    assert {job: state.status for job, state in parse.sacct(output).items()} == {
-        "14_3": "completed",
-        "14_[5-9]": "pending",
-    }
+    output = "14_3|COMPLETED|00:00:03|n1|0:0\nslurmdbd: error\n14_[3-5]|PENDING|00:00:00|None assigned|0:0\na|b\n"
+    found = {job: state.status for job, state in parse.sacct(output).items()}
+    # the line that tasks share before they start goes on naming those that have
+    assert found == {"14_3": "completed", "14_4": "pending", "14_5": "pending"}
+
+
+@pytest.mark.parametrize(
+    ("identity", "jobs"),
+    [
+        ("14", ["14"]),
+        ("14_3", ["14_3"]),
+        ("14_[3]", ["14_3"]),
+        ("14_[0-2,7%5]", ["14_0", "14_1", "14_2", "14_7"]),
+        ("14_[1-3,...]", ["14_[1-3,...]"]),  # cut off: Slurm's SLURM_BITSTR_LEN
+        ("14_[]", ["14_[]"]),
+        ("14+1", ["14+1"]),
+    ],
+)
+def test_tasks_of_an_array(identity, jobs):
+    assert parse.tasks(identity) == jobs
+
+
+@pytest.mark.parametrize(
+    ("jobs", "words"),
+    [
+        ([], []),
+        (["7"], ["7"]),
+        (["7_0"], ["7_0"]),
+        (["7_1", "7_0", "7_2", "7_9", "8", "9_4", "7_1"], ["7_[0-2,9]", "8", "9_4"]),
+        (["7_0", "7_2", "7_3"], ["7_[0,2-3]"]),
+    ],
+)
+def test_many_tasks_in_few_words(jobs, words):
+    assert parse.shortened(jobs) == words
+    assert sorted(task for word in words for task in parse.tasks(word)) == sorted(set(jobs))
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "state"),
+    [
+        ({"completed": "COMPLETED", "running": "RUNNING", "pending": "PENDING"}, "running", None),
+        ({"completed": "COMPLETED", "pending": "PENDING", "failed": "FAILED"}, "pending", None),
+        ({"completed": "COMPLETED", "failed": "FAILED"}, "failed", "1 COMPLETED, 1 FAILED"),
+        ({"completed": "COMPLETED"}, "completed", "1 COMPLETED"),
+    ],
+)
+def test_tasks_together(found, status, state):
+    together = parse.together("7", [JobState("7_0", *item) for item in found.items()])
+    assert (together.job_id, together.status) == ("7", status)
+    assert state is None or together.state == state
 
 
 @pytest.mark.parametrize("output", ["", "\n\n", "garbage", "\x00|\x01", "|" * 100])

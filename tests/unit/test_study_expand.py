@@ -30,6 +30,10 @@ def error_of(**keys):
 
 
 HOROVOD = {"strategy": "horovod"}
+PROGRAM = {"program": ["true"]}
+PROGRAM_NAMES = ["ntasks=1-r01-3984f9", "ntasks=2-r01-4eecb3"]
+TRAIN_NAMES = ["ntasks=1-r01-0617da", "ntasks=2-r01-3d12a9"]
+SOFTWARE = [{"container": "a.sif"}, {"container": "b.sif"}, {"env": {"A": "1"}}, {"module": ["gcc"]}, {"bind": ["/a"]}]
 
 
 def test_repeats_are_interleaved():
@@ -152,8 +156,34 @@ class TestNames:
         assert ids(train={"epochs": 2}, description="x", repeats=3)[0] == ids(train={"epochs": 2})[0]
         assert ids(train={"epochs": 2}) == ids(train={"epochs": 2, "seed": 1})
 
+    def test_they_are_those_of_the_first_version(self):
+        """What is finished stays finished: these names are in users' folders."""
+        for keys, names in ((PROGRAM, PROGRAM_NAMES), ({"train": HOROVOD}, TRAIN_NAMES)):
+            assert ids(**keys, axes={"resources.ntasks": [1, 2]}) == names
+
+    def test_when_and_how_long_a_run_may_run_leaves_them(self):
+        resources = {"time": "0:10:00", "account": "def-prof", "qos": "long", "mem": "16G", "requeue": True}
+        assert ids(resources=resources) == ids()
+        assert ids(resources={"partition": "fast"}) != ids()
+        assert error_of(axes={"resources.time": ["1:00", "2:00"]}).endswith("leave one out")
+
+    def test_another_container_or_environment_is_another_run(self):
+        runs = [ids(software=software)[0] for software in SOFTWARE]
+        assert len({*runs, *ids()}) == len(SOFTWARE) + 1
+        assert ids(software={}) == ids(software={"bind": []}) == ids()
+        found = jobs(axes={"software.container": ["a.sif", "b.sif"]})
+        assert [(job.software.container, job.point) for job in found] == [
+            (image, {"container": image}) for image in ("a.sif", "b.sif")
+        ]
+
 
 class TestRefused:
+    def test_tasks_that_do_not_go_together(self):
+        message = error_of(
+            train=HOROVOD, resources={"nodes": 2, "ntasks_per_node": 2}, axes={"resources.ntasks": [4, 3]}
+        )
+        assert message == ("mine, point ntasks=3: [resources] ntasks: 3 tasks are not 2 nodes x 2 tasks per node")
+
     def test_the_same_value_twice(self):
         assert error_of(train={"epochs": 2}, axes={"train.batch_size": [64, 64]}).endswith("leave one out")
 

@@ -108,6 +108,8 @@ def test_a_point_names_its_keys_in_any_way(study):
         ('[train]\nstrategy = "horvod"', "[train] strategy: 'horvod' is not known. Did you mean 'horovod'? Valid: ser"),
         ("[resources]\ntasks = 2", "[resources] key: 'tasks' is not known. Did you mean 'ntasks'? Valid: nodes, "),
         ('[resources]\nntasks = "2"', "[resources] ntasks: '2' is not valid; expected a whole number."),
+        ("[software]\nimage = 'x'", "[software] key: 'image' is not known. Valid: container, bind, module, env."),
+        ("[software]\nbind = '/a'", "[software] bind: '/a' is not valid; expected a list."),
         ("[axes]\nntask = [1]", "[axes] key: 'ntask' is not known. Did you mean 'ntasks'? Valid: model, "),
         (
             '[axes]\n"train.epoch" = [1]',
@@ -155,6 +157,16 @@ class TestSet:
     @pytest.mark.parametrize("key", ["cpus_per_task", "resources__cpus_per_task"])
     def test_a_field_of_resources(self, study, key):
         assert study(**{key: 9}).resources == {"cpus_per_task": 9}
+
+    def test_a_field_of_software(self, study):
+        assert study(container="x.sif").software == {"container": "x.sif"}
+        assert study(software__container=["x.sif", "y.sif"]).axes["software.container"] == ["x.sif", "y.sif"]
+        text = 'program = ["true"]\n[software]\ncontainer = "a.sif"\nmodule = ["gcc"]\nenv = { A = "1" }\n'
+        assert study(text, container="b.sif").software == {
+            "container": "b.sif",
+            "module": ["gcc"],
+            "env": {"A": "1"},
+        }
 
     def test_a_keyword_of_the_model(self, study):
         assert study(model__layersize=64).train["model_args"] == {"layersize": 64}
