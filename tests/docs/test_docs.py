@@ -58,6 +58,12 @@ LONG |= {
         "submit --site generic-slurm --wait": "hpcnn submit --site generic-slurm --wait --dry-run",
         "submit --site generic-slurm --follow": "hpcnn submit --site generic-slurm --follow --dry-run",
         "submit --site generic-slurm --after 1234": "hpcnn submit --site generic-slurm --after 1234 --dry-run",
+        "study submit strong_scaling --site narval --account def-prof": (
+            "hpcnn study submit strong_scaling --site narval --account def-prof --dry-run"
+        ),
+        "study submit strong_scaling --site narval --account def-prof --max-concurrent 4 --after 1234 --wait": (
+            "hpcnn study submit strong_scaling --site narval --account def-prof --max-concurrent 4 --wait --dry-run"
+        ),
         "status 1234 runs/scinet-cnn1": "hpcnn status --help",
         "logs -f 1234": "hpcnn logs --help",
         "cancel 1234": "hpcnn cancel --help",
