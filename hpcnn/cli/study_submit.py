@@ -89,7 +89,7 @@ def command(
             _say_what_is_left_out(plan, runs, profile)
             _submit(plan, place, waits_for, fmt)
         if wait:
-            _wait([place / run.run_id for run in runs])
+            _wait([place / run.run_id for run in runs], plan.left)
         elif plan.left and not plan.batches:
             sys.exit(1)
 
@@ -113,6 +113,10 @@ def _submit(plan: Plan, place: Path, options: list[str], fmt: str) -> None:
     try:
         for batch, job_id in submit_all(plan, place, options):
             rows.append(_row(batch, place, fmt, job_id))
+    except KeyboardInterrupt:
+        _emit(rows, place, fmt)
+        click.echo("interrupted; what is listed is submitted, and the same command goes on with the others", err=True)
+        sys.exit(130)
     except HpcnnError as error:
         _emit(rows, place, fmt)
         runs = sum(row["tasks"] for row in rows)
@@ -122,8 +126,11 @@ def _submit(plan: Plan, place: Path, options: list[str], fmt: str) -> None:
     _emit(rows, place, fmt)
 
 
-def _wait(paths: list[Path]) -> None:
-    """Wait until the runs have ended, those that were in the queue before included, and exit."""
+def _wait(paths: list[Path], left: int) -> None:
+    """Wait until the runs have ended, those that were in the queue before included, and exit.
+
+    left: number of runs that could not be submitted, for which nobody waits.
+    """
     from hpcnn.cli.progress import Progress
     from hpcnn.study.states import look
     from hpcnn.study.wait import wait
@@ -140,7 +147,7 @@ def _wait(paths: list[Path]) -> None:
         except KeyboardInterrupt:
             click.echo("no longer waiting; the jobs go on (hpcnn study status shows them)", err=True)
             sys.exit(130)
-    sys.exit(0 if all(state.status == "completed" for state in states) else 1)
+    sys.exit(1 if left or any(state.status != "completed" for state in states) else 0)
 
 
 def _say_what_is_left_out(plan: Plan, runs: list[PlannedRun], site: Site) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpcnn.errors import HpcnnError
+from hpcnn.errors import HpcnnError, UsageError
 
 _NAME = ".lock"
 _SECONDS_TO_TRY = 1.0  # `held` of another command may have the file for a moment
@@ -23,11 +23,17 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 def lock(folder: Path) -> Iterator[None]:
     """Hold the study in ``folder``, which is made. Raises HpcnnError naming host and process of who holds it.
 
+    Raises UsageError where the folder cannot be made or written to.
+
     The kernel lets go of the lock of a process that has ended, however it ended, so none is left over by a crash.
     flock(2): on NFS since Linux 2.6.12, there between machines too.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _NAME).open("a+", encoding="utf-8") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = (folder / _NAME).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--runs: {folder}: cannot be written to: {error.strerror}") from error
+    with opened as file:
         if not _taken(file.fileno(), fcntl.LOCK_EX, _SECONDS_TO_TRY):
             file.seek(0)
             holder = file.read().strip() or "another process"

@@ -220,6 +220,15 @@ class TestRun:
         assert statuses()[run] == "completed"
 
 
+def test_what_the_ranks_run_in_is_heeded(here):
+    program = json.dumps([sys.executable, "-c", "import os; print(os.environ['NOTE'])"])
+    (here / "quick.toml").write_text(f"program = {program}\n[software]\nenv = {{ NOTE = 'from the file' }}\n")
+    assert study_run("quick.toml").exit_code == 0
+    assert study_run("quick.toml", "--env", "NOTE=from the command line").exit_code == 0
+    logs = {run.joinpath("log.out").read_text() for run in run_directories()}
+    assert logs == {"from the file\n", "from the command line\n"}
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("words", "message"),

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from hpcnn.errors import HpcnnError
+from hpcnn.errors import HpcnnError, UsageError
 from hpcnn.study.lock import held, lock
 
 HOLD = """
@@ -55,6 +55,15 @@ def test_what_is_started_meanwhile_does_not_hold_it(tmp_path):
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UsageError, match=r"^--runs: .*/file/mine: cannot be written to: "),
+        lock(tmp_path / "file" / "mine"),
+    ):
+        pass
 
 
 def test_a_folder_that_is_not_there_is_held_by_nobody(tmp_path):
