@@ -217,7 +217,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in ``path``, or None where there is no such file or no whole object in it."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return record if isinstance(record, dict) else None
 

@@ -1,4 +1,4 @@
-"""What became of each run of a study: its own record first, then Slurm, asked once for all. Writes nothing."""
+"""What became of each run of a study: its job while that is alive, else its own record, else Slurm. Writes nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from hpcnn.rundir import RunDir, read_json
 from hpcnn.scheduler import slurm
 from hpcnn.scheduler.parse import JobState
+from hpcnn.scheduler.states import ALIVE
 from hpcnn.study.lock import held
 
 STATUSES = ("completed", "running", "pending", "failed", "interrupted", "unknown", "missing")
@@ -32,7 +33,7 @@ class RunState:
     @property
     def alive(self) -> bool:
         """Whether the run is waiting or under way."""
-        return self.status in ("pending", "running")
+        return self.status in ALIVE
 
 
 def look(paths: Iterable[Path], queue: Mapping[str, JobState] | None = None) -> list[RunState]:
@@ -40,14 +41,22 @@ def look(paths: Iterable[Path], queue: Mapping[str, JobState] | None = None) -> 
     runs = [RunDir(path) for path in paths]
     recorded = {run.path: _recorded(run) for run in runs}
     jobs = {run.path: _job_id(run) for run in runs}
-    asked = [job for path, job in jobs.items() if job and recorded[path] is None]
-    told = slurm.query(asked, queue)
+    # A job that has been requeued has a record of its last attempt, and is alive all the same.
+    asked = {path: job for path, job in jobs.items() if job and not _is_completed(recorded[path])}
+    told = slurm.query(list(asked.values()), queue)
+    for path, job in asked.items():
+        if told[job].status in ALIVE:
+            recorded[path] = None
     return [recorded[run.path] or _unrecorded(run, jobs[run.path], told) for run in runs]
 
 
 def runs_in(folder: Path) -> list[Path]:
     """Return the run directories of a study's folder, without attempts that were set aside, in the order of names."""
     return sorted(file.parent for file in folder.glob("*/spec.json") if "~" not in file.parent.name)
+
+
+def _is_completed(state: RunState | None) -> bool:
+    return state is not None and state.status == "completed"
 
 
 def _recorded(run: RunDir) -> RunState | None:

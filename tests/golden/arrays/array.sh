@@ -7,6 +7,7 @@
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=1
 #SBATCH --time=01:00:00
+#SBATCH --signal=B:USR2@120
 #SBATCH --account=def-prof
 #SBATCH --mem-per-cpu=3G
 #SBATCH --no-requeue
