@@ -42,7 +42,7 @@ def look(paths: Iterable[Path], queue: Mapping[str, JobState] | None = None) -> 
     recorded = {run.path: _recorded(run) for run in runs}
     jobs = {run.path: _job_id(run) for run in runs}
     # A job that has been requeued has a record of its last attempt, and is alive all the same.
-    asked = {path: job for path, job in jobs.items() if job and not _is_completed(recorded[path])}
+    asked = {path: job for path, job in jobs.items() if job and not _has_ended(recorded[path])}
     told = slurm.query(list(asked.values()), queue)
     for path, job in asked.items():
         if told[job].status in ALIVE:
@@ -55,8 +55,8 @@ def runs_in(folder: Path) -> list[Path]:
     return sorted(file.parent for file in folder.glob("*/spec.json") if "~" not in file.parent.name)
 
 
-def _is_completed(state: RunState | None) -> bool:
-    return state is not None and state.status == "completed"
+def _has_ended(state: RunState | None) -> bool:
+    return state is not None and state.status != "interrupted"
 
 
 def _recorded(run: RunDir) -> RunState | None:

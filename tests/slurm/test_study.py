@@ -200,10 +200,11 @@ def test_what_failed_is_submitted_again_and_nothing_else(study: Study) -> None:
 def test_a_run_that_hits_its_time_limit_is_the_same_run_with_more_time(study: Study) -> None:
     study.flag("wait")
     one = ("--set", "nodes=1", "--set", "repeats=1")
-    short = study.call("submit", *one, "--time", "0:01", "--wait", seconds=200)
+    short = study.call("submit", *one, "--time", "1", "--wait", seconds=240)
     assert short.returncode == 1
     (row,) = study.states(*one)
     assert row["status"] == "interrupted", row
+    assert (Path(row["path"]) / "stop").exists()  # the signal before the limit reaches the run's own script
     study.flag("wait", False)
     assert [row["tasks"] for row in study.submit(*one, "--time", "5", "--wait")] == [1]
     assert [row["status"] for row in study.states(*one)] == ["completed"]

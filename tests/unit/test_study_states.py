@@ -53,9 +53,8 @@ class TestLook:
         (state,) = look([path], queue(j7_0="failed"))
         assert (state.status, state.recorded, state.job_id, state.alive) == (status, True, "7_0", False)
 
-    @pytest.mark.parametrize("status", ["failed", "interrupted"])
-    def test_a_job_that_was_requeued_is_alive_whatever_its_last_attempt_wrote(self, tmp_path, status):
-        path = run_at(tmp_path, "run", result=status, job_id="7_0")
+    def test_a_job_that_was_requeued_is_alive_whatever_its_last_attempt_wrote(self, tmp_path):
+        path = run_at(tmp_path, "run", result="interrupted", job_id="7_0")
         (state,) = look([path], queue(j7_0="pending"))
         assert (state.status, state.recorded, state.alive) == ("pending", False, True)
 
