@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from hpcnn.rundir import RunDir
-from tests.slurm.conftest import Cluster
-from tests.slurm.test_submit import _wait_for
+from tests.slurm.conftest import Cluster, wait_for
 
 pytestmark = pytest.mark.slurm
 
@@ -100,7 +99,7 @@ def test_a_study_of_two_shapes_is_two_arrays(study: Study, cluster: Cluster) -> 
     assert [(row["tasks"], row["nodes"], row["ntasks"]) for row in rows] == [(3, 1, 1), (3, 2, 2)]
     first, second = (row["job_id"] for row in rows)
 
-    _wait_for(lambda: study.counts().get("running", 0) >= 3)
+    wait_for(lambda: study.counts().get("running", 0) >= 3)
     during = study.states()
     assert {row["status"] for row in during} <= {"running", "pending"}
     assert sorted(row["job_id"] for row in during) == [f"{job}_{task}" for job in (first, second) for task in range(3)]
@@ -129,7 +128,7 @@ def test_tasks_are_named_by_array_and_number(study: Study, cluster: Cluster) -> 
     rows = study.submit("--set", "nodes=1")
     array = rows[0]["job_id"]
     known = {"HPCNN_RUNS": str(study.folder / "runs")}
-    _wait_for(lambda: study.cluster.status(str(study.runs))[0]["status"] == "running")
+    wait_for(lambda: study.cluster.status(str(study.runs))[0]["status"] == "running")
     every = json.loads(cluster.hpcnn("status", array, "--format", "json", **known).stdout)
     assert [row["job_id"] for row in every] == [f"{array}_{task}" for task in range(3)]
     one = json.loads(cluster.hpcnn("status", f"{array}_1", "--format", "json", **known).stdout)
@@ -139,9 +138,9 @@ def test_tasks_are_named_by_array_and_number(study: Study, cluster: Cluster) -> 
 
     assert "array of 3 tasks" in cluster.hpcnn("logs", array, **known).stderr
     assert cluster.hpcnn("cancel", f"{array}_1", **known).stdout.strip() == f"cancelled: {array}_1"
-    _wait_for(lambda: study.states("--set", "nodes=1")[1]["status"] == "interrupted")
+    wait_for(lambda: study.states("--set", "nodes=1")[1]["status"] == "interrupted")
     assert cluster.hpcnn("cancel", str(study.runs), **known).stdout.strip() == f"cancelled: {array}_[0,2]"
-    _wait_for(lambda: {row["status"] for row in study.states("--set", "nodes=1")} == {"interrupted"})
+    wait_for(lambda: {row["status"] for row in study.states("--set", "nodes=1")} == {"interrupted"})
     followed = cluster.hpcnn("logs", "-f", f"{array}_0", **known)
     assert followed.returncode != 0
 
@@ -258,7 +257,7 @@ def test_an_interrupted_wait_leaves_the_jobs(study: Study) -> None:
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
-    _wait_for(lambda: study.runs.exists() and study.counts().get("running", 0) > 0)
+    wait_for(lambda: study.runs.exists() and study.counts().get("running", 0) > 0)
     time.sleep(2)  # let it get from submitting to waiting
     waiting.send_signal(signal.SIGINT)
     _, errors = waiting.communicate(timeout=30)

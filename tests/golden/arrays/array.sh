@@ -3,11 +3,11 @@
 # Written by hpcnn 1.2.3. Each task is one run: its own job.sh, in its own run directory, with its own log.out.
 #SBATCH --job-name=mine
 #SBATCH --open-mode=append
+#SBATCH --signal=B:USR2@120
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=1
 #SBATCH --time=01:00:00
-#SBATCH --signal=B:USR2@120
 #SBATCH --account=def-prof
 #SBATCH --mem-per-cpu=3G
 #SBATCH --no-requeue
