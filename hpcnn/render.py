@@ -99,7 +99,8 @@ def modules(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:
 
 def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: bool) -> dict[str, Any]:
     """Return the variables to export: the user's own have the last word over hpcnn's ``own`` and the site's."""
-    return {**site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
+    suffix = {"HPCNN_HOST_SUFFIX": site.host_suffix} if site.host_suffix else {}
+    return {**suffix, **site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
 
 
 def strategy_of(job: JobSpec) -> str:

@@ -59,10 +59,16 @@ class MultiWorker(TfDistribute):
 
 def _free_address() -> str:
     """Return ``host:port`` with a port that is free on this host now."""
-    host = os.environ.get("HPCNN_HOST") or ("127.0.0.1" if _one_node() else socket.gethostname())
+    host = os.environ.get("HPCNN_HOST") or ("127.0.0.1" if _one_node() else _own_name())
     with socket.socket() as probe:
         probe.bind(("", 0))
         return f"{host}:{probe.getsockname()[1]}"
+
+
+def _own_name() -> str:
+    """Return this host's name as the other workers reach it, on the fast network where the site has names for that."""
+    suffix = os.environ.get("HPCNN_HOST_SUFFIX")
+    return f"{socket.gethostname().split('.')[0]}{suffix}" if suffix else socket.gethostname()
 
 
 def _one_node() -> bool:

@@ -96,6 +96,9 @@ class Site:
     scratch: str = field("", "Folder or variable for runs, e.g. $SCRATCH.")
     local_disk: str = field("", "Variable or folder of the node-local disk, e.g. $SLURM_TMPDIR.")
     writable: str = field("", "What jobs may write, where that is not everything.")
+    host_suffix: str = field(
+        "", "What goes behind a compute node's short name for its address on the fast network (TF_CONFIG)."
+    )
     network_interface: str = field("", "Interface for NCCL and MPI over TCP.")
     internet: str = field("unknown", "Whether compute nodes reach the internet.", choices=INTERNET)
     # people

@@ -1,4 +1,7 @@
-"""Runs what is missing of a study, one run after another, on this machine."""
+"""Runs what is missing of a study, one run after another, on this machine.
+
+A run that was stopped and kept its state goes on; an attempt that cannot is set aside, and the run begins anew.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.data.catalogue import check_staged
+from hpcnn.rundir import RunDir
 from hpcnn.study.expand import PlannedRun
 from hpcnn.study.states import look
 from hpcnn.submit import Prepared, prepare, submit
@@ -41,7 +45,7 @@ def missing(runs: Sequence[PlannedRun], folder: Path) -> Todo:
     completed = sum(state.status == "completed" for state in states)
     queued = [state.alive and state.job_id is not None for state in states]
     todo = [
-        prepare(run.job, state.run.path)
+        prepare_again(run, state.run.path)
         for run, state, waits in zip(runs, states, queued, strict=True)
         if state.status != "completed" and not waits
     ]
@@ -60,13 +64,19 @@ def run_all(
     for prepared in runs:
         started(prepared)
         path = prepared.run.path
-        set_aside(path)
+        if not prepared.resume:
+            set_aside(path)
         begin = time.monotonic()
         code = submit(prepared)
         reason = (prepared.run.read_result() or {}).get("reason")
         outcomes.append(Outcome(path, code, time.monotonic() - begin, reason))
         ended(outcomes[-1])
     return outcomes
+
+
+def prepare_again(run: PlannedRun, path: Path) -> Prepared:
+    """Return a run that is missing, ready: one that was stopped goes on where it was, any other begins anew."""
+    return prepare(run.job, path, resume=RunDir(path).state.exists())
 
 
 def check_all_staged(runs: Sequence[Prepared]) -> None:

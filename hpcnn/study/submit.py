@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from hpcnn.errors import HpcnnError, UsageError
-from hpcnn.rundir import SCHEMA_VERSION, RunDir, read_json, utc_now, write_json, write_text
+from hpcnn.rundir import SCHEMA_VERSION, RunDir, read_json, utc_now, write_bytes, write_json, write_text
 from hpcnn.scheduler import slurm
 from hpcnn.scheduler.parse import JobState
 from hpcnn.scheduler.states import ALIVE
 from hpcnn.sites.profile import Site
 from hpcnn.study.arrays import FOLDER, Batch, batches
 from hpcnn.study.expand import PlannedRun
-from hpcnn.study.run import check_all_staged, set_aside
+from hpcnn.study.run import check_all_staged, prepare_again, set_aside
 from hpcnn.study.states import look
-from hpcnn.submit import job_record, new_run_id, prepare, write
+from hpcnn.submit import Prepared, job_record, new_run_id, write
 
 # slurm.conf(5), "MaxArraySize": the default, for a site whose own is not known.
 _USUAL_ARRAY_LIMIT = 1001
@@ -72,7 +72,7 @@ def plan(
     todo = [run for run, state in zip(runs, states, strict=True) if state.status != "completed" and not state.alive]
     queued = sum(job.status in ALIVE for job in queue.values())
     room = len(todo) if site.submit_limit is None else max(site.submit_limit - queued, 0)
-    ready = [prepare(run.job, folder / run.run_id) for run in todo[:room]]
+    ready = [prepare_again(run, folder / run.run_id) for run in todo[:room]]
     return Plan(
         batches(ready, folder, new_run_id(), _array_limit(site), max_concurrent),
         completed=sum(state.status == "completed" for state in states),
@@ -133,10 +133,10 @@ def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
         "submitted_at": utc_now(),
         "runs": [run.run.path.name for run in batch.runs],
     }
-    begun: list[tuple[RunDir, Path | None]] = []
+    begun: list[_Begun] = []
     try:
         for prepared in batch.runs:
-            begun.append((prepared.run, set_aside(prepared.run.path)))
+            begun.append(_begin(prepared))
             # No waiting for the disk, twice for each of a thousand runs: none of this is a result, and what a crash
             # loses is written again by the next command.
             write(prepared, durable=False)
@@ -156,11 +156,33 @@ def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
     return job_id
 
 
-def _take_back(begun: Sequence[tuple[RunDir, Path | None]]) -> None:
+@dataclass(frozen=True)
+class _Begun:
+    """A run that is being submitted, and what was there before: an attempt set aside, or one that goes on."""
+
+    run: RunDir
+    aside: Path | None
+    earlier: dict[Path, bytes]
+
+
+def _begin(prepared: Prepared) -> _Begun:
+    run = prepared.run
+    if not prepared.resume:
+        return _Begun(run, set_aside(run.path), {})
+    files = (run.spec, run.job_script, run.job, run.result)
+    earlier = {file: file.read_bytes() for file in files if file.exists()}
+    run.job.unlink(missing_ok=True)
+    return _Begun(run, None, earlier)
+
+
+def _take_back(begun: Sequence[_Begun]) -> None:
     """Remove what was prepared for runs that were not submitted, and put earlier attempts back in their places."""
-    for run, aside in begun:
+    for entry in begun:
+        run, aside = entry.run, entry.aside
         for file in (run.spec, run.job_script):
             file.unlink(missing_ok=True)
+        for file, content in entry.earlier.items():
+            write_bytes(file, content)
         with contextlib.suppress(OSError):  # there is something else in it: leave it
             run.path.rmdir()
         if aside is not None and not run.path.exists():

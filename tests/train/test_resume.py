@@ -189,3 +189,32 @@ def test_a_users_script_stops_in_an_epoch_and_does_it_again_when_resumed(
         assert [line["epoch"] for line in records if line.get("resumed")] == [done + 1]
     assert (run.read_result() or {})["status"] == "completed"
     assert not run.state.exists()
+
+
+@pytest.mark.slow
+def test_a_stopped_run_of_a_study_goes_on_when_the_study_is_run_again(
+    hpcnn: Command, hpcnn_process: Process, tmp_path: Path
+) -> None:
+    study = tmp_path / "tiny.toml"
+    study.write_text(
+        '[train]\nmodel = "psc-cnn-dropout"\ndata = "digits"\nsamples = 1000\nbatch_size = 10\nepochs = 4\n'
+        "[axes]\nntasks = [1]\n"
+    )
+    words = ("study", "run", study, "--runs", tmp_path / "runs")
+    process = hpcnn_process(*words)
+    end = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/tiny/*/epochs.rank00000.jsonl")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    (folder,) = (tmp_path / "runs" / "tiny").glob("*/")
+    run = RunDir(folder)
+    run.stop.write_text("a test")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, out + err
+    assert (run.read_result() or {})["status"] == "interrupted"
+    again = hpcnn(*words)
+    assert again.returncode == 0, again.stderr
+    assert [line["epoch"] for line in epochs_of(run)] == [1, 2, 3, 4]
+    assert "resumed" in [event["key"] for event in read_lines(run.events)]
+    assert [path.name for path in folder.parent.glob("*/")] == [folder.name]
