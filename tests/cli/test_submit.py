@@ -168,7 +168,7 @@ class TestProgram:
         spec = json.loads((here / "run" / "spec.json").read_text())
         assert (spec["schema"], spec["name"], spec["site"], spec["train"]) == (1, "mine", "local", None)
         asked = {key: value for key, value in spec["resources"].items() if value}
-        assert asked == {"nodes": 1, "ntasks": 1, "cpus_per_task": 1}
+        assert asked == {"nodes": 1, "ntasks": 1, "cpus_per_task": 1, "requeue_limit": 10}
         assert set(spec["resources"]) == {field.name for field in dataclasses.fields(Resources)}
         assert spec["program"] == [sys.executable, "-c", "print(1)"]
 
