@@ -20,3 +20,11 @@ def share_dir(name: str) -> Path:
         if folder.is_dir():
             return folder
     raise FileNotFoundError(f"this installation of hpcnn lacks its {name!r} folder; reinstall it")
+
+
+def constraints_file() -> Path:
+    """Return ``constraints.txt``, the versions that hpcnn is tested with. Raises FileNotFoundError as above."""
+    for file in (_PACKAGE / "_share" / "containers" / "constraints.txt", _PACKAGE.parent / "constraints.txt"):
+        if file.is_file():
+            return file
+    raise FileNotFoundError("this installation of hpcnn lacks its constraints.txt; reinstall it")

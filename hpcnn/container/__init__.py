@@ -1,0 +1,1 @@
+"""Container images: what goes into them, building them, and whether one fits a machine."""
