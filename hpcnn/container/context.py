@@ -43,7 +43,7 @@ def context_of(kind: str) -> Context:
     if kind not in KINDS:
         raise unknown_value("image", kind, KINDS)
     shared = share_dir("containers")
-    names = (f"hpcnn-{kind}.def", "build-horovod.sh")
+    names = (f"hpcnn-{kind}.def", *(("build-horovod.sh",) if kind == "cpu" else ()))
     content = {name: (shared / name).read_bytes() for name in names}
     content["constraints.txt"] = constraints_file().read_bytes()
     with tempfile.TemporaryDirectory() as folder:

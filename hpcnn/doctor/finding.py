@@ -10,10 +10,11 @@ from typing import Literal
 class Finding:
     """What was looked at, what was found, whether that is well, and what to do where it is not.
 
-    status: ``missing`` is for what is not there (or not usable), ``warning`` for what would spoil a run.
+    status: ``missing`` is for what is not there (or not usable), ``warning`` for what would spoil a run, ``error`` for
+    two things that do not go together.
     """
 
     check: str
     value: str
-    status: Literal["ok", "warning", "missing"] = "ok"
+    status: Literal["ok", "warning", "missing", "error"] = "ok"
     advice: str = ""

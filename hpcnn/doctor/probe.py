@@ -19,7 +19,7 @@ SECONDS = 180.0  # a first import from a cold parallel file system can take minu
 
 # Prints one line a stage as soon as it is known, so that a stage that ends the process loses no earlier one.
 # MPI is only loaded: MPI_Init outside mpirun aborts on some installations.
-_PROGRAM = """
+PROGRAM = """
 import json, sys
 
 def tensorflow():
@@ -66,10 +66,19 @@ def probe(modules: Sequence[str], environment: Mapping[str, str], seconds: float
     A module that ends the process, or keeps it for longer than ``seconds``, is reported with the signal or the
     time; those after it are tried in a new process. So is one that is not installed, without any process.
     """
+    installed = [name for name in modules if importlib.util.find_spec(name)]
+    found = ask([sys.executable, "-c", PROGRAM], installed, environment, seconds)
+    return {name: found.get(name, Answer({}, "not installed")) for name in modules}
+
+
+def ask(
+    command: Sequence[str], stages: Sequence[str], environment: Mapping[str, str], seconds: float = SECONDS
+) -> dict[str, Answer]:
+    """Return what each stage of the program that ``command`` starts said; it takes the names of stages behind it."""
     found: dict[str, Answer] = {}
-    left = [name for name in modules if importlib.util.find_spec(name)]
+    left = list(stages)
     while left:
-        output, end = _run([sys.executable, "-c", _PROGRAM, *left], environment, seconds)
+        output, end = _run([*command, *left], environment, seconds)
         for line in output.splitlines():
             if line.startswith('{"stage"'):
                 answer = json.loads(line)
@@ -77,7 +86,7 @@ def probe(modules: Sequence[str], environment: Mapping[str, str], seconds: float
         left = [name for name in left if name not in found]
         if left:
             found[left.pop(0)] = Answer({}, end)
-    return {name: found.get(name, Answer({}, "not installed")) for name in modules}
+    return found
 
 
 def _run(command: list[str], environment: Mapping[str, str], seconds: float) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hpcnn.container.cache import cache_folder
+from hpcnn.container.machine import debian_mirror
 
 # program -> Debian's package of it
 PROGRAMS = {"apt-get": "apt", "dpkg-deb": "dpkg", "patchelf": "patchelf", "mksquashfs": "squashfs-tools"}
@@ -50,17 +51,7 @@ def missing() -> str | None:
     absent = {name: package for name, package in PROGRAMS.items() if not shutil.which(name)}
     if absent:
         return f"missing programs: {', '.join(absent)} (Debian: {' '.join(absent.values())})"
-    return None if mirror() else "the machine's package sources (apt) name no mirror of Debian"
-
-
-def mirror() -> str | None:
-    """Return the address of the Debian mirror that this machine's apt uses."""
-    words = ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
-    try:
-        listed = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return next((line.split()[1] for line in listed.splitlines() if line.startswith("Debian ")), None)
+    return None if debian_mirror() else "the machine's package sources (apt) name no mirror of Debian"
 
 
 def install() -> Path:
@@ -97,17 +88,26 @@ def _runs(apptainer: Path) -> bool:
             (Path(folder) / name).mkdir()
         for name in ("bin", "lib", "lib64"):
             (Path(folder) / name).symlink_to(f"usr/{name}")
-        words = [apptainer, "exec", "--no-mount", "home,cwd", "--bind", "/usr", folder, "/usr/bin/true"]
+        words: list[str | Path] = [
+            apptainer,
+            "exec",
+            "--no-mount",
+            "home,cwd",
+            "--bind",
+            "/usr",
+            folder,
+            "/usr/bin/true",
+        ]
         return subprocess.run(words, capture_output=True, check=False, timeout=60).returncode == 0
 
 
 def _download(work: Path) -> list[Path]:
-    """Fetch the packages by an apt of its own, with the machine's mirror and Debian's keys; the system's is not used."""
+    """Fetch the packages by an apt of its own, from the machine's mirror and with Debian's keys."""
     for name in ("state/lists/partial", "cache/archives/partial", "sources"):
         (work / name).mkdir(parents=True)
     (work / "status").touch()
     (work / "sources" / "debian.sources").write_text(
-        f"Types: deb\nURIs: {mirror()}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n"
+        f"Types: deb\nURIs: {debian_mirror()}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n"
     )
     options = {
         "Dir::State": work / "state",
@@ -149,7 +149,14 @@ def _use_own_libc(tree: Path, folder: Path) -> None:
     """Make the programs load the C library that will be beside them once ``tree`` is ``folder``."""
     (loader,) = tree.glob("libc/usr/lib/*/ld-linux-*.so.*")
     library = folder / loader.parent.relative_to(tree)
-    words = ["patchelf", "--set-interpreter", library / loader.name, "--force-rpath", "--set-rpath", library]
+    words: list[str | Path] = [
+        "patchelf",
+        "--set-interpreter",
+        library / loader.name,
+        "--force-rpath",
+        "--set-rpath",
+        library,
+    ]
     (starter,) = tree.glob("usr/lib/*/apptainer/bin/starter")
     for binary in (tree / "usr" / "bin" / "apptainer", starter):
         subprocess.run([*words, binary], check=True, timeout=60)
