@@ -62,16 +62,30 @@ def container_command(
     folders: what the job itself needs to see (run directory, current directory, data), besides the site's and the
     user's binds. action: exec, or shell for one at a terminal. The launcher stays outside: each rank is a container
     (Apptainer user guide, "MPI", hybrid model).
-    Raises UsageError for a runtime whose command line hpcnn does not know.
+    Raises UsageError for a runtime whose command line hpcnn does not know, and for a path that ``--bind`` cannot take.
     """
     if software.container is None:
         return []
     if site.container_runtime not in ("apptainer", "singularity"):
         raise UsageError(f"--container: site {site.name} runs containers by {site.container_runtime}, not Apptainer")
     gpus = [site.container_gpu_option] if gpu and site.container_gpu_option else []
+    for folder in folders:
+        _check_bind("run directory, current directory or HPCNN_DATA", folder, ":,")
+    for folder in software.bind:
+        _check_bind("--bind", folder, ",")
     seen = dict.fromkeys([*folders, *map(Expanded, site.container_binds), *software.bind])
     binds = [word for folder in seen for word in ("--bind", folder)]
     return [[site.container_runtime, action, *gpus, *site.container_options, *binds], [software.container]]
+
+
+def _check_bind(option: str, path: str, separators: str) -> None:
+    """Refuse a path that Apptainer's ``--bind SRC[:DEST[:OPTIONS]],...`` would take apart."""
+    found = " and ".join(repr(character) for character in separators if character in path)
+    if found:
+        raise UsageError(
+            f"{option}: {path!r} cannot be bound into a container, which takes {found} in it for a separator: "
+            "use another path, and --bind once for each folder"
+        )
 
 
 def as_ranks(program: Sequence[str]) -> list[str]:

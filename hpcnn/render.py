@@ -57,7 +57,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     several = job.resources.ntasks > 1
     local_disk = Expanded(site.local_disk) if site.local_disk and place.data and several else None
     seen = [place.run_dir, place.directory]
-    seen += [environment["HPCNN_DATA"]] if "HPCNN_DATA" in environment else []
+    seen += [str(Path(place.directory, str(environment["HPCNN_DATA"])))] if "HPCNN_DATA" in environment else []
     seen += [str(Path(place.data).parent)] if place.data else []
     seen += [local_disk] if local_disk else []
     inside = container_command(site, job.software, seen, gpu)

@@ -66,9 +66,8 @@ def needs_fakeroot(kernel: Path = Path("/proc")) -> bool:
     """
     if os.geteuid() != 0:
         return True
-    effective = next(
-        line.split()[1] for line in (kernel / "self" / "status").read_text().splitlines() if line.startswith("CapEff:")
-    )
+    status = (kernel / "self" / "status").read_text()
+    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
     last = int((kernel / "sys" / "kernel" / "cap_last_cap").read_text())
     return int(effective, 16) != (1 << (last + 1)) - 1
 

@@ -88,16 +88,7 @@ def _runs(apptainer: Path) -> bool:
             (Path(folder) / name).mkdir()
         for name in ("bin", "lib", "lib64"):
             (Path(folder) / name).symlink_to(f"usr/{name}")
-        words: list[str | Path] = [
-            apptainer,
-            "exec",
-            "--no-mount",
-            "home,cwd",
-            "--bind",
-            "/usr",
-            folder,
-            "/usr/bin/true",
-        ]
+        words = [str(apptainer), "exec", "--no-mount", "home,cwd", "--bind", "/usr", folder, "/usr/bin/true"]
         return subprocess.run(words, capture_output=True, check=False, timeout=60).returncode == 0
 
 
@@ -149,14 +140,7 @@ def _use_own_libc(tree: Path, folder: Path) -> None:
     """Make the programs load the C library that will be beside them once ``tree`` is ``folder``."""
     (loader,) = tree.glob("libc/usr/lib/*/ld-linux-*.so.*")
     library = folder / loader.parent.relative_to(tree)
-    words: list[str | Path] = [
-        "patchelf",
-        "--set-interpreter",
-        library / loader.name,
-        "--force-rpath",
-        "--set-rpath",
-        library,
-    ]
+    words = ["patchelf", "--set-interpreter", f"{library / loader.name}", "--force-rpath", "--set-rpath", f"{library}"]
     (starter,) = tree.glob("usr/lib/*/apptainer/bin/starter")
     for binary in (tree / "usr" / "bin" / "apptainer", starter):
         subprocess.run([*words, binary], check=True, timeout=60)

@@ -88,6 +88,17 @@ class TestContainer:
     def words(self, gpu=False, site=SITE, **software):
         return container_command(site, SoftwareSpec(**software), ["/runs/1", "/home/me"], gpu)
 
+    @pytest.mark.parametrize(
+        ("folder", "bind", "separator"),
+        [("/runs/10:15", (), "':'"), ("/runs/a,b", (), "','"), ("/runs/1", ("/data,/scratch",), "','")],
+    )
+    def test_a_path_that_bind_would_take_apart_is_refused(
+        self, folder: str, bind: tuple[str, ...], separator: str
+    ) -> None:
+        with pytest.raises(UsageError, match=f"takes {separator} in it for a separator") as caught:
+            container_command(self.SITE, SoftwareSpec(container="x.sif", bind=bind), [folder], gpu=False)
+        assert repr(bind[0] if bind else folder) in str(caught.value)
+
     def test_none_is_none(self):
         assert self.words() == []
 
