@@ -1,0 +1,110 @@
+"""Jobs in a real image, by a real Apptainer, over several nodes: the launcher outside, the MPI library inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcnn.container.cache import image_path
+from hpcnn.container.context import context_of
+from hpcnn.rundir import RunDir
+from hpcnn.smoke import weights
+from tests.slurm.conftest import Cluster
+from tests.testbed import apptainer, image
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+_TRAINING = ("--model", "scinet-cnn1", "--data", "digits", "--epochs", "2", "--batch-size", "100")
+_SCALED = ("--pixel-scale", "unit", "--learning-rate", "0.1", "--checkpoint")
+_TWO_NODES = ("--nodes", "2", "--ntasks-per-node", "1", "--cpus-per-task", "1")
+
+
+@dataclass(frozen=True)
+class Contained:
+    """An image, and hpcnn at a site that runs jobs in it."""
+
+    cluster: Cluster
+    image: Path
+    path: str
+
+    def hpcnn(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.cluster.hpcnn(*words, seconds=240, PATH=self.path)
+
+    def submit(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.hpcnn("submit", "--site", "contained", "--container", str(self.image), "--wait", *words)
+
+
+@pytest.fixture(scope="module")
+def contained(cluster: Cluster, mpi: None) -> Contained:
+    """hpcnn's own CPU image where the cache has it (HPCNN_TEST_BUILD_IMAGE=1 builds it), else a small one."""
+    try:
+        program = apptainer.install()
+        path = f"{program.parent}{os.pathsep}{cluster.environment['PATH']}"
+        found = image_path(context_of("cpu"))
+        if os.environ.get("HPCNN_TEST_BUILD_IMAGE"):
+            built = cluster.hpcnn("container", "build", "cpu", seconds=3000, PATH=path)
+            assert built.returncode == 0, built.stderr
+        elif not found.exists():
+            found = image.build(program)
+    except apptainer.ApptainerError as error:
+        pytest.skip(str(error))
+    folders = ", ".join(json.dumps(folder) for folder in image.binds())
+    sites = cluster.shared / "config" / "sites"
+    profile = (sites / "testbed.toml").read_text()
+    (sites / "contained.toml").write_text(f"{profile}container_binds = [{folders}]\n")
+    return Contained(cluster, found, path)
+
+
+def test_ranks_in_the_image_are_on_both_nodes_and_know_each_other(contained: Contained, keep: Path) -> None:
+    show = (
+        "import os, socket; from mpi4py import MPI; "
+        "print(socket.gethostname(), os.environ['APPTAINER_NAME'], MPI.COMM_WORLD.Get_size())"
+    )
+    run = contained.submit("--run-dir", str(keep / "run"), *_TWO_NODES, "--", "python", "-c", show)
+    log = RunDir(keep / "run").log.read_text()
+    assert run.returncode == 0, run.stderr + log
+    name = contained.image.name
+    assert {f"c1 {name} 2", f"c2 {name} 2"} <= set(log.splitlines())
+
+
+def test_ranks_in_the_image_train_what_one_machine_trains(contained: Contained, keep: Path) -> None:
+    far = contained.submit("--run-dir", str(keep / "far"), *_TWO_NODES, *_TRAINING, *_SCALED)
+    assert far.returncode == 0, far.stdout + far.stderr + RunDir(keep / "far").log.read_text()
+    near = contained.hpcnn("submit", "--quiet", "--run-dir", str(keep / "near"), *_TRAINING, *_SCALED)
+    assert near.returncode == 0, near.stderr
+
+    checkpoint = "checkpoints/epoch-002.keras"
+    ours, theirs = weights(keep / "far" / checkpoint), weights(keep / "near" / checkpoint)
+    assert max(np.abs(ours[name] - theirs[name]).max() for name in ours) < 5e-5
+    provenance = json.loads((keep / "far" / "provenance.json").read_text())
+    assert {host["host"] for host in provenance["hosts"]} == {"c1", "c2"}
+    result = RunDir(keep / "far").read_result()
+    assert result is not None
+    assert result["status"] == "completed"
+
+
+def test_check_says_that_the_image_fits_the_site(contained: Contained) -> None:
+    checked = contained.hpcnn("container", "check", str(contained.image), "--site", "contained", "--format", "json")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    found = {row["check"]: row for row in json.loads(checked.stdout)}
+    assert found["Ranks by srun"]["status"] == "ok"
+    assert found["Ranks by srun"]["value"].startswith("srun --mpi=pmix, Open MPI ")
+    assert found["Architecture"]["value"] == platform.machine()
+
+
+def test_check_says_where_every_rank_would_be_alone(contained: Contained) -> None:
+    """Slurm offers PMI-2, which Debian's Open MPI does not speak: such a job would train twice the same, in silence."""
+    sites = contained.cluster.shared / "config" / "sites"
+    (sites / "apart.toml").write_text((sites / "contained.toml").read_text().replace('"pmix"', '"pmi2"'))
+    checked = contained.hpcnn("container", "check", str(contained.image), "--site", "apart", "--format", "json")
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    found = {row["check"]: row for row in json.loads(checked.stdout)}
+    assert found["Ranks by srun"]["status"] == "error"
+    assert "every rank would take itself for the only one; set mpi_type=pmix" in found["Ranks by srun"]["advice"]
