@@ -26,7 +26,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that ZIP has
 def write_wheel(folder: Path) -> Path:
     """Write ``hpcnn-VERSION-py3-none-any.whl`` into ``folder`` and return it."""
     info = f"hpcnn-{hpcnn.__version__}.dist-info"
-    content = dict(_package())
+    content = dict(sorted(_package()))
     content[f"{info}/METADATA"] = _metadata()
     content[f"{info}/WHEEL"] = _WHEEL.encode()
     content[f"{info}/entry_points.txt"] = b"[console_scripts]\nhpcnn = hpcnn.cli.main:main\n"
