@@ -20,19 +20,19 @@ _COLUMNS = (
 
 @click.group(epilog="Example:  hpcnn container build cpu")
 def command() -> None:
-    """Build and check container images (Apptainer) with TensorFlow, Horovod, an MPI and hpcnn inside."""
+    """Build and check container images (Apptainer) with TensorFlow, Horovod, MPI and hpcnn inside."""
 
 
 @command.command("build", epilog="Example:  hpcnn container build cpu --output hpcnn-cpu.sif")
 @_KIND
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Put the image at this path besides.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Put the image at this path as well.")
 @click.option("--force", is_flag=True, help="Build it anew although the cache has it.")
 @click.option("--dry-run", is_flag=True, help="Print the command, exactly, and do nothing else.")
 def build_command(kind: str, output: Path | None, force: bool, dry_run: bool) -> None:
-    """Build the image KIND (cpu or gpu; cpu by default), and print where it is.
+    """Build an image and print its path.
 
-    The image is kept in the cache under a name made of all that goes into it: the definition, the versions, this hpcnn.
-    The same content is built once. Takes some 10 minutes on 2 cores, and 4 GB in $APPTAINER_TMPDIR (/tmp).
+    The image (cpu, unless gpu is named) is kept in the cache under a name made of all that goes into it: the
+    definition, the versions, this hpcnn. The same content is built once. Takes some 10 minutes on 2 cores, and 4 GB in $APPTAINER_TMPDIR (/tmp).
     """
     from hpcnn.container.build import build, copy_to, plan
     from hpcnn.container.cache import other_images
@@ -57,7 +57,10 @@ def build_command(kind: str, output: Path | None, force: bool, dry_run: bool) ->
 @_KIND
 @click.pass_context
 def path_command(ctx: click.Context, kind: str) -> None:
-    """Print where the image KIND of this very hpcnn is. Exit status 1 where it has not been built."""
+    """Print the path of a built image.
+
+    It is the one that this very hpcnn builds (cpu, unless gpu is named). Exit status 1 where it has not been built.
+    """
     from hpcnn.container.cache import image_path, other_images
     from hpcnn.container.context import context_of
 
@@ -67,7 +70,7 @@ def path_command(ctx: click.Context, kind: str) -> None:
         return
     click.echo(f"Error: the {kind} image is not built: hpcnn container build {kind}", err=True)
     for other in other_images(image):
-        click.echo(f"of other content (an earlier version): {other}", err=True)
+        click.echo(f"an image of other content is there: {other}", err=True)
     ctx.exit(1)
 
 
@@ -77,10 +80,10 @@ def path_command(ctx: click.Context, kind: str) -> None:
 @format_option
 @click.pass_context
 def check_command(ctx: click.Context, image: Path, name: str, fmt: str) -> None:
-    """Say what IMAGE has inside, and whether its MPI fits what starts the ranks at a site.
+    """Say whether an image fits a site.
 
-    Run it on a login node of the site, with the modules of its jobs loaded. Exit status: 1 where something does not
-    fit.
+    Looks at what IMAGE has inside, and whether its MPI fits what starts the ranks. Run it on a login node of
+    the site, with the modules of its jobs loaded. Exit status 1 where something does not fit.
     """
     from hpcnn.container.host import look_outside
     from hpcnn.container.inside import look_inside
@@ -88,6 +91,6 @@ def check_command(ctx: click.Context, image: Path, name: str, fmt: str) -> None:
     from hpcnn.sites.load import load_site
 
     site = load_site(name)
-    findings = judge(look_inside(image, site), look_outside(), site)
+    findings = judge(look_inside(image, site), look_outside(site), site)
     emit([dataclasses.asdict(finding) for finding in findings], fmt, _COLUMNS)
     ctx.exit(1 if any(finding.status == "error" for finding in findings) else 0)

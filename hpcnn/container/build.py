@@ -28,12 +28,16 @@ Say = Callable[[str], None]
 
 _TAIL = 15
 # What the builder's output says of a failure -> what to do
+_NO_ROOT = (
+    "this user may not play root: let an administrator add a line for it to /etc/subuid and /etc/subgid "
+    "(`apptainer config fakeroot --add USER`), or build on another machine"
+)
 _CAUSES = {
     r"No space left on device": "the disk is full: point APPTAINER_TMPDIR at a folder with 8 GB on a local disk",
-    r"no mapping entry found in /etc/sub.id": "this user may not play root: let an administrator add a line for it to "
-    "/etc/subuid and /etc/subgid (`apptainer config fakeroot --add USER`), or build on another machine",
-    r"resolving host|resolve host|name resolution|Failed getting release file|Couldn't download|ConnectionError|"
-    r"connection refused|i/o timeout": "the packages were not reached: build on a node with internet access",
+    r"no mapping entry found in /etc/sub.id|mounted with noexec or nodev": _NO_ROOT,
+    r"no such host|resolving host|resolve host|name resolution|Failed getting release file|Couldn't download|"
+    r"ConnectionError|connection refused|i/o timeout": "what the image is made of was not reached over the network: "
+    "build on a node with internet access",
     r"Killed|Cannot allocate memory": "memory ran out: building Horovod needs 2.3 GB for each compiler",
 }
 

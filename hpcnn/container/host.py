@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 
 from hpcnn import __version__
+from hpcnn.doctor import find_mpirun
 from hpcnn.doctor.software import mpi_version
+from hpcnn.sites.profile import Site
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,11 @@ class Host:
     mpi_default: str
 
 
-def look_outside() -> Host:
-    """Return what this machine has. Asks Slurm where there is one."""
-    mpirun = mpi_version(_printed("mpirun", "--version"))
+def look_outside(site: Site) -> Host:
+    """Return what this machine has for jobs of ``site``. Asks Slurm where there is one."""
+    # A job script of a machine without a scheduler puts this Python's own programs first in PATH.
+    program = find_mpirun(os.environ) if site.scheduler == "local" else shutil.which("mpirun")
+    mpirun = mpi_version(_printed(program, "--version")) if program else None
     if shutil.which("srun") is None:
         return Host(__version__, mpirun, None, "")
     default = re.search(r"^MpiDefault\s*=\s*(\S+)", _printed("scontrol", "show", "config"), re.MULTILINE)
