@@ -32,7 +32,8 @@ def build_command(kind: str, output: Path | None, force: bool, dry_run: bool) ->
     """Build an image and print its path.
 
     The image (cpu, unless gpu is named) is kept in the cache under a name made of all that goes into it: the
-    definition, the versions, this hpcnn. The same content is built once. Takes some 10 minutes on 2 cores, and 4 GB in $APPTAINER_TMPDIR (/tmp).
+    definition, the versions, this hpcnn. The same content is built once. Takes some 10 minutes on 2 cores, and 4 GB
+    in $APPTAINER_TMPDIR (/tmp).
     """
     from hpcnn.container.build import build, copy_to, plan
     from hpcnn.container.cache import other_images
