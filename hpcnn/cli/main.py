@@ -31,9 +31,8 @@ COMMANDS = {
     "tensorboard": ("hpcnn.cli.tensorboard", "Show the TensorBoard logs of runs, and the tunnel to them."),
     "cancel": ("hpcnn.cli.cancel", "Cancel submitted jobs."),
     "sites": ("hpcnn.cli.sites", "List, show, check and start the profiles of machines."),
-    "study": ("hpcnn.cli.study", "Run or submit every point of a scaling study, or what is missing of it."),
     "container": ("hpcnn.cli.container", "Build container images, and check whether one fits a machine."),
-    "study": ("hpcnn.cli.study", "Run every point of a scaling study, or what is missing of it."),
+    "study": ("hpcnn.cli.study", "Run or submit every point of a scaling study, or what is missing of it."),
     "scaling-report": ("hpcnn.cli.scaling_report", "Turn run directories into a scaling table."),
     "record": ("hpcnn.cli.record", "Close the record of a run (called by job scripts)."),
 }

@@ -82,6 +82,22 @@ LONG |= {
     "make testbed": (ROOT_ALONE, "make -n testbed"),
     "make testbed-down": (ROOT_ALONE, "make -n testbed-down"),
 }
+IMAGE = "it needs Apptainer, and minutes (tests/unit/test_container.py, tests/slurm/test_sif.py)"
+LONG |= {
+    f"hpcnn container {words}": (IMAGE, f"hpcnn container {words.split()[0]} --help")
+    for words in (
+        "build cpu",
+        "build cpu --output hpcnn-cpu.sif",
+        "build gpu --output hpcnn-gpu.sif",
+        "check hpcnn-cpu.sif",
+        "check hpcnn-cpu.sif --site narval",
+        "path cpu",
+    )
+}
+LONG |= {
+    "apt-get install --no-install-recommends debootstrap patchelf squashfs-tools uidmap": (ROOT_ALONE, "true"),
+    "python -m tests.testbed.apptainer install": (ROOT_ALONE, "true"),
+}
 FROM_ROOT = ("make ", "containers/")
 
 BIN = Path(sys.executable).parent
