@@ -447,7 +447,7 @@ def test_an_image_that_does_not_run_is_said_with_the_runtimes_words(machine: dic
 def test_check_needs_the_sites_runtime(machine: dict[str, str], tmp_path: Path) -> None:
     image = tmp_path / "x.sif"
     image.touch()
-    checked = container(machine, "check", image, "--site", "lumi")
+    checked = container({**machine, "PATH": str(tmp_path / "bin")}, "check", image, "--site", "lumi")
     assert checked.returncode == 2
     assert "singularity, by which site lumi runs containers, is not on PATH" in checked.stderr
 
