@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Contained:
 
 
 @pytest.fixture(scope="module")
-def contained(cluster: Cluster, mpi: None) -> Contained:
+def contained(cluster: Cluster, mpi: None) -> Iterator[Contained]:
     """hpcnn's own CPU image where the cache has it (HPCNN_TEST_BUILD_IMAGE=1 builds it), else a small one."""
     try:
         program = apptainer.install()
@@ -59,7 +60,10 @@ def contained(cluster: Cluster, mpi: None) -> Contained:
     sites = cluster.shared / "config" / "sites"
     profile = (sites / "testbed.toml").read_text()
     (sites / "contained.toml").write_text(f"{profile}container_binds = [{folders}]\n")
-    return Contained(cluster, found, path)
+    (sites / "apart.toml").write_text((sites / "contained.toml").read_text().replace('"pmix"', '"pmi2"'))
+    yield Contained(cluster, found, path)
+    for name in ("contained", "apart"):
+        (sites / f"{name}.toml").unlink()
 
 
 def test_ranks_in_the_image_are_on_both_nodes_and_know_each_other(contained: Contained, keep: Path) -> None:
@@ -101,8 +105,6 @@ def test_check_says_that_the_image_fits_the_site(contained: Contained) -> None:
 
 def test_check_says_where_every_rank_would_be_alone(contained: Contained) -> None:
     """Slurm offers PMI-2, which Debian's Open MPI does not speak: such a job would train twice the same, in silence."""
-    sites = contained.cluster.shared / "config" / "sites"
-    (sites / "apart.toml").write_text((sites / "contained.toml").read_text().replace('"pmix"', '"pmi2"'))
     checked = contained.hpcnn("container", "check", str(contained.image), "--site", "apart", "--format", "json")
     assert checked.returncode == 1, checked.stdout + checked.stderr
     found = {row["check"]: row for row in json.loads(checked.stdout)}
