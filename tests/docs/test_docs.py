@@ -58,6 +58,11 @@ LONG |= {
         "submit --site generic-slurm --wait": "hpcnn submit --site generic-slurm --wait --dry-run",
         "submit --site generic-slurm --follow": "hpcnn submit --site generic-slurm --follow --dry-run",
         "submit --site generic-slurm --after 1234": "hpcnn submit --site generic-slurm --after 1234 --dry-run",
+        "submit --site generic-slurm --requeue --epochs 200": (
+            "hpcnn submit --site generic-slurm --requeue --epochs 200 --dry-run"
+        ),
+        "resume 1234 --time 4:00:00": "hpcnn resume --help",
+        "resume runs/scinet-cnn1/20261121-101500-3fa9 --dry-run": "hpcnn resume --help",
         "study submit strong_scaling --site narval --account def-prof": (
             "hpcnn study submit strong_scaling --site narval --account def-prof --dry-run"
         ),
