@@ -80,6 +80,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except HpcnnError as error:
             raise _Message(error) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise SystemExit(130) from None  # 128 + SIGINT, as shells report it; click's own is 1
 
 
 @click.group(

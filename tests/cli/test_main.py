@@ -147,3 +147,13 @@ def test_what_hpcnn_can_explain_is_no_traceback(words, tmp_path):
     assert result.stderr.startswith("Error: ")
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+def test_ctrl_c_ends_a_command_with_status_130_and_no_traceback(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hpcnn.cli.models.command", click.Command("models", callback=interrupted))
+    result = CliRunner().invoke(main, ["models"])
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted\n"
