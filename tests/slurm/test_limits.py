@@ -117,9 +117,7 @@ def test_a_killed_rank_ends_the_job(cluster: Cluster, mpi: None, run: RunDir) ->
     assert (result["status"], result["exit_code"]) == ("failed", 137)
 
 
-def test_a_killed_node_ends_the_job_and_the_training_goes_on_elsewhere(
-    cluster: Cluster, mpi: None, run: RunDir
-) -> None:
+def test_a_training_goes_on_elsewhere_when_a_node_has_died(cluster: Cluster, mpi: None, run: RunDir) -> None:
     if not cluster.own:
         pytest.skip("a testbed that others may use keeps its nodes")
     submitted = _submit(cluster, run, "--epochs", "15", "--requeue")
@@ -129,14 +127,9 @@ def test_a_killed_node_ends_the_job_and_the_training_goes_on_elsewhere(
     number = int(hosts[1].removeprefix("c"))
     testbed.kill_node(cluster.bed, number)
     try:
-        wait_for(
-            lambda: cluster.status(_job(run))[0]["status"] not in ("running", "pending") or "going on" in _log(run), 90
-        )
-        if "going on" not in _log(run):  # srun saw the dead rank before the controller missed the node
-            result = run.read_result()
-            assert result is not None
-            assert result["status"] == "failed", result
-            assert cluster.hpcnn("resume", str(run.path), cwd=run.path.parent).returncode == 0
+        # when the controller misses the node, it requeues the job
+        wait_for(lambda: cluster.status(_job(run))[0]["status"] == "pending", 90)
+        cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now")
         watched = cluster.hpcnn("logs", "-f", str(run.path), seconds=120)
         assert watched.returncode == 0, _log(run)
     finally:
