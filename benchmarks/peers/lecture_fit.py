@@ -1,0 +1,59 @@
+"""The lecture's own way: ``model.fit`` as printed in the decks, on the same network and data.
+
+``python lecture_fit.py MODEL DATA.npz PRECISION EPOCHS BATCH SCALE THREADS SEED`` prints one JSON object: seconds of
+each epoch (training alone, as hpcnn's clock has it), and the test accuracy after the last.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hpcnn.models.registry import build, recipe
+
+
+class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Notes each epoch's seconds. Without validation data in ``fit``, an epoch is training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
+        self._begin = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Stop the clock."""
+        self.seconds.append(time.perf_counter() - self._begin)
+
+
+def main(name: str, file: str, precision: str, epochs: str, batch: str, scale: str, threads: str, seed: str) -> None:
+    """Train and print."""
+    tf.config.threading.set_intra_op_parallelism_threads(int(threads))
+    tf.config.threading.set_inter_op_parallelism_threads(int(threads))
+    keras.utils.set_random_seed(int(seed))
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    with np.load(file) as data:
+        x, y, x_test, y_test = (data[key] for key in ("x_train", "y_train", "x_test", "y_test"))
+    x, x_test = (part.reshape(-1, 28, 28, 1).astype("float32") * np.float32(scale) for part in (x, x_test))
+    known = recipe(name)
+    model = build(name)
+    optimizer = keras.optimizers.SGD(known.learning_rate, momentum=known.momentum or 0.0)
+    model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+    clock = Clock()
+    model.fit(
+        x, keras.utils.to_categorical(y, 10), batch_size=int(batch), epochs=int(epochs), verbose=2, callbacks=[clock]
+    )
+    _, accuracy = model.evaluate(x_test, keras.utils.to_categorical(y_test, 10), batch_size=1000, verbose=0)
+    print(json.dumps({"seconds": clock.seconds, "samples": len(x), "test_accuracy": float(accuracy)}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
