@@ -111,7 +111,7 @@ def table(records: list[dict[str, Any]]) -> str:
     for record in records:
         key = (record["model"], record["precision"])
         cells[key][record["way"]] += rates(record)
-        accuracy[*key, record["way"]].append(record["test_accuracy"])
+        accuracy[(*key, record["way"])].append(record["test_accuracy"])
     lines = [
         "| network | precision | way | images/s, median | min..max | hpcnn is | test accuracy, mean |",
         "|---|---|---|---|---|---|---|",
