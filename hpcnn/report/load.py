@@ -41,6 +41,7 @@ RUN_COLUMNS = {
     "cpus_per_task": "Int64",
     "batch_size": "Int64",
     "seed": "Int64",
+    "train_communication": "boolean",
     "status": "string",
     "exit_code": "Int64",
     "reason": "string",

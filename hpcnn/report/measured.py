@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from hpcnn.report.stats import fences
+
 if TYPE_CHECKING:
     from hpcnn.report.load import RunData
 
@@ -33,9 +35,28 @@ def epoch_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
     summarised must be stated (Hoefler and Belli, SC15, rule 10): by
     their maximum. Raises ValueError for a negative ``warmup``.
     """
+    return _timed(data, data.runs[trains(data.runs)], warmup)
+
+
+def ceiling_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
+    """Return the same of the runs without communication, which train nothing: what the machine computes at best.
+
+    The bound that no communication can lift (Hoefler and Belli, SC15, rule 11: show the limits).
+    """
+    return _timed(data, data.runs[~trains(data.runs)], warmup)
+
+
+def trains(runs: pd.DataFrame) -> pd.Series[bool]:
+    """Return which runs trained one network: all but those that left the communication out."""
+    if "train_communication" not in runs:
+        return pd.Series(True, index=runs.index)
+    return runs["train_communication"].fillna(True).astype(bool)
+
+
+def _timed(data: RunData, runs: pd.DataFrame, warmup: int) -> pd.DataFrame:
     if warmup < 0:
         raise ValueError(f"warmup: {warmup} is not a number of epochs")
-    completed = data.runs.loc[data.runs["status"] == "completed", ["path", "ntasks"]]
+    completed = runs.loc[runs["status"] == "completed", ["path", "ntasks"]]
     epochs = data.epochs.merge(completed, on="path")
     of_run = epochs.groupby("path")
     processes = epochs["ntasks"].fillna(of_run["rank"].transform("nunique"))
@@ -56,6 +77,18 @@ def epoch_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
     return times.reset_index(drop=True)
 
 
+def outlying(times: pd.DataFrame) -> pd.Series[bool]:
+    """Return which of the ``epoch_times`` are outside Tukey's fences of their own run.
+
+    Of their own run, because epochs of one run are alike and runs need not be: a run that is slow as a whole is a
+    result and no outlier, and no run loses all of its epochs.
+    """
+    of_run = times.groupby("path")["seconds"]
+    low, high = fences(of_run.quantile(0.25), of_run.quantile(0.75))
+    path, seconds = times["path"], times["seconds"]
+    return (seconds < path.map(low)) | (seconds > path.map(high))
+
+
 def left_out(data: RunData, warmup: int = 1) -> pd.DataFrame:
     """Return one row for each run that does not count, with the reason.
 
@@ -63,7 +96,7 @@ def left_out(data: RunData, warmup: int = 1) -> pd.DataFrame:
     """
     measured = set(epoch_times(data, warmup)["path"])
     recorded = data.epochs.groupby("path")["epoch"].nunique().to_dict()
-    known = data.runs[_DECISIVE].astype(object)
+    known = data.runs[_DECISIVE].assign(trains=trains(data.runs)).astype(object)
     runs: list[dict[Any, Any]] = known.where(known.notna(), None).to_dict("records")
     rows = []
     for run in runs:
@@ -77,7 +110,9 @@ def _why_not(run: dict[Any, Any], epochs: int, measured: bool, warmup: int) -> s
     """Return why ``run``, which recorded so many ``epochs``, does not count; None if it does."""
     if run["status"] != "completed":
         return _why_incomplete(run)
-    if run["model"] is None and run["program"] is None:
+    if not run["trains"]:
+        reason = "without communication it trains nothing: it serves as the ceiling alone"
+    elif run["model"] is None and run["program"] is None:
         reason = "what was asked is unknown"
     elif run["world_size"] is None:
         reason = "the number of ranks is unknown"

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hpcnn.report.base import SIZE, base_case, base_of_rows, check_constant
-from hpcnn.report.measured import PARTS, epoch_times, left_out
+from hpcnn.report.measured import epoch_times, left_out
+from hpcnn.report.stats import CONFIDENCE
+from hpcnn.report.summary import summarised, with_ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,28 +29,30 @@ SETTINGS = ["strategy", "precision", "samples", "batch_size", "cpus_per_task"]
 _AXES = ("point_", "train_")
 
 
-def scaling_table(data: RunData, base: Mapping[str, str] | None = None, warmup: int = 1) -> pd.DataFrame:
+def scaling_table(
+    data: RunData,
+    base: Mapping[str, str] | None = None,
+    warmup: int = 1,
+    confidence: float = CONFIDENCE,
+    drop_outliers: bool = False,
+) -> pd.DataFrame:
     """Return one row a configuration: everything that defines a run except its repeat and seed.
 
-    Columns: those of TABLE, SETTINGS and SIZE, an axis or option that varies in some table, and
+    Columns: those of TABLE, SETTINGS and SIZE, an axis or option that varies in some table, those that
+    ``summary.summarised`` adds (runs and epochs, times with their interval, rates, shares, costs of an epoch), and
 
-    - ``runs`` and ``epochs``: how many were measured (``measured.left_out`` lists the runs that were not);
-    - ``epoch_seconds_median``, ``_min``, ``_max``: of the runs' own median epoch times, in seconds. Epochs
-      of one run are not independent of each other, so each run is summarised first;
-    - ``images_per_second``: samples of all measured epochs over their seconds;
-    - ``speedup`` S and ``efficiency`` E, with T the median above, p the ranks, and 0 the base case. Strong
+    - ``speedup`` S and ``efficiency`` E, with T the median epoch time, p the ranks, and 0 the base case. Strong
       scaling: S = T0/T, E = T0 p0/(T p) (Amdahl, AFIPS 1967). Weak scaling: E = T0/T, and no S, as the
       problem is not the same one (Gustafson, CACM 1988). Otherwise S is the ratio of images per second, and
       there is no E;
-    - ``share_compute``, ``share_communication``, ``share_input``: of the slowest ranks' seconds;
-    - ``test_accuracy``: the median over runs;
     - ``base`` (is this row a base case) and ``base_case`` (the one of this row, with its absolute measure).
 
     The base case is the smallest of the rows that differ in size alone (see ``base.base_of_rows``), or the
-    one that ``base`` (column: value) names. Raises UsageError for a ``base`` that fits no row, and for a
+    one that ``base`` (column: value) names. ``drop_outliers``: leave out the epochs outside their run's fences (see
+    ``measured.outlying``); they are counted either way. Raises UsageError for a ``base`` that fits no row, and for a
     study whose rows contradict its kind (see ``base.check_constant``).
     """
-    rows, settings = _configurations(data, warmup)
+    rows, settings = _configurations(data, warmup, confidence, drop_outliers)
     labels = [pd.Series(dtype="int64")]
     cases: dict[int, str] = {}
     for _, table in rows.groupby(TABLE, dropna=False):
@@ -76,7 +80,9 @@ def _of_kind(data: RunData, kind: str) -> RunData:
     return data._replace(runs=data.runs[data.runs["kind"] == kind])
 
 
-def _configurations(data: RunData, warmup: int) -> tuple[pd.DataFrame, list[str]]:
+def _configurations(
+    data: RunData, warmup: int, confidence: float, drop_outliers: bool
+) -> tuple[pd.DataFrame, list[str]]:
     """Return the summarised rows, in the order in which they are read, and the names of their settings."""
     out = left_out(data, warmup)
     runs = data.runs[~data.runs["path"].isin(out["path"])].rename(columns={"world_size": "ranks"})
@@ -84,31 +90,15 @@ def _configurations(data: RunData, warmup: int) -> tuple[pd.DataFrame, list[str]
     keys = [*TABLE, *settings, *SIZE]
     runs = runs.assign(row=runs.groupby(keys, dropna=False).ngroup())
     times = epoch_times(data, warmup).merge(runs[["path", "row"]], on="path")
-    runs = runs.merge(times.groupby("path")["seconds"].median().rename("run_seconds"), on="path")
-
-    of_runs, of_times = runs.groupby("row"), times.groupby("row")
-    seconds = of_times["seconds"].sum()
-    summary: dict[str, Any] = {
-        "runs": of_runs.size(),
-        "epochs": of_times.size(),
-        "epoch_seconds_median": of_runs["run_seconds"].median(),
-        "epoch_seconds_min": of_runs["run_seconds"].min(),
-        "epoch_seconds_max": of_runs["run_seconds"].max(),
-        "images_per_second": of_times["samples"].sum() / seconds,
-    }
-    for part in PARTS:
-        share = times[f"share_{part}"]
-        spent = (share * times["seconds"]).groupby(times["row"]).sum() / seconds
-        summary[f"share_{part}"] = spent.where(share.notna().groupby(times["row"]).all())
-    summary["test_accuracy"] = of_runs["test_accuracy"].median()
     rows = runs.drop_duplicates("row").set_index("row").sort_index()[keys]
-    return rows.assign(**summary), settings
+    rows = rows.assign(**summarised(rows, runs, times, confidence, drop_outliers))
+    return with_ceiling(rows, data, [key for key in keys if key not in ("study", "kind")], warmup), settings
 
 
 def _varying_axes(runs: pd.DataFrame) -> list[str]:
     """Return the axes and options that tell rows of one table apart and have no column of another name."""
     columns = {*runs, "world_size", "devices"}
-    axes = [key for key in runs if isinstance(key, str) and key.startswith(_AXES)]
+    axes = [key for key in runs if isinstance(key, str) and key.startswith(_AXES) and key != "train_communication"]
     own = [key for key in axes if not _has_other_column(key, columns)]
     if not own or runs.empty:
         return []
