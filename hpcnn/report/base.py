@@ -48,11 +48,14 @@ def check_constant(rows: pd.DataFrame) -> None:
         )
 
 
-def base_of_rows(rows: pd.DataFrame, settings: Sequence[str], wanted: Mapping[str, str] | None) -> pd.Series[int]:
+def base_of_rows(
+    rows: pd.DataFrame, settings: Sequence[str], wanted: Mapping[str, str] | None, apart: Sequence[str] = ()
+) -> pd.Series[int]:
     """Return for each row of one table the index label of its base case.
 
     Rows that have the same ``settings`` and differ in size form a series, and its smallest row is its base.
-    Where nothing says that only the size varies (kind throughput, or none), all rows are one series.
+    Where nothing says that only the size varies (kind throughput, or none), all rows that have the same ``apart``
+    (study, machine) are one series.
     ``wanted`` (column: value) restricts the candidates; if it fits a single row, that is the base of the
     whole table. Raises UsageError for an unknown column, and where ``wanted`` leaves rows without a base.
     """
@@ -63,7 +66,7 @@ def base_of_rows(rows: pd.DataFrame, settings: Sequence[str], wanted: Mapping[st
     base = pd.Series(candidates.index[0], index=rows.index)
     if len(candidates) == 1:
         return base
-    for series in _series(rows, settings):
+    for series in _series(rows, settings, apart):
         own = candidates[candidates.index.isin(series.index)]
         if own.empty:
             raise UsageError(
@@ -110,10 +113,11 @@ def _scales(rows: pd.DataFrame) -> bool:
     return bool(rows["kind"].isin(["strong", "weak"]).iloc[0])
 
 
-def _series(rows: pd.DataFrame, settings: Sequence[str]) -> list[pd.DataFrame]:
-    if not _scales(rows):
+def _series(rows: pd.DataFrame, settings: Sequence[str], apart: Sequence[str]) -> list[pd.DataFrame]:
+    if not _scales(rows) and not apart:
         return [rows]
     fixed = [key for key in settings if key not in _CONSTANT and not _follows_size(rows, key)]
+    fixed = fixed if _scales(rows) else list(apart)
     return [series for _, series in rows.groupby(fixed, dropna=False)]
 
 

@@ -32,6 +32,7 @@ _EPOCH = (
     "seconds_input",
     "seconds_other",
     "seconds_evaluation",
+    "seconds_since_start",
     "samples",
     "steps",
     "loss",
@@ -65,6 +66,8 @@ def read_run(path: Path) -> RunRecord:
     run: Row = {"path": str(path), "run": path.name, "status": _status(result)}
     run |= _asked(spec or {}, _object((provenance or {}).get("train")))
     run |= _measured_on(provenance or {}, run) | _outcome(result or {})
+    if directory.job.exists():
+        run["job_id"] = (_read_object(directory.job, problems) or {}).get("job_id")
     if spec is None:
         problems.append(f"{directory.spec.name}: missing")
     if run["status"] == "completed":

@@ -7,26 +7,22 @@ not know files, formats or how a table is printed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from hpcnn.report.base import SIZE, base_case, base_of_rows, check_constant
+from hpcnn.report.configuration import SETTINGS, TABLE, configured
 from hpcnn.report.measured import epoch_times, left_out
 from hpcnn.report.stats import CONFIDENCE
 from hpcnn.report.summary import summarised, with_ceiling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hpcnn.report.load import RunData
 
-# Rows that differ in one of these are not compared: they belong to different tables.
-TABLE = ["study", "kind", "model", "data", "program", "cpu_model", "device"]
-# What a row of a table may set beside its size; the axes and options that vary come after these.
-SETTINGS = ["strategy", "precision", "samples", "batch_size", "cpus_per_task"]
-
-_AXES = ("point_", "train_")
+__all__ = ["SETTINGS", "SIZE", "TABLE", "scaling_table", "strong_scaling", "weak_scaling"]
 
 
 def scaling_table(
@@ -35,6 +31,7 @@ def scaling_table(
     warmup: int = 1,
     confidence: float = CONFIDENCE,
     drop_outliers: bool = False,
+    by: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Return one row a configuration: everything that defines a run except its repeat and seed.
 
@@ -48,18 +45,28 @@ def scaling_table(
     - ``base`` (is this row a base case) and ``base_case`` (the one of this row, with its absolute measure).
 
     The base case is the smallest of the rows that differ in size alone (see ``base.base_of_rows``), or the
-    one that ``base`` (column: value) names. ``drop_outliers``: leave out the epochs outside their run's fences (see
-    ``measured.outlying``); they are counted either way. Raises UsageError for a ``base`` that fits no row, and for a
-    study whose rows contradict its kind (see ``base.check_constant``).
+    one that ``base`` (column: value) names. ``confidence``: of the intervals, 0.95 for 95 %. ``drop_outliers``: leave
+    out the epochs outside their run's fences (see ``measured.outlying``); they are counted either way. ``by``: the
+    columns that separate tables (see ``configuration.configured``), for several studies or machines in one.
+
+    Raises UsageError for a ``base`` that fits no row, for a ``by`` or ``confidence`` that cannot be, and for a study
+    whose rows contradict its kind (see ``base.check_constant``).
     """
-    rows, settings = _configurations(data, warmup, confidence, drop_outliers)
+    counted = data.runs[~data.runs["path"].isin(left_out(data, warmup)["path"])]
+    found = configured(counted, by)
+    times = epoch_times(data, warmup).merge(found.runs[["path", "row"]], on="path")
+    rows = found.rows
+    rows = rows.assign(**summarised(rows, found.runs, times, confidence, drop_outliers))
+    rows = with_ceiling(rows, data, [key for key in found.keys if key not in ("study", "kind")], warmup)
+
+    for _, study in rows.groupby(TABLE, dropna=False):
+        check_constant(study)
     labels = [pd.Series(dtype="int64")]
     cases: dict[int, str] = {}
-    for _, table in rows.groupby(TABLE, dropna=False):
-        check_constant(table)
-        of_rows = base_of_rows(table, settings, base)
+    for _, table in rows.groupby(found.tables, dropna=False):
+        of_rows = base_of_rows(table, found.settings, base, found.apart)
         labels.append(of_rows)
-        cases |= {label: base_case(table, label, settings) for label in of_rows.unique()}
+        cases |= {label: base_case(table, label, found.settings) for label in of_rows.unique()}
     of_row = pd.concat([part for part in labels if len(part)] or labels).reindex(rows.index)
     return _compared(rows, rows.loc[of_row].set_axis(rows.index)).assign(
         base=of_row == rows.index, base_case=of_row.map(cases).astype("string")
@@ -78,43 +85,6 @@ def weak_scaling(data: RunData, base: Mapping[str, str] | None = None, warmup: i
 
 def _of_kind(data: RunData, kind: str) -> RunData:
     return data._replace(runs=data.runs[data.runs["kind"] == kind])
-
-
-def _configurations(
-    data: RunData, warmup: int, confidence: float, drop_outliers: bool
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return the summarised rows, in the order in which they are read, and the names of their settings."""
-    out = left_out(data, warmup)
-    runs = data.runs[~data.runs["path"].isin(out["path"])].rename(columns={"world_size": "ranks"})
-    settings = [*SETTINGS, *_varying_axes(runs)]
-    keys = [*TABLE, *settings, *SIZE]
-    runs = runs.assign(row=runs.groupby(keys, dropna=False).ngroup())
-    times = epoch_times(data, warmup).merge(runs[["path", "row"]], on="path")
-    rows = runs.drop_duplicates("row").set_index("row").sort_index()[keys]
-    rows = rows.assign(**summarised(rows, runs, times, confidence, drop_outliers))
-    return with_ceiling(rows, data, [key for key in keys if key not in ("study", "kind")], warmup), settings
-
-
-def _varying_axes(runs: pd.DataFrame) -> list[str]:
-    """Return the axes and options that tell rows of one table apart and have no column of another name."""
-    columns = {*runs, "world_size", "devices"}
-    axes = [key for key in runs if isinstance(key, str) and key.startswith(_AXES) and key != "train_communication"]
-    own = [key for key in axes if not _has_other_column(key, columns)]
-    if not own or runs.empty:
-        return []
-    differs = runs.groupby(TABLE, dropna=False)[own].nunique(dropna=False).gt(1).any()
-    varying = [key for key in own if differs[key]]
-    # an axis `model.numfm` is also a keyword in `model_args`: one column says it
-    told = any(key.startswith("point_") for key in varying)
-    return [key for key in varying if not (told and key == "train_model_args")]
-
-
-def _has_other_column(key: str, columns: set[Any]) -> bool:
-    """Whether an axis ``point_ntasks`` or ``point_train.loss`` only repeats ``ntasks`` or ``train_loss``."""
-    if not key.startswith("point_"):
-        return False
-    name = key.removeprefix("point_").rpartition(".")[2]
-    return name in columns or f"train_{name}" in columns
 
 
 def _compared(rows: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:

@@ -39,20 +39,20 @@ def median_interval(values: Sequence[float] | Array, confidence: float = CONFIDE
     largest with probability 1 - 2 P(X < k), X binomial of n and 1/2 (Hoefler and Belli, SC15, rule 6; Le Boudec,
     Performance Evaluation, 2010, section 2.2). The narrowest such interval that reaches ``confidence`` is returned;
     where none does (see ``runs_needed``), the widest there is, smallest to largest, and its ``coverage`` says how much
-    that is. None for fewer than two values. Raises as ``_finite`` does, and UsageError for a confidence that is none.
+    that is. None for fewer than two values. An infinite value is one: longer than was measured. Raises ValueError for a
+    missing value, and UsageError for a confidence that is none.
     """
     _checked(confidence)
-    ordered = np.sort(_finite(values))
+    ordered = np.sort(_known(values))
     n = len(ordered)
     if n < 2:
         return None
-    from scipy.stats import binom
-
-    # coverages[k - 1] is that of the interval from the k-th smallest to the k-th largest value
-    coverages = 1 - 2 * binom.cdf(np.arange(n // 2), n, 0.5)
-    enough = np.flatnonzero(coverages >= confidence)
-    k = int(enough[-1]) if len(enough) else 0
-    return Interval(float(ordered[k]), float(ordered[n - 1 - k]), float(coverages[k]))
+    # outside are 2 sum(C(n, i), i <= k) of the 2^n equally likely ways in which n values lie about the median
+    k, outside = 0, 2
+    while k + 1 < n // 2 and 1 - (outside + 2 * math.comb(n, k + 1)) / 2**n >= confidence:
+        k += 1
+        outside += 2 * math.comb(n, k)
+    return Interval(float(ordered[k]), float(ordered[n - 1 - k]), 1 - outside / 2**n)
 
 
 def runs_needed(confidence: float = CONFIDENCE) -> int:
@@ -67,14 +67,9 @@ def runs_needed(confidence: float = CONFIDENCE) -> int:
     return n
 
 
-def percentile(values: Sequence[float] | Array, percent: float) -> float:
-    """Return the percentile, between two values in proportion (Hyndman and Fan's definition 7)."""
-    return float(np.percentile(_finite(values), percent))
-
-
 def tukey_outliers(values: Sequence[float] | Array) -> Array:
     """Return which values lie outside Tukey's fences: below Q1 - 1.5 (Q3 - Q1) or above Q3 + 1.5 (Q3 - Q1)."""
-    array = _finite(values)
+    array = _known(values)
     if not len(array):
         return np.zeros(0, dtype=bool)
     low, high = fences(*np.percentile(array, [25, 75]))
@@ -88,11 +83,11 @@ def fences(first_quartile: Any, third_quartile: Any) -> tuple[Any, Any]:
     return first_quartile - reach, third_quartile + reach
 
 
-def _finite(values: Sequence[float] | Array) -> Array:
-    """Return the values as an array. Raises ValueError for one that is not a finite number."""
+def _known(values: Sequence[float] | Array) -> Array:
+    """Return the values as an array. Raises ValueError for a missing one."""
     array = np.asarray(values, dtype="float64")
-    if not np.isfinite(array).all():
-        raise ValueError("a statistic of values of which one is missing or infinite has no meaning")
+    if np.isnan(array).any():
+        raise ValueError("a statistic of values of which one is missing has no meaning")
     return array
 
 

@@ -101,6 +101,7 @@ class Loop:
                 break
             progress.epochs = epoch
             progress.test = line["validation"] or {}
+            line["seconds_since_start"] = time.monotonic() - begun
             self.record.epoch(line)
             report(line)
             reached = target_accuracy is not None and progress.test.get("accuracy", 0.0) >= target_accuracy
