@@ -3,16 +3,35 @@
 The public interface for notebooks. Importing it imports pandas.
 """
 
+from hpcnn.report.accuracy import time_to_accuracy
+from hpcnn.report.compare import Comparison, compare, compare_runs, differing
+from hpcnn.report.cost import Charge, cost_table
+from hpcnn.report.devices import cpu_vs_gpu
 from hpcnn.report.load import RunData, load
-from hpcnn.report.measured import epoch_times, left_out
+from hpcnn.report.measured import ceiling_times, epoch_times, left_out, outlying
 from hpcnn.report.scaling import scaling_table, strong_scaling, weak_scaling
+from hpcnn.report.stats import Interval, median_interval, runs_needed, tukey_outliers
 
 __all__ = [
+    "Charge",
+    "Comparison",
+    "Interval",
     "RunData",
+    "ceiling_times",
+    "compare",
+    "compare_runs",
+    "cost_table",
+    "cpu_vs_gpu",
+    "differing",
     "epoch_times",
     "left_out",
     "load",
+    "median_interval",
+    "outlying",
+    "runs_needed",
     "scaling_table",
     "strong_scaling",
+    "time_to_accuracy",
+    "tukey_outliers",
     "weak_scaling",
 ]

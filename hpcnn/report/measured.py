@@ -89,6 +89,11 @@ def outlying(times: pd.DataFrame) -> pd.Series[bool]:
     return (seconds < path.map(low)) | (seconds > path.map(high))
 
 
+def counted_runs(data: RunData, warmup: int = 1) -> pd.DataFrame:
+    """Return the rows of ``data.runs`` that count: all that ``left_out`` does not list."""
+    return data.runs[~data.runs["path"].isin(left_out(data, warmup)["path"])]
+
+
 def left_out(data: RunData, warmup: int = 1) -> pd.DataFrame:
     """Return one row for each run that does not count, with the reason.
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from hpcnn.report.base import SIZE, base_case, base_of_rows, check_constant
 from hpcnn.report.configuration import SETTINGS, TABLE, configured
-from hpcnn.report.measured import epoch_times, left_out
+from hpcnn.report.measured import counted_runs, epoch_times
 from hpcnn.report.stats import CONFIDENCE
 from hpcnn.report.summary import summarised, with_ceiling
 
@@ -52,8 +52,7 @@ def scaling_table(
     Raises UsageError for a ``base`` that fits no row, for a ``by`` or ``confidence`` that cannot be, and for a study
     whose rows contradict its kind (see ``base.check_constant``).
     """
-    counted = data.runs[~data.runs["path"].isin(left_out(data, warmup)["path"])]
-    found = configured(counted, by)
+    found = configured(counted_runs(data, warmup), by)
     times = epoch_times(data, warmup).merge(found.runs[["path", "row"]], on="path")
     rows = found.rows
     rows = rows.assign(**summarised(rows, found.runs, times, confidence, drop_outliers))

@@ -42,8 +42,8 @@ def median_interval(values: Sequence[float] | Array, confidence: float = CONFIDE
     that is. None for fewer than two values. An infinite value is one: longer than was measured. Raises ValueError for a
     missing value, and UsageError for a confidence that is none.
     """
-    _checked(confidence)
-    ordered = np.sort(_known(values))
+    checked(confidence)
+    ordered = np.sort(without_missing(values))
     n = len(ordered)
     if n < 2:
         return None
@@ -60,7 +60,7 @@ def runs_needed(confidence: float = CONFIDENCE) -> int:
 
     The widest interval of n values covers 1 - 2/2^n: 93.75 % for five, 96.9 % for six.
     """
-    _checked(confidence)
+    checked(confidence)
     n = 2
     while 1 - 2 / 2**n < confidence:
         n += 1
@@ -69,7 +69,7 @@ def runs_needed(confidence: float = CONFIDENCE) -> int:
 
 def tukey_outliers(values: Sequence[float] | Array) -> Array:
     """Return which values lie outside Tukey's fences: below Q1 - 1.5 (Q3 - Q1) or above Q3 + 1.5 (Q3 - Q1)."""
-    array = _known(values)
+    array = without_missing(values)
     if not len(array):
         return np.zeros(0, dtype=bool)
     low, high = fences(*np.percentile(array, [25, 75]))
@@ -83,7 +83,7 @@ def fences(first_quartile: Any, third_quartile: Any) -> tuple[Any, Any]:
     return first_quartile - reach, third_quartile + reach
 
 
-def _known(values: Sequence[float] | Array) -> Array:
+def without_missing(values: Sequence[float] | Array) -> Array:
     """Return the values as an array. Raises ValueError for a missing one."""
     array = np.asarray(values, dtype="float64")
     if np.isnan(array).any():
@@ -91,6 +91,7 @@ def _known(values: Sequence[float] | Array) -> Array:
     return array
 
 
-def _checked(confidence: float) -> None:
+def checked(confidence: float) -> None:
+    """Raise UsageError for a ``confidence`` that is none."""
     if not (math.isfinite(confidence) and 0 < confidence < 1):
         raise bad_value("confidence", confidence, "a number between 0 and 1, such as 0.95")
