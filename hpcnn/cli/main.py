@@ -34,6 +34,7 @@ COMMANDS = {
     "container": ("hpcnn.cli.container", "Build container images, and check whether one fits a machine."),
     "study": ("hpcnn.cli.study", "Run or submit every point of a scaling study, or what is missing of it."),
     "scaling-report": ("hpcnn.cli.scaling_report", "Turn run directories into a scaling table."),
+    "compare": ("hpcnn.cli.compare", "Compare two sets of runs: before and after, or machine A and B."),
     "record": ("hpcnn.cli.record", "Close the record of a run (called by job scripts)."),
 }
 

@@ -1,59 +1,135 @@
-"""``hpcnn scaling-report``: run directories as scaling tables, and the runs that are not in them."""
+"""``hpcnn scaling-report``: run directories as tables, and the runs that are not in them."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpcnn.cli.output import Column, emit, format_option
-from hpcnn.errors import HpcnnError, bad_value
+from hpcnn.cli.report.options import confidence_option, format_option
+from hpcnn.cli.report.scaling import Rules
+from hpcnn.cli.report.write import FOR_PEOPLE, write_data, write_views
+from hpcnn.errors import HpcnnError, UsageError, bad_value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
-    from hpcnn.report import RunData
+    from hpcnn.report import Charge, RunData
 
-Row = dict[str, Any]
-
-# With fewer runs the exact binomial interval of the median does not reach 95 %: 1 - 2/2**5 = 93.75 % for five
-# (Hoefler and Belli, SC15, rule 6).
-RUNS_FOR_INTERVAL = 6
+TABLES = ("scaling", "accuracy", "devices", "cost", "left-out")
 
 
-@click.command(epilog="Example:  hpcnn scaling-report runs/mnist-strong --base strategy=serial,ranks=1 --format csv")
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  hpcnn scaling-report runs/mnist-strong --base strategy=serial,ranks=1\n"
+    "  hpcnn scaling-report runs/narval runs/niagara --by model --table cost --format markdown"
+)
 @click.argument("dirs", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @format_option
+@click.option(
+    "--table",
+    "which",
+    type=click.Choice([*TABLES, "all"]),
+    default="scaling",
+    show_default=True,
+    help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); cost; left-out (runs).",
+)
 @click.option(
     "--base",
     metavar="KEY=VALUE,...",
     help="The base case of speed-ups, e.g. ntasks=1. Without it: the fewest ranks.",
 )
-def command(dirs: tuple[str, ...], fmt: str, base: str | None) -> None:
+@click.option(
+    "--by",
+    metavar="COLUMN,...",
+    help="What separates tables, e.g. model. Without it: study, model, data set and processor.",
+)
+@click.option(
+    "--warmup", type=click.IntRange(0), default=1, show_default=True, help="Epochs left out at the beginning."
+)
+@click.option("--drop-outliers", is_flag=True, help="Leave out epochs outside Tukey's fences of their run.")
+@confidence_option
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Test accuracy for the tables accuracy and cost. Without it: the runs' own, or what all of them reached.",
+)
+@click.option("--energy", is_flag=True, help="For the table cost: ask Slurm's accounting for the energy of each job.")
+@click.option("--carbon-g-per-kwh", type=click.FloatRange(0), help="For the table cost: grams of CO2e for 1 kWh.")
+def command(
+    dirs: tuple[str, ...],
+    fmt: str,
+    which: str,
+    base: str | None,
+    by: str | None,
+    warmup: int,
+    drop_outliers: bool,
+    confidence: float,
+    target: float | None,
+    energy: bool,
+    carbon_g_per_kwh: float | None,
+) -> None:
     """Turn run directories into scaling tables.
 
     Takes every run at or below each DIR. An epoch lasts as long as on its slowest rank; a run is summarised
     by the median of its epochs, the first left out as warm-up; a row is the median over runs; ratios come
-    last. Runs that did not complete are listed with their reason (on standard error with --format json or
-    csv), and never counted.
+    last. Runs that did not complete are listed with their reason (on standard error unless --format is table),
+    and never counted.
     """
     wanted = _pairs(base)
+    rules = Rules(warmup, confidence, drop_outliers, _names(by))
 
-    from hpcnn.report import left_out, load, scaling_table
+    from hpcnn.report import cost_table, cpu_vs_gpu, left_out, load, scaling_table, time_to_accuracy
 
     data = load(*dirs)
-    table = scaling_table(data, wanted)
-    out = left_out(data)
+    out = left_out(data, warmup)
     remarks = [*_left_out_lines(out), *_problem_lines(data, out)]
-    if table.empty:
+    if len(out) == len(data.runs) and which != "left-out":
         raise HpcnnError("\n".join(["no run can be counted.", *remarks]))
-    if fmt == "table":
-        _print_tables(table)
+    make: dict[str, Callable[[], pd.DataFrame]] = {
+        "scaling": lambda: scaling_table(data, wanted, warmup, confidence, drop_outliers, rules.by),
+        "accuracy": lambda: time_to_accuracy(data, target, confidence, rules.by),
+        "devices": lambda: cpu_vs_gpu(data, warmup),
+        "cost": lambda: cost_table(
+            data,
+            target,
+            wanted,
+            warmup,
+            confidence,
+            drop_outliers,
+            rules.by,
+            charges=_charges(data),
+            joules=_joules(data) if energy else None,
+            carbon_g_per_kwh=carbon_g_per_kwh,
+        ),
+        "left-out": lambda: out,
+    }
+    tables = {name: make[name]() for name in (TABLES if which == "all" else (which,))}
+    if fmt in FOR_PEOPLE:
+        _show(tables, rules, fmt)
     else:
-        emit(_records(table), fmt, [])
+        write_data(tables, fmt)
+    if "left-out" in tables:
+        remarks = _problem_lines(data, out)
     for line in remarks:
         click.echo(line, err=fmt != "table")
+
+
+def _show(tables: dict[str, pd.DataFrame], rules: Rules, fmt: str) -> None:
+    from hpcnn.cli.report import others
+    from hpcnn.cli.report.scaling import scaling_views
+
+    views = {
+        "scaling": scaling_views,
+        "accuracy": others.accuracy_views,
+        "devices": others.devices_views,
+        "cost": others.cost_views,
+        "left-out": others.left_out_views,
+    }
+    for name, table in tables.items():
+        write_views(views[name](table, rules), fmt)
 
 
 def _pairs(text: str | None) -> dict[str, str] | None:
@@ -66,93 +142,40 @@ def _pairs(text: str | None) -> dict[str, str] | None:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _records(table: pd.DataFrame) -> list[Row]:
-    """Return the rows with Python's own values, None where one is missing."""
-    values = table.astype(object)
-    rows: list[Any] = values.where(values.notna(), None).to_dict("records")
-    return rows
-
-
-def _print_tables(table: pd.DataFrame) -> None:
-    """Print each table: its title, what is the same in all rows, the rows, and the base case."""
-    from hpcnn.report.scaling import TABLE
-
-    for _, part in table.groupby(TABLE, dropna=False):
-        rows = [{**row, "range": _range(row)} for row in _records(part)]
-        settings = _settings(rows[0])
-        varying = [key for key in settings if any(row[key] != rows[0][key] for row in rows)]
-        same = [f"{key} {rows[0][key]}" for key in settings if key not in varying and rows[0][key] is not None]
-        columns = [c for c in _columns(varying) if any(row[c.key] is not None for row in rows)]
-        click.echo(_title(rows[0]))
-        if same:
-            click.echo(f"In all rows: {', '.join(same)}.")
-        emit(rows, "table", columns)
-        click.echo(_caption(rows) + "\n")
-
-
-def _settings(row: Row) -> list[str]:
-    """Return the keys that say what was run: those before the first that says what was measured."""
-    from hpcnn.report.base import SIZE
-    from hpcnn.report.scaling import TABLE
-
-    keys = list(row)
-    return [key for key in keys[: keys.index("runs")] if key not in (*TABLE, *SIZE)]
-
-
-def _title(row: Row) -> str:
-    kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(row["kind"], "throughput")
-    what = row["model"] or row["program"]
-    data = f" on {row['data']}" if row["data"] else ""
-    machine = [row["cpu_model"] or "unknown processor"]
-    if row["device"] not in (None, "CPU"):
-        machine.append(row["device"])
-    return f"{row['study'] or 'Runs of no study'}: {kind} of {what}{data}; {', '.join(machine)}"
-
-
-def _columns(varying: list[str]) -> list[Column]:
-    from hpcnn.report.text import significant
-
-    def percent(value: float) -> str:
-        return f"{value:.1%}"
-
-    return [
-        Column("ranks", "ranks", right=True),
-        Column("nodes", "nodes", right=True),
-        *(Column(key, key.removeprefix("point_").removeprefix("train_")) for key in varying),
-        Column("runs", "runs", right=True),
-        Column("epochs", "epochs", right=True),
-        Column("epoch_seconds_median", "s/epoch", significant, right=True),
-        Column("range", "min..max", right=True),
-        Column("images_per_second", "images/s", significant, right=True),
-        Column("speedup", "speed-up", "{:.2f}".format, right=True),
-        Column("efficiency", "efficiency", percent, right=True),
-        Column("share_compute", "compute", percent, right=True),
-        Column("share_communication", "communication", percent, right=True),
-        Column("share_input", "input", percent, right=True),
-        Column("test_accuracy", "test accuracy", "{:.2%}".format, right=True),
-        Column("base", "", lambda is_base: "base" if is_base else ""),
-    ]
-
-
-def _range(row: Row) -> str | None:
-    from hpcnn.report.text import significant
-
-    if row["runs"] == 1:
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Return the columns of ``--by``."""
+    if text is None:
         return None
-    return f"{significant(row['epoch_seconds_min'])}..{significant(row['epoch_seconds_max'])}"
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise bad_value("--by", text, "COLUMN,..., as in model,cpu_model")
+    return names
 
 
-def _caption(rows: list[Row]) -> str:
-    cases = list(dict.fromkeys(row["base_case"] for row in rows))
-    parts = [f"{'base case' if len(cases) == 1 else 'base cases'}: {' | '.join(cases)}"]
-    if rows[0]["kind"] not in ("strong", "weak"):
-        parts.append("speed-up is the ratio of images/s")
-    parts += ["warm-up epoch left out", "slowest rank per epoch"]
-    if any(row["range"] for row in rows):
-        parts.append("min..max over the runs' medians")
-    if any(row["runs"] < RUNS_FOR_INTERVAL for row in rows):
-        parts.append(f"fewer than {RUNS_FOR_INTERVAL} runs carry no 95 % confidence interval")
-    return "; ".join(parts)
+def _charges(data: RunData) -> dict[str, Charge]:
+    """Return what the sites of the runs charge, by the profiles that are on this machine."""
+    from hpcnn.report import Charge
+    from hpcnn.sites.load import load_site
+
+    found = {}
+    for name in sorted(data.runs["site"].dropna().unique()):
+        try:
+            site = load_site(name)
+        except UsageError:
+            continue  # the runs are from elsewhere: what that site charges is not known here
+        if site.charge_core_hour is not None or site.charge_gpu_hour is not None:
+            found[name] = Charge(site.charge_core_hour or 0.0, site.charge_gpu_hour or 0.0, site.charge_unit)
+    return found
+
+
+def _joules(data: RunData) -> dict[str, float]:
+    """Return the energy of each run's job by the run's path."""
+    from hpcnn.scheduler import slurm
+
+    submitted = data.runs[data.runs["job_id"].notna()]
+    jobs = dict(zip(map(str, submitted["path"]), map(str, submitted["job_id"]), strict=True))
+    energies = slurm.energies(sorted(set(jobs.values())))
+    return {path: energies[job] for path, job in jobs.items() if job in energies}
 
 
 def _left_out_lines(out: pd.DataFrame) -> list[str]:
@@ -171,8 +194,6 @@ def _problem_lines(data: RunData, out: pd.DataFrame) -> list[str]:
 
 
 def _place(path: Any) -> str:
-    """Return a path as people in this directory would write it."""
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    from hpcnn.cli.report.others import place
+
+    return place(path)

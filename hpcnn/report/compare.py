@@ -92,7 +92,7 @@ def compare_runs(a: RunData, b: RunData, warmup: int = 1, confidence: float = CO
     ``coverage``, ``p_value``, ``effect_size``, ``conclusive`` and ``words`` of ``compare``, in seconds;
     ``test_accuracy_a``, ``_b`` (medians). Where one set has no such run, the comparison is missing, and said to be.
 
-    Raises UsageError where nothing matches, and where one row of a set would mix machines.
+    Raises UsageError where nothing matches, where one row of a set would mix machines, and for a run in both sets.
     """
     runs = _measured(a, b, warmup)
     keys = [key for key in _matching(runs) if runs[key].notna().any()]
@@ -126,6 +126,8 @@ def differing(a: RunData, b: RunData, warmup: int = 1) -> dict[str, tuple[str, s
 
 def _measured(a: RunData, b: RunData, warmup: int) -> pd.DataFrame:
     """Return the counted runs of both, with ``set`` and the median of their epochs in ``seconds``."""
+    if shared := sorted(set(a.runs["path"]) & set(b.runs["path"])):
+        raise UsageError(f"A and B share {counted(len(shared), 'run')}, {shared[0]} for one: name two separate sets")
     parts = []
     for name, data in (("A", a), ("B", b)):
         own = counted_runs(data, warmup)

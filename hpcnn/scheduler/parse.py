@@ -12,6 +12,7 @@ from hpcnn.scheduler.states import status_of
 # `|` occurs in none of these fields; the array job id before the job id makes `12_3` of an array's tasks.
 SQUEUE_FORMAT = "%i|%T|%r|%M|%N|%S"
 SACCT_FIELDS = "JobID,State,Elapsed,NodeList,ExitCode"
+ENERGY_FIELDS = "JobID,ConsumedEnergyRaw"
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,20 @@ def together(array: str, states: Iterable[JobState]) -> JobState:
     order = ("running", "pending", "unknown", "failed", "interrupted", "completed")
     status = min((state.status for state in found), key=order.index)
     return JobState(array, status, ", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+def energies(output: str) -> dict[str, float]:
+    """Return job id -> joules from ``sacct --noheader --parsable2 --format ENERGY_FIELDS``.
+
+    The job's own line sums its steps up; one without a number, or with 0, was not measured (sacct(1),
+    ConsumedEnergyRaw).
+    """
+    found = {}
+    for line in output.splitlines():
+        identity, _, joules = (field.strip() for field in line.partition("|"))
+        if "." not in identity and joules.isdigit() and int(joules) > 0:
+            found[identity] = float(joules)
+    return found
 
 
 def _exit_code(text: str) -> int | None:

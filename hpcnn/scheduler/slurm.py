@@ -94,6 +94,14 @@ def _alive(state: JobState | None) -> bool:
     return state is not None and state.status in ALIVE
 
 
+def energies(jobs: Sequence[str]) -> dict[str, float]:
+    """Return the joules of each job whose energy the site measured. Raises UsageError without Slurm's commands."""
+    if not jobs:
+        return {}
+    words = ["sacct", "--noheader", "--parsable2", "--jobs", ",".join(jobs), f"--format={parse.ENERGY_FIELDS}"]
+    return parse.energies(_slurm(words, dict(os.environ)))
+
+
 def cancel(jobs: Sequence[str]) -> None:
     """Cancel jobs; a job that has ended already is no error."""
     if jobs:

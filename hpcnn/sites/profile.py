@@ -85,6 +85,12 @@ class Site:
     arrays: bool = field(True, "Whether job arrays are allowed.")
     array_limit: int | None = field(None, "Largest number of tasks in one array (an index stays below it).", minimum=1)
     submit_limit: int | None = field(None, "Jobs one user may have in the queue, array tasks counted.", minimum=1)
+    # what an hour costs
+    charge_core_hour: float | None = field(None, "What the site charges for an hour of one core.", minimum=0.0)
+    charge_gpu_hour: float | None = field(
+        None, "What it charges for an hour of one GPU, the cores beside it apart.", minimum=0.0
+    )
+    charge_unit: str = field("units", "The unit of these charges, e.g. SU.")
     # containers
     container_runtime: str = field("apptainer", "Command that runs containers.")
     container_module: str = field("", "Module that brings it.")

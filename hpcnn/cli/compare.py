@@ -1,0 +1,75 @@
+"""``hpcnn compare``: whether one set of runs is faster than another, and whether the data can tell."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from hpcnn.cli.report.options import confidence_option, format_option
+from hpcnn.cli.report.scaling import Rules
+from hpcnn.cli.report.write import FOR_PEOPLE, write_data, write_views
+from hpcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@click.command(epilog="Example:  hpcnn compare runs/before runs/after --fail-on-regression 5")
+@click.argument("a", metavar="A", type=click.Path())
+@click.argument("b", metavar="B", type=click.Path())
+@format_option
+@click.option(
+    "--warmup", type=click.IntRange(0), default=1, show_default=True, help="Epochs left out at the beginning."
+)
+@confidence_option
+@click.option(
+    "--fail-on-regression",
+    "percent",
+    metavar="PCT",
+    type=click.FloatRange(0),
+    help="Exit with status 1 if B is slower than A by more than PCT % anywhere, and the interval shows it.",
+)
+def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: float | None) -> None:
+    """Compare the epoch times of the runs below B with those of the runs below A.
+
+    Configurations are matched by what they compute: model, data, samples, batch size, ranks, and what else varies
+    within A or B. With --fail-on-regression, runs that are too few to tell exit with status 2.
+    """
+    from hpcnn.cli.report.others import comparison_view, left_out_views
+    from hpcnn.report import compare_runs, differing, left_out, load
+
+    rules = Rules(warmup, confidence)
+    sets = load(a), load(b)
+    table = compare_runs(*sets, warmup=warmup, confidence=confidence)
+    if fmt in FOR_PEOPLE:
+        write_views([comparison_view(table, differing(*sets, warmup=warmup), rules)], fmt)
+    else:
+        write_data({"comparison": table}, fmt)
+    for name, data in zip(("A", "B"), sets, strict=True):
+        for view in left_out_views(left_out(data, warmup), rules):
+            for row in view.rows:
+                click.echo(f"Left out of {name}: {row['path']}: {row['status']}: {row['reason']}", err=fmt != "table")
+    if percent is not None:
+        _judge(table, percent, confidence)
+
+
+def _judge(table: pd.DataFrame, percent: float, confidence: float) -> None:
+    """Exit with status 1 on a regression; raise UsageError where the runs are too few to tell."""
+    slower = table[table["conclusive"] & (table["difference"] > 0) & (table["change"] * 100 > percent)]
+    if len(slower):
+        worst = slower["change"].max()
+        click.echo(
+            f"Regression: B is slower by up to {worst:.1%}, and more than {percent:g} % was not wanted.", err=True
+        )
+        sys.exit(1)
+    few = table[(table["runs_a"] > 0) & (table["runs_b"] > 0) & (table["coverage"] < confidence)]
+    if len(few):
+        from hpcnn.report.shift import values_needed
+
+        needed = values_needed(confidence)
+        raise UsageError(
+            f"--fail-on-regression: {len(few)} of the configurations have too few runs to tell; "
+            f"{needed} in A and {needed} in B can"
+        )
