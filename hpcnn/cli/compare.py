@@ -60,9 +60,7 @@ def _judge(table: pd.DataFrame, percent: float, confidence: float) -> None:
     slower = table[table["conclusive"] & (table["difference"] > 0) & (table["change"] * 100 > percent)]
     if len(slower):
         worst = slower["change"].max()
-        click.echo(
-            f"Regression: B is slower by up to {worst:.1%}, and more than {percent:g} % was not wanted.", err=True
-        )
+        click.echo(f"Regression: B is slower by up to {worst:.1%}; no more than {percent:g} % is allowed.", err=True)
         sys.exit(1)
     few = table[(table["runs_a"] > 0) & (table["runs_b"] > 0) & (table["coverage"] < confidence)]
     if len(few):

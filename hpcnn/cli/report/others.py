@@ -156,7 +156,8 @@ def comparison_view(table: pd.DataFrame, differing: Mapping[str, tuple[str, str]
     """Return the view of ``compare_runs``."""
     rows = [{**row, "difference_span": span(row, "difference_low", "difference_high")} for row in records(table)]
     keys = list(rows[0])
-    same, varying = same_and_varying(rows, [key for key in keys[: keys.index("runs_a")] if key != "ranks"])
+    same, varying = same_and_varying(rows, keys[: keys.index("runs_a")])
+    varying = [key for key in varying if any(row[key] != row["ranks"] for row in rows)]
     columns = [
         count("ranks", "ranks"),
         *(Column(key, name(key)) for key in varying),
@@ -191,9 +192,7 @@ def _which(row: Row, varying: Sequence[str]) -> str:
     """Return which configuration a row is of, in words."""
     from hpcnn.report.text import counted
 
-    return ", ".join(
-        [counted(row["ranks"], "rank"), *(f"{name(key)} {row[key]}" for key in varying if key != "ntasks")]
-    )
+    return ", ".join([counted(row["ranks"], "rank"), *(f"{name(key)} {row[key]}" for key in varying)])
 
 
 def place(path: Any) -> str:

@@ -132,4 +132,4 @@ def _parquet(table: pd.DataFrame) -> None:
         table.reset_index(drop=True).to_parquet(content, index=False)
     except ImportError as error:
         raise HpcnnError("--format parquet needs pyarrow: install it with pip install 'hpcnn[report]'") from error
-    click.get_binary_stream("stdout").write(content.getvalue())
+    sys.stdout.buffer.write(content.getvalue())
