@@ -85,7 +85,7 @@ def command(
 
     data = load(*dirs)
     out = left_out(data, warmup)
-    remarks = [*_left_out_lines(out), *_problem_lines(data, out)]
+    remarks = [*_left_out_lines(out), *_problem_lines(data, out), *_version_lines(data, out)]
     if len(out) == len(data.runs) and which != "left-out":
         raise HpcnnError("\n".join(["no run can be counted.", *remarks]))
     make: dict[str, Callable[[], pd.DataFrame]] = {
@@ -112,7 +112,7 @@ def command(
     else:
         write_data(tables, fmt)
     if "left-out" in tables:
-        remarks = _problem_lines(data, out)
+        remarks = [*_problem_lines(data, out), *_version_lines(data, out)]
     for line in remarks:
         click.echo(line, err=fmt != "table")
 
@@ -191,6 +191,16 @@ def _problem_lines(data: RunData, out: pd.DataFrame) -> list[str]:
         return []
     lines = (f"  {_place(row.path)}: {row.problem}" for row in runs.itertuples())
     return [f"Counted, with a problem ({len(runs)}):", *lines]
+
+
+def _version_lines(data: RunData, out: pd.DataFrame) -> list[str]:
+    """Return which versions of hpcnn measured, if they are several."""
+    counted = data.runs[~data.runs["path"].isin(out["path"])]
+    of_version = counted.groupby(counted["hpcnn"].fillna("unknown"))["path"]
+    if of_version.ngroups < 2:
+        return []
+    lines = (f"  {version}: {len(paths)} of the runs, {_place(paths.iloc[0])} for one" for version, paths in of_version)
+    return ["Measured with several versions of hpcnn:", *lines]
 
 
 def _place(path: Any) -> str:

@@ -83,7 +83,7 @@ def _clock(data: RunData, paths: pd.Series[str]) -> pd.DataFrame:
 
 def _targets(runs: pd.DataFrame, clock: pd.DataFrame, tables: Sequence[str], target: float | None) -> pd.DataFrame:
     """Return ``path``, ``target`` and ``target_from`` of each run; a missing target where none can be chosen."""
-    best = runs["path"].map(clock.groupby("path")["accuracy"].max())
+    best = runs["path"].map(clock.groupby("path")["accuracy"].max()).astype("float64")
     parts = [pd.DataFrame({"path": [], "target": [], "target_from": []})]
     for _, table in runs.assign(best=best).groupby(list(tables), dropna=False):
         chosen, origin = (target, "given") if target is not None else _common_target(table)

@@ -134,7 +134,7 @@ def _measured(a: RunData, b: RunData, warmup: int) -> pd.DataFrame:
         if own.empty:
             raise UsageError(f"{name}: no run can be counted")
         seconds = epoch_times(data, warmup).groupby("path")["seconds"].median()
-        parts.append(own.assign(set=name, seconds=own["path"].map(seconds)))
+        parts.append(own.assign(set=name, seconds=own["path"].map(seconds).astype("float64")))
     return pd.concat(parts, ignore_index=True).rename(columns={"world_size": "ranks"})
 
 

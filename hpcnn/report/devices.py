@@ -63,7 +63,8 @@ def _measured(data: RunData, warmup: int) -> pd.DataFrame:
     first = every[every["epoch"] == every.groupby("path")["epoch"].transform("min")].set_index("path")["seconds"]
     median = epoch_times(data, warmup).groupby("path")["seconds"].median()
     runs = found.runs.assign(
-        first_epoch_seconds=found.runs["path"].map(first), epoch_seconds=found.runs["path"].map(median)
+        first_epoch_seconds=found.runs["path"].map(first).astype("float64"),
+        epoch_seconds=found.runs["path"].map(median).astype("float64"),
     )
     # a run that stopped at its target did fewer epochs than were asked for
     of_rows = runs.groupby(["row", "epochs"], dropna=False)

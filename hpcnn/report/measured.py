@@ -86,7 +86,7 @@ def outlying(times: pd.DataFrame) -> pd.Series[bool]:
     of_run = times.groupby("path")["seconds"]
     low, high = fences(of_run.quantile(0.25), of_run.quantile(0.75))
     path, seconds = times["path"], times["seconds"]
-    return (seconds < path.map(low)) | (seconds > path.map(high))
+    return (seconds < path.map(low).astype("float64")) | (seconds > path.map(high).astype("float64"))
 
 
 def counted_runs(data: RunData, warmup: int = 1) -> pd.DataFrame:

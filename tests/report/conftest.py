@@ -30,12 +30,15 @@ def write_run(
     train: Mapping[str, Any] | None = None,
     processes: int | None = None,
     cpu_model: str = "Model C CPU",
+    device: str | None = "CPU",
+    accuracies: Sequence[float] | None = None,
     **spec: Any,
 ) -> RunDir:
     """Write a run of ``ranks`` replicas in ``processes`` processes (one each, unless told otherwise).
 
     seconds: of each epoch after the warm-up, which takes WARMUP_SECONDS: one number, or one a process.
     Of each epoch, half is compute, a quarter communication and a tenth input. status None: no result.json.
+    accuracies: on the test set after each epoch, the warm-up one first; 0.6 unless told otherwise.
     """
     processes = ranks if processes is None else processes
     run = RunDir(path)
@@ -61,8 +64,8 @@ def write_run(
         "hpcnn": "0.1.0",
     }
     write_json(run.spec, {**job, **spec})
-    hosts = [{"host": "c1", "rank": rank, "cpu_model": cpu_model, "device": "CPU"} for rank in range(processes)]
-    facts = {"hosts": hosts, "devices": ["CPU"], "versions": {"hpcnn": "0.1.0", "keras": "3.15.1"}}
+    hosts = [{"host": "c1", "rank": rank, "cpu_model": cpu_model, "device": device} for rank in range(processes)]
+    facts = {"hosts": hosts, "devices": [device], "versions": {"hpcnn": "0.1.0", "keras": "3.15.1"}}
     facts |= {
         "world_size": ranks,
         "global_batch_size": batch_size,
@@ -73,7 +76,10 @@ def write_run(
         lines = LineWriter(run.epochs(rank))
         for epoch, measured in enumerate([WARMUP_SECONDS, *seconds], 1):
             own = measured if isinstance(measured, (int, float)) else measured[rank]
-            lines.write(epoch_record(epoch, rank, own, samples // processes))
+            record = epoch_record(epoch, rank, own, samples // processes)
+            if accuracies is not None:
+                record["validation"] = {"loss": 0.7, "accuracy": accuracies[epoch - 1]}
+            lines.write(record)
         lines.close()
     if status is not None:
         test = None if accuracy is None else {"loss": 0.5, "accuracy": accuracy}

@@ -1,13 +1,17 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
+from hpcnn.report import load, scaling_table
+from hpcnn.rundir import SCHEMA_VERSION, write_json
 
 
 def report(*arguments):
@@ -35,7 +39,7 @@ def test_table(study):
     )
     assert heading.split()[:5] == ["ranks", "nodes", "runs", "epochs", "s/epoch"]
     assert set(rule.strip()) == {"─"}
-    shares = ["50.0%", "25.0%", "10.0%", "90.00%"]
+    shares = ["50.0%", "25.0%", "10.0%"]
     assert one.split() == [
         "1",
         "1",
@@ -43,18 +47,23 @@ def test_table(study):
         "3",
         "10.0",
         "9.00..12.0",
+        "75.0%",
+        "9.10..11.8",
         "96.8",
         "1.00",
         "100.0%",
         *shares,
+        "0.00278",
+        "90.00%",
         "base",
     ]
-    assert two.split() == ["2", "1", "1", "1", "4.00", "–", "250", "2.50", "125.0%", *shares]
+    one_run = ["2", "1", "1", "1", "4.00", "–", "–", "4.00..4.00"]
+    assert two.split() == [*one_run, "250", "2.50", "125.0%", *shares, "0.00111", "90.00%"]
     caption, out, failed = others
     assert caption == (
         "base case: 1 rank, 10.0 s per epoch (median of 3 runs); warm-up epoch left out; "
-        "slowest rank per epoch; min..max over the runs' medians; "
-        "fewer than 6 runs carry no 95 % confidence interval"
+        "slowest rank per epoch; interval: exact, of the median over runs, with its true coverage; "
+        "too few runs: a 95 % interval needs 6; 5..95 %: percentiles of all measured epochs"
     )
     assert out == "Left out (1):"
     assert failed.endswith("four: failed: out of memory; exit code 1")
@@ -76,6 +85,17 @@ def test_json(study):
         "epoch_seconds_median": 4.0,
         "epoch_seconds_min": 4.0,
         "epoch_seconds_max": 4.0,
+        "interval_low": None,
+        "interval_high": None,
+        "interval_coverage": None,
+        "runs_needed": 6,
+        "epoch_seconds_p05": 4.0,
+        "epoch_seconds_p95": 4.0,
+        "outliers": 0,
+        "ceiling_images_per_second": None,
+        "node_hours_per_epoch": 4 / 3600,
+        "core_hours_per_epoch": 8 / 3600,
+        "gpu_hours_per_epoch": 0.0,
         "images_per_second": 250.0,
         "speedup": 2.5,
         "efficiency": 1.25,
@@ -98,6 +118,151 @@ def test_csv(study):
     assert (one["ranks"], one["epoch_seconds_median"], one["base"]) == ("1", "10.0", "True")
     assert (two["ranks"], two["speedup"], two["program"]) == ("2", "2.5", "")
     assert "four: failed" in result.stderr
+
+
+def test_markdown(study):
+    result = report(study, "--format", "markdown")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "**scale: strong scaling of cnn on digits; Model C CPU**"
+    heading, rule, one, two = (line for line in lines if line.startswith("|"))
+    assert heading.startswith("| ranks | nodes | runs | epochs | s/epoch | interval | coverage |")
+    assert set(rule) <= set("|-:")
+    assert len({line.count("|") for line in (heading, rule, one, two)}) == 1
+    assert one.startswith("| 1 | 1 | 3 | 3 | 10.0 | 9.00..12.0 | 75.0% |")
+    assert "base case: 1 rank, 10.0 s per epoch (median of 3 runs)" in result.stdout
+    assert "four: failed" in result.stderr
+
+
+def test_latex(study):
+    output = report(study, "--format", "latex").stdout
+    assert output.startswith("\\begin{table}\n\\caption{scale: strong scaling of cnn on digits; Model C CPU.")
+    assert "batch\\_size 100" in output
+    assert "1 & 1 & 3 & 3 & 10.0 & 9.00..12.0 & 75.0\\% & " in output
+    assert "2 & 1 & 1 & 1 & 4.00 & -- & -- & " in output
+    assert re.search(r"(?<!\\)[%_#]", output) is None
+    assert output.count("{") == output.count("}")
+
+
+def test_parquet_holds_the_table_as_it_is(study, tmp_path):
+    pytest.importorskip("pyarrow")
+    result = report(study, "--format", "parquet")
+    file = tmp_path / "table.parquet"
+    file.write_bytes(result.stdout_bytes)
+    pd.testing.assert_frame_equal(pd.read_parquet(file), scaling_table(load(study)), check_dtype=False)
+
+
+@pytest.mark.parametrize("table", ["scaling", "accuracy", "devices", "cost", "left-out"])
+@pytest.mark.parametrize("fmt", ["table", "json", "csv", "markdown", "latex"])
+def test_every_table_in_every_format(study, table, fmt):
+    result = report(study, "--table", table, "--format", fmt)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip()
+    assert "four" in result.output  # what was left out is always told
+
+
+def test_all_tables(study):
+    tables = json.loads(report(study, "--table", "all", "--format", "json").stdout)
+    assert list(tables) == ["scaling", "accuracy", "devices", "cost", "left_out"]
+    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 2, 1]
+    for title in ("strong scaling", "time to accuracy", "CPU and GPU", "cost", "Left out: 1"):
+        assert title in report(study, "--table", "all").stdout
+    for fmt in ("csv", "parquet"):
+        result = report(study, "--table", "all", "--format", fmt)
+        assert result.exit_code == 2
+        assert "holds one table; name it with --table" in result.stderr
+
+
+def test_a_table_of_accuracy_says_how_many_never_got_there(run_in, tmp_path):
+    run_in("a", accuracies=[0.5, 0.7, 0.97])
+    run_in("b", accuracies=[0.5, 0.7, 0.8])
+    output = report(tmp_path, "--table", "accuracy", "--target", 0.97).stdout
+    (row,) = (line.split() for line in output.splitlines() if line.split()[:1] == ["1"])
+    assert row[2:6] == ["97.00%", "2", "1", "1"]
+    assert "clock from the start of training, never paused, evaluations included" in output
+
+
+def test_without_a_gpu_the_gpu_rows_are_the_lectures_and_said_to_be(study):
+    output = report(study, "--table", "devices").stdout
+    assert "lectures (reference)" in output
+    assert "P100 GPU" in output
+    assert "no GPU was measured: the GPU rows are the lectures' alone" in output
+
+
+def test_charges_are_those_of_the_sites_profile(run_in, tmp_path, monkeypatch):
+    profile = tmp_path / "conf" / "sites" / "course.toml"
+    profile.parent.mkdir(parents=True)
+    profile.write_text('charge_core_hour = 2.0\ncharge_unit = "SU"\n')
+    monkeypatch.setenv("HPCNN_CONFIG", str(tmp_path / "conf"))
+    run_in("a", site="course", seconds=[3600.0])
+    run_in("b", site="elsewhere", seconds=[3600.0], ranks=2)
+    rows = json.loads(report(tmp_path / "scale", "--table", "cost", "--format", "json").stdout)
+    assert [(row["charge_per_epoch"], row["charge_unit"]) for row in rows] == [(2.0, "SU"), (None, None)]
+    assert "SU/epoch" in report(tmp_path / "scale", "--table", "cost").stdout
+
+
+def test_energy_without_slurm_is_one_message(run_in, tmp_path, monkeypatch):
+    run = run_in("a")
+    write_json(run.job, {"schema": SCHEMA_VERSION, "job_id": "17", "site": "narval", "submitted_at": "now"})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = report(tmp_path, "--table", "cost", "--energy")
+    assert result.exit_code == 2
+    assert "sacct is not on this machine" in result.stderr
+
+
+def test_side_by_side(run_in, tmp_path):
+    for study, machine, seconds in (("one", "old", 8.0), ("two", "new", 4.0)):
+        run_in(f"{study}1", study=study, cpu_model=machine, ranks=1, seconds=[seconds])
+        run_in(f"{study}2", study=study, cpu_model=machine, ranks=2, seconds=[seconds / 2])
+    output = report(tmp_path, "--by", "model").stdout
+    assert output.count("base cases: ") == 1
+    assert "Several studies: strong scaling of cnn on digits" in output
+    one = "1 rank, study one, cpu_model old, 8.00 s per epoch (1 run)"
+    two = "1 rank, study two, cpu_model new, 4.00 s per epoch (1 run)"
+    assert f"base cases: {one} | {two}" in output
+    rows = json.loads(report(tmp_path, "--by", "model", "--format", "json").stdout)
+    assert [row["speedup"] for row in rows] == [1.0, 2.0, 1.0, 2.0]
+    rows = json.loads(report(tmp_path, "--by", "model", "--base", "study=one,ranks=1", "--format", "json").stdout)
+    assert [row["speedup"] for row in rows] == [1.0, 2.0, 2.0, 4.0]
+
+
+def test_warm_up_outliers_and_confidence_are_stated(run_in, tmp_path):
+    run_in("a", seconds=[10.0, 10.1, 10.2, 10.3, 50.0])
+    kept = report(tmp_path)
+    assert "outliers kept: 1 (epochs outside Tukey's fences of their run)" in kept.stdout
+    dropped = report(tmp_path, "--drop-outliers", "--warmup", 2, "--confidence", 0.99)
+    assert "2 warm-up epochs left out" in dropped.stdout
+    assert "outliers left out: 1" in dropped.stdout
+    assert "a 99 % interval needs 8" in dropped.stdout
+    assert "no warm-up epoch left out" in report(tmp_path, "--warmup", 0).stdout
+
+
+def test_several_versions_are_named(run_in, tmp_path):
+    run_in("a", hpcnn="0.1.0")
+    run_in("b", hpcnn="0.2.0", ranks=2)
+    output = report(tmp_path).stdout
+    assert "Measured with several versions of hpcnn:" in output
+    assert "0.2.0: 1 of the runs" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--by", "machine"], "--by: 'machine' is not known"),
+        (["--by", "model,,data"], "--by: 'model,,data' is not valid"),
+        (["--by", "speedup"], "--by: 'speedup' is not known"),
+        (["--confidence", "95"], "--confidence"),
+        (["--target", "97"], "--target"),
+        (["--warmup", "-1"], "--warmup"),
+        (["--format", "excel"], "--format"),
+        (["--table", "costs"], "--table"),
+        (["--carbon-g-per-kwh", "-3"], "--carbon-g-per-kwh"),
+    ],
+)
+def test_a_wrong_option_is_one_message(study, arguments, message):
+    result = report(study, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
 
 
 def test_weak_scaling_is_called_so_and_has_no_speedup(run_in, tmp_path):
@@ -190,4 +355,4 @@ def test_help_has_an_example_and_needs_no_pandas():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "Example:  hpcnn scaling-report" in done.stdout
+    assert "Examples:\n    hpcnn scaling-report" in done.stdout

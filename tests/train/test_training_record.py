@@ -22,6 +22,7 @@ KEYS = {
     "seconds_total",
     *PARTS,
     "seconds_evaluation",
+    "seconds_since_start",
     "samples",
     "steps",
     "loss",
