@@ -13,6 +13,7 @@ from hpcnn.scheduler.states import status_of
 SQUEUE_FORMAT = "%i|%T|%r|%M|%N|%S"
 SACCT_FIELDS = "JobID,State,Elapsed,NodeList,ExitCode"
 ENERGY_FIELDS = "JobID,ConsumedEnergyRaw"
+_NO_VALUE = 2**64 - 2
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,13 @@ def together(array: str, states: Iterable[JobState]) -> JobState:
 def energies(output: str) -> dict[str, float]:
     """Return job id -> joules from ``sacct --noheader --parsable2 --format ENERGY_FIELDS``.
 
-    The job's own line sums its steps up; one without a number, or with 0, was not measured (sacct(1),
-    ConsumedEnergyRaw).
+    The job's own line sums its steps up (sacct(1), ConsumedEnergyRaw). One without a number, with 0, or with Slurm's
+    "no value" (slurm.h, NO_VAL64) was not measured.
     """
     found = {}
     for line in output.splitlines():
         identity, _, joules = (field.strip() for field in line.partition("|"))
-        if "." not in identity and joules.isdigit() and int(joules) > 0:
+        if "." not in identity and joules.isdigit() and 0 < int(joules) < _NO_VALUE:
             found[identity] = float(joules)
     return found
 
