@@ -53,11 +53,12 @@ def time_to_accuracy(
         raise bad_value("target", target, "an accuracy above 0 and up to 1, such as 0.97")
     found = configured(counted_runs(data, warmup=0), by)
     clock = _clock(data, found.runs["path"])
-    runs = found.runs.merge(_targets(found.runs, clock, found.tables, target), on="path")
+    runs = found.runs[["path", "row", "test_accuracy"]]
+    runs = runs.merge(_targets(found.runs, clock, found.tables, target), on="path")
     runs = runs.merge(_reached(runs, clock), on="path")
     rows = found.rows
-    summary = [_summary(runs[runs["row"] == row], confidence) for row in rows.index]
-    return rows.assign(**{key: [row[key] for row in summary] for key in _summary(runs[:0], confidence)})
+    summary = {row: _summary(own, confidence) for row, own in runs.groupby("row")}
+    return rows.assign(**{key: [summary[row][key] for row in rows.index] for key in _summary(runs[:0], confidence)})
 
 
 def _clock(data: RunData, paths: pd.Series[str]) -> pd.DataFrame:
@@ -84,19 +85,20 @@ def _clock(data: RunData, paths: pd.Series[str]) -> pd.DataFrame:
 def _targets(runs: pd.DataFrame, clock: pd.DataFrame, tables: Sequence[str], target: float | None) -> pd.DataFrame:
     """Return ``path``, ``target`` and ``target_from`` of each run; a missing target where none can be chosen."""
     best = runs["path"].map(clock.groupby("path")["accuracy"].max()).astype("float64")
-    parts = [pd.DataFrame({"path": [], "target": [], "target_from": []})]
-    for _, table in runs.assign(best=best).groupby(list(tables), dropna=False):
-        chosen, origin = (target, "given") if target is not None else _common_target(table)
-        parts.append(pd.DataFrame({"path": table["path"], "target": chosen, "target_from": origin}))
-    return pd.concat(parts[1:] or parts).astype({"path": "string", "target": "float64", "target_from": "string"})
+    asked = runs.get("train_target_accuracy", pd.Series(math.nan, index=runs.index)).astype("float64")
+    facts = pd.DataFrame({"best": best, "asked": asked, "table": runs.groupby(list(tables), dropna=False).ngroup()})
+    chosen = {
+        table: (target, "given") if target is not None else _common_target(own) for table, own in facts.groupby("table")
+    }
+    of_runs = [chosen[table] for table in facts["table"]]
+    found = pd.DataFrame(of_runs, columns=["target", "target_from"], index=runs.index)
+    return found.astype({"target": "float64", "target_from": "string"}).assign(path=runs["path"])
 
 
-def _common_target(table: pd.DataFrame) -> tuple[float, str | None]:
-    if "train_target_accuracy" in table:
-        asked = table["train_target_accuracy"].astype("float64")
-        if asked.notna().all() and asked.nunique() == 1:
-            return float(asked.iloc[0]), "asked of the runs"
-    known = table["best"].dropna()
+def _common_target(runs: pd.DataFrame) -> tuple[float, str | None]:
+    if runs["asked"].notna().all() and runs["asked"].nunique() == 1:
+        return float(runs["asked"].iloc[0]), "asked of the runs"
+    known = runs["best"].dropna()
     lowest = math.floor(float(known.min()) * 1000) / 1000 if len(known) else 0.0
     return (lowest, "reached by all runs") if lowest > 0 else (math.nan, None)
 

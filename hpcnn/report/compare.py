@@ -68,7 +68,7 @@ def _words(
 ) -> str:
     if not enough:
         needed, seen = values_needed(confidence), f"{_signed(found.difference)} {unit}"
-        few = f"{runs[0]} and {counted(runs[1], 'run')} carry no {confidence * 100:.4g} % interval"
+        few = f"{counted(runs[0], 'run')} of A and {runs[1]} of B give no {confidence * 100:.4g} % interval"
         return f"no verdict: {few}, {needed} and {needed} do (seen: B - A = {seen})"
     span = f"B - A from {_signed(found.low)} to {_signed(found.high)} {unit}, {found.coverage:.1%} interval"
     if not conclusive:

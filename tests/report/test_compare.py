@@ -110,7 +110,9 @@ def test_words_say_what_the_data_say():
 def test_too_few_runs_give_no_verdict_however_far_apart():
     found = compare([1.0, 1.0, 1.0], [100.0, 100.0, 100.0])
     assert not found.conclusive
-    assert found.words == ("no verdict: 3 and 3 runs carry no 95 % interval, 4 and 4 do (seen: B - A = +99.0 s)")
+    assert found.words == (
+        "no verdict: 3 runs of A and 3 of B give no 95 % interval, 4 and 4 do (seen: B - A = +99.0 s)"
+    )
 
 
 def test_an_empty_set_and_a_missing_value_are_refused():

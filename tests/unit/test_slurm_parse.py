@@ -169,5 +169,5 @@ def test_a_surrounding_jobs_variables_do_not_reach_the_new_one():
 
 def test_energies_are_the_jobs_own_lines_that_have_a_number():
     """``sacct --parsable2 --noheader --format=JobID,ConsumedEnergyRaw``: empty or 0 where nothing measures it."""
-    output = "41|\n41.batch|0\n42|1234567\n42.batch|1234000\n42.0|1233999\n43|0\n44|18446744073709551614\n7_2|500\nnonsense\n"
-    assert parse.energies(output) == {"42": 1234567.0, "7_2": 500.0}
+    lines = ["41|", "41.batch|0", "42|1234567", "42.batch|1234000", "42.0|1233999", "43|0", "44|18446744073709551614"]
+    assert parse.energies("\n".join([*lines, "7_2|500", "nonsense", ""])) == {"42": 1234567.0, "7_2": 500.0}
