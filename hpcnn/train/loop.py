@@ -66,6 +66,7 @@ class Loop:
         self.samples, self.test_samples = samples, test_samples
         self.batch_size, self.seed = batch_size, seed
         self._call_steps = _FIRST_CALL
+        self._traced = False  # the first call's seconds are mostly TensorFlow's tracing
 
     def fit(
         self,
@@ -179,7 +180,9 @@ class Loop:
             if stops:
                 partial = (time.monotonic() - begin, *sums.flat())
                 raise _Stopped(Position(epoch, done, partial, self.record.elapsed))
-            self._call_steps = min(max(int(_SECONDS_PER_CALL * call.steps / seconds), 1), STEPS_PER_CALL)
+            if self._traced:
+                self._call_steps = min(max(int(_SECONDS_PER_CALL * call.steps / seconds), 1), STEPS_PER_CALL)
+            self._traced = True
         return sums, time.monotonic() - begin
 
     def _calls(self, epoch: int, skip: int) -> Iterator[Block]:
