@@ -66,7 +66,7 @@ def base_of_rows(
     base = pd.Series(candidates.index[0], index=rows.index)
     if len(candidates) == 1:
         return base
-    for series in _series(rows, settings, apart):
+    for series in series_of(rows, settings, apart):
         own = candidates[candidates.index.isin(series.index)]
         if own.empty:
             raise UsageError(
@@ -113,7 +113,8 @@ def _scales(rows: pd.DataFrame) -> bool:
     return bool(rows["kind"].isin(["strong", "weak"]).iloc[0])
 
 
-def _series(rows: pd.DataFrame, settings: Sequence[str], apart: Sequence[str]) -> list[pd.DataFrame]:
+def series_of(rows: pd.DataFrame, settings: Sequence[str], apart: Sequence[str] = ()) -> list[pd.DataFrame]:
+    """Return the rows of one table as its series: those that differ in size alone (see ``base_of_rows``)."""
     if not _scales(rows) and not apart:
         return [rows]
     fixed = [key for key in settings if key not in _CONSTANT and not _follows_size(rows, key)]

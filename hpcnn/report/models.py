@@ -1,0 +1,118 @@
+"""The laws of scaling that are fitted: their basis functions, their parameters, and where they peak.
+
+Each law is linear in its coefficients once it is written for times (or rates), so that a fit is a non-negative least
+squares problem with one answer and no starting value. Must not know runs, tables or intervals.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Law:
+    """One law: seconds an epoch on p ranks, T(p) = sum_j c_j f_j(p), or its rate 1/T(p) = sum_j c_j f_j(p).
+
+    basis: f, from ranks (k) to a matrix (k x m). of_rate: the sum is the rate. parameters: their names, and
+    ``values`` from coefficients c (... x m) to them (... x q). minimum_sizes: numbers of ranks that a fit needs.
+    """
+
+    name: str
+    kind: str
+    basis: Callable[[Array], Array]
+    of_rate: bool
+    parameters: tuple[str, ...]
+    values: Callable[[Array], Array]
+    minimum_sizes: int
+    why: str
+
+    def seconds(self, ranks: Array, coefficients: Array) -> Array:
+        """Return T at ``ranks`` (k) for ``coefficients`` (... x m): seconds (... x k)."""
+        sums = coefficients @ self.basis(ranks).T
+        with np.errstate(divide="ignore"):
+            return 1 / sums if self.of_rate else sums
+
+
+def _serial(c: Array) -> Array:
+    return (c[..., 1] / c.sum(axis=-1))[..., None]
+
+
+def _usl(c: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return c[..., 1:] / c[..., :1]
+
+
+def peak(parameters: Array) -> Array:
+    """Return where the USL's throughput is largest, sqrt((1 - s)/k) ranks, at least 1; infinite where k is 0.
+
+    ``parameters``: (... x 2), s and k. (N. J. Gunther, Guerrilla Capacity Planning, Springer 2007, chapter 6.)
+    """
+    s, k = parameters[..., 0], parameters[..., 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = np.sqrt(np.clip(1 - s, 0, None) / k)
+    return np.where(k > 0, np.maximum(at, 1.0), np.where(s >= 1, 1.0, math.inf))
+
+
+_SERIAL_WHY = "two unknowns (the time on one rank and the serial fraction) and something to check them against"
+_USL_WHY = "three unknowns, one of which shows on large sizes alone"
+
+AMDAHL = Law(
+    name="amdahl",
+    kind="strong",
+    # T = T1 (b + (1-b)/p); c = T1 (1-b, b). Amdahl, AFIPS 1967.
+    basis=lambda p: np.stack([1 / p, np.ones_like(p)], axis=-1),
+    of_rate=False,
+    parameters=("serial_fraction",),
+    values=_serial,
+    minimum_sizes=3,
+    why=_SERIAL_WHY,
+)
+
+GUSTAFSON = Law(
+    name="gustafson",
+    kind="weak",
+    # Scaled speed-up S = p T1/T = p - b(p-1), so 1/T = ((1-b) + b/p)/T1; c = (1-b, b)/T1. Gustafson, CACM 1988.
+    basis=lambda p: np.stack([np.ones_like(p), 1 / p], axis=-1),
+    of_rate=True,
+    parameters=("serial_fraction",),
+    values=_serial,
+    minimum_sizes=3,
+    why=_SERIAL_WHY,
+)
+
+USL_STRONG = Law(
+    name="usl",
+    kind="strong",
+    # T = T1 (1 + s(p-1) + k p(p-1))/p; c = T1 (1, s, k). Gunther 2007.
+    basis=lambda p: np.stack([1 / p, (p - 1) / p, p - 1], axis=-1),
+    of_rate=False,
+    parameters=("contention", "coherency"),
+    values=_usl,
+    minimum_sizes=6,
+    why=_USL_WHY,
+)
+
+USL_WEAK = Law(
+    name="usl",
+    kind="weak",
+    # The throughput is that of p times the work: T = T1 (1 + s(p-1) + k p(p-1)).
+    basis=lambda p: np.stack([np.ones_like(p), p - 1, p * (p - 1)], axis=-1),
+    of_rate=False,
+    parameters=("contention", "coherency"),
+    values=_usl,
+    minimum_sizes=6,
+    why=_USL_WHY,
+)
+
+LAWS = (AMDAHL, GUSTAFSON, USL_STRONG, USL_WEAK)

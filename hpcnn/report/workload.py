@@ -1,0 +1,144 @@
+"""What a training costs a rank and step, as measured on a study's smaller configurations.
+
+Seconds a step = compute + input + other + exposed communication. Compute and input depend on the samples of the
+largest slice; what is left over does not. Must not know networks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpcnn.errors import UsageError
+from hpcnn.report.series import runs_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from hpcnn.report.load import RunData
+
+# A gradient of float32: hpcnn sums gradients in the type of the variables, whatever the precision of the layers.
+BYTES_PER_PARAMETER = 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds a step: ``fixed``, and ``per_sample`` for each sample of the slice."""
+
+    fixed: float
+    per_sample: float
+
+    def seconds(self, samples: int) -> float:
+        """Return the seconds of a step on a slice of so many samples."""
+        return self.fixed + self.per_sample * samples
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A training: what is held constant, and what a step costs.
+
+    kind: "strong" or "weak". samples and batch_size: of an epoch and of a step, over all ranks (strong) or of each
+    rank (weak). gradient_bytes: summed over the ranks in every step. compute, input: seconds of the slowest rank.
+    other: seconds a step of everything else, on any number of ranks. base_ranks, base_seconds: the measured base
+    case, in s an epoch. split: whether compute and input were measured apart; otherwise all is compute.
+    measured_on: the numbers of ranks that the costs are from.
+    """
+
+    kind: str
+    samples: int
+    batch_size: int
+    gradient_bytes: int
+    compute: Cost
+    input: Cost
+    other: float
+    base_ranks: int
+    base_seconds: float
+    split: bool = True
+    measured_on: tuple[int, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch, on any number of ranks."""
+        return math.ceil(self.samples / self.batch_size)
+
+    def largest_slice(self, ranks: int) -> int:
+        """Return the samples of the rank that has most of them in a step: it is the one that others wait for."""
+        return self.batch_size if self.kind == "weak" else math.ceil(self.batch_size / ranks)
+
+
+def measure(data: RunData, rows: pd.DataFrame, kind: str | None = None, parameters: int | None = None) -> Workload:
+    """Return the workload that ``rows`` of one series show; its base case is the smallest of them.
+
+    kind: "strong" or "weak" where not that of the study. parameters: trainable ones, where the runs do not say.
+    Raises UsageError where the number of parameters is unknown, or not the same in all rows.
+    """
+    rows = rows.sort_values("ranks", kind="stable")
+    base = rows.iloc[0]
+    strong = base["kind"] == "strong"
+    ranks = rows["ranks"].to_numpy("float64")
+    batch = rows["batch_size"].to_numpy("float64")
+    steps = np.ceil(rows["samples"].to_numpy("float64") / batch)
+    slices = np.ceil(batch / ranks)
+    step = rows["epoch_seconds_median"].to_numpy("float64") / steps
+    share = {part: rows[f"share_{part}"].to_numpy("float64") for part in ("compute", "communication", "input")}
+    split = not any(np.isnan(part).any() for part in share.values())
+    compute, fetch, other = step, np.zeros_like(step), 0.0
+    if split:
+        compute, fetch = step * share["compute"], step * share["input"]
+        # On one rank, what a strategy's communication costs is its overhead: no message goes anywhere.
+        exposed = 0.0 if ranks[0] == 1 else float(share["communication"][0])
+        other = max(0.0, float(step[0] * (1 - share["compute"][0] - share["input"][0] - exposed)))
+    workload = Workload(
+        kind="strong" if strong else "weak",
+        samples=int(base["samples"] if strong else base["samples"] // base["ranks"]),
+        batch_size=int(base["batch_size"] if strong else base["batch_size"] // base["ranks"]),
+        gradient_bytes=BYTES_PER_PARAMETER * (_parameters(data, rows) if parameters is None else parameters),
+        compute=_cost(slices, compute),
+        input=_cost(slices, fetch),
+        other=other,
+        base_ranks=int(base["ranks"]),
+        base_seconds=float(base["epoch_seconds_median"]),
+        split=split,
+        measured_on=tuple(int(number) for number in ranks),
+    )
+    return workload if kind in (None, workload.kind) else _as_kind(workload, str(kind))
+
+
+def _as_kind(workload: Workload, kind: str) -> Workload:
+    """Return the same training under the other kind of scaling, with the same work on the base case."""
+    ranks = workload.base_ranks
+    if kind == "weak":
+        return replace(
+            workload,
+            kind=kind,
+            samples=math.ceil(workload.samples / ranks),
+            batch_size=math.ceil(workload.batch_size / ranks),
+        )
+    return replace(workload, kind=kind, samples=workload.samples * ranks, batch_size=workload.batch_size * ranks)
+
+
+def _cost(samples: NDArray[np.float64], seconds: NDArray[np.float64]) -> Cost:
+    """Return the cost that fits ``seconds`` of slices of ``samples`` best, relatively; no part is negative.
+
+    One size of slice cannot tell what of its seconds depends on it: then all does.
+    """
+    if len(np.unique(samples)) == 1 or not (seconds > 0).all():
+        return Cost(0.0, float(np.median(seconds / samples)))
+    from scipy.optimize import nnls
+
+    (fixed, per_sample), _ = nnls(np.stack([1 / seconds, samples / seconds], axis=1), np.ones_like(seconds))
+    return Cost(float(fixed), float(per_sample))
+
+
+def _parameters(data: RunData, rows: pd.DataFrame) -> int:
+    known = runs_of(data, rows)["trainable"].dropna().unique()
+    if len(known) == 0:
+        raise UsageError("--parameters: no run says how many trainable parameters its model has; say it")
+    if len(known) > 1:
+        found = ", ".join(f"{number:,}" for number in sorted(known))
+        raise UsageError(f"--parameters: the runs of one series have models of different sizes ({found}); say which")
+    return int(known[0])
