@@ -35,6 +35,7 @@ COMMANDS = {
     "study": ("hpcnn.cli.study", "Run or submit every point of a scaling study, or what is missing of it."),
     "scaling-report": ("hpcnn.cli.scaling_report", "Turn run directories into a scaling table."),
     "compare": ("hpcnn.cli.compare", "Compare two sets of runs: before and after, or machine A and B."),
+    "predict": ("hpcnn.cli.predict", "Predict a measured study on more ranks."),
     "record": ("hpcnn.cli.record", "Close the record of a run (called by job scripts)."),
 }
 

@@ -102,13 +102,15 @@ def _measured(file: Path, option: str) -> Link:
         raise UsageError(f"{option}: {str(file)!r} cannot be read ({error.strerror})") from error
     except ValueError:
         raise bad_value(option, str(file), expected) from None
-    values = [record.get(key) if isinstance(record, dict) else None for key in _FIELDS]
-    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+    fields = record if isinstance(record, dict) else {}
+    alpha, beta = fields.get("alpha_seconds"), fields.get("beta_bytes_per_second")
+    if not (_is_number(alpha) and _is_number(beta)):
         raise bad_value(option, str(file), expected)
-    return _checked(Link(file.stem, float(values[0]), float(values[1]), f"measured, {file.name}"), option, str(file))
+    return _checked(Link(file.stem, alpha, beta, f"measured, {file.name}"), option, str(file))
 
 
-_FIELDS = ("alpha_seconds", "beta_bytes_per_second")
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _checked(found: Link, option: str, text: str) -> Link:

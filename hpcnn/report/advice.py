@@ -14,6 +14,7 @@ Must not know how advice is shown.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -133,7 +134,7 @@ class _Series:
         sizes = list(self.times)
         if 2 * sizes[-1] <= self.most:
             yield 2 * sizes[-1]
-        gaps = sorted(zip(sizes, sizes[1:], strict=False), key=lambda gap: -gap[1] / gap[0])
+        gaps = sorted(itertools.pairwise(sizes), key=lambda gap: -gap[1] / gap[0])
         middles = [round(np.sqrt(low * high)) for low, high in gaps]
         yield from (middle for middle in middles if middle not in sizes)
 

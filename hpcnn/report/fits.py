@@ -100,7 +100,8 @@ def fit_series(data: RunData, rows: pd.DataFrame, warmup: int = 1) -> list[Fit]:
 
 def times_of(runs: pd.DataFrame) -> Times:
     """Return ranks to the runs' own median epoch times (s), both in ascending order."""
-    return {int(ranks): np.sort(of["seconds"].to_numpy("float64")) for ranks, of in runs.groupby("ranks")}
+    sizes = sorted(runs["ranks"].unique().tolist())
+    return {ranks: np.sort(runs.loc[runs["ranks"] == ranks, "seconds"].to_numpy("float64")) for ranks in sizes}
 
 
 def fit_times(times: Times, kind: str, resamples: int = RESAMPLES) -> list[Fit]:

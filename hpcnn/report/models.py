@@ -45,7 +45,7 @@ class Law:
 
 
 def _serial(c: Array) -> Array:
-    return (c[..., 1] / c.sum(axis=-1))[..., None]
+    return np.asarray(c[..., 1:] / c.sum(axis=-1, keepdims=True), dtype="float64")
 
 
 def _usl(c: Array) -> Array:

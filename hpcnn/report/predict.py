@@ -65,7 +65,8 @@ def predict(workload: Workload, ranks: Sequence[int], cluster: Cluster, overlap:
         compute, fetch = workload.compute.seconds(samples), workload.input.seconds(samples)
         total, last = communication(workload.gradient_bytes, number, cluster)
         waited = exposed_seconds(total, last, overlap * compute)
-        own = compute + fetch + workload.other
+        other = workload.other.seconds(samples)
+        own = compute + fetch + other
         rows.append(
             {
                 "ranks": number,
@@ -76,7 +77,7 @@ def predict(workload: Workload, ranks: Sequence[int], cluster: Cluster, overlap:
                 "seconds_none_hidden": workload.steps * (own + total),
                 "step_compute": compute,
                 "step_input": fetch,
-                "step_other": workload.other,
+                "step_other": other,
                 "step_allreduce": total,
                 "step_communication": waited,
             }
@@ -131,7 +132,7 @@ def assumptions(workload: Workload, cluster: Cluster, overlap: float, ranks: int
     held = "samples and batch" if workload.kind == "strong" else "samples and batch of each rank"
     said = [
         f"{workload.kind} scaling: {held} stay {workload.samples:,} and {workload.batch_size:,}; every rank is as fast "
-        f"as the slowest measured ({sizes} ranks): no stragglers, no jitter, input and cores not shared more than there",
+        f"as the slowest measured ({sizes} ranks): no stragglers, no jitter, nothing shared more than there",
         _split(workload),
         f"gradients: {size:,} bytes a step ({size // 4:,} parameters of float32) in {counted(messages, 'message')} of "
         f"up to {cluster.fusion_bytes / 2**20:g} MiB, each half a cycle of {cluster.cycle_seconds * 1e3:g} ms late",
@@ -150,8 +151,6 @@ def assumptions(workload: Workload, cluster: Cluster, overlap: float, ranks: int
 def _split(workload: Workload) -> str:
     if not workload.split:
         return "the runs do not tell compute, input and communication apart: all of their time counts as compute"
-    compute, fetch = workload.compute, workload.input
-    return (
-        f"a step of n samples a rank: compute {compute.fixed * 1e3:.3g} + {compute.per_sample * 1e3:.3g} n ms, input "
-        f"{fetch.fixed * 1e3:.3g} + {fetch.per_sample * 1e3:.3g} n ms, other {workload.other * 1e3:.3g} ms"
-    )
+    parts = {"compute": workload.compute, "input": workload.input, "other": workload.other}
+    said = [f"{name} {cost.fixed * 1e3:.3g} + {cost.per_sample * 1e3:.3g} n ms" for name, cost in parts.items()]
+    return f"a step of n samples a rank: {', '.join(said)}"

@@ -76,7 +76,7 @@ POINTS = (
             LINKS["roce-50g"], LINKS["nvlink1"], ranks_per_node=8, algorithm="hierarchical", fusion_bytes=FUSION_BYTES
         ),
         "P. Goyal et al., Accurate, Large Minibatch SGD, 2017 (arXiv:1706.02677): servers of 8 P100, 50 Gbit/s",
-        "back-propagation of 120 ms (the paper); parameters as He et al.", "the forward pass: half of that",
+        "back-propagation of 120 ms (the paper); parameters of He et al., 2016", "the forward pass: half of that",
     ),
     Point(
         "DeepLabv3+", 27_360, 1, 0.907, 44_000_000, 1 / 0.87,
@@ -132,7 +132,7 @@ def _workload(point: Point) -> Workload:
         gradient_bytes=BYTES_PER_PARAMETER * point.parameters,
         compute=Cost(0.0, point.step_seconds),
         input=Cost(0.0, 0.0),
-        other=0.0,
+        other=Cost(0.0, 0.0),
         base_ranks=point.base_ranks,
         base_seconds=point.step_seconds,
     )

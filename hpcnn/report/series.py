@@ -42,7 +42,7 @@ def scaling_series(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _label(rows: pd.DataFrame, series: pd.DataFrame, settings: list[str], *, alone: bool) -> str:
     first = series.iloc[0]
-    what = known(first["model"]) if not known(first["model"], "") == "" else known(first["program"])
+    what = known(first["model"], known(first["program"]))
     data = f" on {first['data']}" if known(first["data"], "") else ""
     label = f"{known(first['study'], 'runs of no study')}: {first['kind']} scaling of {what}{data}"
     if alone:
@@ -56,7 +56,7 @@ def runs_of(data: RunData, rows: pd.DataFrame, warmup: int = 1) -> pd.DataFrame:
 
     Columns: ``row`` (the index label in ``rows``), ``path``, ``ranks``, ``seconds`` (the median of the run's own
     measured epochs, in s), ``job_seconds`` (of the whole run, in s; its epochs alone where that was not recorded),
-    ``cores`` (of the whole run; one a task where the run left it open) and ``trainable`` (parameters that have gradients).
+    ``cores`` (of the whole run; one a task where the run left it open) and ``trainable`` (parameters with gradients).
     """
     keys = [*TABLE, *settings_of(rows), *SIZE]
     runs = counted_runs(data, warmup).rename(columns={"world_size": "ranks"})

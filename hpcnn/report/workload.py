@@ -1,7 +1,7 @@
 """What a training costs a rank and step, as measured on a study's smaller configurations.
 
-Seconds a step = compute + input + other + exposed communication. Compute and input depend on the samples of the
-largest slice; what is left over does not. Must not know networks.
+Seconds a step = compute + input + other + exposed communication; the first three depend on the samples of the largest
+slice. Must not know networks.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Workload:
     """A training: what is held constant, and what a step costs.
 
     kind: "strong" or "weak". samples and batch_size: of an epoch and of a step, over all ranks (strong) or of each
-    rank (weak). gradient_bytes: summed over the ranks in every step. compute, input: seconds of the slowest rank.
-    other: seconds a step of everything else, on any number of ranks. base_ranks, base_seconds: the measured base
+    rank (weak). gradient_bytes: summed over the ranks in every step. compute, input, other: seconds of the slowest
+    rank, the last of all that is neither of the first two nor communication. base_ranks, base_seconds: the measured base
     case, in s an epoch. split: whether compute and input were measured apart; otherwise all is compute.
     measured_on: the numbers of ranks that the costs are from.
     """
@@ -54,7 +54,7 @@ class Workload:
     gradient_bytes: int
     compute: Cost
     input: Cost
-    other: float
+    other: Cost
     base_ranks: int
     base_seconds: float
     split: bool = True
@@ -86,12 +86,12 @@ def measure(data: RunData, rows: pd.DataFrame, kind: str | None = None, paramete
     step = rows["epoch_seconds_median"].to_numpy("float64") / steps
     share = {part: rows[f"share_{part}"].to_numpy("float64") for part in ("compute", "communication", "input")}
     split = not any(np.isnan(part).any() for part in share.values())
-    compute, fetch, other = step, np.zeros_like(step), 0.0
+    compute, fetch, other = step, np.zeros_like(step), np.zeros_like(step)
     if split:
         compute, fetch = step * share["compute"], step * share["input"]
         # On one rank, what a strategy's communication costs is its overhead: no message goes anywhere.
-        exposed = 0.0 if ranks[0] == 1 else float(share["communication"][0])
-        other = max(0.0, float(step[0] * (1 - share["compute"][0] - share["input"][0] - exposed)))
+        exposed = np.where(ranks == 1, 0.0, share["communication"])
+        other = np.clip(step * (1 - share["compute"] - share["input"] - exposed), 0, None)
     workload = Workload(
         kind="strong" if strong else "weak",
         samples=int(base["samples"] if strong else base["samples"] // base["ranks"]),
@@ -99,7 +99,7 @@ def measure(data: RunData, rows: pd.DataFrame, kind: str | None = None, paramete
         gradient_bytes=BYTES_PER_PARAMETER * (_parameters(data, rows) if parameters is None else parameters),
         compute=_cost(slices, compute),
         input=_cost(slices, fetch),
-        other=other,
+        other=_cost(slices, other, alone_fixed=True),
         base_ranks=int(base["ranks"]),
         base_seconds=float(base["epoch_seconds_median"]),
         split=split,
@@ -121,13 +121,14 @@ def _as_kind(workload: Workload, kind: str) -> Workload:
     return replace(workload, kind=kind, samples=workload.samples * ranks, batch_size=workload.batch_size * ranks)
 
 
-def _cost(samples: NDArray[np.float64], seconds: NDArray[np.float64]) -> Cost:
+def _cost(samples: NDArray[np.float64], seconds: NDArray[np.float64], *, alone_fixed: bool = False) -> Cost:
     """Return the cost that fits ``seconds`` of slices of ``samples`` best, relatively; no part is negative.
 
-    One size of slice cannot tell what of its seconds depends on it: then all does.
+    One size of slice cannot tell what of its seconds depends on it: then all does, or nothing if ``alone_fixed``.
     """
     if len(np.unique(samples)) == 1 or not (seconds > 0).all():
-        return Cost(0.0, float(np.median(seconds / samples)))
+        each, fixed = float(np.median(seconds / samples)), float(np.median(seconds))
+        return Cost(fixed, 0.0) if alone_fixed else Cost(0.0, each)
     from scipy.optimize import nnls
 
     (fixed, per_sample), _ = nnls(np.stack([1 / seconds, samples / seconds], axis=1), np.ones_like(seconds))

@@ -1,0 +1,243 @@
+"""``hpcnn predict``: what a measured study would take on more ranks, and how far that can be trusted."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.errors import HpcnnError, UsageError, bad_value
+from hpcnn.network import ALGORITHMS, LINKS, Cluster, link
+from hpcnn.network.allreduce import FUSION_BYTES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpcnn.report import RunData
+    from hpcnn.report.advice import Suggestion
+    from hpcnn.report.predict import Check, Prediction
+
+Row = dict[str, Any]
+
+# A model that is off by more where it can be checked is not one to extrapolate with.
+TRUSTED_ERROR = 0.2
+
+
+@click.command(
+    epilog="Example:  hpcnn predict runs/strong_scaling --ranks 1..64 --network infiniband-hdr --ranks-per-node 4"
+)
+@click.argument("dirs", metavar="[STUDY_DIR]...", nargs=-1, type=click.Path())
+@click.option("--ranks", metavar="LIST", help="As in 1,2,4 or 1..27360: doubled from the first up to the last.")
+@click.option(
+    "--network",
+    metavar="LINK",
+    help=f"Between nodes: one of {', '.join(LINKS)}; alpha=SECONDS,beta=BYTES_PER_SECOND; or a FILE.json with "
+    "alpha_seconds and beta_bytes_per_second.",
+)
+@click.option("--within", metavar="LINK", help="Between ranks of a node, in the same words. Without it: as --network.")
+@click.option("--ranks-per-node", type=click.IntRange(1), metavar="G", help="Without it: as in the study.")
+@click.option("--adapters", type=click.IntRange(1), default=1, show_default=True, help="Network adapters of a node.")
+@click.option("--algorithm", type=click.Choice(ALGORITHMS), default="ring", show_default=True, help="Of the allreduce.")
+@click.option(
+    "--fusion-mib",
+    type=click.FloatRange(0, min_open=True),
+    default=FUSION_BYTES / 2**20,
+    show_default=True,
+    help="Largest message that gradients are fused to, in MiB.",
+)
+@click.option(
+    "--overlap",
+    type=click.FloatRange(0, 1),
+    help="Fraction of the compute time that communication hides behind. Without it: 2/3, back-propagation's.",
+)
+@click.option("--kind", type=click.Choice(["strong", "weak"]), help="Of scaling. Without it: that of the study.")
+@click.option("--parameters", type=click.IntRange(1), help="Trainable parameters, where the runs do not tell.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(0, min_open=True),
+    metavar="CORE_HOURS",
+    help="Also say what to measure next for so much.",
+)
+@click.option("--published", is_flag=True, help="Show what the same model says of published points, and nothing else.")
+@format_option
+def command(
+    dirs: tuple[str, ...],
+    ranks: str | None,
+    network: str | None,
+    budget: float | None,
+    published: bool,
+    fmt: str,
+    **options: Any,
+) -> None:
+    """Predict the epoch time, speed-up and efficiency of a measured study on more ranks.
+
+    A step's compute and input time are those measured on the study's sizes below the largest; the allreduce of its
+    gradients is a model of the network (latency alpha, bandwidth beta). The largest measured size is left out and
+    serves as a check. All assumptions are printed below the table (on standard error with --format json or csv).
+    """
+    if published:
+        _print_published(fmt)
+        return
+    if not dirs:
+        raise UsageError("STUDY_DIR: missing; name the folder of a measured study, or ask for --published")
+    if ranks is None or network is None:
+        raise UsageError(f"{'--ranks' if ranks is None else '--network'}: missing; see hpcnn predict --help")
+    wanted = parse_ranks(ranks)
+    between = link(network)
+    within = link(options["within"], "--within") if options["within"] else between
+
+    from hpcnn.report import load, scaling_table
+    from hpcnn.report.predict import BACKWARD, predict_study
+    from hpcnn.report.series import scaling_series
+
+    data = load(*dirs)
+    table = scaling_table(data)
+    series = scaling_series(table)
+    if not series:
+        raise HpcnnError("STUDY_DIR: it holds no measured study of strong or weak scaling to predict from")
+    overlap = BACKWARD if options["overlap"] is None else options["overlap"]
+    rows: list[Row] = []
+    for label, measured in series:
+        cluster = Cluster(
+            network=between,
+            within=within,
+            ranks_per_node=options["ranks_per_node"] or _ranks_per_node(measured),
+            adapters=options["adapters"],
+            algorithm=options["algorithm"],
+            fusion_bytes=options["fusion_mib"] * 2**20,
+        )
+        found = predict_study(data, measured, wanted, cluster, overlap, options["kind"], options["parameters"])
+        remarks = _remarks(found)
+        if fmt == "table":
+            click.echo(f"{label}: predicted as {found.workload.kind} scaling")
+            emit(_records(found.table), "table", _columns(found))
+        for line in remarks:
+            click.echo(line, err=fmt != "table")
+        rows += [{"series": label, "kind": found.workload.kind, **row} for row in _records(found.table)]
+    if fmt != "table":
+        emit(rows, fmt, [])
+    if budget is not None:
+        for line in advice_lines(data, table, budget):
+            click.echo(line, err=fmt != "table")
+
+
+def parse_ranks(text: str) -> list[int]:
+    """Return the numbers of ranks that ``--ranks`` names, ascending. Raises UsageError for anything else."""
+    expected = "numbers of ranks from 1, as in 1,2,4 or 1..64"
+    span = re.fullmatch(r"(\d+)\.\.(\d+)", text.strip())
+    if span:
+        first, last = map(int, span.groups())
+        if not 1 <= first <= last:
+            raise bad_value("--ranks", text, expected)
+        doubled = (first * 2**power for power in range((last // first).bit_length()))
+        return sorted({*(number for number in doubled if number <= last), last})
+    numbers = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) >= 1 for word in numbers):
+        raise bad_value("--ranks", text, expected)
+    return sorted({int(word) for word in numbers})
+
+
+def advice_lines(data: RunData, table: pd.DataFrame, budget: float) -> list[str]:
+    """Return what to measure next within ``budget`` core-hours, a line each."""
+    from hpcnn.report.advice import next_measurement
+    from hpcnn.report.text import counted
+
+    def line(one: Suggestion) -> str:
+        runs = f"{counted(one.runs, 'run')} on {counted(one.ranks, 'rank')}"
+        return f"  {one.label}: {runs} ({one.core_hours:.3g} core-hours): {one.words}"
+
+    found = next_measurement(data, table, budget)
+    if not found:
+        return ["Measure next: nothing more is needed for intervals and fits."]
+    if not found[0].affordable:
+        return [f"Measure next: nothing costs less than {budget:g} core-hours. The cheapest:", line(found[0])]
+    return [f"Measure next, within {budget:g} core-hours:", *map(line, found)]
+
+
+def _ranks_per_node(rows: pd.DataFrame) -> int:
+    """Return how many ranks share a node in the largest measured configuration."""
+    largest = rows.iloc[-1]
+    nodes = largest["nodes"]
+    return max(1, -(-int(largest["ranks"]) // int(nodes))) if nodes == nodes and nodes else 1
+
+
+def _records(table: pd.DataFrame) -> list[Row]:
+    values = table.astype(object)
+    rows: list[Any] = values.where(values.notna(), None).to_dict("records")
+    return rows
+
+
+def _columns(found: Prediction) -> list[Column]:
+    from hpcnn.report.text import significant
+
+    def percent(value: float) -> str:
+        return f"{value:.1%}"
+
+    def milliseconds(value: float) -> str:
+        return significant(value * 1e3)
+
+    columns = [
+        Column("ranks", "ranks", "{:,}".format, right=True),
+        Column("nodes", "nodes", "{:,}".format, right=True),
+        Column("batch_size", "batch", "{:,}".format, right=True),
+        Column("measured_seconds", "measured s/epoch", significant, right=True),
+        Column("seconds_per_epoch", "s/epoch", significant, right=True),
+        Column("seconds_all_hidden", "all hidden", significant, right=True),
+        Column("seconds_none_hidden", "none hidden", significant, right=True),
+        Column("speedup", "speed-up", "{:.2f}".format, right=True),
+        Column("efficiency", "efficiency", percent, right=True),
+        Column("step_compute", "compute ms", milliseconds, right=True),
+        Column("step_allreduce", "allreduce ms", milliseconds, right=True),
+        Column("step_communication", "waited ms", milliseconds, right=True),
+    ]
+    return [column for column in columns if found.table[column.key].notna().any()]
+
+
+def _remarks(found: Prediction) -> list[str]:
+    from hpcnn.report.text import counted, significant
+
+    work = found.workload
+    base = f"{counted(work.base_ranks, 'rank')}, measured, {significant(work.base_seconds)} s per epoch"
+    assumed = [f"  - {line}" for line in found.assumptions]
+    return [f"base case: {base}", *_check_lines(found.check), "Assumed:", *assumed]
+
+
+def _check_lines(check: Check | None) -> list[str]:
+    from hpcnn.report.text import counted, significant
+
+    if check is None:
+        return ["WARNING: not checked: no measured size is left to hold this against; measure a larger one."]
+    line = (
+        f"check: {counted(check.ranks, 'rank')}, left out of the model: predicted {significant(check.predicted)} s, "
+        f"measured {significant(check.measured)} s per epoch: {check.error:+.1%}, efficiency {check.points:+.1f} points"
+    )
+    if abs(check.error) <= TRUSTED_ERROR:
+        return [line]
+    return [line, f"WARNING: off by more than {TRUSTED_ERROR:.0%} where it can be checked: do not rely on the rest."]
+
+
+def _print_published(fmt: str) -> None:
+    from hpcnn.report.published import validation
+
+    def percent(value: float) -> str:
+        return f"{value:.1%}"
+
+    table = validation()
+    rows = _records(table)
+    if fmt != "table":
+        emit(rows, fmt, [])
+        return
+    columns = [
+        Column("name", "network"),
+        Column("ranks", "ranks", "{:,}".format, right=True),
+        Column("base_ranks", "base", right=True),
+        Column("published", "published", percent, right=True),
+        Column("predicted", "predicted", percent, right=True),
+        Column("points", "points", "{:+.1f}".format, right=True),
+        Column("none_hidden", "without overlap", percent, right=True),
+    ]
+    emit(rows, "table", columns)
+    for row in rows:
+        click.echo(f"{row['name']}, {row['ranks']:,}: {row['source']}. {row['inputs']}. Assumed: {row['assumed']}.")
