@@ -103,14 +103,14 @@ def _measured(file: Path, option: str) -> Link:
     except ValueError:
         raise bad_value(option, str(file), expected) from None
     fields = record if isinstance(record, dict) else {}
-    alpha, beta = fields.get("alpha_seconds"), fields.get("beta_bytes_per_second")
-    if not (_is_number(alpha) and _is_number(beta)):
+    alpha, beta = _number(fields.get("alpha_seconds")), _number(fields.get("beta_bytes_per_second"))
+    if alpha is None or beta is None:
         raise bad_value(option, str(file), expected)
     return _checked(Link(file.stem, alpha, beta, f"measured, {file.name}"), option, str(file))
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _checked(found: Link, option: str, text: str) -> Link:

@@ -132,7 +132,7 @@ def assumptions(workload: Workload, cluster: Cluster, overlap: float, ranks: int
     held = "samples and batch" if workload.kind == "strong" else "samples and batch of each rank"
     said = [
         f"{workload.kind} scaling: {held} stay {workload.samples:,} and {workload.batch_size:,}; every rank is as fast "
-        f"as the slowest measured ({sizes} ranks): no stragglers, no jitter, nothing shared more than there",
+        f"as the slowest where measured (ranks {sizes}): no stragglers, no jitter, nothing shared more than there",
         _split(workload),
         f"gradients: {size:,} bytes a step ({size // 4:,} parameters of float32) in {counted(messages, 'message')} of "
         f"up to {cluster.fusion_bytes / 2**20:g} MiB, each half a cycle of {cluster.cycle_seconds * 1e3:g} ms late",

@@ -43,8 +43,8 @@ class Workload:
 
     kind: "strong" or "weak". samples and batch_size: of an epoch and of a step, over all ranks (strong) or of each
     rank (weak). gradient_bytes: summed over the ranks in every step. compute, input, other: seconds of the slowest
-    rank, the last of all that is neither of the first two nor communication. base_ranks, base_seconds: the measured base
-    case, in s an epoch. split: whether compute and input were measured apart; otherwise all is compute.
+    rank, the last of all that is neither of the first two nor communication. base_ranks, base_seconds: the base case,
+    measured, in s an epoch. split: whether compute and input were measured apart; otherwise all is compute.
     measured_on: the numbers of ranks that the costs are from.
     """
 
