@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcnn.report.fits import RUNS_FOR_BANDS, Fit, fit_times, times_of
+from hpcnn.report.fits import Fit, fit_times, times_of
 from hpcnn.report.models import LAWS, peak
+from hpcnn.report.refusal import RUNS_FOR_BANDS
 from hpcnn.report.series import runs_of, scaling_series
+from hpcnn.report.stats import runs_needed
 from hpcnn.report.text import counted, significant
 
 if TYPE_CHECKING:
@@ -33,9 +35,8 @@ if TYPE_CHECKING:
     from hpcnn.report.load import RunData
     from hpcnn.report.models import Array, Law
 
-# With five runs the exact interval from the smallest to the largest covers 1 - 2/2^5 = 93.75 % (Hoefler and Belli,
-# SC15, rule 6).
-RUNS_FOR_INTERVAL = 6
+# What a 95 % interval of the median needs (Hoefler and Belli, SC15, rule 6).
+RUNS_FOR_INTERVAL = runs_needed()
 
 
 @dataclass(frozen=True)

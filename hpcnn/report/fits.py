@@ -14,24 +14,18 @@ import numpy as np
 import pandas as pd
 
 from hpcnn.report.models import LAWS, Law, peak
+from hpcnn.report.refusal import contradicted, too_few, without_bands
 from hpcnn.report.series import runs_of, scaling_series
-from hpcnn.report.text import counted
+from hpcnn.report.stats import CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hpcnn.report.load import RunData
-    from hpcnn.report.models import Array
+    from hpcnn.report.models import Array, Times
 
-CONFIDENCE = 0.95
 RESAMPLES = 2000
-# Medians that contradict a law by less than this may do so by chance; by more, and in every run, they do not.
-MARGIN = 0.05
-# Of two runs of each size, intervals that should hold in 95 % of studies held in 80 % of simulated ones (and of three
-# in 96 to 98 %, see docs/prediction.md): of fewer than three, none are given.
-RUNS_FOR_BANDS = 3
 
-Times = dict[int, "Array"]
 Value = tuple[float, float, float]
 
 
@@ -112,7 +106,7 @@ def fit_times(times: Times, kind: str, resamples: int = RESAMPLES) -> list[Fit]:
 
 def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
     """Return ``law`` fitted to ``times`` (ranks, ascending, to seconds of each run, ascending)."""
-    refused = _too_few(law, times) or _contradicted(law, times)
+    refused = too_few(law, times) or contradicted(law, times)
     if refused:
         return Fit(law.name, {}, None, refused)
     ranks = np.array(list(times), dtype="float64")
@@ -122,7 +116,7 @@ def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
     values = law.values(coefficients)
     if not np.isfinite(values).all():
         return Fit(law.name, {}, None, "the times rise with the ranks from the first: nothing of them is parallel")
-    resampled, level, remarks = None, np.nan, _without_bands(times)
+    resampled, level, remarks = None, np.nan, without_bands(times)
     if not remarks:
         resampled, level = _solve(law, ranks, _resampled(times, resamples), runs), _level(runs)
     deviation = np.abs(law.seconds(ranks, coefficients) / medians - 1).max()
@@ -216,58 +210,3 @@ def _about_peak(found: Array | None, ranks: Array) -> tuple[str, ...]:
     if not np.isfinite(found):
         return ("the fit has no peak: no coherency cost shows in the measured sizes",)
     return (f"the peak is extrapolated: it lies beyond the largest measured size, {ranks[-1]:,.0f} ranks",)
-
-
-def _without_bands(times: Times) -> tuple[str, ...]:
-    few = [ranks for ranks, seconds in times.items() if len(seconds) < RUNS_FOR_BANDS]
-    if not few:
-        return ()
-    fewest = min(len(times[ranks]) for ranks in few)
-    return (
-        f"no interval: {_ranks(few)} measured in {counted(fewest, 'run')}, and a bootstrap over runs needs "
-        f"{RUNS_FOR_BANDS} of each size",
-    )
-
-
-def _too_few(law: Law, times: Times) -> str | None:
-    lacking = law.minimum_sizes - len(times)
-    if lacking <= 0:
-        return None
-    return (
-        f"{counted(len(times), 'size')} measured ({_ranks(list(times))}); {law.name} needs {law.minimum_sizes}, for it "
-        f"has {law.why}: measure {lacking} more"
-    )
-
-
-def _contradicted(law: Law, times: Times) -> str | None:
-    """Return why no fit of ``law`` could describe ``times``, where every run says so and by more than MARGIN."""
-    if not all(np.isfinite(seconds).all() and (seconds > 0).all() for seconds in times.values()):
-        return "a time is not a positive number of seconds"
-    # Seconds that one rank's share of the work takes: ideal is constant. Throughput: work a second, in base works.
-    strong = law.kind == "strong"
-    share = {ranks: seconds * (ranks if strong else 1) for ranks, seconds in times.items()}
-    work = {ranks: seconds / (1 if strong else ranks) for ranks, seconds in times.items()}
-    sizes = list(times)
-    for ranks in sizes[1:]:
-        if _below(share[ranks], share[sizes[0]]):
-            return (
-                f"super-linear: every run on {counted(ranks, 'rank')} is faster than ideal from the base case of "
-                f"{counted(sizes[0], 'rank')}, and no law of scaling is; look at the base case"
-            )
-    if law.name == "usl":
-        return None
-    for smaller in sizes[:-1]:
-        if _below(work[smaller], work[sizes[-1]]):
-            return (
-                f"every run on {counted(sizes[-1], 'rank')} gets less done in a second than those on "
-                f"{counted(smaller, 'rank')}: {law.name} has no peak, the USL has"
-            )
-    return None
-
-
-def _below(a: Array, b: Array) -> bool:
-    return bool(a.max() < b.min() and np.median(a) < (1 - MARGIN) * np.median(b))
-
-
-def _ranks(sizes: Sequence[int]) -> str:
-    return f"{', '.join(map(str, sizes))} {'rank' if list(sizes) == [1] else 'ranks'}"

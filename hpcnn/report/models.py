@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Times = dict[int, Array]
 
 
 @dataclass(frozen=True)

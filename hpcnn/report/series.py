@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpcnn.report.base import SIZE, base_name, series_of
-from hpcnn.report.measured import counted_runs, epoch_times
 from hpcnn.report.configuration import TABLE
+from hpcnn.report.measured import counted_runs, epoch_times
 from hpcnn.report.text import known
 
 if TYPE_CHECKING:
