@@ -5,9 +5,10 @@ A rule of three steps that can be followed by hand, for each series of a table:
 1. **size**: where a law lacks sizes, measure a new one: the double of the largest, else the middle of the widest gap.
 2. **interval**: bring each row to the six runs that a 95 % interval of the median needs, the cheapest row first: that
    gives the most intervals for a core-hour.
-3. **narrow**: with all of that there, repeat the size that narrows the peak (or the serial fraction) most for a
-   core-hour. The standard error is that of the weighted least squares fit (a c-optimal design; A. C. Atkinson et al.,
-   Optimum Experimental Designs, Oxford 2007, chapter 10), with the same relative noise at all sizes.
+3. **narrow**: with all of that there, spend the rest on the one size, a measured one or the double of the largest,
+   that narrows the peak (or the serial fraction) most for it; of a measured size at most as many runs as there are.
+   The standard error is that of the weighted least squares fit (a c-optimal design; A. C. Atkinson et al., Optimum
+   Experimental Designs, Oxford 2007, chapter 10), with the same relative noise at all sizes.
 
 Must not know how advice is shown.
 """
@@ -15,7 +16,7 @@ Must not know how advice is shown.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,28 +66,29 @@ def next_measurement(data: RunData, table: pd.DataFrame, budget_core_hours: floa
     """
     if not budget_core_hours > 0:
         raise ValueError(f"budget: {budget_core_hours} is not a number of core-hours above 0")
-    wanted = [
-        suggestion
-        for label, rows in scaling_series(table)
-        for suggestion in _Series(label, runs_of(data, rows, warmup), rows).suggestions()
-    ]
-    wanted.sort(key=lambda one: _ORDER.index(one.reason))
-    chosen, left, grown = [], budget_core_hours, set()
-    for suggestion in wanted:
+    series = [_Series(label, runs_of(data, rows, warmup), rows) for label, rows in scaling_series(table)]
+    left = budget_core_hours
+    chosen: list[Suggestion] = []
+    for suggestion in (*(s for one in series for s in one.sizes()), *(s for one in series for s in one.intervals())):
         # One new size a series: what the next should be depends on what that one shows.
-        once = (suggestion.label, suggestion.reason)
-        if suggestion.core_hours > left or (once in grown and suggestion.reason != "interval"):
-            continue
-        chosen.append(suggestion)
-        grown.add(once)
-        left -= suggestion.core_hours
-    if wanted and not chosen:
-        cheapest = min(wanted, key=lambda one: one.core_hours)
-        return [Suggestion(**{**vars(cheapest), "affordable": False})]
-    return chosen
+        grown = suggestion.reason == "size" and any(suggestion.label == other.label for other in chosen)
+        if not grown and suggestion.core_hours <= left:
+            chosen.append(suggestion)
+            left -= suggestion.core_hours
+    for one in series:
+        best = one.narrowing(left)
+        if best is not None:
+            chosen.append(best)
+            left -= best.core_hours
+    return chosen or _cheapest(series)
 
 
-_ORDER = ("size", "interval", "narrow")
+def _cheapest(series: list[_Series]) -> list[Suggestion]:
+    """Return the cheapest of all that is worth measuring, for a budget that allows none of it."""
+    wanted = [suggestion for one in series for suggestion in (*one.sizes(), *one.intervals(), *one.repeats())]
+    if not wanted:
+        return []
+    return [replace(min(wanted, key=lambda one: one.core_hours), affordable=False)]
 
 
 class _Series:
@@ -102,16 +104,20 @@ class _Series:
         self.cores_per_rank = float((runs["cores"] / runs["ranks"]).max())
         self.seconds = float(of["job_seconds"].median().iloc[-1])
 
-    def suggestions(self) -> Iterator[Suggestion]:
-        """Yield what each step of the rule asks for, the best of a step first."""
-        yield from self._sizes()
-        lacking = {ranks: RUNS_FOR_INTERVAL - len(seconds) for ranks, seconds in self.times.items()}
-        short = {ranks: count for ranks, count in lacking.items() if count > 0}
+    def intervals(self) -> Iterator[Suggestion]:
+        """Yield the rows with too few runs for an interval, the cheapest to complete first."""
+        short = {ranks: RUNS_FOR_INTERVAL - len(seconds) for ranks, seconds in self.times.items()}
+        short = {ranks: lacking for ranks, lacking in short.items() if lacking > 0}
         for ranks in sorted(short, key=lambda ranks: short[ranks] * self._hours(ranks)):
             words = f"brings the median on {counted(ranks, 'rank')} to a 95 % interval ({RUNS_FOR_INTERVAL} runs)"
             yield self._suggestion(ranks, short[ranks], "interval", words)
-        if not short:
-            yield from self._narrowing()
+
+    def narrowing(self, budget: float) -> Suggestion | None:
+        """Return what narrows the fit most for at most ``budget`` core-hours, once no size and no interval lacks."""
+        if any(self.sizes()) or any(self.intervals()):
+            return None
+        within = [one for one in self.repeats(budget) if one.core_hours <= budget]
+        return max(within, key=lambda one: one.narrowing, default=None)
 
     def _suggestion(self, ranks: int, runs: int, reason: str, words: str, narrowing: float = np.nan) -> Suggestion:
         return Suggestion(self.label, ranks, runs, runs * self._hours(ranks), reason, words, narrowing)
@@ -120,7 +126,8 @@ class _Series:
         """Return core-hours of a run; one on ranks that were not measured is taken to last as long as on the most."""
         return float(self.hours.get(ranks, self.seconds * self.cores_per_rank * ranks / 3600))
 
-    def _sizes(self) -> Iterator[Suggestion]:
+    def sizes(self) -> Iterator[Suggestion]:
+        """Yield new sizes where a law lacks some, the most telling first."""
         lacking = [law for law in LAWS if law.kind == self.kind and law.minimum_sizes > len(self.times)]
         if not lacking:
             return
@@ -139,27 +146,28 @@ class _Series:
         middles = [round(np.sqrt(low * high)) for low, high in gaps]
         yield from (middle for middle in middles if middle not in sizes)
 
-    def _narrowing(self) -> Iterator[Suggestion]:
+    def repeats(self, budget: float = 0.0) -> Iterator[Suggestion]:
+        """Yield for each size as many runs as ``budget`` buys, at least one, and how much they would narrow the fit."""
         fit = next((fit for fit in reversed(fit_times(self.times, self.kind)) if fit.refused is None), None)
         if fit is None or fit.law is None or fit.coefficients is None:
             return
-        gains = []
-        for ranks in self.times:
-            narrowing = self._gain(fit, fit.law, fit.coefficients, ranks)
+        doubled = 2 * max(self.times)
+        for ranks in (*self.times, *([doubled] if doubled <= self.most else [])):
+            most = len(self.times.get(ranks, range(RUNS_FOR_INTERVAL)))
+            runs = max(1, min(most, int(budget / self._hours(ranks))))
+            narrowing = self._gain(fit, fit.law, fit.coefficients, ranks, runs)
             words = f"narrows the interval of the {_target(fit)} by about {significant(100 * narrowing)} %"
-            gains.append(self._suggestion(ranks, RUNS_FOR_INTERVAL, "narrow", words, narrowing))
-        yield from sorted(gains, key=lambda gain: -gain.narrowing / gain.core_hours)
+            yield self._suggestion(ranks, runs, "narrow", words, narrowing)
 
-    def _gain(self, fit: Fit, law: Law, coefficients: Array, ranks: int) -> float:
-        """Return by what fraction RUNS_FOR_INTERVAL more runs on ``ranks`` lower the target's standard error."""
-        sizes = np.array(list(self.times), dtype="float64")
-        runs = np.array([len(seconds) for seconds in self.times.values()], dtype="float64")
+    def _gain(self, fit: Fit, law: Law, coefficients: Array, ranks: int, runs: int) -> float:
+        """Return by what fraction so many more ``runs`` on ``ranks`` lower the target's standard error."""
+        sizes = np.array([*self.times, ranks], dtype="float64")
+        before = np.array([*map(len, self.times.values()), 0], dtype="float64")
+        after = before + np.where(np.arange(len(sizes)) == len(sizes) - 1, runs, 0.0)
         seconds = law.seconds(sizes, coefficients)
         design = law.basis(sizes) * (seconds if law.of_rate else 1 / seconds)[:, None]
         gradient = _gradient(fit, law, coefficients)
-        before = _variance(design, runs, gradient)
-        after = _variance(design, runs + np.where(sizes == ranks, RUNS_FOR_INTERVAL, 0.0), gradient)
-        return float(1 - np.sqrt(after / before))
+        return float(1 - np.sqrt(_variance(design, after, gradient) / _variance(design, before, gradient)))
 
 
 def _target(fit: Fit) -> str:

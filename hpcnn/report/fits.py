@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hpcnn.report.models import LAWS, Law, peak
-from hpcnn.report.refusal import contradicted, too_few, without_bands
+from hpcnn.report.refusal import ambiguous, contradicted, too_few, without_bands
 from hpcnn.report.series import runs_of, scaling_series
 from hpcnn.report.stats import CONFIDENCE
 
@@ -88,8 +88,11 @@ def fits(data: RunData, table: pd.DataFrame, warmup: int = 1) -> list[FittedSeri
 
 def fit_series(data: RunData, rows: pd.DataFrame, warmup: int = 1) -> list[Fit]:
     """Return the fits to ``rows``, one series of a scaling table: strong Amdahl and USL, weak Gustafson and USL."""
-    runs = runs_of(data, rows, warmup)
-    return fit_times(times_of(runs), str(rows["kind"].iloc[0]))
+    kind = str(rows["kind"].iloc[0])
+    refused = ambiguous(rows)
+    if refused:
+        return [Fit(law.name, {}, None, refused) for law in LAWS if law.kind == kind]
+    return fit_times(times_of(runs_of(data, rows, warmup)), kind)
 
 
 def times_of(runs: pd.DataFrame) -> Times:

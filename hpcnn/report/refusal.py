@@ -14,6 +14,8 @@ from hpcnn.report.text import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
     from hpcnn.report.models import Array, Law, Times
 
 # Medians that contradict a law by less than this may do so by chance; by more, and in every run, they do not.
@@ -34,14 +36,23 @@ def too_few(law: Law, times: Times) -> str | None:
     )
 
 
+def ambiguous(rows: pd.DataFrame) -> str | None:
+    """Return why the ``rows`` of a series are not one for each number of ranks, or None."""
+    several = rows.loc[rows["ranks"].duplicated(keep=False), "ranks"].unique().tolist()
+    if not several:
+        return None
+    nodes = ", ".join(str(number) for number in rows.loc[rows["ranks"] == several[0], "nodes"])
+    return f"{counted(several[0], 'rank')} measured in several placements (nodes: {nodes}), which are not one size"
+
+
 def contradicted(law: Law, times: Times) -> str | None:
     """Return why no fit of ``law`` could describe ``times``, where every run says so and by more than MARGIN."""
     if not all(np.isfinite(seconds).all() and (seconds > 0).all() for seconds in times.values()):
         return "a time is not a positive number of seconds"
-    # Seconds that one rank's share of the work takes: ideal is constant. Throughput: work a second, in base works.
+    # Seconds of one rank for its share of the work, which are constant at best; and of all ranks for a unit of work.
     strong = law.kind == "strong"
     share = {ranks: seconds * (ranks if strong else 1) for ranks, seconds in times.items()}
-    work = {ranks: seconds / (1 if strong else ranks) for ranks, seconds in times.items()}
+    unit = {ranks: seconds / (1 if strong else ranks) for ranks, seconds in times.items()}
     sizes = list(times)
     for ranks in sizes[1:]:
         if _below(share[ranks], share[sizes[0]]):
@@ -52,7 +63,7 @@ def contradicted(law: Law, times: Times) -> str | None:
     if law.name == "usl":
         return None
     for smaller in sizes[:-1]:
-        if _below(work[smaller], work[sizes[-1]]):
+        if _below(unit[smaller], unit[sizes[-1]]):
             return (
                 f"every run on {counted(sizes[-1], 'rank')} gets less done in a second than those on "
                 f"{counted(smaller, 'rank')}: {law.name} has no peak, the USL has"
