@@ -32,7 +32,7 @@ def usl_weak(p):
 
 
 def study(law, runs=6, noise=0.0, outliers=0.0, seed=0, sizes=SIZES):
-    """Return times by ``law`` with relative ``noise``; of the runs, a fraction ``outliers`` takes half as long again."""
+    """Return times by ``law`` with relative ``noise``; a fraction ``outliers`` of runs takes half as long again."""
     chance = np.random.default_rng(seed)
     times = {}
     for ranks in sizes:
