@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from hpcnn.report.least_squares import solve
 from hpcnn.report.models import LAWS, Law, peak
 from hpcnn.report.refusal import ambiguous, contradicted, too_few, without_bands
 from hpcnn.report.series import runs_of, scaling_series
@@ -152,14 +153,9 @@ def _solve(law: Law, ranks: Array, medians: Array, runs: Array) -> Array:
 
     A median over n runs weighs n times that of one. Coefficients are not negative: no law has a negative cost.
     """
-    from scipy.optimize import nnls
-
     weight = np.sqrt(runs)
     relative = medians if law.of_rate else 1 / medians
-    matrices = law.basis(ranks)[None] * (relative * weight)[..., None]
-    # Columns of very different size (p against p squared) would lose digits: each is scaled to length 1.
-    length = np.linalg.norm(matrices, axis=1)
-    return np.array([nnls(matrix / scale, weight)[0] / scale for matrix, scale in zip(matrices, length, strict=True)])
+    return solve(law.basis(ranks)[None] * (relative * weight)[..., None], weight)
 
 
 def _resampled(times: Times, resamples: int) -> Array:

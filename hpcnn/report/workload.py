@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcnn.errors import UsageError
+from hpcnn.report.least_squares import solve
 from hpcnn.report.series import runs_of
 
 if TYPE_CHECKING:
@@ -129,9 +130,7 @@ def _cost(samples: NDArray[np.float64], seconds: NDArray[np.float64], *, alone_f
     if len(np.unique(samples)) == 1 or not (seconds > 0).all():
         each, fixed = float(np.median(seconds / samples)), float(np.median(seconds))
         return Cost(fixed, 0.0) if alone_fixed else Cost(0.0, each)
-    from scipy.optimize import nnls
-
-    (fixed, per_sample), _ = nnls(np.stack([1 / seconds, samples / seconds], axis=1), np.ones_like(seconds))
+    ((fixed, per_sample),) = solve(np.stack([1 / seconds, samples / seconds], axis=1)[None], np.ones_like(seconds))
     return Cost(float(fixed), float(per_sample))
 
 

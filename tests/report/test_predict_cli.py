@@ -164,3 +164,15 @@ def test_help_has_an_example_and_needs_no_pandas():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Example:  hpcnn predict" in done.stdout
+
+
+def test_a_missing_scipy_is_one_message(study, tmp_path):
+    stub = tmp_path / "without" / "scipy"
+    stub.mkdir(parents=True)
+    (stub / "__init__.py").write_text("raise ImportError(\"No module named 'scipy'\")\n")
+    code = f"import sys; sys.path.insert(0, {str(stub.parent)!r}); from hpcnn.cli.main import main; main()"
+    words = ["predict", study / "scale", "--ranks", "2", "--network", "roce-25g"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("Install it with: pip install 'hpcnn[report]'")
+    assert "Traceback" not in done.stderr
