@@ -60,6 +60,7 @@ TRUSTED_ERROR = 0.2
     metavar="CORE_HOURS",
     help="Also say what to measure next for so much.",
 )
+@click.option("--fits", is_flag=True, help="Also fit Amdahl's law (weak scaling: Gustafson's) and the USL.")
 @click.option("--published", is_flag=True, help="Show what the same model says of published points, and nothing else.")
 @format_option
 def command(
@@ -109,7 +110,7 @@ def command(
             fusion_bytes=options["fusion_mib"] * 2**20,
         )
         found = predict_study(data, measured, wanted, cluster, overlap, options["kind"], options["parameters"])
-        remarks = _remarks(found)
+        remarks = _remarks(found) + (_fit_lines(data, measured) if options["fits"] else [])
         if fmt == "table":
             click.echo(f"{label}: predicted as {found.workload.kind} scaling")
             emit(_records(found.table), "table", _columns(found))
@@ -216,6 +217,12 @@ def _check_lines(check: Check | None) -> list[str]:
     if abs(check.error) <= TRUSTED_ERROR:
         return [line]
     return [line, f"WARNING: off by more than {TRUSTED_ERROR:.0%} where it can be checked: do not rely on the rest."]
+
+
+def _fit_lines(data: RunData, rows: pd.DataFrame) -> list[str]:
+    from hpcnn.report.fits import fit_series
+
+    return ["Fitted to all measured sizes:", *(f"  - {fit}" for fit in fit_series(data, rows))]
 
 
 def _print_published(fmt: str) -> None:

@@ -54,6 +54,15 @@ class Fit:
     resampled: Array | None = field(default=None, repr=False)
     level: float = field(default=np.nan, repr=False)
 
+    def __str__(self) -> str:
+        """Return the fit in one line: its parameters and peak with their intervals, or why there is none."""
+        if self.refused is not None:
+            return f"{self.model}: no fit: {self.refused}"
+        told = [f"{name.replace('_', ' ')} {_told(value)}" for name, value in self.parameters.items()]
+        told += [] if self.peak is None else [f"peak at {_told(self.peak)} ranks"]
+        remarks = "".join(f"; {remark}" for remark in self.remarks)
+        return f"{self.model}: {', '.join(told)}; medians at most {self.largest_deviation:.1%} from the fit{remarks}"
+
     def curve(self, ranks: Sequence[int]) -> pd.DataFrame:
         """Return the fitted curve at ``ranks``, one row each, with pointwise bounds (NaN where none can be had).
 
@@ -138,6 +147,14 @@ def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
         resampled=resampled,
         level=level,
     )
+
+
+def _told(value: Value) -> str:
+    found, low, high = value
+    if np.isnan(low):
+        return f"{found:.3g}"
+    bound = "no bound" if np.isinf(high) else f"{high:.3g}"
+    return f"{found:.3g} ({CONFIDENCE:.0%}: {low:.3g}..{bound})"
 
 
 def _both(law: Law, coefficients: Array, ranks: Array, base_ranks: int) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def solve(matrices: Array, targets: Array) -> Array:
-    """Return the x >= 0 (s x m) that minimise |A x - b|, for each A of the ``matrices`` (s x k x m); b: ``targets`` (k).
+    """Return the x >= 0 (s x m) that minimise |A x - b| for each A of ``matrices`` (s x k x m); b: ``targets`` (k).
 
     Raises HpcnnError without SciPy. (C. L. Lawson and R. J. Hanson, Solving Least Squares Problems, 1974, chapter 23.)
     """

@@ -145,6 +145,17 @@ def test_times_that_rise_again_are_the_usls():
     assert fit_of(times, "usl").peak[0] == pytest.approx(PEAK)
 
 
+def test_a_fit_is_told_in_one_line():
+    assert str(fit_of(study(amdahl), "amdahl")) == (
+        "amdahl: serial fraction 0.05 (95%: 0.05..0.05); medians at most 0.0% from the fit"
+    )
+    assert str(fit_of(study(usl, runs=1, sizes=(1, 2, 4, 8, 16, 64)), "usl")) == (
+        "usl: contention 0.05, coherency 0.0008, peak at 34.5 ranks; medians at most 0.0% from the fit; "
+        "no interval: 1, 2, 4, 8, 16, 64 ranks measured in 1 run, and a bootstrap over runs needs 3 of each size"
+    )
+    assert str(fit_of(study(amdahl, sizes=(1, 2)), "amdahl")).startswith("amdahl: no fit: 2 sizes measured")
+
+
 def test_degenerate_times():
     assert fit_of({p: [5.0] * 3 for p in SIZES}, "amdahl").parameters["serial_fraction"][0] == pytest.approx(1)
     assert "not a positive number" in fit_of({1: [0.0], 2: [1.0], 4: [1.0]}, "amdahl").refused
@@ -174,8 +185,12 @@ def test_a_law_without_a_peak_says_so_and_one_beyond_the_data_is_extrapolated():
 
 
 def test_an_uncertain_peak_has_no_upper_bound():
-    found = fit_of(study(lambda p: 10 * (1 + 1e-5 * p * (p - 1)) / p, 3, 0.05, seed=2), "usl")
-    assert found.peak is None or found.peak[2] == math.inf
+    """The true one is at 100 ranks, three times the largest measured size."""
+    found = fit_of(study(lambda p: 10 * (1 + 1e-4 * p * (p - 1)) / p, 3, 0.05, seed=1), "usl")
+    value, low, high = found.peak
+    assert SIZES[-1] < low < 100
+    assert low < value < high == math.inf
+    assert "..no bound) ranks" in str(found)
 
 
 def test_a_thousand_resamples_take_about_a_second_at_most():

@@ -112,6 +112,13 @@ def test_budget_adds_advice(study):
     assert "Measure next: nothing costs less than 1e-06 core-hours. The cheapest:" in output
 
 
+def test_fits_are_told_on_request(study):
+    output = predict(study, "--ranks", "4", "--network", "roce-25g", "--fits").stdout
+    assert "Fitted to all measured sizes:\n  - amdahl: serial fraction 0.0" in output
+    assert "  - usl: no fit: 3 sizes measured (1, 2, 4 ranks)" in output
+    assert "Fitted" not in predict(study, "--ranks", "4", "--network", "roce-25g").stdout
+
+
 def test_each_series_is_predicted(run_in, tmp_path):
     for strategy in ("horovod", "multiworker"):
         for ranks in (1, 2):
