@@ -97,6 +97,24 @@ def test_intervals_narrow_with_runs():
     assert widths[-1] < 0.2 * PEAK
 
 
+def test_a_median_over_more_runs_weighs_more():
+    def deviation(runs):
+        times = {p: [amdahl(p)] * 3 for p in (1, 2, 4, 8)} | {8: [1.2 * amdahl(8)] * runs}
+        return 1.2 * amdahl(8) / fit_of(times, "amdahl").curve([8])["seconds"][0]
+
+    assert deviation(30) < deviation(3) < 1.2
+    # with three runs of each size: the least sum of squared relative deviations
+    times = {p: [t * f for f in (0.99, 1.0, 1.01)] for p, t in {1: 10.0, 2: 5.4, 4: 2.8, 8: 1.9}.items()}
+    found = fit_of(times, "amdahl")
+    b, t1 = found.parameters["serial_fraction"][0], found.curve([1])["seconds"][0]
+
+    def squares(b, t1):
+        return sum((t1 * (b + (1 - b) / p) / np.median(t) - 1) ** 2 for p, t in times.items())
+
+    best = squares(b, t1)
+    assert all(best < squares(b + db, t1 + dt) for db, dt in [(1e-3, 0), (-1e-3, 0), (0, 0.01), (0, -0.01)])
+
+
 def test_curve_and_band():
     found = fit_of(study(amdahl, noise=0.02), "amdahl")
     curve = found.curve([1, 2, 64])
@@ -250,9 +268,9 @@ def test_the_order_of_the_input_changes_no_number(scaled):
 
 
 def test_epochs_are_not_repeats(run_in, tmp_path):
-    """Three epochs of one run are one measurement: they carry no interval."""
+    """Three epochs of one run are one measurement, their median: they carry no interval."""
     for ranks in (1, 2, 4):
-        run_in(f"r{ranks}", ranks=ranks, seconds=[amdahl(ranks) * f for f in (0.9, 1.0, 1.1)])
+        run_in(f"r{ranks}", ranks=ranks, seconds=[amdahl(ranks) * f for f in (0.9, 1.0, 9.0)])
     data = load(tmp_path)
     ((_, _, (found, _)),) = fits(data, scaling_table(data))
     assert found.parameters["serial_fraction"][0] == pytest.approx(SERIAL)
