@@ -274,6 +274,7 @@ def test_epochs_are_not_repeats(run_in, tmp_path):
     data = load(tmp_path)
     ((_, _, (found, _)),) = fits(data, scaling_table(data))
     assert found.parameters["serial_fraction"][0] == pytest.approx(SERIAL)
+    assert found.curve([1])["seconds"][0] == pytest.approx(amdahl(1))
     assert "measured in 1 run" in found.remarks[0]
 
 
