@@ -131,7 +131,7 @@ def test_each_series_is_predicted(run_in, tmp_path):
 def test_published_points_are_shown():
     output = predict("--published").stdout
     assert "Tiramisu" in output
-    assert "Assumed: 8 million parameters" in output
+    assert "8 million parameters" in output
     rows = json.loads(predict("--published", "--format", "json").stdout)
     assert [row["published"] for row in rows][:3] == [0.9, 0.9, 0.68]
 
