@@ -101,7 +101,10 @@ class TrainSpec:
     target_accuracy: float | None = field(
         None, "Stop after the epoch that reaches this test accuracy.", above=0.0, maximum=1.0
     )
-    evaluate: bool = field(True, "Evaluate on the test set after every epoch.")
+    communication: bool = field(
+        True, "Sum gradients over the ranks; without, a run measures the ceiling and trains nothing."
+    )
+    evaluate: bool = field(True, "Evaluate on the test set after every epoch; never with --no-communication.")
     tensorboard: bool = field(False, "Write TensorBoard logs below the run directory.")
     checkpoint: bool = field(False, "Write checkpoints/epoch-NNN.keras after every epoch (rank 0).")
 
@@ -201,11 +204,13 @@ def check_ranks(resources: Resources, train: TrainSpec | None, spell: Callable[[
             resources.ntasks,
             f"1 with {strategy} {train.strategy}, which is one process (for several: {strategy} {advice})",
         )
-    check_devices(train, spell)
+    check_strategy(train, spell)
 
 
-def check_devices(train: TrainSpec, spell: Callable[[str], str] = str) -> None:
-    """Raise UsageError for devices that no strategy would use. ``spell``: as in from_mapping."""
+def check_strategy(train: TrainSpec, spell: Callable[[str], str] = str) -> None:
+    """Raise UsageError for what the strategy would make no use of. ``spell``: as in from_mapping."""
+    if not train.communication and train.strategy == "serial":
+        raise bad_value(spell("communication"), "false", f"true with {spell('strategy')} serial, which has none")
     if train.devices is not None and train.strategy != "mirrored":
         raise bad_value(spell("devices"), train.devices, f"no value unless {spell('strategy')} is mirrored")
 

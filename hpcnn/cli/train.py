@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
-from hpcnn.spec import TrainSpec, check_devices
+from hpcnn.spec import TrainSpec, check_strategy
 
 
 @click.command(
@@ -40,7 +40,7 @@ def command(run_dir: str, resume: bool, **options: Any) -> None:
 
     # a mistake is said before TensorFlow is loaded and before the run directory is made
     spec = spec_from_options(TrainSpec, given_options(TrainSpec, options))
-    check_devices(spec, option_name)
+    check_strategy(spec, option_name)
     check_model_name(spec.model)
     check_name(spec.data)
     check_staged(spec.data)

@@ -56,6 +56,11 @@ class Strategy(Protocol):
     """Number of this process among those of its node."""
     devices: Sequence[str]
     """TensorFlow device name of each of this process's replicas."""
+    communicates: bool
+    """Whether replicas sum what they computed: ``reduce`` and ``synchronize`` look at it while tracing.
+
+    A training sets it before its first step. False measures the ceiling: each replica then trains a network of its own.
+    """
     mpi_version: str | None
     """The MPI library through which the processes meet, or None where they do without."""
     loss_divisor: int

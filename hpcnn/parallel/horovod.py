@@ -46,11 +46,15 @@ class Horovod(SingleReplica):
         One operation a tensor: Horovod fuses what waits at the same time. Grouping them by hand made every tensor
         wait for the last one (14,700 instead of 23,200 images/s on two cores with the one-convolution network).
         """
+        if not self.communicates:
+            return list(tensors)
         hvd = self._hvd
         return [hvd.allreduce(t, op=hvd.Sum, name=f"{name}.{i:04d}") for i, t in enumerate(tensors)]
 
     def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
         """Average the variables over the ranks, each rank weighted by its share of the batch."""
+        if not self.communicates:
+            return
         import tensorflow as tf
 
         hvd = self._hvd

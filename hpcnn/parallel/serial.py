@@ -24,6 +24,7 @@ class SingleReplica:
     processes = 1
     local_rank = 0
     devices: Sequence[str] = ("/CPU:0",)
+    communicates = True
     mpi_version: str | None = None
     loss_divisor = 1
 

@@ -23,6 +23,7 @@ class TfDistribute:
     rank = 0
     processes = 1
     local_rank = 0
+    communicates = True
     mpi_version: str | None = None
 
     def __init__(self, strategy: Any, devices: Sequence[str]) -> None:
@@ -84,6 +85,8 @@ class TfDistribute:
 
     def reduce(self, tensors: Sequence[Any], name: str = "gradient") -> list[Any]:
         """Sum each tensor over all replicas."""
+        if not self.communicates:
+            return list(tensors)
         import tensorflow as tf
 
         context = tf.distribute.get_replica_context()
@@ -95,6 +98,8 @@ class TfDistribute:
         Keras 3 creates batch normalisation's moving averages without an aggregation, so each replica keeps its own:
         nothing averages them but this.
         """
+        if not self.communicates:
+            return
         import tensorflow as tf
 
         def average() -> None:

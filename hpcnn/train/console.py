@@ -14,10 +14,11 @@ def first_line(spec: TrainSpec, strategy: Strategy, model: Any, samples: int, ba
     """Return what is trained on what."""
     ranks = f"{strategy.size} {'rank' if strategy.size == 1 else 'ranks'}"
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # not the loss scaling of float16
+    mode = "" if strategy.communicates else "; without communication: a measurement of the ceiling, no training"
     return (
         f"{spec.model} ({model.count_params():,} parameters) on {spec.data}, {samples:,} samples, "
         f"global batch size {batch}, {optimizer.name}, {spec.precision}, {spec.strategy}: {ranks} on "
-        f"{strategy.devices[0].strip('/').split(':')[0]}"
+        f"{strategy.devices[0].strip('/').split(':')[0]}{mode}"
     )
 
 
@@ -43,6 +44,14 @@ def epoch_line(line: Mapping[str, Any], epochs: int) -> str:
     parts += [f"{name} {value:.4f}" for name, value in line["metrics"].items()]
     parts += [f"test {name} {value:.4f}" for name, value in (line["validation"] or {}).items()]
     return "  ".join(parts)
+
+
+def ceiling_line(strategy: Strategy) -> str:
+    """Return what stands in place of a result after a run without communication."""
+    return (
+        f"no result: without communication, each of the {strategy.size} replicas trained a network of its own on its "
+        "part of the data; the times are the ceiling of what communication leaves"
+    )
 
 
 def last_line(test: Mapping[str, float], samples: int) -> str:

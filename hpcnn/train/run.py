@@ -40,7 +40,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     """Train under an open strategy and write the record; whatever goes wrong is raised."""
     from hpcnn.data.registry import load
     from hpcnn.train.callbacks import callbacks_of
-    from hpcnn.train.console import epoch_line, first_line, last_line, resumed_line, stopped_line
+    from hpcnn.train.console import ceiling_line, epoch_line, first_line, last_line, resumed_line, stopped_line
     from hpcnn.train.dropout import draw_own_masks
     from hpcnn.train.feed import fit_shape, place, wants_one_hot
     from hpcnn.train.loop import Loop
@@ -55,6 +55,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     full = complete(spec)
     assert full.batch_size is not None
     assert full.epochs is not None
+    strategy.communicates = full.communication
     state = load_state(RunDir(run_dir).state, strategy, to_mapping(full)) if resume else None
     start = state.position if state else None
     record = Record(run_dir, strategy, resume=resume, go_on=start)
@@ -131,7 +132,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
                 record.run.stop.unlink(missing_ok=True)
                 say(reason)
             return False
-        test_results = reached.test or loop.evaluate()
+        test_results = (reached.test or loop.evaluate()) if full.communication else None
     if strategy.is_chief:
         record.run.state.unlink(missing_ok=True)
     record.finish(
@@ -139,11 +140,12 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
         exit_code=0,
         reason=None,
         epochs=reached.epochs,
+        training=full.communication,
         test=test_results,
         test_samples=len(data.x_test),
         target_accuracy=full.target_accuracy,
         seconds_to_target=reached.seconds_to_target,
     )
     if strategy.is_chief:
-        say(last_line(test_results, len(data.x_test)))
+        say(last_line(test_results, len(data.x_test)) if test_results else ceiling_line(strategy))
     return True

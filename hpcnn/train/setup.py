@@ -42,6 +42,7 @@ def complete(spec: TrainSpec) -> TrainSpec:
     if spec.optimizer not in (None, source.get("optimizer")):
         source.update(learning_rate=None, momentum=None)
     missing = {key: value for key, value in source.items() if getattr(spec, key) is None}
+    missing["evaluate"] = spec.evaluate and spec.communication
     return dataclasses.replace(spec, **missing)
 
 
@@ -50,6 +51,11 @@ def _check_effect(spec: TrainSpec) -> None:
         raise bad_value("--warmup-epochs", spec.warmup_epochs, "no value unless --lr-scaling is linear or sqrt")
     if spec.target_accuracy is not None and not spec.evaluate:
         raise bad_value("--target-accuracy", spec.target_accuracy, "no value with --no-evaluate")
+    if not spec.communication:
+        for key in ("target_accuracy", "checkpoint"):
+            if getattr(spec, key):
+                option = "--" + key.replace("_", "-")
+                raise bad_value(option, getattr(spec, key), "no value with --no-communication, which trains no network")
 
 
 def prepare_keras(spec: TrainSpec) -> None:

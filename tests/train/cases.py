@@ -22,6 +22,9 @@ MOMENTUM = TrainSpec(
 )
 _OWN = replace(MOMENTUM, model_args={}, optimizer="sgd")
 
+# The measurement of the ceiling, in which each replica trains a network of its own.
+ALONE = "no-communication"
+
 CASES = {
     "momentum": MOMENTUM,
     # The last batch is one sample: all replicas but one have nothing to do in that step.
@@ -37,20 +40,21 @@ CASES = {
     "dropout": replace(MOMENTUM, model="psc-cnn-dropout"),
     "bfloat16": replace(MOMENTUM, precision="bfloat16"),
     "float16": replace(MOMENTUM, precision="float16"),
+    ALONE: replace(MOMENTUM, checkpoint=False, communication=False),
 }
 
 # Set-up -> (strategy, processes, cases). A mirrored process has two replicas.
 SETUPS = {
-    "serial": ("serial", 1, tuple(CASES)),
+    "serial": ("serial", 1, tuple(case for case in CASES if case != ALONE)),
     "mirrored": (
         "mirrored",
         1,
-        ("momentum", "last-batch-of-one", "adam", "l2", "sync-batch-norm", "batch-norm-one-step", "dropout", "float16"),
+        ("momentum", "last-batch-of-one", "adam", "l2", "sync-batch-norm", "batch-norm-one-step", "dropout", "float16", ALONE),
     ),
     "multiworker-2": (
         "multiworker",
         2,
-        ("momentum", "last-batch-of-one", "l2", "own-initial-weights", "sync-batch-norm", "batch-norm-one-step"),
+        ("momentum", "last-batch-of-one", "l2", "own-initial-weights", "sync-batch-norm", "batch-norm-one-step", ALONE),
     ),
     "horovod-2": ("horovod", 2, tuple(CASES)),
     "horovod-3": ("horovod", 3, ("momentum", "last-batch-of-one", "l2", "sync-batch-norm", "batch-norm-one-step")),

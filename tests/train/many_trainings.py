@@ -45,6 +45,7 @@ def train_cases(strategy: Strategy, folder: Path, cases: Sequence[str]) -> None:
             if case == MASKS:
                 draw_masks(strategy, run.path)
             elif case.endswith(STOPPED):
+                hpcnn.train.callbacks.callbacks_of = _callbacks_of  # or it would write to the last case's folder
                 stop_and_resume(strategy, run, replace(CASES[case.removesuffix(STOPPED)], strategy=strategy.name))
             else:
                 keep_every_replicas_weights(strategy, run.path)
