@@ -6,20 +6,21 @@ Every run below the directories given is in the tables, whatever became of it; w
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from hpcnn.errors import UsageError, bad_value
-from hpcnn.report.read import read_run
+from hpcnn.report.cache import read_cached
+from hpcnn.report.collect import read_runs
+from hpcnn.report.columns import frame
 from hpcnn.rundir import RunDir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
 RUN_COLUMNS = {
     "path": "string",
@@ -84,30 +85,35 @@ EPOCH_COLUMNS = {
 }
 
 
+_OF_RUN = ("path", "run")  # the same in all epochs of a run
+
+
 class RunData(NamedTuple):
     """The two tables; ``path`` identifies a run in both.
 
     ``runs`` has the columns RUN_COLUMNS, and one for each ``point_<axis>``, ``train_<option>`` and
     ``version_<package>`` that any run has. ``epochs`` has the columns EPOCH_COLUMNS, and one for each further
-    ``metric_<name>`` and ``validation_<name>``. Times are in seconds, ``batch_size`` is the global one, and
-    ``samples`` of an epoch are those of the rank.
+    ``metric_<name>`` and ``validation_<name>`` that some rank knows. Times are in seconds, ``batch_size`` is the
+    global one, and ``samples`` of an epoch are those of the rank.
     """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
 
 
-def load(*dirs: str | os.PathLike[str]) -> RunData:
+def load(*dirs: str | os.PathLike[str], cache: bool = True) -> RunData:
     """Read every run directory at or below ``dirs``, sorted by path; a run named twice is read once.
+
+    cache: take runs that have not changed from what was read last time (``cache.py``); the tables are the same.
 
     What is missing or damaged in a run is told in its ``problem``. Raises UsageError for what is not a
     directory and for a directory that holds no run. Symbolic links below ``dirs`` are not followed.
     """
-    records = [read_run(path) for path in find_runs(*dirs)]
-    return RunData(
-        runs=_frame([record.run for record in records], RUN_COLUMNS),
-        epochs=_frame([row for record in records for row in record.epochs], EPOCH_COLUMNS),
-    )
+    paths, of_epochs = find_runs(*dirs), {key: EPOCH_COLUMNS[key] for key in EPOCH_COLUMNS if key not in _OF_RUN}
+    runs = read_cached([Path(d).resolve() for d in dirs], paths, of_epochs) if cache else read_runs(paths, of_epochs)
+    whose = {key: np.array([row[key] for row in runs.rows], object).repeat(runs.counts) for key in _OF_RUN}
+    first = {key: pd.Series(values, dtype="string") for key, values in whose.items()}
+    return RunData(frame(runs.rows, RUN_COLUMNS), runs.epochs.frame(first, of_epochs))
 
 
 def find_runs(*dirs: str | os.PathLike[str]) -> list[Path]:
@@ -133,44 +139,3 @@ def _runs_below(top: Path) -> Iterator[Path]:
             subdirectories.clear()
             yield Path(directory)
     yield from closed
-
-
-def _frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
-    """Return a table of ``rows`` with the columns of ``dtypes``, and after them all others, by name."""
-    others = sorted({key for row in rows for key in row} - dtypes.keys())
-    columns = {key: [row.get(key) for row in rows] for key in (*dtypes, *others)}
-    of = {key: dtypes.get(key) or _inferred(values) for key, values in columns.items()}
-    return pd.DataFrame(
-        {key: pd.Series([_AS[of[key]](v) for v in values], dtype=of[key]) for key, values in columns.items()}
-    )
-
-
-def _inferred(values: Sequence[Any]) -> str:
-    known = [value for value in values if value is not None]
-    if all(_integer(value) is not None for value in known):
-        return "Int64"
-    return "float64" if all(_number(value) is not None for value in known) else "string"
-
-
-def _integer(value: Any) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and -(2**63) <= value < 2**63 else None
-
-
-def _number(value: Any) -> float | None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if number and abs(value) <= sys.float_info.max else None
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-# What is not of its column's type is as good as missing.
-_AS: dict[str, Callable[[Any], Any]] = {
-    "string": _text,
-    "Int64": _integer,
-    "int64": _integer,
-    "float64": _number,
-    "boolean": lambda value: value if isinstance(value, bool) else None,
-}

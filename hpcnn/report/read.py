@@ -78,7 +78,7 @@ def read_run(path: Path) -> RunRecord:
     elif run["reason"] is None:
         run["reason"] = _failure(directory)
     run["problem"] = "; ".join(problems) or None
-    return RunRecord(run, [{"path": run["path"], "run": run["run"], **row} for row in epochs])
+    return RunRecord(run, epochs)
 
 
 def _read_object(file: Path, problems: list[str]) -> Row | None:
@@ -136,7 +136,7 @@ def _epoch_record(line: str) -> Row | None:
     if not isinstance(record, dict):
         return None
     epoch = record.get("epoch")
-    return record if isinstance(epoch, int) and epoch >= 1 else None
+    return record if type(epoch) is int and 1 <= epoch < 2**63 else None
 
 
 def _incomplete_epochs(epochs: list[Row], processes: int) -> list[str]:

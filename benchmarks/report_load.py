@@ -1,0 +1,156 @@
+"""How long the report takes to load many runs, and how that grows: 10,000 runs of 30 epochs and 4 ranks.
+
+``python benchmarks/report_load.py`` writes the runs into a temporary folder, with the record that a real run leaves,
+and measures, each in a process of its own: loading and tabulating them with and without the cache, the same for a half
+and a quarter of them, and beside it ``pandas.read_json`` of the same epoch files, one by one. It prints a Markdown
+table; ratios hold on other machines too, seconds do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hpcnn.provenance import host_facts, job_facts
+from hpcnn.rundir import SCHEMA_VERSION, RunDir
+from hpcnn.spec import JobSpec, Resources, TrainSpec, to_mapping
+
+PARTS = {"input": 0.1, "compute": 0.6, "communication": 0.25, "other": 0.05}
+POINTS = (1, 2, 4, 8, 16, 32, 64, 128)  # batch sizes, in hundreds: the rows of the table
+
+
+def write_runs(folder: Path, runs: int, epochs: int, ranks: int) -> None:
+    """Write so many runs below ``folder``: one study of 8 points, repeated."""
+    facts = job_facts()
+    hosts = [{**host_facts(rank, ("/CPU:0",)), "device": "CPU"} for rank in range(ranks)]
+    for number in range(runs):
+        draw = random.Random(number)
+        batch, repeat = 100 * POINTS[number % len(POINTS)], 1 + number // len(POINTS)
+        train = TrainSpec(data="mnist", strategy="horovod", epochs=epochs, batch_size=batch, seed=repeat)
+        job = JobSpec(
+            "many",
+            "local",
+            Resources(ntasks=ranks, cpus_per_task=1),
+            train,
+            study="many",
+            kind="throughput",
+            point={"batch_size": batch},
+            repeat=repeat,
+        )
+        run = RunDir(folder / f"batch_size={batch}-r{repeat:04d}-{number:06x}")
+        run.path.mkdir(parents=True)
+        _dump(run.spec, {"hpcnn": "0.1.0", **to_mapping(job)})
+        done = {"world_size": ranks, "train": to_mapping(train), "global_batch_size": batch, "samples": 60000}
+        model = {"name": train.model, "parameters": 289630, "trainable": 289630}
+        _dump(run.provenance, {**facts, "hosts": hosts, **done, "model": model})
+        for rank in range(ranks):
+            run.epochs(rank).write_text("".join(_line(draw, rank, epoch, ranks) for epoch in range(1, epochs + 1)))
+        test = {"loss": draw.uniform(0.04, 0.06), "accuracy": draw.uniform(0.97, 0.99)}
+        _dump(run.result, {"status": "completed", "exit_code": 0, "reason": None, "epochs": epochs, "test": test})
+
+
+def _dump(file: Path, record: dict[str, Any]) -> None:
+    file.write_text(json.dumps({"schema": SCHEMA_VERSION, **record}, indent=2, default=str) + "\n")
+
+
+def _line(draw: random.Random, rank: int, epoch: int, ranks: int) -> str:
+    seconds = draw.gauss(3.0, 0.1)
+    record = {
+        "rank": rank,
+        "epoch": epoch,
+        "seconds_total": seconds,
+        **{f"seconds_{part}": seconds * share for part, share in PARTS.items()},
+        "seconds_evaluation": draw.gauss(0.3, 0.01),
+        "samples": 60000 // ranks,
+        "steps": 469,
+        "loss": draw.random() / epoch,
+        "metrics": {"accuracy": 1 - draw.random() / 10 / epoch},
+        "validation": {"loss": draw.random() / epoch, "accuracy": 1 - draw.random() / 10 / epoch},
+        "learning_rate": 0.01,
+    }
+    return json.dumps(record) + "\n"
+
+
+def report(folder: Path, cache: bool) -> int:
+    """Load the runs and make their table; return the number of epoch rows."""
+    from hpcnn.report import load, scaling_table
+
+    data = load(folder, cache=cache)
+    table = scaling_table(data)
+    assert table["runs"].sum() == len(data.runs)
+    return len(data.epochs)
+
+
+def read_json(folder: Path) -> int:
+    """Read the epoch files alone, each by pandas; return the number of rows."""
+    import pandas as pd
+
+    files = sorted(folder.glob("*/epochs.rank*.jsonl"))
+    return len(pd.concat([pd.read_json(file, lines=True) for file in files]))
+
+
+TASKS: dict[str, Callable[[Path], int]] = {
+    "without": lambda folder: report(folder, cache=False),
+    "with": lambda folder: report(folder, cache=True),
+    "pandas": read_json,
+}
+
+
+def measure(task: str, folder: Path, cache: Path) -> dict[str, Any]:
+    """Run a task in a process of its own; return its seconds (imports included), peak memory in MB, and rows."""
+    environment = {**os.environ, "HPCNN_CACHE": str(cache)}
+    begin = time.monotonic()
+    words = [sys.executable, __file__, "--task", task, str(folder)]
+    found = json.loads(subprocess.run(words, env=environment, check=True, capture_output=True, text=True).stdout)
+    return {"seconds": time.monotonic() - begin, **found}
+
+
+def peak_megabytes() -> float:
+    """Return the largest memory of this process and of any that it started (each by itself), in MB."""
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1000
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("--runs", 10_000), ("--epochs", 30), ("--ranks", 4)):
+        parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--keep", type=Path, help="write the runs here, or use those that are here, and leave them")
+    parser.add_argument("--task", choices=TASKS, help=argparse.SUPPRESS)
+    parser.add_argument("folder", nargs="?", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.task:
+        print(json.dumps({"rows": TASKS[asked.task](asked.folder), "megabytes": peak_megabytes()}))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        place = asked.keep or Path(temporary) / "runs"
+        parts = [asked.runs // 4, asked.runs // 2, asked.runs]
+        print("| runs | epoch rows | what | seconds | peak MB | rows/s |\n|---|---|---|---|---|---|")
+        for count in parts:
+            folder = place / str(count)
+            if not folder.exists():
+                write_runs(folder, count, asked.epochs, asked.ranks)
+            cache = Path(temporary) / f"cache-{count}"
+            tasks = {"no cache": "without", "cache: first time": "with", "cache: second time": "with"}
+            for name, task in {**tasks, **({"pandas.read_json": "pandas"} if count == asked.runs else {})}.items():
+                found = measure(task, folder, cache)
+                rows, seconds = found["rows"], found["seconds"]
+                print(
+                    f"| {count:,} | {rows:,} | {name} | {seconds:.1f} | {found['megabytes']:.0f} "
+                    f"| {rows / seconds:,.0f} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
