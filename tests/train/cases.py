@@ -49,7 +49,17 @@ SETUPS = {
     "mirrored": (
         "mirrored",
         1,
-        ("momentum", "last-batch-of-one", "adam", "l2", "sync-batch-norm", "batch-norm-one-step", "dropout", "float16", ALONE),
+        (
+            "momentum",
+            "last-batch-of-one",
+            "adam",
+            "l2",
+            "sync-batch-norm",
+            "batch-norm-one-step",
+            "dropout",
+            "float16",
+            ALONE,
+        ),
     ),
     "multiworker-2": (
         "multiworker",
