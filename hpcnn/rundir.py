@@ -10,6 +10,7 @@
       epochs.rank00000.jsonl    one line an epoch and rank
       events.jsonl              rank 0: events with monotonic times
       failed.rank00001.json     why a rank failed, if one did
+      allreduce.json            hpcnn bench allreduce: times, latency, bandwidth
       stop                      asks the ranks to stop and keep their state; gone once they have
       result.json               written last, atomically; without it the run is unfinished
       checkpoints/  tensorboard/  log.out
@@ -49,6 +50,7 @@ class RunDir:
         self.provenance = self.path / "provenance.json"
         self.events = self.path / "events.jsonl"
         self.result = self.path / "result.json"
+        self.allreduce = self.path / "allreduce.json"
         self.log = self.path / "log.out"
         self.checkpoints = self.path / "checkpoints"
         self.state = self.checkpoints / "state.npz"

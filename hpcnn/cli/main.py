@@ -33,6 +33,7 @@ COMMANDS = {
     "sites": ("hpcnn.cli.sites", "List, show, check and start the profiles of machines."),
     "container": ("hpcnn.cli.container", "Build container images, and check whether one fits a machine."),
     "study": ("hpcnn.cli.study", "Run or submit every point of a scaling study, or what is missing of it."),
+    "bench": ("hpcnn.cli.bench", "Measure what summing gradients over ranks costs."),
     "scaling-report": ("hpcnn.cli.scaling_report", "Turn run directories into a scaling table."),
     "compare": ("hpcnn.cli.compare", "Compare two sets of runs: before and after, or machine A and B."),
     "predict": ("hpcnn.cli.predict", "Predict a measured study on more ranks."),

@@ -1,0 +1,161 @@
+"""``hpcnn bench``: measurements of the machine, run as jobs like any other."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hpcnn.bench import sizes as message_sizes
+from hpcnn.cli.options import option_name, spec_from_options, spec_options
+from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.errors import RunError, UsageError, bad_value
+from hpcnn.spec import JobSpec, Resources, SoftwareSpec, check_ranks
+
+BACKENDS = {"mpi": ("mpi",), "horovod": ("horovod",), "both": ("mpi", "horovod")}
+
+
+@click.group(epilog="\b\nExample:\n  hpcnn bench allreduce --ntasks 2")
+def command() -> None:
+    """Measure the machine, without training."""
+
+
+@command.command(
+    "allreduce",
+    epilog=(
+        "\b\nExamples:\n"
+        "  hpcnn bench allreduce --ntasks 2 --output link.json\n"
+        "  hpcnn bench allreduce --site narval --nodes 2 --ntasks-per-node 4 --time 10 --wait"
+    ),
+)
+@click.option("--site", default="local", show_default=True, help="Site profile: how this machine runs jobs.")
+@click.option("--model", default="scinet-cnn1", show_default=True, help="Its gradients are sent, besides the sweep.")
+@click.option(
+    "--sizes",
+    default=message_sizes.DEFAULT,
+    show_default=True,
+    metavar="A..B",
+    help="Sweep of message sizes in bytes: the powers of two from A to B.",
+)
+@click.option("--repeats", type=click.IntRange(1), default=20, show_default=True, help="Measurements of each message.")
+@click.option("--backend", type=click.Choice(list(BACKENDS)), default="both", show_default=True, help="What sends.")
+@click.option("--output", type=click.Path(dir_okay=False), help="Write the result there too, as JSON.")
+@click.option("--name", default="allreduce", show_default=True, help="Name of the run's folder below the runs folder.")
+@click.option("--run-dir", type=click.Path(file_okay=False), help="The run directory.  [default: runs/NAME/TIME]")
+@click.option("--dry-run", is_flag=True, help="Print the script, exactly, and do nothing else.")
+@click.option("--wait", is_flag=True, help="Wait for a Slurm job to end, and print its result.")
+@spec_options(Resources)
+@spec_options(SoftwareSpec)
+@format_option
+def allreduce_command(
+    site: str,
+    model: str,
+    sizes: str,
+    repeats: int,
+    backend: str,
+    output: str | None,
+    name: str,
+    run_dir: str | None,
+    dry_run: bool,
+    wait: bool,
+    fmt: str,
+    **options: Any,
+) -> None:
+    """Measure what summing gradients over ranks costs, and fit latency and bandwidth.
+
+    By MPI, and by Horovod as a training step does it. Each message is timed many times; a time is that of the slowest
+    rank, and the table has its median with the exact interval of the median. The run directory gets allreduce.json,
+    which `hpcnn predict --network` reads.
+    """
+    from hpcnn.cli.submit import run_prepared
+    from hpcnn.models.registry import check_name
+    from hpcnn.rundir import read_json
+    from hpcnn.submit import new_run_id, prepare, runs_folder
+
+    check_name(model)
+    _check_sizes(sizes)
+    job = _job(site, name, options, ["--model", model, "--sizes", sizes, "--repeats", str(repeats)], BACKENDS[backend])
+    prepared = prepare(job, Path(run_dir) if run_dir else runs_folder() / name / new_run_id())
+    ends = prepared.site.scheduler == "local" or wait
+    if output and not ends:
+        raise bad_value("--output", output, f"no value without --wait: at site {site} the job runs later")
+    code = run_prepared(prepared, dry_run=dry_run, wait=wait, follow=False, quiet=True)
+    if code or dry_run or not ends:
+        sys.exit(code)
+    result = read_json(prepared.run.allreduce)
+    if result is None:
+        raise RunError(f"the job left no {prepared.run.allreduce.name}; see {prepared.run.log}")
+    if output:
+        _write(Path(output), result)
+    _print(result, fmt)
+
+
+def _check_sizes(text: str) -> None:
+    from hpcnn.bench.fit import SIZES_NEEDED
+
+    count = len(message_sizes.sweep(text))
+    if count < SIZES_NEEDED:
+        raise bad_value("--sizes", text, f"at least {SIZES_NEEDED} powers of two: {count} carry no fit")
+
+
+def _job(site: str, name: str, options: dict[str, Any], words: list[str], backends: tuple[str, ...]) -> JobSpec:
+    from hpcnn.cli.options import given_options
+
+    resources = spec_from_options(Resources, given_options(Resources, options))
+    software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
+    check_ranks(resources, None, option_name)
+    if resources.ntasks < 2:
+        raise bad_value("--ntasks", resources.ntasks, "at least 2: one rank has nobody to reduce with")
+    chosen = [word for backend in backends for word in ("--backend", backend)]
+    program = ("python", "-m", "hpcnn.bench.ranks", *words, *chosen)
+    return JobSpec(name, site, resources, program=program, software=software)
+
+
+def _write(file: Path, result: dict[str, Any]) -> None:
+    from hpcnn.rundir import write_json
+
+    try:
+        write_json(file, result)
+    except OSError as error:
+        raise UsageError(f"--output: {str(file)!r} cannot be written: {error.strerror}") from error
+
+
+def _print(result: dict[str, Any], fmt: str) -> None:
+    """Print a table for people; the whole record as JSON; the times as CSV."""
+    import json
+
+    from hpcnn.bench.sizes import written
+
+    if fmt == "json":
+        click.echo(json.dumps(result, indent=2))
+        return
+
+    def microseconds(seconds: float) -> str:
+        return f"{1e6 * seconds:,.4g}" if seconds < 1e-2 else f"{1e6 * seconds:,.0f}"
+
+    columns = [
+        Column("backend", "backend"),
+        Column("kind", "message"),
+        Column("name", ""),
+        Column("tensors", "tensors", right=True),
+        Column("bytes", "size", written, right=True),
+        Column("seconds_median", "time (us)", microseconds, right=True),
+        Column("seconds_low", "from", microseconds, right=True),
+        Column("seconds_high", "to", microseconds, right=True),
+        Column("bytes_per_second", "MB/s", lambda rate: f"{rate / 1e6:,.4g}", right=True),
+    ]
+    title = f"allreduce on {result['ranks']} ranks, {result['nodes']} {'node' if result['nodes'] == 1 else 'nodes'}"
+    emit(result["times"], fmt, columns, title=f"{title}; {result['mpi_version']}")
+    for link in result["links"]:
+        click.echo(_link_line(link, result["confidence"]), err=fmt != "table")
+
+
+def _link_line(link: dict[str, Any], confidence: float) -> str:
+    alpha = (1e6 * link[f"alpha_seconds{end}"] for end in ("", "_low", "_high"))
+    beta = (1e-9 * link[f"beta_bytes_per_second{end}"] for end in ("", "_low", "_high"))
+    return (
+        "{}: alpha {:.3g} us ({:.3g} to {:.3g}), beta {:.3g} GB/s ({:.3g} to {:.3g}), {:.0%} interval; "
+        "the ring model is off by {:.0%} (median over the sizes)"
+    ).format(link["backend"], *alpha, *beta, confidence, link["fit_error"])
