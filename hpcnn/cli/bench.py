@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,9 @@ def allreduce_command(
     ends = prepared.site.scheduler == "local" or wait
     if output and not ends:
         raise bad_value("--output", output, f"no value without --wait: at site {site} the job runs later")
-    code = run_prepared(prepared, dry_run=dry_run, wait=wait, follow=False, quiet=True)
+    apart = ends and not dry_run  # standard output is for the result
+    with contextlib.redirect_stdout(sys.stderr) if apart else contextlib.nullcontext():
+        code = run_prepared(prepared, dry_run=dry_run, wait=wait, follow=False, quiet=True)
     if code or dry_run or not ends:
         sys.exit(code)
     result = read_json(prepared.run.allreduce)

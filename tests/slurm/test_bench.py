@@ -1,0 +1,27 @@
+"""The allreduce of ranks on two nodes, measured by a real Slurm job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hpcnn.rundir import RunDir
+from tests.slurm.conftest import Cluster
+
+pytestmark = pytest.mark.slurm
+
+_WORDS = ("bench", "allreduce", "--site", "testbed", "--nodes", "2", "--ntasks-per-node", "1", "--cpus-per-task", "1")
+
+
+@pytest.mark.slow
+@pytest.mark.mpi
+def test_ranks_on_two_nodes_are_measured(cluster: Cluster, mpi: None, keep: Path) -> None:
+    words = ("--sizes", "1K..256K", "--repeats", "6", "--wait", "--format", "json", "--run-dir", str(keep / "run"))
+    ended = cluster.hpcnn(*_WORDS, *words, seconds=240)
+    assert ended.returncode == 0, ended.stdout + ended.stderr + RunDir(keep / "run").log.read_text()
+    result = json.loads(RunDir(keep / "run").allreduce.read_text())
+    assert (result["ranks"], result["nodes"], set(result["hosts"])) == (2, 2, {"c1", "c2"})
+    assert json.loads(ended.stdout) == result
+    assert result["alpha_seconds"] > 1e-7
