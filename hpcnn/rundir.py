@@ -27,7 +27,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,11 @@ SCHEMA_VERSION = 1
 STATUSES = ("completed", "failed", "interrupted")
 
 _EPOCH_FILE = re.compile(r"epochs\.rank(\d{5,})\.jsonl$")
+
+
+def holds_run(names: Iterable[str]) -> bool:
+    """Return whether a directory with files of these ``names`` is a run directory, be it half-written."""
+    return any(name in ("spec.json", "result.json") or _EPOCH_FILE.match(name) for name in names)
 
 
 class RunDir:

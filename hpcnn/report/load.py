@@ -17,7 +17,7 @@ from hpcnn.errors import UsageError, bad_value
 from hpcnn.report.cache import read_cached
 from hpcnn.report.collect import read_runs
 from hpcnn.report.columns import frame
-from hpcnn.rundir import RunDir
+from hpcnn.rundir import holds_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,8 +134,7 @@ def _runs_below(top: Path) -> Iterator[Path]:
     closed: list[Path] = []
     walk = os.walk(top, onerror=lambda error: closed.append(Path(error.filename)))
     for directory, subdirectories, files in walk:
-        run = RunDir(directory)
-        if run.spec.name in files or run.result.name in files or run.epoch_files():
+        if holds_run(files):
             subdirectories.clear()
             yield Path(directory)
     yield from closed

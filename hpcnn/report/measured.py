@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PARTS = ("compute", "communication", "input")
 
+_TIMED = ["path", "run", "epoch", "rank", "samples", "resumed", "seconds_total", *(f"seconds_{part}" for part in PARTS)]
 _OUT = ["path", "run", "study", "status"]
 _DECISIVE = [*_OUT, "kind", "model", "program", "world_size", "batch_size", "exit_code", "reason", "problem"]
 
@@ -57,17 +58,20 @@ def _timed(data: RunData, runs: pd.DataFrame, warmup: int) -> pd.DataFrame:
     if warmup < 0:
         raise ValueError(f"warmup: {warmup} is not a number of epochs")
     completed = runs.loc[runs["status"] == "completed", ["path", "ntasks"]]
-    epochs = data.epochs.merge(completed, on="path")
-    of_run = epochs.groupby("path")
+    epochs = data.epochs[_TIMED].merge(completed, on="path")
+    # grouped and sorted by numbers that are in the order of path and epoch: a million texts take three times as long
+    epochs["of_run"], _ = pd.factorize(epochs["path"], sort=True)
+    place, distinct = pd.factorize(epochs["epoch"], sort=True)
+    epochs["of_epoch"] = epochs["of_run"] * len(distinct) + place
+    of_run = epochs.groupby("of_run")
     processes = epochs["ntasks"].fillna(of_run["rank"].transform("nunique"))
     timed = (epochs["seconds_total"] > 0) & epochs["samples"].notna() & ~epochs["resumed"].fillna(False)
-    keys = [epochs["path"], epochs["epoch"]]
-    recorded = epochs.groupby(keys)["rank"].transform("size")
-    whole = (recorded == processes) & timed.groupby(keys).transform("all")
+    recorded = epochs.groupby("of_epoch")["rank"].transform("size")
+    whole = (recorded == processes) & timed.groupby(epochs["of_epoch"]).transform("all")
     warm = epochs["epoch"] - of_run["epoch"].transform("min") >= warmup
 
-    epochs = epochs[whole & warm].sort_values(["path", "epoch", "rank"])
-    of_epoch = epochs.groupby(["path", "epoch"])
+    epochs = epochs[whole & warm].sort_values(["of_epoch", "rank"])
+    of_epoch = epochs.groupby("of_epoch")
     slowest = epochs.loc[of_epoch["seconds_total"].idxmax()]
     times = slowest[["path", "run", "epoch", "rank"]].assign(
         seconds=slowest["seconds_total"],
@@ -100,7 +104,8 @@ def left_out(data: RunData, warmup: int = 1) -> pd.DataFrame:
     Columns: ``path``, ``run``, ``study``, ``status`` and ``reason``.
     """
     measured = set(epoch_times(data, warmup)["path"])
-    recorded = data.epochs.groupby("path")["epoch"].nunique().to_dict()
+    others = data.epochs[~data.epochs["path"].isin(measured)]
+    recorded = others.groupby("path")["epoch"].nunique().to_dict()
     known = data.runs[_DECISIVE].assign(trains=trains(data.runs)).astype(object)
     runs: list[dict[Any, Any]] = known.where(known.notna(), None).to_dict("records")
     rows = []
