@@ -58,6 +58,9 @@ TABLES = ("scaling", "accuracy", "devices", "cost", "left-out")
 )
 @click.option("--energy", is_flag=True, help="For the table cost: ask Slurm's accounting for the energy of each job.")
 @click.option("--carbon-g-per-kwh", type=click.FloatRange(0), help="For the table cost: grams of CO2e for 1 kWh.")
+@click.option(
+    "--cache/--no-cache", default=True, show_default=True, help="Take unchanged runs from what was read last time."
+)
 def command(
     dirs: tuple[str, ...],
     fmt: str,
@@ -70,6 +73,7 @@ def command(
     target: float | None,
     energy: bool,
     carbon_g_per_kwh: float | None,
+    cache: bool,
 ) -> None:
     """Turn run directories into scaling tables.
 
@@ -83,7 +87,7 @@ def command(
 
     from hpcnn.report import cost_table, cpu_vs_gpu, left_out, load, scaling_table, time_to_accuracy
 
-    data = load(*dirs)
+    data = load(*dirs, cache=cache)
     out = left_out(data, warmup)
     remarks = [*_left_out_lines(out), *_problem_lines(data, out), *_version_lines(data, out)]
     if len(out) == len(data.runs) and which != "left-out":

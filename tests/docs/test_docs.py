@@ -74,6 +74,8 @@ LONG |= {
         "cancel 1234": "hpcnn cancel --help",
     }.items()
 }
+BENCH = "bench allreduce --site generic-slurm --nodes 2 --ntasks-per-node 4 --time 10 --wait"
+LONG |= {f"hpcnn {BENCH} --output link.json": (SLURM, f"hpcnn {BENCH} --dry-run")}
 SESSION = "interact --site bridges2 --gpus-per-node 1 --container tensorflow.sif"
 LONG |= {
     f"hpcnn {SESSION}": (SLURM, f"hpcnn {SESSION} --dry-run"),

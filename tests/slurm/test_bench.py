@@ -20,7 +20,7 @@ _WORDS = ("bench", "allreduce", "--site", "testbed", "--nodes", "2", "--ntasks-p
 def test_ranks_on_two_nodes_are_measured(cluster: Cluster, mpi: None, keep: Path) -> None:
     words = ("--sizes", "1K..256K", "--repeats", "6", "--wait", "--format", "json", "--run-dir", str(keep / "run"))
     ended = cluster.hpcnn(*_WORDS, *words, seconds=240)
-    assert ended.returncode == 0, ended.stdout + ended.stderr + RunDir(keep / "run").log.read_text()
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     result = json.loads(RunDir(keep / "run").allreduce.read_text())
     assert (result["ranks"], result["nodes"], set(result["hosts"])) == (2, 2, {"c1", "c2"})
     assert json.loads(ended.stdout) == result
