@@ -173,7 +173,9 @@ def test_ranks_that_differ_are_said_as_documented() -> None:
     from hpcnn.errors import RunError
     from hpcnn.train.agreement import check_same_weights
 
-    differing = SimpleNamespace(processes=2, gather=lambda values: np.array([values, [values[0] + 1]]))
+    differing = SimpleNamespace(
+        processes=2, communicates=True, gather=lambda values: np.array([values, [values[0] + 1]])
+    )
     with pytest.raises(RunError) as caught:
         check_same_weights(SimpleNamespace(weights=[]), differing)
     assert str(caught.value) in text("docs/troubleshooting.md")

@@ -214,3 +214,21 @@ def test_packaged_studies(file):
     assert len(runs) % spec.repeats == 0
     assert spec.repeats >= 3, "a mean without its spread is no measurement"
     assert {run.job.kind for run in runs} == {spec.kind}
+
+
+def test_an_option_at_its_default_changes_no_name():
+    """Or an option that a later version adds would make every finished run of every study run again."""
+    plain = ids(train=HOROVOD, resources={"ntasks": 2})
+    assert ids(train={**HOROVOD, "communication": True, "precision": "float32"}, resources={"ntasks": 2}) == plain
+    assert ids(train={**HOROVOD, "communication": False}, resources={"ntasks": 2}) != plain
+
+
+def test_the_ceiling_is_an_axis():
+    found = jobs(train=HOROVOD, axes={"resources.ntasks": [1, 2], "train.communication": [True, False]})
+    assert [(job.resources.ntasks, job.train.communication) for job in found] == [
+        (1, True),
+        (1, False),
+        (2, True),
+        (2, False),
+    ]
+    assert "communication: 'false' is not valid" in error_of(axes={"train.communication": [True, False]})
