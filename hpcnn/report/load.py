@@ -55,6 +55,7 @@ RUN_COLUMNS = {
     "test_loss": "float64",
     "parameters": "Int64",
     "trainable": "Int64",
+    "tensors": "Int64",
     "host": "string",
     "cpu_model": "string",
     "device": "string",

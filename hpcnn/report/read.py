@@ -188,6 +188,7 @@ def _measured_on(provenance: Row, asked: Row) -> Row:
         "model": _first(asked["model"], model.get("name")),
         "parameters": model.get("parameters"),
         "trainable": model.get("trainable"),
+        "tensors": model.get("tensors"),
         "host": _distinct(names, ","),
         "cpu_model": _distinct((host.get("cpu_model") for host in hosts), " + "),
         "device": _distinct(map(_device_name, devices), " + "),

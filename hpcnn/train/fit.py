@@ -82,7 +82,11 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._statistics = moving_statistics(self.model)
         if self._record:
             self._record.spec({"resources": {"ntasks": self._strategy.processes}, "train": None, "name": "script"})
-            sizes = {"parameters": self.model.count_params(), "trainable": trainable_parameters(self.model)}
+            sizes = {
+                "parameters": self.model.count_params(),
+                "trainable": trainable_parameters(self.model),
+                "tensors": len(self.model.trainable_weights),
+            }
             self._record.provenance(device_name(), model=sizes)
             self._record.event("run_start")
         self._note_state()

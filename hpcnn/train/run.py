@@ -90,6 +90,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
         model={
             "parameters": model.count_params(),
             "trainable": trainable_parameters(model),
+            "tensors": len(model.trainable_weights),
             "name": full.model,
         },
     )
