@@ -15,6 +15,7 @@ from hpcnn.render import Place, train_command
 from hpcnn.report.base import SIZE
 from hpcnn.report.measured import epoch_times, left_out
 from hpcnn.report.scaling import TABLE
+from hpcnn.report.series import settings_of
 from hpcnn.rundir import RunDir, read_json
 from hpcnn.spec import Resources, SoftwareSpec, TrainSpec, from_mapping, given
 
@@ -38,12 +39,6 @@ class Host(NamedTuple):
     host: str
     cores: frozenset[int]
     threads: int
-
-
-def settings_of(table: pd.DataFrame) -> list[str]:
-    """Return the columns that say what was run, beside those that separate tables (TABLE) and the size (SIZE)."""
-    columns = list(table.columns)
-    return [key for key in columns[: columns.index("runs")] if key not in (*TABLE, *SIZE)]
 
 
 class Behind(NamedTuple):

@@ -45,9 +45,9 @@ class Slowest:
 class Evidence:
     """What is known of one row.
 
-    row, base: the row of the table and its base case, by column. path, base_path: a run of each. parts: seconds of an epoch by
-    part (compute, input, communication, waiting, other), empty where the runs do not tell. lost: of each part, the
-    fraction of the epoch beyond what the base case's part, scaled ideally, would take; they sum to 1 - efficiency.
+    row, base: the row of the table and its base case, by column. path, base_path: a run of each. parts: seconds of an
+    epoch by part (compute, input, communication, waiting, other), empty where the runs do not tell. lost: of each part,
+    the fraction of the epoch beyond what the base case's part, scaled ideally, would take; they sum to 1 - efficiency.
     steps: training steps an epoch; tensors, bytes: gradients of a step, in number and in all. hosts: of one run each.
     """
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hpcnn.report.diagnose.evidence import Evidence
 
 # A part is told if it costs at least this fraction of the epoch: half of what is missing at an efficiency of 90 %,
-# which Horovod's authors report for 512 GPUs and users take for normal. Runs of one row differ by a few per cent.
+# which Horovod's authors report for 512 GPUs and users take for normal.
 TOLD = 0.05
 # Efficiency from which nothing is looked for.
 GOOD = 0.90

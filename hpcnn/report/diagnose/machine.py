@@ -31,8 +31,8 @@ def find_imbalance(e: Evidence) -> Finding | None:
     waiting = e.parts.get("waiting", 0.0)
     words = (
         f"Imbalance: {place} computed {slowest.excess:.0%} longer than the mean of {counted(e.row['ranks'], 'rank')}, "
-        f"and was the slowest in {slowest.epochs:.0%} of the epochs; waiting for slower ranks took {time_text(waiting)} of "
-        f"an epoch of {time_text(e.seconds)}."
+        f"and was the slowest in {slowest.epochs:.0%} of the epochs; waiting for slower ranks took "
+        f"{time_text(waiting)} of an epoch of {time_text(e.seconds)}."
     )
     names = {host.host for hosts in e.hosts for host in hosts}
     always = slowest.epochs > 0.5 and slowest.host is not None and len(names) > 1
@@ -96,7 +96,8 @@ def find_superlinear(e: Evidence) -> Finding | None:
     if gains:
         part = max(gains, key=lambda name: gains[name])
         ideal = e.parts[part] + gains[part] * e.seconds
-        words += f"Mostly {part}: {time_text(e.parts[part])} an epoch, where the base case scaled leaves {time_text(ideal)}. "
+        taken, left = time_text(e.parts[part]), time_text(ideal)
+        words += f"Mostly {part}: {taken} an epoch, where the base case scaled leaves {left}. "
         numbers |= {f"seconds_{part}": e.parts[part], f"seconds_{part}_ideal": ideal}
     clear = _clear_of_noise(e)
     if clear is False:

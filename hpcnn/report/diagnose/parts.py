@@ -76,8 +76,8 @@ def find_compute(e: Evidence) -> Finding | None:
         return None
     ideal = e.parts["compute"] - e.lost["compute"] * e.seconds
     words = (
-        f"Computing slows down: it takes {time_text(e.parts['compute'])} an epoch, where ideal scaling of the base case "
-        f"leaves {time_text(ideal)}. {_without(e, 'compute')} "
+        f"Computing slows down: it takes {time_text(e.parts['compute'])} an epoch, where ideal scaling of the base "
+        f"case leaves {time_text(ideal)}. {_without(e, 'compute')} "
     )
     numbers = {"seconds_compute": e.parts["compute"], "seconds_compute_ideal": ideal}
     if e.row["kind"] == "strong":

@@ -1,0 +1,65 @@
+"""Every picture that the data carry, table by table. Must not know how any is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hpcnn.report.behind import Behind, behind
+from hpcnn.report.plots.epochs import learning_plot, traces_plot
+from hpcnn.report.plots.plot import Plot
+from hpcnn.report.plots.ranks import imbalance_plot
+from hpcnn.report.plots.scaling import efficiency_plot, speedup_plot, time_plot
+from hpcnn.report.plots.shares import shares_plot, throughput_plot
+from hpcnn.report.plots.style import settings
+from hpcnn.report.scaling import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+
+    from hpcnn.report.fits import FittedSeries
+    from hpcnn.report.load import RunData
+
+# Tables with pictures of their own; further ones are tables alone.
+MOST_TABLES = 12
+
+
+def all_plots(
+    data: RunData,
+    table: pd.DataFrame,
+    fitted: list[FittedSeries] | None = None,
+    warmup: int = 1,
+    by: Sequence[str] | None = None,
+) -> list[Plot]:
+    """Return the pictures of a scaling ``table`` of ``data``: what the data do not carry is left out.
+
+    fitted: of ``report.fits.fits``. by: what separates tables (as for ``scaling_table``). Each picture's ``group`` is
+    the position of its table, from "1"; of more than MOST_TABLES tables, the first ones.
+    """
+    found = []
+    everything = behind(data, table, warmup)
+    keys = TABLE if by is None else list(dict.fromkeys([*by, "kind"]))
+    parts = [part for _, part in table.groupby(keys, dropna=False)] if len(table) else []
+    for number, part in enumerate(parts[:MOST_TABLES], 1):
+        own = Behind(*(frame[frame["row"].isin(part.index)] for frame in everything))
+        suffix = f"-{number}" if len(parts) > 1 else ""
+        with settings():
+            drawn = list(_of_table(part, data, own, fitted))
+        found += [replace(plot, name=plot.name + suffix, group=str(number)) for plot in drawn]
+    return found
+
+
+def _of_table(table: pd.DataFrame, data: RunData, of: Behind, fitted: list[FittedSeries] | None) -> Iterator[Plot]:
+    every = (
+        time_plot(table, fitted),
+        speedup_plot(table, fitted),
+        efficiency_plot(table),
+        throughput_plot(table),
+        shares_plot(table),
+        imbalance_plot(table, of),
+        traces_plot(table, of),
+        learning_plot(table, data, of),
+    )
+    yield from (plot for plot in every if plot is not None)
