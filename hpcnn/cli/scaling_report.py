@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,9 +19,17 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from hpcnn.cli.report.view import View
     from hpcnn.report import Charge, RunData
 
-TABLES = ("scaling", "accuracy", "devices", "cost", "left-out")
+TITLES = {
+    "scaling": "Scaling",
+    "accuracy": "Time to accuracy",
+    "devices": "CPU and GPU",
+    "cost": "Cost",
+    "left-out": "Runs left out",
+}
+TABLES = tuple(TITLES)
 
 
 @click.command(
@@ -61,6 +72,19 @@ TABLES = ("scaling", "accuracy", "devices", "cost", "left-out")
 @click.option(
     "--cache/--no-cache", default=True, show_default=True, help="Take unchanged runs from what was read last time."
 )
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write all tables, pictures, the diagnosis and the provenance as one page.",
+)
+@click.option(
+    "--out",
+    "folder",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write every picture (PNG, SVG, PDF) and every table (CSV) into DIR.",
+)
 def command(
     dirs: tuple[str, ...],
     fmt: str,
@@ -74,6 +98,8 @@ def command(
     energy: bool,
     carbon_g_per_kwh: float | None,
     cache: bool,
+    html: Path | None,
+    folder: Path | None,
 ) -> None:
     """Turn run directories into scaling tables.
 
@@ -119,21 +145,53 @@ def command(
         remarks = [*_problem_lines(data, out), *_version_lines(data, out)]
     for line in remarks:
         click.echo(line, err=fmt != "table")
+    if html is not None or folder is not None:
+        every = {name: tables[name] if name in tables else make[name]() for name in TABLES}
+        _write(every, data, rules, html, folder)
+
+
+def _write(
+    tables: dict[str, pd.DataFrame], data: RunData, rules: Rules, html: Path | None, folder: Path | None
+) -> None:
+    """Write the page and the files: all tables, whichever are printed."""
+    from hpcnn.report.html import Section, write_report
+
+    measured = (tables["devices"]["source"] == "measured").any()
+    sections = [
+        Section(TITLES[name], _views()[name](table, rules))
+        for name, table in tables.items()
+        if len(table) and (name != "devices" or measured)
+    ]
+    write_report(
+        data,
+        tables["scaling"],
+        html,
+        folder,
+        tables=tables,
+        sections=sections,
+        warmup=rules.warmup,
+        by=rules.by,
+        command=shlex.join(["hpcnn", *sys.argv[1:]]),
+    )
 
 
 def _show(tables: dict[str, pd.DataFrame], rules: Rules, fmt: str) -> None:
+    for name, table in tables.items():
+        write_views(_views()[name](table, rules), fmt)
+
+
+def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
+    """Return what makes each table readable, by the table's name."""
     from hpcnn.cli.report import others
     from hpcnn.cli.report.scaling import scaling_views
 
-    views = {
+    return {
         "scaling": scaling_views,
         "accuracy": others.accuracy_views,
         "devices": others.devices_views,
         "cost": others.cost_views,
         "left-out": others.left_out_views,
     }
-    for name, table in tables.items():
-        write_views(views[name](table, rules), fmt)
 
 
 def _pairs(text: str | None) -> dict[str, str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpcnn.report.behind import Behind, behind
 from hpcnn.report.plots.epochs import learning_plot, traces_plot
@@ -13,6 +13,7 @@ from hpcnn.report.plots.scaling import efficiency_plot, speedup_plot, time_plot
 from hpcnn.report.plots.shares import shares_plot, throughput_plot
 from hpcnn.report.plots.style import settings
 from hpcnn.report.scaling import TABLE
+from hpcnn.report.text import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,8 +36,8 @@ def all_plots(
 ) -> list[Plot]:
     """Return the pictures of a scaling ``table`` of ``data``: what the data do not carry is left out.
 
-    fitted: of ``report.fits.fits``. by: what separates tables (as for ``scaling_table``). Each picture's ``group`` is
-    the position of its table, from "1"; of more than MOST_TABLES tables, the first ones.
+    fitted: of ``report.fits.fits``. by: what separates tables (as for ``scaling_table``). Each picture's ``group``
+    says which table it is of; of more than MOST_TABLES tables, the first ones have pictures.
     """
     found = []
     everything = behind(data, table, warmup)
@@ -47,7 +48,7 @@ def all_plots(
         suffix = f"-{number}" if len(parts) > 1 else ""
         with settings():
             drawn = list(_of_table(part, data, own, fitted))
-        found += [replace(plot, name=plot.name + suffix, group=str(number)) for plot in drawn]
+        found += [replace(plot, name=plot.name + suffix, group=_title(part)) for plot in drawn]
     return found
 
 
@@ -63,3 +64,12 @@ def _of_table(table: pd.DataFrame, data: RunData, of: Behind, fitted: list[Fitte
         learning_plot(table, data, of),
     )
     yield from (plot for plot in every if plot is not None)
+
+
+def _title(rows: pd.DataFrame) -> str:
+    """Return whose pictures these are: the study and the kind of scaling, the model, data and machine."""
+    row: dict[Any, Any] = rows.iloc[0].astype(object).to_dict()
+    kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(row["kind"], "throughput")
+    what = known(row["model"], known(row["program"]))
+    data = f" on {row['data']}" if known(row["data"], "") else ""
+    return f"{known(row['study'], 'Runs of no study')}: {kind} of {what}{data}; {known(row['cpu_model'], 'unknown')}"

@@ -52,7 +52,7 @@ class Series(NamedTuple):
 
 
 def names_of(table: pd.DataFrame, labels: Iterable[Any]) -> list[str]:
-    """Return what the rows ``labels`` of one table are called in a picture: each name once, and none too long for it."""
+    """Return what the rows ``labels`` of one table are called in a picture: each name once, and none too long."""
     settings = settings_of(table)
     names = [base_name(table, label, settings) for label in labels]
     return apart([name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names])

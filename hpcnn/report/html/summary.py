@@ -1,0 +1,122 @@
+"""The report in three sentences: what was measured, what came of it, and how good and how well understood it is.
+
+No sentence says more than the tables do: a ratio comes with its base case and interval, or with the words that it has
+none. Must not know how it is shown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from hpcnn.report.base import base_name
+from hpcnn.report.plots.points import Series, coverage, ratio_bars, series_in
+from hpcnn.report.scaling import TABLE
+from hpcnn.report.series import settings_of
+from hpcnn.report.text import counted, known, significant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpcnn.report.diagnose import Finding
+
+_LISTED = 3
+
+
+def sentences(table: pd.DataFrame, left_out: int, found: Sequence[Finding]) -> list[str]:
+    """Return three sentences on a scaling ``table``, ``left_out`` runs that are not in it, and what was ``found``."""
+    if table.empty:
+        return ["No run can be counted.", f"{_capital(counted(left_out, 'run'))} left out, each with its reason below."]
+    return [_measured(table, left_out), _result(table), _quality(table, found)]
+
+
+def _measured(table: pd.DataFrame, left_out: int) -> str:
+    runs = counted(int(table["runs"].sum()), "run")
+    models = _listed(table["model"].fillna(table["program"]))
+    low, high = int(table["ranks"].min()), int(table["ranks"].max())
+    ranks = f"{low:,} to {high:,} ranks" if low < high else counted(low, "rank")
+    machine = _listed(table["cpu_model"], "an unknown processor")
+    out = "none was left out" if not left_out else f"{left_out:,} more are left out, each with its reason"
+    return f"{runs} of {models} on {ranks} ({machine}) are counted; {out}."
+
+
+def _result(table: pd.DataFrame) -> str:
+    """Return what the largest size of the longest series reached; without one, the fastest row."""
+    best: tuple[tuple[int, int], Series] | None = None
+    for _, part in table.groupby(TABLE, dropna=False):
+        if part["kind"].iloc[0] not in ("strong", "weak"):
+            continue
+        for series in series_in(part)[0]:
+            size = len(series.rows), int(series.rows["ranks"].max())
+            if len(series.rows) > 1 and (best is None or size > best[0]):
+                best = size, series
+    if best is None:
+        return _fastest(table)
+    series = best[1]
+    bars = ratio_bars(series, "efficiency")[:, -1]
+    row: dict[Any, Any] = series.rows.astype(object).iloc[-1].to_dict()
+    efficiency = float(row["efficiency"])
+    what = f"a speed-up of {row['speedup']:.2f}, " if row["kind"] == "strong" else ""
+    last = Series(series.label, series.rows.iloc[-1:], series.bases.iloc[-1:], series.joined)
+    least = coverage([last], of_ratio=True)
+    if least is None:
+        interval = "; with one run of a size there is no interval"
+    else:
+        ends = f"{efficiency - bars[0]:.1%} to {efficiency + bars[1]:.1%}"
+        interval = f" (interval {ends}, which covers it with {least:.1%} or more)"
+    series_name = f", {series.label}" if series.label else ""
+    return (
+        f"{known(row['study'], 'Runs of no study')}, {row['kind']} scaling{series_name}: an epoch took "
+        f"{significant(row['epoch_seconds_median'])} s on {counted(int(row['ranks']), 'rank')}, "
+        f"{what}an efficiency of {efficiency:.1%} over the base case of {row['base_case']}{interval}."
+    )
+
+
+def _fastest(table: pd.DataFrame) -> str:
+    label = table["images_per_second"].idxmax()
+    row: dict[Any, Any] = dict(table.loc[[label]].astype(object).to_dict("records")[0])
+    name = base_name(table, int(str(label)), settings_of(table))
+    rate = significant(row["images_per_second"])
+    if len(table) == 1:
+        return f"One configuration, {name}: {rate} images/s, {significant(row['epoch_seconds_median'])} s per epoch."
+    return f"Of {counted(len(table), 'configuration')}, {name} was the fastest: {rate} images/s."
+
+
+def _quality(table: pd.DataFrame, found: Sequence[Finding]) -> str:
+    accuracy = table["test_accuracy"].dropna()
+    if accuracy.empty:
+        quality = "No test accuracy is recorded, so speed stands alone"
+    else:
+        low, high = accuracy.min(), accuracy.max()
+        ends = f"{low:.2%}" if f"{low:.2%}" == f"{high:.2%}" else f"{low:.2%} to {high:.2%}"
+        some = "" if len(accuracy) == len(table) else f" in the {len(accuracy)} of {len(table)} rows that record it"
+        quality = f"The test accuracy after the last epoch was {ends}{some} (medians over runs)"
+    if not found:
+        return f"{quality}."
+    first = found[0]
+    return f"{quality}; the costliest reason found for what was lost is {_NAMES[first.kind]} ({first.where})."
+
+
+_NAMES = {
+    "input": "input",
+    "latency": "the latency of communication",
+    "bandwidth": "the bandwidth of communication",
+    "communication": "communication",
+    "imbalance": "imbalance of the ranks",
+    "oversubscription": "more threads than cores",
+    "compute": "computing that slows down",
+    "overhead": "the overhead of a step",
+    "superlinear": "none, for a row is better than ideal: its base case is in doubt",
+    "unsplit": "not known, as the runs do not say where their time goes",
+}
+
+
+def _listed(values: pd.Series[Any], unknown: str = "an unknown program") -> str:
+    names = sorted({known(value, unknown) for value in values})
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
