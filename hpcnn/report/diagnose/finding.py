@@ -64,12 +64,24 @@ def finding_of(e: Evidence, kind: str, part: str, words: str, numbers: dict[str,
         "efficiency": e.row["efficiency"],
     }
     command = submit_command(e.path, **changes) if changes else None
+    best = _best_efficiency(e)
+    if best is not None and best >= GOOD:
+        words += f" The intervals of both times allow for an efficiency of up to {best:.0%}: it may be noise."
+        own["efficiency_at_most"] = best
     return Finding(kind, severity_of(lost), words, {**own, **numbers}, command or "hpcnn doctor", where_of(e), lost)
 
 
 def severity_of(lost: float) -> str:
     """Return high, medium or low for a fraction of the epoch that is lost."""
     return "high" if lost >= HIGH else "medium" if lost >= MEDIUM else "low"
+
+
+def _best_efficiency(e: Evidence) -> float | None:
+    """Return the efficiency at the far ends of the intervals of both times; None where there are no intervals."""
+    ends = e.base.get("interval_high"), e.row.get("interval_low")
+    if ends[0] is None or ends[1] is None:
+        return None
+    return float(e.row["efficiency"] * ends[0] / e.base["epoch_seconds_median"] * e.seconds / ends[1])
 
 
 def time_text(seconds: float) -> str:

@@ -88,7 +88,8 @@ def find_compute(e: Evidence) -> Finding | None:
             )
             numbers |= {"batch_per_rank": each, "batch_per_rank_base": of_base}
     words += "Ranks may also share what they compute with: memory bandwidth, or the two hardware threads of one core."
-    return finding_of(e, "compute", "compute", words, numbers, **_larger_batch(e))
+    change = _larger_batch(e) if e.row["kind"] == "strong" else {}
+    return finding_of(e, "compute", "compute", words, numbers, **change)
 
 
 def find_overhead(e: Evidence) -> Finding | None:

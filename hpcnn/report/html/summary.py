@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hpcnn.report.base import base_name
-from hpcnn.report.plots.points import Series, coverage, ratio_bars, series_in
+from hpcnn.report.plots.points import Series, coverage, ratio_bars, scaling_of, series_in
 from hpcnn.report.scaling import TABLE
 from hpcnn.report.series import settings_of
 from hpcnn.report.text import counted, known, significant
@@ -45,7 +45,7 @@ def _result(table: pd.DataFrame) -> str:
     """Return what the largest size of the longest series reached; without one, the fastest row."""
     best: tuple[tuple[int, int], Series] | None = None
     for _, part in table.groupby(TABLE, dropna=False):
-        if part["kind"].iloc[0] not in ("strong", "weak"):
+        if scaling_of(part) is None:
             continue
         for series in series_in(part)[0]:
             size = len(series.rows), int(series.rows["ranks"].max())
@@ -64,7 +64,7 @@ def _result(table: pd.DataFrame) -> str:
         interval = "; with one run of a size there is no interval"
     else:
         ends = f"{efficiency - bars[0]:.1%} to {efficiency + bars[1]:.1%}"
-        interval = f" (interval {ends}, which covers it with {least:.1%} or more)"
+        interval = f", with an interval of {ends} that covers it with {least:.1%} or more"
     series_name = f", {series.label}" if series.label else ""
     return (
         f"{known(row['study'], 'Runs of no study')}, {row['kind']} scaling{series_name}: an epoch took "

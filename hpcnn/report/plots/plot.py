@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,9 @@ def written(plot: Plot, form: str, **options: Any) -> bytes:
     """Return a picture as a file of the format ``form``; the same picture gives the same bytes."""
     none = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
     content = io.BytesIO()
-    with settings(plot.name):
+    with settings(plot.name), warnings.catch_warnings():
+        # a name in a script that the font lacks: boxes in the PNG, the name itself in the SVG
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         plot.figure.savefig(content, format=form, dpi=_DOTS_PER_INCH, metadata=none, **options)
     return content.getvalue()
 

@@ -51,11 +51,17 @@ class Series(NamedTuple):
         return ideal
 
 
+def scaling_of(table: pd.DataFrame) -> str | None:
+    """Return "strong" or "weak" for the rows of one table of scaling, None for other tables."""
+    kind = table["kind"].astype(object).iloc[0]
+    return kind if isinstance(kind, str) and kind in ("strong", "weak") else None
+
+
 def names_of(table: pd.DataFrame, labels: Iterable[Any]) -> list[str]:
     """Return what the rows ``labels`` of one table are called in a picture: each name once, and none too long."""
     settings = settings_of(table)
     names = [base_name(table, label, settings) for label in labels]
-    return apart([name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names])
+    return apart([_drawn(name) for name in names])
 
 
 def series_in(table: pd.DataFrame) -> tuple[list[Series], int]:
@@ -73,8 +79,7 @@ def series_in(table: pd.DataFrame) -> tuple[list[Series], int]:
         if known.empty:
             continue
         _, _, told = base_name(table, known.index[0], settings).partition(", ")
-        label = told if len(parts) > 1 else ""
-        label = label if len(label) <= _LONGEST_NAME else f"{label[: _LONGEST_NAME - 1]}…"
+        label = _drawn(told) if len(parts) > 1 else ""
         found.append(Series(label, known, cases.loc[known["base_case"]], bool(known["ranks"].is_unique)))
     found.sort(key=lambda series: -len(series.rows))
     return found[:MOST_SERIES], len(found[MOST_SERIES:])
@@ -129,3 +134,9 @@ def fits_of(series: Series, fitted: list[FittedSeries] | None) -> dict[str, Fit]
 def _column(rows: pd.DataFrame, key: str) -> Array:
     values: Array = rows[key].to_numpy("float64", na_value=np.nan) if key in rows else np.full(len(rows), np.nan)
     return values
+
+
+def _drawn(name: str) -> str:
+    """Return a name as it can be drawn: on one line, and not longer than there is room for."""
+    plain = "".join(sign if sign.isprintable() else "�" for sign in name)
+    return plain if len(plain) <= _LONGEST_NAME else f"{plain[: _LONGEST_NAME - 1]}…"

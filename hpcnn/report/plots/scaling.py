@@ -12,7 +12,7 @@ import numpy as np
 
 from hpcnn.report.plots import style
 from hpcnn.report.plots.plot import Plot, spoken
-from hpcnn.report.plots.points import ceiling_seconds, coverage, fits_of, ratio_bars, series_in, time_bars
+from hpcnn.report.plots.points import ceiling_seconds, coverage, fits_of, ratio_bars, scaling_of, series_in, time_bars
 from hpcnn.report.text import counted, significant
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def time_plot(table: pd.DataFrame, fitted: list[FittedSeries] | None = None) -> 
     series, more = _series(table)
     if not series:
         return None
-    strong = table["kind"].iloc[0] == "strong"
+    strong = scaling_of(table) == "strong"
 
     def ideal(one: Series) -> Array:
         base = one.bases["epoch_seconds_median"].to_numpy("float64")
@@ -43,7 +43,7 @@ def time_plot(table: pd.DataFrame, fitted: list[FittedSeries] | None = None) -> 
     values += _curves(panel, series, fitted, ("seconds", "seconds_low", "seconds_high"))
     style.log_axis(panel, *_ends(values))
     style.label(panel, "ranks", "seconds per epoch")
-    style.legend(panel)
+    style.legend(panel, loc="upper right" if strong else "lower left")
     words = _words(series, lambda row: f"{significant(row['epoch_seconds_median'])} s{_between(row)}")
     return Plot(
         name="time",
@@ -57,7 +57,7 @@ def time_plot(table: pd.DataFrame, fitted: list[FittedSeries] | None = None) -> 
 def speedup_plot(table: pd.DataFrame, fitted: list[FittedSeries] | None = None) -> Plot | None:
     """Return the speed-up over the base case against ranks, both logarithmic; None for other than strong scaling."""
     series, more = _series(table)
-    if not series or table["kind"].iloc[0] != "strong":
+    if not series or scaling_of(table) != "strong":
         return None
 
     def bars(one: Series) -> Array:
@@ -72,7 +72,7 @@ def speedup_plot(table: pd.DataFrame, fitted: list[FittedSeries] | None = None) 
     values += _curves(panel, series, fitted, ("speedup", "low", "high"), relative=True)
     style.log_axis(panel, *_ends(values))
     style.label(panel, "ranks", "speed-up over the base case")
-    style.legend(panel)
+    style.legend(panel, loc="upper left")
     words = _words(series, lambda row: f"{row['speedup']:.2f}")
     return Plot(
         name="speedup",
@@ -110,7 +110,7 @@ def efficiency_plot(table: pd.DataFrame) -> Plot | None:
 
 def _series(table: pd.DataFrame) -> tuple[list[Series], int]:
     """Return the series to draw, none where no table of scaling has a second size."""
-    if table["kind"].iloc[0] not in ("strong", "weak"):
+    if scaling_of(table) is None:
         return [], 0
     series, more = series_in(table)
     return (series, more) if any(len(one.rows) > 1 for one in series) else ([], 0)

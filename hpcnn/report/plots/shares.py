@@ -8,7 +8,7 @@ from hpcnn.report.base import SIZE
 from hpcnn.report.measured import PARTS
 from hpcnn.report.plots import style
 from hpcnn.report.plots.plot import Plot, spoken
-from hpcnn.report.plots.points import names_of
+from hpcnn.report.plots.points import names_of, scaling_of
 from hpcnn.report.series import settings_of
 from hpcnn.report.text import significant
 
@@ -59,7 +59,7 @@ def shares_plot(table: pd.DataFrame) -> Plot | None:
 
 def throughput_plot(table: pd.DataFrame) -> Plot | None:
     """Return images per second of each row of a study of throughput; None for one of scaling, and for a single row."""
-    if table["kind"].iloc[0] in ("strong", "weak") or len(table) < 2:
+    if scaling_of(table) is not None or len(table) < 2:
         return None
     shown, names, more = _bars(table, table)
     rates = shown["images_per_second"].astype("float64").tolist()
