@@ -60,8 +60,9 @@ class Browser:
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
+        before = len(self.events)
         self.call("Page.navigate", url=file.as_uri())
-        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events[before:]):
             self.events.append(self._next(SECONDS))
 
     def run(self, script: str) -> Any:
