@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pandas as pd
+
 from hpcnn.report.base import base_name
 from hpcnn.report.behind import provenance_of, submit_command
 from hpcnn.report.scaling import TABLE
@@ -16,8 +18,6 @@ from hpcnn.resources import share_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    import pandas as pd
 
     from hpcnn.report.behind import Behind
 
@@ -64,7 +64,7 @@ def facts(data_runs: pd.DataFrame, of: Behind) -> dict[str, dict[str, str]]:
         },
         "Software": {
             **{
-                str(key).removeprefix("version_"): _distinct(counted[key])
+                str(key).removeprefix("version_"): _distinct(counted[key].astype("string"))
                 for key in counted
                 if str(key).startswith("version_") and counted[key].notna().any()
             },
@@ -102,7 +102,7 @@ def commands(table: pd.DataFrame, of: Behind) -> Iterator[Command]:
 
 
 def _distinct(values: Iterable[Any], none: str = _UNKNOWN) -> str:
-    names = sorted({str(value) for value in values if value is not None and value == value and str(value) != "<NA>"})
+    names = sorted({str(value) for value in values if value is not None and value is not pd.NA})
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return "; ".join(names[:LISTED]) + more if names else none
 
