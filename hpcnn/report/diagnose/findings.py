@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hpcnn.report.behind import behind
+from hpcnn.report.behind import Behind, behind
 from hpcnn.report.diagnose.evidence import evidence_of
 from hpcnn.report.diagnose.finding import GOOD, Finding
 from hpcnn.report.diagnose.machine import find_imbalance, find_oversubscription, find_superlinear
@@ -36,16 +36,17 @@ CAUSES = (
 _SEVERITIES = ("high", "medium", "low")
 
 
-def findings(data: RunData, table: pd.DataFrame, warmup: int = 1) -> list[Finding]:
+def findings(data: RunData, table: pd.DataFrame, warmup: int = 1, of: Behind | None = None) -> list[Finding]:
     """Return why the rows of a scaling ``table`` of ``data`` are below their ideal: the most severe first.
 
     One finding a kind and table: of the row that it costs most, with the number of other rows that have it too. Where
     hosts and options matter, the run directories are looked at again; without them those causes are not found.
+    of: what is ``behind`` the table, where that is known already.
     """
     if table.empty:
         return []
     worst: dict[tuple[object, ...], list[Finding]] = {}
-    for evidence in evidence_of(table, behind(data, table, warmup)):
+    for evidence in evidence_of(table, of or behind(data, table, warmup)):
         for cause in CAUSES:
             if (found := cause(evidence)) is not None:
                 worst.setdefault((found.kind, *(evidence.row[key] for key in TABLE)), []).append(found)

@@ -46,15 +46,17 @@ def write_report(
     except ImportError as error:
         option = "--html" if html is not None else "--out"
         raise HpcnnError(f"{option} needs {error.name}: install it with pip install 'hpcnn[report]'") from error
+    from hpcnn.report.behind import behind
     from hpcnn.report.fits import fits
     from hpcnn.report.html.page import write
     from hpcnn.report.plots import all_plots, save
 
     fitted = fits(data, table, warmup)
-    plots = [*all_plots(data, table, fitted, warmup, by), *predictions]
+    of = behind(data, table, warmup)
+    plots = [*all_plots(data, table, fitted, warmup, by, of), *predictions]
     if html is not None:
         with _explained("--html", html):
-            write(html, data, table, plots, sections, fitted, warmup, command)
+            write(html, data, table, plots, sections, fitted, warmup, command, of)
     if out is not None:
         with _explained("--out", out):
             save(plots, out)

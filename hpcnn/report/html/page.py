@@ -12,7 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hpcnn import __version__
-from hpcnn.report.behind import behind
+from hpcnn.report.behind import Behind, behind
 from hpcnn.report.diagnose import findings, verdict
 from hpcnn.report.html.origin import commands, facts, studies
 from hpcnn.report.html.summary import sentences
@@ -86,13 +86,15 @@ def write(
     fitted: Sequence[FittedSeries] = (),
     warmup: int = 1,
     command: str = "",
+    of: Behind | None = None,
 ) -> None:
     """Write the report of a scaling ``table`` of ``data`` into ``file``, whole.
 
     plots: of ``report.plots``. sections: the tables. fitted: of ``report.fits``. command: what made this report.
+    of: what is ``behind`` the table, where that is known already.
     """
-    of, out = behind(data, table, warmup), left_out(data, warmup)
-    found = findings(data, table, warmup)
+    of, out = of or behind(data, table, warmup), left_out(data, warmup)
+    found = findings(data, table, warmup, of)
     style, script = _share("report.css") + _palette(), _share("report.js")
     groups: dict[str, list[Plot]] = {}
     for plot in plots:

@@ -33,14 +33,16 @@ def all_plots(
     fitted: list[FittedSeries] | None = None,
     warmup: int = 1,
     by: Sequence[str] | None = None,
+    of: Behind | None = None,
 ) -> list[Plot]:
     """Return the pictures of a scaling ``table`` of ``data``: what the data do not carry is left out.
 
-    fitted: of ``report.fits.fits``. by: what separates tables (as for ``scaling_table``). Each picture's ``group``
-    says which table it is of; of more than MOST_TABLES tables, the first ones have pictures.
+    fitted: of ``report.fits.fits``. by: what separates tables (as for ``scaling_table``). of: what is ``behind`` the
+    table, where that is known already. Each picture's ``group`` says which table it is of; of more than MOST_TABLES
+    tables, the first ones have pictures.
     """
     found = []
-    everything = behind(data, table, warmup)
+    everything = of or behind(data, table, warmup)
     keys = TABLE if by is None else list(dict.fromkeys([*by, "kind"]))
     parts = [part for _, part in table.groupby(keys, dropna=False)] if len(table) else []
     for number, part in enumerate(parts[:MOST_TABLES], 1):
