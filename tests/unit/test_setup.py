@@ -319,7 +319,7 @@ def test_no_file_names_a_package_index() -> None:
     if listed.returncode:
         pytest.skip("not a git checkout")
     # settings of pip may be named (a container's build passes them on), but not set to a real host
-    setting = "(index" + "-url|trusted" + r"-host)[ =:]+(?!\S*\.example)[^\s\"]"
+    setting = "(index" + "-url|trusted" + r"-host)\s*[=: ]\s*(?!\S*\.example)[^\s\"=:]"
     hosts = re.compile("|".join(("py" + "pi" + r"\.org", "python" + "hosted", setting)))
     for name in listed.stdout.splitlines():
         file = CHECKOUT / name
