@@ -133,7 +133,14 @@ def _number(value: Any) -> float | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, sort_keys=True)
+    if value is None:
+        return None
+    return encodable(value) if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can hold: what it cannot (a byte of a path, half a character in JSON) as ``\\udcff``."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 _AS: dict[str, Callable[[Any], Any]] = {

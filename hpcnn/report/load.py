@@ -16,7 +16,7 @@ import pandas as pd
 from hpcnn.errors import UsageError, bad_value
 from hpcnn.report.cache import read_cached
 from hpcnn.report.collect import read_runs
-from hpcnn.report.columns import frame
+from hpcnn.report.columns import encodable, frame
 from hpcnn.rundir import holds_run
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def load(*dirs: str | os.PathLike[str], cache: bool = True) -> RunData:
     """
     paths, of_epochs = find_runs(*dirs), {key: EPOCH_COLUMNS[key] for key in EPOCH_COLUMNS if key not in _OF_RUN}
     runs = read_cached([Path(d).resolve() for d in dirs], paths, of_epochs) if cache else read_runs(paths, of_epochs)
-    whose = {key: np.array([row[key] for row in runs.rows], object).repeat(runs.counts) for key in _OF_RUN}
+    whose = {key: np.array([encodable(row[key]) for row in runs.rows], object).repeat(runs.counts) for key in _OF_RUN}
     first = {key: pd.Series(values, dtype="string") for key, values in whose.items()}
     return RunData(frame(runs.rows, RUN_COLUMNS), runs.epochs.frame(first, of_epochs))
 

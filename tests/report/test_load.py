@@ -9,6 +9,7 @@ from hpcnn.errors import UsageError
 from hpcnn.report import load
 from hpcnn.report.load import EPOCH_COLUMNS, RUN_COLUMNS
 from hpcnn.rundir import RunDir, write_json
+from tests.report.conftest import write_run
 
 
 def only(tmp_path: Path) -> pd.Series:
@@ -239,3 +240,13 @@ def test_a_closed_directory_is_listed_as_unreadable(run_in, tmp_path):
     runs = load(tmp_path).runs.set_index("run")
     assert runs.loc["closed", "status"] == "unreadable"
     assert "spec.json: Permission denied" in runs.loc["closed", "problem"]
+
+
+def test_texts_that_utf8_cannot_hold_are_read_all_the_same(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/run-\xff"
+    write_run(Path(os.fsdecode(folder)), study="\ud800 half a character")
+    for _ in range(2):  # the second time from the cache
+        data = load(tmp_path)
+        assert data.runs["run"].tolist() == ["run-\\udcff"]
+        assert data.runs["study"].tolist() == ["\\ud800 half a character"]
+        assert set(data.epochs["path"]) == set(data.runs["path"])

@@ -66,7 +66,10 @@ def find_communication(e: Evidence) -> Finding | None:
     else:
         heading = "Communication"
         words += " Whether latency or bandwidth, cannot be told: the number of gradients is not recorded."
-    words = f"{heading}: {words} A larger batch has fewer steps, and so fewer reductions, an epoch."
+    words += (
+        " A larger batch has fewer steps, and so fewer reductions, an epoch; hpcnn bench allreduce says what one costs."
+    )
+    words = f"{heading}: {words}"
     return finding_of(e, kind, "communication", words, numbers, **_larger_batch(e))
 
 
