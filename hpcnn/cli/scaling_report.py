@@ -73,6 +73,13 @@ TABLES = tuple(TITLES)
     "--cache/--no-cache", default=True, show_default=True, help="Take unchanged runs from what was read last time."
 )
 @click.option(
+    "--budget",
+    type=click.FloatRange(0, min_open=True),
+    metavar="CORE_HOURS",
+    help="Also say what to measure next for so much.",
+)
+@click.option("--network", metavar="NAME", help="In --html and --out: predict more ranks on it (see hpcnn predict).")
+@click.option(
     "--html",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -98,6 +105,8 @@ def command(
     energy: bool,
     carbon_g_per_kwh: float | None,
     cache: bool,
+    budget: float | None,
+    network: str | None,
     html: Path | None,
     folder: Path | None,
 ) -> None:
@@ -145,15 +154,37 @@ def command(
         remarks = [*_problem_lines(data, out), *_version_lines(data, out)]
     for line in remarks:
         click.echo(line, err=fmt != "table")
+    advice = _advice(data, tables.get("scaling"), make["scaling"], budget)
+    if advice and fmt in FOR_PEOPLE:
+        write_views(advice, fmt)
     if html is not None or folder is not None:
         every = {name: tables[name] if name in tables else make[name]() for name in TABLES}
-        _write(every, data, rules, html, folder)
+        _write(every, data, rules, advice, network, html, folder)
+    elif network is not None:
+        raise UsageError("--network: predictions are drawn with --html or --out; hpcnn predict prints them")
+
+
+def _advice(
+    data: RunData, table: pd.DataFrame | None, make: Callable[[], pd.DataFrame], budget: float | None
+) -> list[View]:
+    if budget is None:
+        return []
+    from hpcnn.cli.report.ahead import advice_view
+
+    return [advice_view(data, make() if table is None else table, budget)]
 
 
 def _write(
-    tables: dict[str, pd.DataFrame], data: RunData, rules: Rules, html: Path | None, folder: Path | None
+    tables: dict[str, pd.DataFrame],
+    data: RunData,
+    rules: Rules,
+    advice: list[View],
+    network: str | None,
+    html: Path | None,
+    folder: Path | None,
 ) -> None:
     """Write the page and the files: all tables, whichever are printed."""
+    from hpcnn.cli.report.ahead import prediction_plots
     from hpcnn.report.html import Section, write_report
 
     measured = (tables["devices"]["source"] == "measured").any()
@@ -162,6 +193,7 @@ def _write(
         for name, table in tables.items()
         if len(table) and (name != "devices" or measured)
     ]
+    sections += [Section("What to measure next", advice)] if advice else []
     write_report(
         data,
         tables["scaling"],
@@ -169,6 +201,7 @@ def _write(
         folder,
         tables=tables,
         sections=sections,
+        predictions=prediction_plots(data, tables["scaling"], network) if network else (),
         warmup=rules.warmup,
         by=rules.by,
         command=shlex.join(["hpcnn", *sys.argv[1:]]),

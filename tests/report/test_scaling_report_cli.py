@@ -357,3 +357,25 @@ def test_help_has_an_example_and_needs_no_pandas():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Examples:\n    hpcnn scaling-report" in done.stdout
+
+
+def test_what_to_measure_next_and_predictions(study):
+    pytest.importorskip("matplotlib")
+    page = study / "report.html"
+    result = report(study, "--budget", 10, "--network", "infiniband-hdr", "--html", page)
+    assert result.exit_code == 0, result.output
+    asked = result.stdout.partition("What to measure next")[2]
+    assert "brings the median on 2 ranks to a 95 % interval (6 runs)" in asked
+    assert asked.rstrip().endswith("budget: 10 core-hours")
+    text = page.read_text()
+    assert "What to measure next" in text
+    assert "Prediction: " in text
+    assert "network infiniband-hdr; " in text
+
+    for words, key in (
+        (("--network", "infiniband-hdr"), "--network"),
+        (("--html", page, "--network", "x"), "--network"),
+    ):
+        refused = report(study, *words)
+        assert refused.exit_code == 2
+        assert f"{key}: " in refused.stderr

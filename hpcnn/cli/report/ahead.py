@@ -1,0 +1,62 @@
+"""What a report says of measurements that there are not: the next ones to make, and predictions for more ranks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.cli.output import Column
+from hpcnn.cli.report.view import View, count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpcnn.report import RunData
+    from hpcnn.report.plots import Plot
+
+# A prediction beside a report goes as many times beyond the largest measured size, doubling.
+_BEYOND = 16
+
+
+def advice_view(data: RunData, table: pd.DataFrame, budget: float) -> View:
+    """Return what to measure next within ``budget`` core-hours as a table: what narrows intervals and fits most."""
+    from hpcnn.report.advice import next_measurement
+    from hpcnn.report.text import significant
+
+    found = next_measurement(data, table, budget)
+    rows: list[dict[str, Any]] = [vars(one) for one in found]
+    columns = [
+        Column("label", "series"),
+        count("ranks", "ranks"),
+        count("runs", "more runs"),
+        Column("core_hours", "core-hours", significant, right=True),
+        Column("affordable", "within budget", lambda fits: "yes" if fits else "no"),
+        Column("words", "what it gives"),
+    ]
+    caption = f"budget: {budget:g} core-hours" if found else "nothing more is needed for intervals and fits"
+    return View("What to measure next", rows, columns, "", caption)
+
+
+def prediction_plots(data: RunData, table: pd.DataFrame, network: str) -> list[Plot]:
+    """Return a picture for each series that scales: measured sizes, and sixteen times beyond, on the network named.
+
+    `hpcnn predict` makes the same with every setting open. Raises UsageError for a network that is not known.
+    """
+    from hpcnn.network.allreduce import Cluster
+    from hpcnn.network.links import link
+    from hpcnn.report.plots.prediction import prediction_plot
+    from hpcnn.report.predict import predict_study
+    from hpcnn.report.series import scaling_series
+
+    between = link(network)
+    plots = []
+    for label, rows in scaling_series(table):
+        largest = rows.iloc[-1]
+        nodes = largest["nodes"]
+        per_node = max(1, -(-int(largest["ranks"]) // int(nodes))) if nodes == nodes and nodes else 1
+        last = int(largest["ranks"]) * _BEYOND
+        ranks = sorted({*(int(number) for number in rows["ranks"]), *(2**k for k in range(last.bit_length())), last})
+        found = predict_study(data, rows, ranks, Cluster(between, between, ranks_per_node=per_node))
+        check = found.check
+        how_far = f"left out and predicted: {check.error:+.1%} on {check.ranks} ranks" if check else "not checked"
+        plots.append(prediction_plot(found.table, rows, label, f"network {network}; {how_far}; see hpcnn predict"))
+    return plots
