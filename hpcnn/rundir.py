@@ -12,6 +12,7 @@
       failed.rank00001.json     why a rank failed, if one did
       allreduce.json            hpcnn bench allreduce: times, latency, bandwidth
       stop                      asks the ranks to stop and keep their state; gone once they have
+      weights.npz               of a network in NumPy: its best weights
       result.json               written last, atomically; without it the run is unfinished
       checkpoints/  tensorboard/  log.out
 
@@ -60,6 +61,7 @@ class RunDir:
         self.checkpoints = self.path / "checkpoints"
         self.state = self.checkpoints / "state.npz"
         self.stop = self.path / "stop"
+        self.weights = self.path / "weights.npz"
         self.tensorboard = self.path / "tensorboard"
 
     def epochs(self, rank: int) -> Path:
@@ -106,7 +108,7 @@ class RunDir:
         """Remove what an unfinished attempt left behind, so that two attempts are never added up."""
         for stale in (*(file for _, file in self.epoch_files()), *self.path.glob("failed.rank*.json")):
             stale.unlink()
-        for file in (self.events, self.provenance, self.result):
+        for file in (self.events, self.provenance, self.weights, self.result):
             file.unlink(missing_ok=True)
 
     def go_on(self, epoch: int, rank: int) -> None:

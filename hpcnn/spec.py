@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 STRATEGIES = ("serial", "mirrored", "multiworker", "horovod")
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adadelta", "adagrad", "adamw", "nadam")
-LOSSES = ("mean_squared_error", "categorical_crossentropy", "sparse_categorical_crossentropy")
+LOSSES = ("mean_squared_error", "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
 PRECISIONS = ("float32", "bfloat16", "float16")
 LR_SCALINGS = ("none", "linear", "sqrt")
 PIXEL_SCALES = ("raw", "unit")

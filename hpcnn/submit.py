@@ -23,6 +23,7 @@ from hpcnn.record import finish
 from hpcnn.render import Place, render
 from hpcnn.rundir import SCHEMA_VERSION, RunDir, utc_now, write_json, write_text
 from hpcnn.scheduler import local, slurm
+from hpcnn.scratch.options import check_options
 from hpcnn.sites.load import load_site, with_machine_cores
 from hpcnn.sites.profile import Site
 from hpcnn.spec import JobSpec, to_mapping
@@ -56,6 +57,7 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
     """
     if job.train is not None:
         check_model_name(job.train.model)
+        check_options(job.train)
         check_name(job.train.data)
     site = with_machine_cores(load_site(job.site))
     if site.scheduler == "local" and job.resources.nodes > 1:

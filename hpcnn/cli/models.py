@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import keras
 
     from hpcnn.models.recipe import Recipe
+    from hpcnn.scratch.networks import Network
 
 
 def _shape(shape: Any) -> str:
@@ -83,16 +84,20 @@ def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> 
     from hpcnn.quiet import without_notes
 
     shape = None if input_shape is None else _parse_shape(input_shape)
-    with without_notes():
-        network = registry.build(model, input_shape=shape, classes=classes)
-    rows = layer_rows(network)
+    if registry.in_numpy(model):
+        written_out = registry.build_numpy(model, input_shape=shape, classes=classes)
+        rows, total, trainable = numpy_rows(written_out), written_out.parameters, written_out.parameters
+    else:
+        with without_notes():
+            network = registry.build(model, input_shape=shape, classes=classes)
+        rows, total = layer_rows(network), network.count_params()
+        trainable = sum(variable.shape.num_elements() for variable in network.trainable_variables)
     entry = registry.RECIPES.get(model)
     if fmt == "table" and entry is not None:
         click.echo(_facts(entry))
     emit(rows, fmt, LAYER_COLUMNS)
     if fmt == "table":
-        trainable = sum(variable.shape.num_elements() for variable in network.trainable_variables)
-        click.echo(f"{network.count_params():,} parameters, {trainable:,} of them trainable.")
+        click.echo(f"{total:,} parameters, {trainable:,} of them trainable.")
 
 
 def layer_rows(model: keras.Model) -> list[dict[str, Any]]:
@@ -116,6 +121,23 @@ def layer_rows(model: keras.Model) -> list[dict[str, Any]]:
         }
         for layer in model.layers
     ]
+
+
+def numpy_rows(network: Network) -> list[dict[str, Any]]:
+    """Return the rows of ``layer_rows`` for a network in NumPy."""
+    rows = []
+    for name, weights in network.layers.items():
+        sizes = [network.weights[weight].size for weight in weights]
+        rows.append(
+            {
+                "name": name,
+                "type": "Dense (sigmoid)",
+                "output_shape": [sizes[-1]],  # one bias an output
+                "parameters": sum(sizes),
+                "share_percent": round(100 * sum(sizes) / network.parameters, 2),
+            }
+        )
+    return rows
 
 
 def _output_shape(layer: keras.Layer) -> Any:
@@ -147,9 +169,13 @@ def _optimizer(recipe: Recipe) -> str:
 
 def _facts(recipe: Recipe) -> str:
     """Return what the recipe says, for a person: one fact a line, then what to know about them."""
+    from hpcnn.data.catalogue import describe
+
     samples = "all" if recipe.samples is None else f"the first {recipe.samples:,}"
     test_samples = "all" if recipe.test_samples is None else f"the first {recipe.test_samples:,}"
     pixels = {"raw": "pixels 0..255", "unit": "pixels 0..1"}[recipe.pixel_scale]
+    if len(describe(recipe.data).shape) == 1:
+        pixels = "numbers as they are"
     reported = "; ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in recipe.reported.items())
     arguments = ", ".join(f"{key}={value}" for key, value in recipe.arguments.items())
     facts = {

@@ -37,11 +37,13 @@ def command(run_dir: str, resume: bool, **options: Any) -> None:
     """
     from hpcnn.data.catalogue import check_name, check_staged
     from hpcnn.models.registry import check_name as check_model_name
+    from hpcnn.scratch.options import check_options
 
     # a mistake is said before TensorFlow is loaded and before the run directory is made
     spec = spec_from_options(TrainSpec, given_options(TrainSpec, options))
     check_strategy(spec, option_name)
     check_model_name(spec.model)
+    check_options(spec)
     check_name(spec.data)
     check_staged(spec.data)
     from hpcnn.train.run import train

@@ -18,7 +18,8 @@ FOLDER_VARIABLE = "HPCNN_DATA"
 class Entry:
     """What is known of a data set before it is read.
 
-    ``shape`` is (H, W, C) of one image, in uint8 pixels; ``train`` and ``test`` count all its images.
+    ``shape`` is (H, W, C) of one image, in uint8 pixels, or (F,) of a sample of F numbers; ``train`` and ``test`` count
+    all samples.
     ``first_labels`` are those the original training set begins with, where copies in another order are about.
     ``built_in`` sets come with an installed package and need no file.
     """
@@ -28,7 +29,7 @@ class Entry:
     source: str
     train: int
     test: int
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     classes: int
     first_labels: tuple[int, ...] = ()
     built_in: bool = False
@@ -47,6 +48,26 @@ _ENTRIES = {
             test=360,
             shape=(28, 28, 1),
             classes=10,
+            built_in=True,
+        ),
+        Entry(
+            "blobs",
+            "points of two clouds in the plane; needs no file",
+            "drawn by scikit-learn's make_blobs, as in SciNet's lecture of 2017",
+            train=400,
+            test=100,
+            shape=(2,),
+            classes=2,
+            built_in=True,
+        ),
+        Entry(
+            "circles",
+            "points of two circles, one in the other; needs no file",
+            "drawn by scikit-learn's make_circles, as in SciNet's lecture of 2017",
+            train=400,
+            test=100,
+            shape=(2,),
+            classes=2,
             built_in=True,
         ),
         Entry(

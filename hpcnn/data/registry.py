@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcnn.data import sources
+from hpcnn.data import points, sources
 from hpcnn.data.catalogue import check_name, describe, file_of, known
 from hpcnn.data.expand import take
 from hpcnn.errors import UsageError, bad_value
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hpcnn.data.dataset import Array, DataSet
 
 __all__ = ["describe", "file_of", "known", "load"]
+
+_BUILT_IN = {"digits": sources.read_digits, "blobs": points.read_blobs, "circles": points.read_circles}
 
 
 def load(name: str, *, samples: int | None = None, test_samples: int | None = None, seed: int = 1) -> DataSet:
@@ -59,7 +61,7 @@ def _read(name: str) -> DataSet:
     if ":" in name:
         return sources.read_function(name)
     check_name(name)
-    return sources.read_digits() if describe(name).built_in else sources.read_staged(name)
+    return _BUILT_IN[name]() if describe(name).built_in else sources.read_staged(name)
 
 
 def _check_part(name: str, option: str, labels: Array, wanted: int) -> None:

@@ -10,7 +10,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 Optimizer = Literal["sgd", "adam", "rmsprop", "adadelta"]
-Loss = Literal["mean_squared_error", "categorical_crossentropy", "sparse_categorical_crossentropy"]
+Loss = Literal[
+    "mean_squared_error", "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"
+]
+Framework = Literal["keras", "numpy"]
 PixelScale = Literal["raw", "unit"]
 
 OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
@@ -73,6 +76,8 @@ class Recipe:
     """What the lecture says came out, by a name of REPORTED; empty where it says nothing."""
     slips: tuple[str, ...]
     """Known errors of the lecture; every value above that it does not state, with where it is from."""
+    framework: Framework = "keras"
+    """What the factory gives: a Keras model, or a network written out in NumPy (``hpcnn.scratch``)."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return every field in plain lists and dictionaries, as JSON knows them."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcnn.errors import UsageError, bad_value, unknown_value
-from hpcnn.models import recipes_psc, recipes_scinet, recipes_wolter
+from hpcnn.models import recipes_psc, recipes_scinet, recipes_scratch, recipes_wolter
 from hpcnn.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     import keras
 
     from hpcnn.models.recipe import Recipe
+    from hpcnn.scratch.networks import Network
 
 RECIPES: dict[str, Recipe] = {
-    entry.id: entry for entry in (*recipes_scinet.RECIPES, *recipes_psc.RECIPES, *recipes_wolter.RECIPES)
+    entry.id: entry
+    for module in (recipes_scratch, recipes_scinet, recipes_psc, recipes_wolter)
+    for entry in module.RECIPES
 }
 
 _OWN = "package.module:function"
@@ -33,6 +36,11 @@ _OWN = "package.module:function"
 def is_zoo(name: str) -> bool:
     """Say whether ``name`` is an id of the zoo (and not a user's own function)."""
     return name in RECIPES
+
+
+def in_numpy(name: str) -> bool:
+    """Say whether ``name`` is a network of the zoo that is written in NumPy, and trained by ``hpcnn.scratch``."""
+    return is_zoo(name) and RECIPES[name].framework == "numpy"
 
 
 def check_name(name: str) -> None:
@@ -65,12 +73,34 @@ def build(
     what it returns is not a ``keras.Model``; when Keras is not installed; when a network of the zoo cannot be
     built with these values. What goes wrong inside a user's function is raised as it is.
     """
+    if in_numpy(name):
+        raise UsageError(f"--model: {name} is written in NumPy, and this needs a Keras model")
     _require_keras()
     given = dict(arguments or {})
     if is_zoo(name):
-        return _build_zoo(RECIPES[name], given, _shape_and_classes(input_shape, classes))
+        model: keras.Model = _build_zoo(RECIPES[name], given, _shape_and_classes(input_shape, classes))
+        return model
     check_name(name)
     return _build_own(name, given, _shape_and_classes(input_shape, classes))
+
+
+def build_numpy(
+    name: str,
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    classes: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    loss: str | None = None,
+    seed: int = 1,
+) -> Network:
+    """Return a new network of the zoo that is written in NumPy; what is not given is the recipe's.
+
+    UsageError when it has no such keyword or cannot be built with these values.
+    """
+    entry = recipe(name)
+    own = {"loss": loss or entry.loss, "seed": seed}
+    network: Network = _build_zoo(entry, dict(arguments or {}), _shape_and_classes(input_shape, classes) | own)
+    return network
 
 
 def _shape_and_classes(input_shape: tuple[int, ...] | None, classes: int | None) -> dict[str, Any]:
@@ -78,7 +108,7 @@ def _shape_and_classes(input_shape: tuple[int, ...] | None, classes: int | None)
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _build_zoo(entry: Recipe, arguments: dict[str, Any], overrides: dict[str, Any]) -> keras.Model:
+def _build_zoo(entry: Recipe, arguments: dict[str, Any], overrides: dict[str, Any]) -> Any:
     module, _, function_name = entry.factory.partition(":")
     factory = getattr(importlib.import_module(module), function_name)
     keywords: dict[str, Any] = {"input_shape": entry.input_shape, "classes": entry.classes, **entry.arguments}

@@ -83,9 +83,14 @@ class Serial(SingleReplica):
     """One process on one GPU, or on the CPU with the threads of its allocation."""
 
     def __init__(self, task: TaskEnvironment) -> None:
-        launched = launched_by(os.environ)
-        found, rank = (launched.size, launched.rank) if launched else (1, 0)
-        check_world_size(1, found, rank, self.name, one_process=True)
-        check_world_size(task.world_size, 1, 0, self.name)
+        check_alone(task)
         self.devices = (use_one_gpu(0),)
         set_threads(task.cpus_per_task)
+
+
+def check_alone(task: TaskEnvironment) -> None:
+    """Raise RunError where a launcher started several processes, or the job asked for several."""
+    launched = launched_by(os.environ)
+    found, rank = (launched.size, launched.rank) if launched else (1, 0)
+    check_world_size(1, found, rank, "serial", one_process=True)
+    check_world_size(task.world_size, 1, 0, "serial")

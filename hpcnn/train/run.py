@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from hpcnn.models.registry import in_numpy
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.devices import device_name
@@ -29,6 +30,10 @@ def train(spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = Fal
     RunDir(run_dir).create(resume=resume)  # a finished run is refused before anything heavy is loaded
     strategy: Strategy | None = None
     try:
+        if in_numpy(spec.model):
+            from hpcnn.scratch.run import train_in_numpy
+
+            return train_in_numpy(spec, run_dir, say, resume=resume)
         strategy = open_strategy(spec.strategy, TaskEnvironment.read(os.environ, spec.devices))
         return train_under(strategy, spec, run_dir, say, resume=resume)
     except BaseException as error:

@@ -1,0 +1,32 @@
+"""Which options of ``hpcnn train`` a network in NumPy can follow. Pure; imports no more than NumPy."""
+
+from __future__ import annotations
+
+from hpcnn.errors import bad_value, unknown_value
+from hpcnn.models.registry import in_numpy
+from hpcnn.scratch.costs import COSTS
+from hpcnn.spec import TrainSpec
+
+
+def check_options(spec: TrainSpec) -> None:
+    """Raise UsageError for an option that a network in NumPy cannot follow. Says nothing of any other network."""
+    if not in_numpy(spec.model):
+        return
+    valid: dict[str, tuple[object, ...]] = {
+        "strategy": ("serial",),
+        "optimizer": (None, "sgd"),
+        "momentum": (None, 0.0),
+        "precision": ("float32",),
+        "lr_scaling": ("none",),
+        "sync_batch_norm": (False,),
+        "tensorboard": (False,),
+        "checkpoint": (False,),
+    }
+    for field, values in valid.items():
+        given = getattr(spec, field)
+        if given not in values:
+            expected = f"{values[-1]!r}" if values[-1] else "no value"
+            option = f"--{field.replace('_', '-')}"
+            raise bad_value(option, given, f"{expected} with {spec.model}, which is NumPy in one process")
+    if spec.loss not in (None, *COSTS):
+        raise unknown_value(f"--loss with {spec.model}", spec.loss, COSTS)
