@@ -126,7 +126,8 @@ class Hidden(Network):
 
     def classes(self, passed: Pass) -> Array:
         """Return the output that is largest."""
-        return passed.a.argmax(axis=0)
+        largest: Array = passed.a.argmax(axis=0)
+        return largest
 
     def backward(self, x: Array, labels: Array, passed: Pass) -> Weights:
         """Return the four gradients: delta1 = (w2^T delta2) * a1 (1 - a1), dC/dw = delta a^T, dC/db = sum(delta)."""

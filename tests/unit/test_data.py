@@ -466,3 +466,38 @@ def test_data_that_are_not_images_cannot_be_expanded():
 def test_more_than_fits_in_memory():
     with pytest.raises(UsageError, match=r"--samples: 10000000000000000 samples need .* GiB"):
         take(images(2), labels(2), 10**16, seed=1)
+
+
+# --- points
+
+
+@pytest.mark.parametrize("name", ["blobs", "circles"])
+def test_points_are_the_lectures(name, folder):
+    data = load(name)
+    assert data.x_train.shape == (400, 2)
+    assert data.x_test.shape == (100, 2)
+    assert data.x_train.dtype == np.float32
+    assert data.classes == 2
+    assert data.pixel_scale == 1.0
+    assert np.bincount(np.concatenate([data.y_train, data.y_test])).tolist() == [250, 250]
+    assert file_of(name) is None
+    again = load(name, samples=100, seed=7)
+    assert (again.x_train == data.x_train[:100]).all()
+    with pytest.raises(UsageError, match=r"samples of shape \(2,\) cannot be expanded"):
+        load(name, samples=401)
+
+
+def test_blobs_are_two_clouds_of_width_one():
+    data = load("blobs")
+    for label in (0, 1):
+        cloud = data.x_train[data.y_train == label]
+        assert (np.abs(cloud.mean(axis=0)) < 3.3).all()
+        assert cloud.std(axis=0) == pytest.approx((1, 1), abs=0.15)
+
+
+def test_circles_have_radii_1_and_0_8_and_noise_0_1():
+    data = load("circles")
+    radii = np.hypot(*data.x_train.T)
+    assert radii[data.y_train == 0].mean() == pytest.approx(1.0, abs=0.03)
+    assert radii[data.y_train == 1].mean() == pytest.approx(0.8, abs=0.03)
+    assert radii[data.y_train == 1].std() == pytest.approx(0.1, abs=0.02)

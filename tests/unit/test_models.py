@@ -76,7 +76,7 @@ def output_shapes(model):
 
 
 def test_the_zoo_is_the_lectures():
-    assert set(registry.RECIPES) == set(COUNTS)
+    assert {name for name in registry.RECIPES if not registry.in_numpy(name)} == set(COUNTS)
     assert all(registry.is_zoo(name) for name in COUNTS)
     assert not registry.is_zoo("my_net:build")
 
