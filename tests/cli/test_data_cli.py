@@ -57,7 +57,7 @@ def write_small_cifar(folder):
 def test_list_says_what_is_staged(folder):
     file = write_small_cifar(folder)
     listed = {row["name"]: row for row in rows("list")}
-    assert list(listed) == ["digits", "mnist", "fashion_mnist", "cifar10", "cifar100"]
+    assert list(listed) == ["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "blobs", "circles"]
     assert [row["staged"] for row in listed.values()] == ["built in", "no", "no", "yes", "no"]
     assert listed["cifar10"]["file"] == str(file)
     assert listed["mnist"] == {
