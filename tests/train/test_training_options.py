@@ -36,6 +36,14 @@ def test_every_precision_learns_the_digits(precision: str, train: Train) -> None
     assert (run.read_result() or {})["test"]["accuracy"] > 0.85  # float32: 0.90
 
 
+def test_the_two_sided_cross_entropy_compares_one_output_a_class(train: Train) -> None:
+    run = train(TrainSpec(model="scinet-dense-sigmoid", loss="binary_crossentropy", pixel_scale="unit", epochs=3))
+    losses = [line["validation"]["loss"] for line in read_lines(run.epochs(0))]
+    # what ten sigmoid outputs reach that only know that one in ten is 1
+    assert losses[2] < losses[0]
+    assert losses[2] < -(0.1 * math.log(0.1) + 0.9 * math.log(0.9))
+
+
 # Learning rates: psc-cnn1's own batch is 32, its own rate 0.01.
 
 
