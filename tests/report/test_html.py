@@ -300,3 +300,19 @@ def test_a_table_without_pictures_needs_no_matplotlib(tmp_path, command):
     check = f"{words}; assert not {{'matplotlib', 'scipy'}} & set(sys.modules)"
     ended = command(sys.executable, "-c", check, "scaling-report", folder)
     assert ended.returncode == 0, ended.stderr
+
+
+WRONG = [None, 5, "x", [1], {"a": 1}, [None], [{"rank": "a", "host": 5, "cores_allowed": "abc", "threads": 3}], True]
+
+
+@pytest.mark.parametrize("file", ["provenance", "spec"])
+def test_facts_of_a_wrong_type_cost_what_they_would_have_told(tmp_path, file):
+    keys = ["hosts", "slurm", "versions", "container"] if file == "provenance" else ["site", "software", "point", "name"]
+    write_study(tmp_path / "study")
+    for number, wrong in enumerate(WRONG):
+        run = write_parts(tmp_path / "study" / f"wrong-{number}", [rank(compute=5.0)] * 2, repeat=10 + number)
+        path = getattr(run, file)
+        record = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**record, **dict.fromkeys(keys, wrong)}), encoding="utf-8")
+    page = page_of(tmp_path / "study")
+    assert "20 runs of cnn on 1 to 2 ranks" in page.all("p", class_="summary")[0]["text"]
