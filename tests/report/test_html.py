@@ -8,12 +8,16 @@ import json
 import re
 import sys
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 pytest.importorskip("matplotlib", reason="pictures need matplotlib: pip install 'hpcnn[report]'")
 
 from hpcnn.cli.main import main
+from hpcnn.report import load, scaling_table
+from hpcnn.report.html import write_report
+from hpcnn.report.plots.prediction import prediction_plot
 from tests.report.conftest import write_run
 from tests.report.studies import amend, rank, write_parts
 
@@ -307,12 +311,25 @@ WRONG = [None, 5, "x", [1], {"a": 1}, [None], [{"rank": "a", "host": 5, "cores_a
 
 @pytest.mark.parametrize("file", ["provenance", "spec"])
 def test_facts_of_a_wrong_type_cost_what_they_would_have_told(tmp_path, file):
-    keys = ["hosts", "slurm", "versions", "container"] if file == "provenance" else ["site", "software", "point", "name"]
+    told = {"provenance": ["hosts", "slurm", "versions", "container"], "spec": ["site", "software", "point", "name"]}
     write_study(tmp_path / "study")
     for number, wrong in enumerate(WRONG):
         run = write_parts(tmp_path / "study" / f"wrong-{number}", [rank(compute=5.0)] * 2, repeat=10 + number)
         path = getattr(run, file)
         record = json.loads(path.read_text(encoding="utf-8"))
-        path.write_text(json.dumps({**record, **dict.fromkeys(keys, wrong)}), encoding="utf-8")
+        path.write_text(json.dumps({**record, **dict.fromkeys(told[file], wrong)}), encoding="utf-8")
     page = page_of(tmp_path / "study")
     assert "20 runs of cnn on 1 to 2 ranks" in page.all("p", class_="summary")[0]["text"]
+
+
+def test_a_prediction_has_its_place_on_the_page_and_among_the_files(tmp_path):
+    data = load(write_study(tmp_path / "study"))
+    table = scaling_table(data)
+    predicted = pd.DataFrame({"ranks": [4, 8], "seconds_per_epoch": [6.0, 5.0]})
+    pictures = [prediction_plot(predicted, table, f"{name} study", name=name) for name in ("first", "second")]
+    write_report(data, table, tmp_path / "page.html", tmp_path / "out", tables={}, predictions=pictures)
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    headings = [element["text"] for element in page.all("h3")]
+    assert {"Prediction: first study", "Prediction: second study"} <= set(headings)
+    assert "4 ranks 6.00 s, 8 ranks 5.00 s" in page.all("desc")[-1]["text"]
+    assert {"first.png", "second.svg"} <= {file.name for file in (tmp_path / "out").iterdir()}

@@ -131,7 +131,8 @@ def test_provenance_names_every_rank(run: RunDir) -> None:
         assert host["cpu_model"]
     assert provenance["global_batch_size"] == MOMENTUM.batch_size
     assert provenance["samples"] == MOMENTUM.samples
-    assert provenance["model"] == {"name": "psc-cnn1", "parameters": 11_042, "trainable": 11_042}
+    sizes = {"parameters": 11_042, "trainable": 11_042, "tensors": 6}  # kernel and bias of three layers
+    assert provenance["model"] == {"name": "psc-cnn1", **sizes}
     assert provenance["train"]["optimizer"] == "sgd"  # what the user left open is filled in
     assert provenance["versions"]["keras"]
     assert "train" in provenance["command"]

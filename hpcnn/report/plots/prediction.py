@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def prediction_plot(predicted: pd.DataFrame, measured: pd.DataFrame, label: str, remarks: str = "") -> Plot:
+def prediction_plot(
+    predicted: pd.DataFrame, measured: pd.DataFrame, label: str, remarks: str = "", name: str = "prediction"
+) -> Plot:
     """Return seconds an epoch against ranks, both logarithmic: predicted, and measured.
 
     predicted: ``ranks`` and ``seconds_per_epoch``, and, where there are such, ``seconds_all_hidden`` and
     ``seconds_none_hidden``, between which it must lie. measured: rows of a scaling table. remarks: what the prediction
-    takes for granted, and how far it was off where it could be checked.
+    takes for granted, and how far it was off where it could be checked. name: unique in a report.
     """
     figure, (panel,) = style.figure()
     ranks, seconds, own = predicted["ranks"], predicted["seconds_per_epoch"], measured["epoch_seconds_median"]
@@ -36,9 +38,10 @@ def prediction_plot(predicted: pd.DataFrame, measured: pd.DataFrame, label: str,
     style.legend(panel)
     words = [f"{counted(int(at), 'rank')} {significant(value)} s" for at, value in zip(ranks, seconds, strict=True)]
     return Plot(
-        name="prediction",
-        title=f"Prediction: {label}",
+        name=name,
+        title="Predicted time of an epoch",
         alt=f"Predicted seconds per epoch against ranks, both axes logarithmic. {spoken('Predicted', words)}.",
         figure=figure,
         caption=remarks,
+        group=f"Prediction: {label}",
     )
