@@ -49,7 +49,7 @@ def prediction_plots(data: RunData, table: pd.DataFrame, network: str) -> list[P
 
     between = link(network)
     plots = []
-    for label, rows in scaling_series(table):
+    for number, (label, rows) in enumerate(scaling_series(table), 1):
         largest = rows.iloc[-1]
         nodes = largest["nodes"]
         per_node = max(1, -(-int(largest["ranks"]) // int(nodes))) if nodes == nodes and nodes else 1
@@ -58,5 +58,7 @@ def prediction_plots(data: RunData, table: pd.DataFrame, network: str) -> list[P
         found = predict_study(data, rows, ranks, Cluster(between, between, ranks_per_node=per_node))
         check = found.check
         how_far = f"left out and predicted: {check.error:+.1%} on {check.ranks} ranks" if check else "not checked"
-        plots.append(prediction_plot(found.table, rows, label, f"network {network}; {how_far}; see hpcnn predict"))
+        remarks = f"network {network}; {how_far}; see hpcnn predict"
+        name = "prediction" if number == 1 else f"prediction-{number}"
+        plots.append(prediction_plot(found.table, rows, label, remarks, name))
     return plots
