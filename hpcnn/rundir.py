@@ -14,7 +14,7 @@
       stop                      asks the ranks to stop and keep their state; gone once they have
       weights.npz               of a network in NumPy: its best weights
       result.json               written last, atomically; without it the run is unfinished
-      checkpoints/  tensorboard/  log.out
+      checkpoints/  tensorboard/  plots/  log.out
 
 This module owns every file name above, writes each file whole or appends whole lines, and reads them back. A file
 has one writer, so any number of runs may write to one file system at once, NFS included. It must not know what
@@ -38,6 +38,10 @@ SCHEMA_VERSION = 1
 STATUSES = ("completed", "failed", "interrupted")
 
 _EPOCH_FILE = re.compile(r"epochs\.rank(\d{5,})\.jsonl$")
+_CHECKPOINT = re.compile(r"epoch-(\d{3,})\.keras")
+
+# The name of an epoch's network, as Keras's ModelCheckpoint fills it in.
+CHECKPOINT_NAME = "epoch-{epoch:03d}.keras"
 
 
 def holds_run(names: Iterable[str]) -> bool:
@@ -63,6 +67,7 @@ class RunDir:
         self.stop = self.path / "stop"
         self.weights = self.path / "weights.npz"
         self.tensorboard = self.path / "tensorboard"
+        self.plots = self.path / "plots"
 
     def epochs(self, rank: int) -> Path:
         """Return the file of one rank's epoch records."""
@@ -76,6 +81,11 @@ class RunDir:
         """Return the reasons that failing ranks left, by rank."""
         found = (read_json(file) for file in sorted(self.path.glob("failed.rank*.json")))
         return [record for record in found if record is not None]
+
+    def networks(self) -> dict[int, Path]:
+        """Return the trained network of every epoch that ``--checkpoint`` kept, by epoch."""
+        found = ((_CHECKPOINT.fullmatch(entry.name), entry) for entry in self.checkpoints.glob("epoch-*.keras"))
+        return dict(sorted((int(match.group(1)), entry) for match, entry in found if match))
 
     def epoch_files(self) -> list[tuple[int, Path]]:
         """Return (rank, file) of every epoch file that exists, by rank."""

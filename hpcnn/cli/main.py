@@ -37,6 +37,8 @@ COMMANDS = {
     "scaling-report": ("hpcnn.cli.scaling_report", "Turn run directories into a scaling table."),
     "compare": ("hpcnn.cli.compare", "Compare two sets of runs: before and after, or machine A and B."),
     "predict": ("hpcnn.cli.predict", "Predict a measured study on more ranks."),
+    "plot": ("hpcnn.cli.plot", "Draw a picture of a run, and print the name of its file."),
+    "predict-images": ("hpcnn.cli.predict_images", "Label image files with the trained network of a run."),
     "record": ("hpcnn.cli.record", "Close the record of a run (called by job scripts)."),
 }
 

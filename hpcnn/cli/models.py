@@ -7,25 +7,16 @@ from __future__ import annotations
 
 import re
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hpcnn.cli.output import Column, emit, format_option
-from hpcnn.errors import UsageError, bad_value
+from hpcnn.errors import bad_value
+from hpcnn.models.summary import shape_text
 
 if TYPE_CHECKING:
-    import keras
-
     from hpcnn.models.recipe import Recipe
-    from hpcnn.scratch.networks import Network
-
-
-def _shape(shape: Any) -> str:
-    """Write a shape as 28x28x1, an unknown size as a question mark, several shapes one after the other."""
-    if shape and isinstance(shape[0], list):
-        return ", ".join(_shape(one) for one in shape)
-    return "x".join("?" if size is None else str(size) for size in shape) or "scalar"
 
 
 def _percent(fraction: float) -> str:
@@ -35,7 +26,7 @@ def _percent(fraction: float) -> str:
 LIST_COLUMNS = (
     Column("id", "Model"),
     Column("source", "Lecture"),
-    Column("input_shape", "Input", _shape, right=True),
+    Column("input_shape", "Input", shape_text, right=True),
     Column("parameters", "Parameters", "{:,}".format, right=True),
     Column("optimizer", "Optimizer"),
     Column("batch_size", "Batch", right=True),
@@ -46,7 +37,7 @@ LIST_COLUMNS = (
 LAYER_COLUMNS = (
     Column("name", "Layer"),
     Column("type", "Type"),
-    Column("output_shape", "Output", _shape, right=True),
+    Column("output_shape", "Output", shape_text, right=True),
     Column("parameters", "Parameters", "{:,}".format, right=True),
     Column("share_percent", "Share", "{:.1f} %".format, right=True),
 )
@@ -81,6 +72,7 @@ def list_models(fmt: str) -> None:
 def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> None:
     """Show the layers of MODEL: an id of the list, or package.module:function of your own."""
     from hpcnn.models import registry
+    from hpcnn.models.summary import layer_rows, numpy_rows
     from hpcnn.quiet import without_notes
 
     shape = None if input_shape is None else _parse_shape(input_shape)
@@ -98,57 +90,6 @@ def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> 
     emit(rows, fmt, LAYER_COLUMNS)
     if fmt == "table":
         click.echo(f"{total:,} parameters, {trainable:,} of them trainable.")
-
-
-def layer_rows(model: keras.Model) -> list[dict[str, Any]]:
-    """Return one row a layer: name, type, output shape without the batch axis, parameters, share in percent.
-
-    UsageError for a model that has no weights yet because nothing has told it its input shape.
-    """
-    if not model.built:
-        raise UsageError(
-            f"model {model.name!r} has no input shape: start it with keras.Input, or let the function that "
-            "builds it take input_shape"
-        )
-    total = model.count_params()
-    return [
-        {
-            "name": layer.name,
-            "type": type(layer).__name__,
-            "output_shape": _output_shape(layer),
-            "parameters": layer.count_params(),
-            "share_percent": round(100 * layer.count_params() / total, 2) if total else 0.0,
-        }
-        for layer in model.layers
-    ]
-
-
-def numpy_rows(network: Network) -> list[dict[str, Any]]:
-    """Return the rows of ``layer_rows`` for a network in NumPy."""
-    rows = []
-    for name, weights in network.layers.items():
-        sizes = [network.weights[weight].size for weight in weights]
-        rows.append(
-            {
-                "name": name,
-                "type": "Dense (sigmoid)",
-                "output_shape": [sizes[-1]],  # one bias an output
-                "parameters": sum(sizes),
-                "share_percent": round(100 * sum(sizes) / network.parameters, 2),
-            }
-        )
-    return rows
-
-
-def _output_shape(layer: keras.Layer) -> Any:
-    """Return the shape of a layer's output, a list of them for several, None where Keras knows none."""
-    import keras
-
-    try:
-        shapes = [list(tensor.shape[1:]) for tensor in keras.tree.flatten(layer.output)]
-    except AttributeError:  # a layer of a subclassed model is called on data only, never on symbols
-        return None
-    return shapes[0] if len(shapes) == 1 else shapes
 
 
 def _print_list(fmt: str) -> None:

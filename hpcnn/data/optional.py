@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def optional_module(module: str, purpose: str) -> ModuleType:
-    """Import ``module``. Raises HpcnnError saying what ``purpose`` needed it and how to install it."""
+def optional_module(module: str, purpose: str, extra: str = "cpu") -> ModuleType:
+    """Import ``module``, which ``extra`` brings. Raises HpcnnError saying what needed it and how to install it."""
     try:
         if module.partition(".")[0] == "keras":
             import_tensorflow()
         return importlib.import_module(module)
     except ImportError as error:
-        raise HpcnnError(f"{purpose} needs {module}: {error}. Install it with: pip install 'hpcnn[cpu]'") from error
+        advice = f"Install it with: pip install 'hpcnn[{extra}]'"
+        raise HpcnnError(f"{purpose} needs {module}: {error}. {advice}") from error

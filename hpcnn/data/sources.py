@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hpcnn.data.catalogue import Entry, check_staged, describe, staged_file
-from hpcnn.data.dataset import PIXEL_MAX, Arrays, DataSet
+from hpcnn.data.dataset import PIXEL_MAX, Array, Arrays, DataSet
 from hpcnn.data.optional import optional_module
 from hpcnn.errors import UsageError, bad_value
 
@@ -26,7 +26,13 @@ from hpcnn.errors import UsageError, bad_value
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 # scikit-learn's digits count the dark ones of 4x4 bits in each of their 8x8 pixels.
-_DIGITS_MAX = 16
+DIGITS_MAX = 16
+
+
+def digits_pixels(counts: Array) -> Array:
+    """Return counts of dark ones, (N, 8, 8) numbers 0..16, as images (N, 28, 28) (see ``read_digits``)."""
+    pixels = np.rint(counts * PIXEL_MAX / DIGITS_MAX).astype(np.uint8)
+    return np.pad(pixels.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
 
 
 def read_digits() -> DataSet:
@@ -36,8 +42,7 @@ def read_digits() -> DataSet:
     one, and the values 0..16 become round(value * 255 / 16). The split is one fixed permutation.
     """
     images, labels = optional_module("sklearn.datasets", "data set 'digits'").load_digits(return_X_y=True)
-    pixels = np.rint(images.reshape(-1, 8, 8) * PIXEL_MAX / _DIGITS_MAX).astype(np.uint8)
-    bordered = np.pad(pixels.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    bordered = digits_pixels(images.reshape(-1, 8, 8))
     entry = describe("digits")
     # NumPy promises the same stream from RandomState for ever, and does not from a Generator (NEP 19).
     order = np.random.RandomState(0).permutation(len(labels))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hpcnn.parallel.base import Strategy
-from hpcnn.rundir import RunDir
+from hpcnn.rundir import CHECKPOINT_NAME, RunDir
 from hpcnn.spec import TrainSpec
 
 
@@ -20,5 +20,5 @@ def callbacks_of(spec: TrainSpec, run: RunDir, strategy: Strategy) -> list[Any]:
         callbacks.append(keras.callbacks.TensorBoard(str(run.tensorboard), histogram_freq=1))
     if spec.checkpoint:
         run.checkpoints.mkdir(exist_ok=True)
-        callbacks.append(keras.callbacks.ModelCheckpoint(str(run.checkpoints / "epoch-{epoch:03d}.keras")))
+        callbacks.append(keras.callbacks.ModelCheckpoint(str(run.checkpoints / CHECKPOINT_NAME)))
     return callbacks

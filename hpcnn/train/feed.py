@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from hpcnn.data.dataset import DataSet
 from hpcnn.errors import UsageError
 
 
@@ -43,6 +44,11 @@ class Resident:
         return x, y
 
 
+def pixel_factor(data: DataSet, pixel_scale: str | None) -> float | None:
+    """Return what features are multiplied by for a ``pixel_scale`` of ``spec.PIXEL_SCALES``; None for nothing."""
+    return 1.0 / data.pixel_scale if pixel_scale == "unit" and data.pixel_scale != 1.0 else None
+
+
 def place(x: Any, y: Any, devices: Sequence[str], factor: float | None, one_hot: int | None) -> Resident:
     """Copy a data set to every local device."""
     features, labels = [], []
@@ -51,6 +57,12 @@ def place(x: Any, y: Any, devices: Sequence[str], factor: float | None, one_hot:
             features.append(tf.constant(x))
             labels.append(tf.constant(y))
     return Resident(tuple(features), tuple(labels), factor, one_hot)
+
+
+def sample_shape(model: Any, data: DataSet) -> tuple[int | None, ...]:
+    """Return the shape of one sample as the model takes it; a subclassed model does not tell, and takes the data's."""
+    shape: tuple[int | None, ...] = getattr(model, "input_shape", (None, *data.input_shape))[1:]
+    return shape
 
 
 def fit_shape(x: Any, shape: Sequence[int | None]) -> Any:

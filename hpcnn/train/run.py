@@ -47,7 +47,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     from hpcnn.train.callbacks import callbacks_of
     from hpcnn.train.console import ceiling_line, epoch_line, first_line, last_line, resumed_line, stopped_line
     from hpcnn.train.dropout import draw_own_masks
-    from hpcnn.train.feed import fit_shape, place, wants_one_hot
+    from hpcnn.train.feed import fit_shape, pixel_factor, place, sample_shape, wants_one_hot
     from hpcnn.train.loop import Loop
     from hpcnn.train.plan import steps_per_epoch
     from hpcnn.train.record import Record
@@ -81,9 +81,9 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     if state:
         state.restore(model)
     strategy.broadcast([v.value for v in model.weights] + [v.value for v in model.optimizer.variables])
-    factor = 1.0 / data.pixel_scale if full.pixel_scale == "unit" and data.pixel_scale != 1.0 else None
+    factor = pixel_factor(data, full.pixel_scale)
     one_hot = data.classes if wants_one_hot(model, data.classes) else None
-    shape = getattr(model, "input_shape", (None, *data.input_shape))[1:]  # a subclassed model does not tell its own
+    shape = sample_shape(model, data)
     training = place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, factor, one_hot)
     test = place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, factor, one_hot)
     steps = Steps(model, strategy, training, test)

@@ -69,20 +69,26 @@ def prepare_keras(spec: TrainSpec) -> None:
     keras.config.set_dtype_policy(policy)
 
 
+def build_network(spec: TrainSpec, input_shape: tuple[int, ...], classes: int) -> Any:
+    """Build the network of a spec for samples of this shape, with its initial weights; not compiled by hpcnn yet."""
+    model = build(
+        spec.model,
+        input_shape=_input_shape(spec.model, input_shape),
+        classes=classes if not is_zoo(spec.model) or classes != recipe(spec.model).classes else None,
+        arguments=spec.model_args,
+    )
+    if not model.built:
+        model.build((None, *input_shape))
+    return model
+
+
 def make_model(spec: TrainSpec, strategy: Strategy, input_shape: tuple[int, ...], classes: int, steps: int) -> Any:
     """Build and compile the model inside the strategy's scope. ``spec`` is complete; ``steps`` is those of an epoch.
 
     A user's model that comes compiled keeps its own loss, metrics and optimizer unless the spec names others.
     """
     with strategy.scope():
-        model = build(
-            spec.model,
-            input_shape=_input_shape(spec.model, input_shape),
-            classes=classes if not is_zoo(spec.model) or classes != recipe(spec.model).classes else None,
-            arguments=spec.model_args,
-        )
-        if not model.built:
-            model.build((None, *input_shape))
+        model = build_network(spec, input_shape, classes)
         if spec.sync_batch_norm:
             _synchronize_batch_norm(model, strategy)
         own = model.optimizer if getattr(model, "compiled", False) else None

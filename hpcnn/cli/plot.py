@@ -1,0 +1,239 @@
+"""``hpcnn plot``: pictures of runs, one command a kind. Draws nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpcnn.errors import bad_value
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hpcnn.data.dataset import Array
+    from hpcnn.rundir import RunDir
+    from hpcnn.trained import Trained
+
+_FORMATS = (".png", ".svg", ".pdf")
+
+Command = Callable[..., Any]
+
+
+def checked_output(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """Return the path of a picture to write. Raises UsageError, naming the option, for a suffix of no known format."""
+    if value is None:
+        return None
+    if Path(value).suffix.lower() not in _FORMATS:
+        raise bad_value(parameter.opts[0], value, f"a file name that ends in {', '.join(_FORMATS)}")
+    return Path(value)
+
+
+output_option = click.option(
+    "--output",
+    metavar="FILE",
+    callback=checked_output,
+    help="Picture to write: its suffix, .png, .svg or .pdf, is its format.  [default: RUN/plots/KIND.png]",
+)
+epoch_option = click.option(
+    "--epoch", type=click.IntRange(min=1), metavar="N", help="Network after this epoch.  [default: the last one kept]"
+)
+layer_option = click.option("--layer", metavar="NAME", help="Layer, as `hpcnn models show` names it.")
+
+
+def count_option(default: int, what: str) -> Callable[[Command], Command]:
+    """Return the option ``--count`` of a kind that shows so many of something."""
+    return click.option("--count", type=click.IntRange(min=1), default=default, show_default=True, help=what)
+
+
+class _InOrder(click.Group):
+    """A group that lists its commands in the order of this file, as one works: first whether it has learned at all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, epilog="Example:  hpcnn plot digits runs/first --output mistakes.pdf")
+def command() -> None:
+    """Draw a picture of a run, and print the name of its file.
+
+    All kinds but curves and layers need the trained network: train with --checkpoint.
+    """
+
+
+@command.command("curves", epilog="Example:  hpcnn plot curves runs/first runs/unit --output compared.svg")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@output_option
+def curves(runs: tuple[str, ...], output: Path | None) -> None:
+    """Accuracy and loss over the epochs, training and test.
+
+    Each RUN is a run directory, or a folder that holds some (a study): all of them are drawn in one picture, which by
+    default is kept beside the first.
+    """
+    check_matplotlib()
+
+    from hpcnn.plot import curves as kind
+    from hpcnn.report.load import find_runs
+    from hpcnn.rundir import RunDir
+
+    paths = find_runs(*runs)
+    _write(kind.draw(paths), output, RunDir(paths[0] if len(runs) == 1 and len(paths) == 1 else runs[0]), "curves")
+
+
+@command.command("digits", epilog="Example:  hpcnn plot digits runs/first --count 100")
+@click.argument("run", metavar="RUN")
+@count_option(50, "How many images.")
+@epoch_option
+@output_option
+def digits(run: str, count: int, epoch: int | None, output: Path | None) -> None:
+    """Test images with predicted labels, the mistakes first."""
+    trained = _open(run, epoch)
+
+    from hpcnn.plot import digits as kind
+
+    _write(kind.draw(trained, count=count), output, trained.run, "digits")
+
+
+@command.command("confusion", epilog="Example:  hpcnn plot confusion runs/first")
+@click.argument("run", metavar="RUN")
+@epoch_option
+@output_option
+def confusion(run: str, epoch: int | None, output: Path | None) -> None:
+    """Confusion matrix: counts, and the recall of each class."""
+    trained = _open(run, epoch)
+
+    from hpcnn.plot import confusion as kind
+
+    _write(kind.draw(trained), output, trained.run, "confusion")
+
+
+@command.command("filters", epilog="Example:  hpcnn plot filters runs/first --epoch 1")
+@click.argument("run", metavar="RUN")
+@count_option(50, "How many filters.")
+@epoch_option
+@output_option
+def filters(run: str, count: int, epoch: int | None, output: Path | None) -> None:
+    """Filters of the first layer, or its neurons as images."""
+    trained = _open(run, epoch)
+
+    from hpcnn.plot import filters as kind
+
+    _write(kind.draw(trained, count=count), output, trained.run, "filters")
+
+
+@command.command("features", epilog="Example:  hpcnn plot features runs/first --image 7 --layer conv2d_1")
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--image",
+    default="0",
+    show_default=True,
+    metavar="N|FILE",
+    help="Number of a test image, from 0, or a file as of `hpcnn predict-images`.",
+)
+@layer_option
+@epoch_option
+@output_option
+def features(run: str, image: str, layer: str | None, epoch: int | None, output: Path | None) -> None:
+    """Feature maps: what the layers make of one image.
+
+    Shows the first 8 maps of the convolutions and pools, or all maps of one --layer.
+    """
+    trained = _open(run, epoch)
+
+    from hpcnn.plot import features as kind
+
+    pixels, name = _image(trained, image)
+    _write(kind.draw(trained, pixels, name, layer=layer), output, trained.run, "features")
+
+
+@command.command("patches", epilog="Example:  hpcnn plot patches runs/first --layer conv2d_1")
+@click.argument("run", metavar="RUN")
+@layer_option
+@count_option(16, "How many filters.")
+@epoch_option
+@output_option
+def patches(run: str, layer: str | None, count: int, epoch: int | None, output: Path | None) -> None:
+    """Patches of images that excite each filter most.
+
+    Without --layer, of the last convolution.
+    """
+    trained = _open(run, epoch)
+
+    from hpcnn.plot import patches as kind
+
+    _write(kind.draw(trained, layer=layer, count=count), output, trained.run, "patches")
+
+
+@command.command("layers", epilog="Example:  hpcnn plot layers psc-cnn-dropout --output network.svg")
+@click.argument("run", metavar="RUN|MODEL")
+@output_option
+def layers(run: str, output: Path | None) -> None:
+    """Diagram of the layers: shapes and parameter shares.
+
+    Of a run, or of a model by its name, as `hpcnn models show` takes it; that picture is kept in this folder. Needs no
+    trained network.
+    """
+    check_matplotlib()
+
+    from hpcnn.plot import layers as kind
+    from hpcnn.rundir import RunDir
+    from hpcnn.trained import new_network
+
+    model, name = new_network(run)
+    directory = RunDir(run)
+    if not directory.path.is_dir():
+        output = output or Path(f"{run.replace(':', '.')}-layers.png")
+    _write(kind.draw(model, name), output, directory, "layers")
+
+
+@command.command("decision-boundary", epilog="Example:  hpcnn plot decision-boundary runs/blobs")
+@click.argument("run", metavar="RUN")
+@epoch_option
+@output_option
+def decision_boundary(run: str, epoch: int | None, output: Path | None) -> None:
+    """Areas of the classes, for points in the plane."""
+    check_matplotlib()
+
+    from hpcnn.plot import boundary as kind
+    from hpcnn.rundir import RunDir
+
+    _write(kind.draw(run, epoch=epoch), output, RunDir(run), "decision-boundary")
+
+
+def check_matplotlib() -> None:
+    """Raise HpcnnError, saying how to install it, where there is no matplotlib. Before anything that takes long."""
+    from hpcnn.data.optional import optional_module
+
+    optional_module("matplotlib", "hpcnn plot", "report")
+
+
+def _open(run: str, epoch: int | None) -> Trained:
+    check_matplotlib()
+
+    from hpcnn.trained import open_trained
+
+    return open_trained(run, epoch)
+
+
+def _image(trained: Trained, image: str) -> tuple[Array, str]:
+    """Return the image that ``--image`` names, in the data's form, and what to call it."""
+    tests = trained.data.x_test
+    if image.isdecimal():
+        if int(image) >= len(tests):
+            raise bad_value("--image", image, f"0 to {len(tests) - 1}, or a file")
+        return tests[int(image)], f"test image {image}, a {int(trained.data.y_test[int(image)])}"
+
+    from hpcnn.data.pictures import read_pictures
+
+    return read_pictures([image], trained.data)[0], Path(image).name
+
+
+def _write(figure: Figure, output: Path | None, run: RunDir, kind: str) -> None:
+    """Write a figure where the user wants it, or beside its run, and print the file's name."""
+    from hpcnn.plot.style import save
+
+    file = output or run.plots / f"{kind}.png"
+    save(figure, file)
+    click.echo(str(file))

@@ -1,0 +1,73 @@
+"""The layers of a model as rows: shapes, parameters and each layer's share of them.
+
+Knows nothing of how they are printed or drawn, nor of training.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    import keras
+
+    from hpcnn.scratch.networks import Network
+
+
+def layer_rows(model: keras.Model) -> list[dict[str, Any]]:
+    """Return one row a layer: name, type, output shape without the batch axis, parameters, share in percent.
+
+    UsageError for a model that has no weights yet because nothing has told it its input shape.
+    """
+    if not model.built:
+        raise UsageError(
+            f"model {model.name!r} has no input shape: start it with keras.Input, or let the function that "
+            "builds it take input_shape"
+        )
+    total = model.count_params()
+    return [
+        {
+            "name": layer.name,
+            "type": type(layer).__name__,
+            "output_shape": _output_shape(layer),
+            "parameters": layer.count_params(),
+            "share_percent": round(100 * layer.count_params() / total, 2) if total else 0.0,
+        }
+        for layer in model.layers
+    ]
+
+
+def numpy_rows(network: Network) -> list[dict[str, Any]]:
+    """Return the rows of ``layer_rows`` for a network in NumPy."""
+    rows = []
+    for name, weights in network.layers.items():
+        sizes = [network.weights[weight].size for weight in weights]
+        rows.append(
+            {
+                "name": name,
+                "type": "Dense (sigmoid)",
+                "output_shape": [sizes[-1]],  # one bias an output
+                "parameters": sum(sizes),
+                "share_percent": round(100 * sum(sizes) / network.parameters, 2),
+            }
+        )
+    return rows
+
+
+def _output_shape(layer: keras.Layer) -> Any:
+    """Return the shape of a layer's output, a list of them for several, None where Keras knows none."""
+    import keras
+
+    try:
+        shapes = [list(tensor.shape[1:]) for tensor in keras.tree.flatten(layer.output)]
+    except AttributeError:  # a layer of a subclassed model is called on data only, never on symbols
+        return None
+    return shapes[0] if len(shapes) == 1 else shapes
+
+
+def shape_text(shape: Any) -> str:
+    """Write a shape as 28x28x1, an unknown size as a question mark, several shapes one after the other."""
+    if shape and isinstance(shape[0], list):
+        return ", ".join(shape_text(one) for one in shape)
+    return "x".join("?" if size is None else str(size) for size in shape) or "scalar"

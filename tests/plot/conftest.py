@@ -1,0 +1,52 @@
+"""Trainings with kept networks, each done once a session, that pictures are made of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hpcnn.trained import Trained, open_trained
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def train(hpcnn: Command, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that trains with the given words, networks kept, and returns the run directory."""
+    pytest.importorskip("tensorflow", reason="a training needs TensorFlow (make venv)")
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib: pip install 'hpcnn[report]'")
+
+    def run(name: str, *words: object) -> Path:
+        path = tmp_path_factory.mktemp("runs") / name
+        ended = hpcnn("train", "--run-dir", path, *words, cwd=HERE)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return path
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run(train: Callable[..., Path]) -> Path:
+    """Return two epochs of two convolutions on the digits: some 18 of 360 mistakes."""
+    return train("digits-run", "--model", "psc-cnn-dropout", "--epochs", 2, "--checkpoint")
+
+
+@pytest.fixture(scope="session")
+def trained(run: Path) -> Trained:
+    return open_trained(run)
+
+
+@pytest.fixture(scope="session")
+def own(train: Callable[..., Path]) -> Iterator[Path]:
+    """Return a run of a user's own network on a user's own images in colour."""
+    words = ("--model", "own_images:net", "--data", "own_images:stripes", "--epochs", 1, "--batch-size", 20)
+    path = train("own-run", *words, "--checkpoint")
+    sys.path.insert(0, str(HERE))  # as if this were the folder of the user's modules
+    yield path
+    sys.path.remove(str(HERE))

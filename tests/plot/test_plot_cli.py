@@ -1,0 +1,141 @@
+"""``hpcnn plot`` as a user calls it: files, formats, names, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from hpcnn.cli.main import main
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+OF_A_RUN = ("curves", "digits", "confusion", "filters", "features", "patches", "layers")
+
+
+def plot(*words: object) -> Result:
+    return CliRunner().invoke(main, ["plot", *map(str, words)])
+
+
+def refused(*words: object) -> str:
+    result = plot(*words)
+    assert result.exit_code == 2, result.output
+    return " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("kind", OF_A_RUN)
+def test_every_kind_writes_a_picture_beside_its_run(kind: str, run: Path) -> None:
+    result = plot(kind, run)
+    assert result.exit_code == 0, result.output
+    file = run / "plots" / f"{kind}.png"
+    assert result.stdout == f"{file}\n"
+    with Image.open(file) as image:
+        assert image.format == "PNG"
+        assert len(image.convert("L").getcolors()) > 20
+
+
+@pytest.mark.parametrize("kind", ["digits", "confusion", "filters", "features", "patches", "layers"])
+def test_every_kind_takes_a_users_own_network_and_images(kind: str, own: Path, tmp_path: Path) -> None:
+    words = ("--layer", "two") if kind == "patches" else ()
+    result = plot(kind, own, *words, "--output", tmp_path / "picture.png")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "picture.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("suffix", "begin"), [("svg", b"<?xml"), ("pdf", b"%PDF-"), ("PNG", b"\x89PNG")])
+def test_the_suffix_is_the_format_and_the_file_is_the_same_every_time(
+    suffix: str, begin: bytes, run: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{name}.{suffix}" for name in ("one", "two")]
+    for file in files:
+        assert plot("curves", run, "--output", file).exit_code == 0
+    one, two = (file.read_bytes() for file in files)
+    assert one.startswith(begin)
+    assert one == two
+
+
+def test_layers_takes_the_name_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("tensorflow")
+    monkeypatch.chdir(tmp_path)
+    result = plot("layers", "scinet-functional")
+    assert (result.exit_code, result.stdout) == (0, "scinet-functional-layers.png\n"), result.output
+    assert (tmp_path / "scinet-functional-layers.png").stat().st_size > 5000
+    assert "neither a run directory nor the name of a model" in refused("layers", "psc-cn1")
+
+
+def test_curves_takes_a_folder_of_runs(run: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(run, tmp_path / name, ignore=shutil.ignore_patterns("checkpoints", "plots"))
+    result = plot("curves", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/plots/curves.png\n"), result.output
+
+
+def test_a_run_without_a_kept_network_says_the_option(run: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(run, bare, ignore=shutil.ignore_patterns("checkpoints"))
+    assert "Train with --checkpoint" in refused("digits", bare)
+    assert plot("curves", bare).exit_code == 0
+    assert plot("layers", bare).exit_code == 0
+
+
+def test_what_cannot_be_is_refused(run: Path, tmp_path: Path) -> None:
+    assert "is not a run directory" not in refused("digits", tmp_path)
+    assert "expected a run directory (one with a spec.json in it)" in refused("digits", tmp_path)
+    assert "--epoch: 3 is not valid; expected an epoch whose network was kept: 1-2" in refused(
+        "confusion", run, "--epoch", 3
+    )
+    assert "expected a file name that ends in .png, .svg, .pdf" in refused("filters", run, "--output", "x.jpg")
+    assert "--layer: 'dense' is not known. Valid: conv2d" in refused("patches", run, "--layer", "dense")
+    assert "--image: '360' is not valid; expected 0 to 359, or a file" in refused("features", run, "--image", 360)
+    assert "samples of shape (2,)" in refused("decision-boundary", run)
+    (tmp_path / "file").touch()
+    assert "cannot be written" in refused("curves", run, "--output", tmp_path / "file" / "x.png")
+
+
+def test_weights_of_another_network_are_refused(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    for name in ("spec.json", "provenance.json"):
+        record: dict[str, Any] = json.loads((other / name).read_text())
+        record["train"]["model"] = "psc-cnn1"
+        (other / name).write_text(json.dumps(record))
+    assert "epoch-002.keras: these are not the weights of the network that psc-cnn1 builds now" in refused(
+        "filters", other
+    )
+
+
+def test_a_program_of_the_users_own_has_no_known_network(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps({"schema": 1, "train": None, "program": ["python", "x.py"]}))
+    assert "ran a program of its own" in refused("digits", tmp_path)
+
+
+def test_tensorflow_says_nothing(run: Path, hpcnn: Command) -> None:
+    ended = hpcnn("plot", "filters", run)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_boundary_of_a_network_in_numpy(train: Callable[..., Path]) -> None:
+    path = train("blobs", "--model", "scinet-neuron", "--data", "blobs", "--epochs", 200)
+    result = plot("decision-boundary", path)
+    assert (result.exit_code, result.stdout) == (0, f"{path}/plots/decision-boundary.png\n"), result.output
+    assert plot("curves", path).exit_code == 0
+    assert "written in NumPy" in refused("confusion", path)
+    assert "written in NumPy" in refused("layers", path)
+
+
+def test_weight_histograms_go_to_tensorboard_after_every_epoch(train: Callable[..., Path]) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    path = train("board", "--model", "scinet-dense-tanh", "--samples", 100, "--epochs", 2, "--tensorboard")
+    events = accumulator.EventAccumulator(str(path / "tensorboard" / "train")).Reload()
+    tags = [tag for tag in events.Tags()["tensors"] if "histogram" in tag]
+    assert {layer for tag in tags for layer in ("hidden", "output") if f"/{layer}/" in tag} == {"hidden", "output"}
+    assert len(tags) == 4  # weights and biases of two layers
+    assert all(len(events.Tensors(tag)) == 2 for tag in tags)
