@@ -78,8 +78,8 @@ def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None) -> T
     spec = spec_of(run)
     if in_numpy(spec.model):
         raise UsageError(
-            f"RUN: {str(run.path)!r} trained {spec.model}, which is written in NumPy: `hpcnn plot` draws its curves and "
-            "its decision-boundary; anything else needs a Keras network"
+            f"RUN: {str(run.path)!r} trained {spec.model}, which is written in NumPy: `hpcnn plot` draws its curves "
+            "and its decision-boundary; anything else needs a Keras network"
         )
     epoch, file = _checkpoint(run, epoch)
 
