@@ -109,6 +109,7 @@ def _train(spec: TrainSpec, run_dir: str, say: Callable[[str], None], *, resume:
         test_samples=len(x_test),
         target_accuracy=full.target_accuracy,
         seconds_to_target=reached.seconds_to_target,
+        training=True,
     )
     say(f"best weights: of epoch {best.epoch}, training accuracy {best.score.accuracy:.4f}")
     say(last_line(test, len(x_test)))
@@ -166,14 +167,14 @@ class Training:
         epochs, target = self.spec.epochs or 0, self.spec.target_accuracy
         reached = Reached(start.epoch - 1)
         self.record.event("run_start")
-        begun, kept = time.monotonic() - start.elapsed, time.monotonic()
+        self._begun, kept = time.monotonic() - start.elapsed, time.monotonic()
         for epoch in range(start.epoch, epochs + 1):
             line = self._epoch(epoch, resumed=start.resumed and epoch == start.epoch)
             reached.epochs = epoch
             if epoch == 1 or epoch % max(epochs // _LINES, 1) == 0:
                 self.say(epoch_line(line, epochs))
             if target is not None and line["validation"]["accuracy"] >= target:
-                reached.seconds_to_target = time.monotonic() - begun
+                reached.seconds_to_target = time.monotonic() - self._begun
                 self.record.event("target_reached", target, epoch=epoch)
                 break
             after = Position(epoch + 1, elapsed=self.record.elapsed)
@@ -230,6 +231,7 @@ class Training:
             "learning_rate": self.spec.learning_rate,
             **({"resumed": True} if resumed else {}),
         }
+        line["seconds_since_start"] = time.monotonic() - self._begun
         self.record.epoch(line)
         return line
 
