@@ -42,6 +42,22 @@ def find(targets: Sequence[str]) -> list[Job]:
     return found
 
 
+def run_of(target: str) -> RunDir:
+    """Return the one run that ``target`` names: a run directory, or the id of a job or of a task of an array.
+
+    Raises UsageError for an id that none of the runs here has, and for an array of several tasks.
+    """
+    if Path(target).is_dir():
+        return RunDir(target)
+    found = find([target])
+    if len(found) > 1:
+        raise UsageError(f"job {target}: is an array of {len(found)} tasks; name one, e.g. {found[0].job_id}")
+    run = found[0].run
+    if run is None:
+        raise UsageError(f"job {target}: none of the runs here has this id; name its run directory")
+    return run
+
+
 def _below(folder: Path) -> Iterable[Job]:
     for file in sorted(folder.rglob("job.json")) if folder.is_dir() else ():
         record = read_json(file)

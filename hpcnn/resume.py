@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hpcnn.errors import UsageError
-from hpcnn.jobs import find
+from hpcnn.jobs import run_of
 from hpcnn.rundir import RunDir, read_json
 from hpcnn.scheduler import slurm
 from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, from_mapping
@@ -20,9 +19,7 @@ def prepare_again(target: str, resources: Mapping[str, Any]) -> Prepared:
 
     Raises UsageError for a run that has completed, is still in the queue, or was never submitted by hpcnn.
     """
-    run = RunDir(target) if Path(target).is_dir() else find([target])[0].run
-    if run is None:
-        raise UsageError(f"job {target}: none of the runs here has this id; name its run directory")
+    run = run_of(target)
     job = job_of(run)
     if (run.read_result() or {}).get("status") == "completed":
         raise UsageError(f"{run.path}: this run has completed")

@@ -204,26 +204,20 @@ def write_text(path: Path, text: str, *, mode: int = 0o644, durable: bool = True
 
     durable: whether to wait until the disk has it. What can be written again after a crash need not wait.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # surrogateescape: a path on Linux need not be UTF-8, and arrives in a job script byte for byte
-    with temporary.open("w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.chmod(mode)
-    temporary.replace(path)
+    write_bytes(path, text.encode("utf-8", "surrogateescape"), mode=mode, durable=durable)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Write a binary file whole, as ``write_text`` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    temporary.chmod(mode)
     temporary.replace(path)
 
 

@@ -14,20 +14,9 @@ from hpcnn.errors import UsageError
 @click.option("-f", "--follow", is_flag=True, help="Go on showing it until the job ends; exit with its status.")
 def command(job: str, follow: bool) -> None:
     """Show the log of JOB: a job id or a run directory."""
-    from pathlib import Path
+    from hpcnn.jobs import find, run_of
 
-    from hpcnn.jobs import find
-    from hpcnn.rundir import RunDir
-
-    if Path(job).is_dir():
-        run: RunDir | None = RunDir(job)
-    else:
-        found = find([job])
-        if len(found) > 1:
-            raise UsageError(f"job {job}: is an array of {len(found)} tasks; name one, e.g. {found[0].job_id}")
-        run = found[0].run
-    if run is None:
-        raise UsageError(f"job {job}: none of the runs here has this id; name its run directory")
+    run = run_of(job)
     if follow and run.job.exists():
         from hpcnn.watch import watch
 

@@ -91,7 +91,7 @@ def command(
 
     from hpcnn.report import load, scaling_table
     from hpcnn.report.predict import BACKWARD, predict_study
-    from hpcnn.report.series import scaling_series
+    from hpcnn.report.series import ranks_per_node, scaling_series
 
     data = load(*dirs)
     table = scaling_table(data)
@@ -104,7 +104,7 @@ def command(
         cluster = Cluster(
             network=between,
             within=within,
-            ranks_per_node=options["ranks_per_node"] or _ranks_per_node(measured),
+            ranks_per_node=options["ranks_per_node"] or ranks_per_node(measured),
             adapters=options["adapters"],
             algorithm=options["algorithm"],
             fusion_bytes=options["fusion_mib"] * 2**20,
@@ -155,13 +155,6 @@ def advice_lines(data: RunData, table: pd.DataFrame, budget: float) -> list[str]
     if not found[0].affordable:
         return [f"Measure next: nothing costs less than {budget:g} core-hours. The cheapest:", line(found[0])]
     return [f"Measure next, within {budget:g} core-hours:", *map(line, found)]
-
-
-def _ranks_per_node(rows: pd.DataFrame) -> int:
-    """Return how many ranks share a node in the largest measured configuration."""
-    largest = rows.iloc[-1]
-    nodes = largest["nodes"]
-    return max(1, -(-int(largest["ranks"]) // int(nodes))) if nodes == nodes and nodes else 1
 
 
 def _records(table: pd.DataFrame) -> list[Row]:

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from pathlib import Path
 
+from hpcnn.cache_dir import cache_folder
 from hpcnn.container.context import Context
-
-
-def cache_folder() -> Path:
-    """Return the folder of what hpcnn builds once: $HPCNN_CACHE, or the platform's cache folder."""
-    named = os.environ.get("HPCNN_CACHE")
-    if named:
-        return Path(named).expanduser().absolute()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("hpcnn")
 
 
 def image_path(context: Context) -> Path:

@@ -25,13 +25,13 @@ import numpy as np
 import hpcnn.report.columns
 import hpcnn.report.read
 import hpcnn.rundir
+from hpcnn.cache_dir import cache_folder
 from hpcnn.report.collect import Runs, read_runs
 from hpcnn.report.columns import Columns, Typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FOLDER_VARIABLE = "HPCNN_CACHE"
 
 _WORTH_ROWS = 10_000  # to read fewer takes a tenth of a second
 _KEPT_SECONDS = 30 * 86400.0  # a file that nobody has used for so long goes
@@ -41,7 +41,7 @@ _SETTLED_SECONDS = 2.0
 
 def read_cached(dirs: Sequence[Path], paths: Sequence[Path], types: Mapping[str, str]) -> Runs:
     """Return the same as ``read_runs``; of the runs below ``dirs`` that have not changed, what was read last time."""
-    file = cache_folder() / f"{_digest(sorted({str(directory) for directory in dirs}))}.npz"
+    file = cache_folder() / "reports" / f"{_digest(sorted({str(directory) for directory in dirs}))}.npz"
     marks = {str(path): _mark(path) for path in paths}
     kept, kept_marks = _load(file, types) or (read_runs([], types), [])
     same = [n for n, path in enumerate(kept.paths) if kept_marks[n] is not None and kept_marks[n] == marks.get(path)]
@@ -54,14 +54,6 @@ def read_cached(dirs: Sequence[Path], paths: Sequence[Path], types: Mapping[str,
         with contextlib.suppress(OSError):  # a full or read-only disk costs time, nothing else
             _save(file, runs, [marks[path] for path in runs.paths], types)
     return runs
-
-
-def cache_folder() -> Path:
-    """Return the folder of these files: ``reports`` in ``$HPCNN_CACHE``, or in the user's cache folder for hpcnn."""
-    import platformdirs
-
-    own = os.environ.get(FOLDER_VARIABLE)
-    return (Path(own) if own else platformdirs.user_cache_path("hpcnn", appauthor=False)) / "reports"
 
 
 def _mark(path: Path) -> str | None:

@@ -24,6 +24,13 @@ def settings_of(table: pd.DataFrame) -> list[str]:
     return [key for key in columns[: columns.index("runs")] if key not in (*TABLE, *SIZE)]
 
 
+def ranks_per_node(rows: pd.DataFrame) -> int:
+    """Return how many ranks share a node in the largest size of a series; 1 where the nodes are not known."""
+    largest = rows.iloc[-1]
+    nodes = largest["nodes"]
+    return max(1, -(-int(largest["ranks"]) // int(nodes))) if nodes == nodes and nodes else 1
+
+
 def scaling_series(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Return each series of strong or weak scaling in ``table``: a label, and its rows by size.
 

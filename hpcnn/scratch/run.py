@@ -229,9 +229,9 @@ class Training:
             "metrics": {"accuracy": found.accuracy},
             "validation": validation,
             "learning_rate": self.spec.learning_rate,
+            "seconds_since_start": time.monotonic() - self._begun,
             **({"resumed": True} if resumed else {}),
         }
-        line["seconds_since_start"] = time.monotonic() - self._begun
         self.record.epoch(line)
         return line
 

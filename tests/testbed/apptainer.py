@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from hpcnn.container.cache import cache_folder
+from hpcnn.cache_dir import cache_folder
 from hpcnn.container.machine import debian_mirror
 
 # program -> Debian's package of it

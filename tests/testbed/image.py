@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hpcnn.container.cache import cache_folder
+from hpcnn.cache_dir import cache_folder
 from hpcnn.container.machine import debian_mirror, needs_fakeroot
 from tests.testbed.apptainer import ApptainerError
 

@@ -45,17 +45,15 @@ def prediction_plots(data: RunData, table: pd.DataFrame, network: str) -> list[P
     from hpcnn.network.links import link
     from hpcnn.report.plots.prediction import prediction_plot
     from hpcnn.report.predict import predict_study
-    from hpcnn.report.series import scaling_series
+    from hpcnn.report.series import ranks_per_node, scaling_series
 
     between = link(network)
     plots = []
     for number, (label, rows) in enumerate(scaling_series(table), 1):
-        largest = rows.iloc[-1]
-        nodes = largest["nodes"]
-        per_node = max(1, -(-int(largest["ranks"]) // int(nodes))) if nodes == nodes and nodes else 1
-        last = int(largest["ranks"]) * _BEYOND
-        ranks = sorted({*(int(number) for number in rows["ranks"]), *(2**k for k in range(last.bit_length())), last})
-        found = predict_study(data, rows, ranks, Cluster(between, between, ranks_per_node=per_node))
+        measured = [int(size) for size in rows["ranks"]]
+        last = measured[-1] * _BEYOND
+        ranks = sorted({*measured, *(2**k for k in range(last.bit_length())), last})
+        found = predict_study(data, rows, ranks, Cluster(between, between, ranks_per_node=ranks_per_node(rows)))
         check = found.check
         how_far = f"left out and predicted: {check.error:+.1%} on {check.ranks} ranks" if check else "not checked"
         remarks = f"network {network}; {how_far}; see hpcnn predict"
