@@ -39,6 +39,9 @@ def run(train: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(run: Path) -> Trained:
+    import keras
+
+    keras.backend.clear_session()  # names are counted from here, as in a process of its own
     return open_trained(run)
 
 
