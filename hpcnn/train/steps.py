@@ -23,6 +23,8 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.train.feed import Resident
 from hpcnn.train.metrics import Array, Metrics, Sums
 from hpcnn.train.plan import Block
+from hpcnn.train.rewrite import rewritten
+from hpcnn.train.update import fuse
 
 
 class Steps:
@@ -32,6 +34,7 @@ class Steps:
         self._model, self._strategy = model, strategy
         self._metrics = Metrics(model, training)
         self._statistics = moving_statistics(model)
+        fuse(model.optimizer)
         self._train = self._compile(self._train_step, training, self._synchronize)
         self._test = self._compile(self._test_step, test, None) if test is not None else None
 
@@ -79,7 +82,8 @@ class Steps:
             count = tf.shape(tables[0])[0]
             zeros = [tf.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
             start = (tf.constant(0), tf.constant(0.0), tf.zeros(3, tf.float64), zeros)
-            _, loss, seconds, state = tf.while_loop(lambda n, *_: n < count, step_and_add, start)
+            with rewritten(self._model):
+                _, loss, seconds, state = tf.while_loop(lambda n, *_: n < count, step_and_add, start)
             if finish is not None:
                 finish(weights)
             return (loss, seconds, *state)

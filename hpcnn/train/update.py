@@ -1,0 +1,92 @@
+"""The optimizer's step in one pass over the weights, where TensorFlow has an operation for all of it.
+
+Keras writes SGD's and Adam's rule as several operations, each of which reads and writes the whole weight. TensorFlow's
+fused operations compute the same rule, to rounding. Everything around the rule (schedules, clipping, loss scaling,
+weight decay, averages) stays Keras's. Knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hpcnn.train.rewrite import enabled
+
+Rule = Callable[[Any, Any, Any, Any], bool]
+
+
+def fuse(optimizer: Any) -> None:
+    """Make the optimizer's ``update_step`` use a fused operation where there is one for it."""
+    rule = _rule(optimizer)
+    if rule is None or not enabled() or "update_step" in vars(optimizer):
+        return
+    as_keras_does = optimizer.update_step
+
+    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if isinstance(gradient, tf.IndexedSlices) or not rule(optimizer, gradient, variable, learning_rate):
+            as_keras_does(gradient, variable, learning_rate)
+
+    object.__setattr__(optimizer, "update_step", update_step)
+
+
+def _rule(optimizer: Any) -> Rule | None:
+    """Return the fused rule; none for a class that has a rule of its own."""
+    own = type(optimizer).update_step
+    if own is keras.optimizers.SGD.update_step:
+        return _sgd
+    if own is keras.optimizers.Adam.update_step and not optimizer.amsgrad:
+        return _adam
+    return None
+
+
+def _sgd(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> bool:
+    """*graph*: w -= rate g; with momentum v = momentum v - rate g, w += v (or Nesterov's form)."""
+    rate = tf.cast(learning_rate, variable.dtype)
+    if not optimizer.momentum:
+        handles = _handles(variable)
+        if handles:
+            tf.raw_ops.ResourceApplyGradientDescent(var=handles[0], alpha=rate, delta=gradient)
+        return bool(handles)
+    handles = _handles(variable, optimizer.momentums[optimizer._get_variable_index(variable)])
+    if handles:
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=handles[0],
+            accum=handles[1],
+            lr=rate,
+            grad=gradient,
+            momentum=tf.constant(optimizer.momentum, variable.dtype),
+            use_nesterov=optimizer.nesterov,
+        )
+    return bool(handles)
+
+
+def _adam(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> bool:
+    """*graph*: Adam's rule, Kingma and Ba (2015), arXiv:1412.6980, the form before section 2.1."""
+    index = optimizer._get_variable_index(variable)
+    handles = _handles(variable, optimizer._momentums[index], optimizer._velocities[index])
+    if handles:
+        step = tf.cast(keras.ops.add(optimizer.iterations, 1), variable.dtype)
+        beta_1, beta_2 = (tf.constant(beta, variable.dtype) for beta in (optimizer.beta_1, optimizer.beta_2))
+        tf.raw_ops.ResourceApplyAdam(
+            var=handles[0],
+            m=handles[1],
+            v=handles[2],
+            beta1_power=beta_1**step,
+            beta2_power=beta_2**step,
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=tf.constant(optimizer.epsilon, variable.dtype),
+            grad=gradient,
+        )
+    return bool(handles)
+
+
+def _handles(*variables: Any) -> list[Any]:
+    """Return the resources of plain variables; nothing where one is a strategy's, with a copy on each device."""
+    plain = [variable.value if isinstance(variable, keras.Variable) else variable for variable in variables]
+    distributed = any(hasattr(variable, "values") for variable in plain)
+    return [] if distributed else [variable.handle for variable in plain]

@@ -1,0 +1,208 @@
+"""The faster ways of computing, against Keras's own: same outputs, gradients and weights, model left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+keras = pytest.importorskip("keras")
+tf = pytest.importorskip("tensorflow")
+
+from hpcnn.train.rewrite import SWITCH, rewritten  # noqa: E402
+from hpcnn.train.update import fuse  # noqa: E402
+
+Layers = keras.layers
+Arrays = list[npt.NDArray[Any]]
+
+
+def one_pool(activation: str = "relu", **pooling: Any) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((12, 12, 2)),
+            Layers.Conv2D(5, 3, activation=activation, bias_initializer="random_normal"),
+            Layers.MaxPooling2D(**{"pool_size": 2, **pooling}),
+            Layers.Flatten(),
+            Layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def own_layers() -> Any:
+    """Return a network with every other form that is rewritten: layers that only activate, no bias, a nested model."""
+    return keras.Sequential(
+        [
+            keras.Input((12, 12, 2)),
+            Layers.Conv2D(4, 3, padding="same", use_bias=False),
+            Layers.BatchNormalization(),
+            Layers.Activation("relu"),
+            Layers.MaxPooling2D(2),
+            keras.Sequential([Layers.Conv2D(4, 3), Layers.LeakyReLU(), Layers.MaxPooling2D(2, padding="same")]),
+            Layers.Flatten(),
+            Layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def looked_at_twice() -> Any:
+    """Return a network in which the activated values go past the pooling too, so that nothing may be rewritten."""
+    image = keras.Input((12, 12, 2))
+    convolved = Layers.Conv2D(4, 3, activation="tanh")(image)
+    both = [Layers.Flatten()(Layers.MaxPooling2D(2)(convolved)), Layers.GlobalAveragePooling2D()(convolved)]
+    return keras.Model(image, Layers.Dense(3, activation="softmax")(Layers.Concatenate()(both)))
+
+
+def maps_as_outputs() -> Any:
+    """Return a network that gives its feature maps too."""
+    image = keras.Input((12, 12, 2))
+    convolved = Layers.Conv2D(4, 3, activation="relu")(image)
+    pooled = Layers.MaxPooling2D(2)(convolved)
+    return keras.Model(image, [Layers.Dense(3, activation="softmax")(Layers.Flatten()(pooled)), convolved])
+
+
+NETWORKS: dict[str, Callable[[], Any]] = {
+    "relu": one_pool,
+    "tanh": lambda: one_pool("tanh"),
+    "overlapping": lambda: one_pool(pool_size=3, strides=2, padding="same"),
+    "own-layers": own_layers,
+    "looked-at-twice": looked_at_twice,
+    "maps-as-outputs": maps_as_outputs,
+}
+
+
+def outputs_and_gradients(model: Any, images: Any, *, rewrite: bool) -> tuple[Arrays, Arrays, set[str]]:
+    """Return outputs, gradients of a loss of all of them, and the operations of the graph."""
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def compute(images: Any) -> Any:
+        with rewritten(model) if rewrite else nullcontext(), tf.GradientTape() as tape:
+            outputs = keras.tree.flatten(model(images, training=True))
+            loss = tf.add_n([tf.reduce_sum(tf.sin(3.0 * tf.cast(output, tf.float32))) for output in outputs])
+        return outputs, tape.gradient(loss, [v.value for v in model.trainable_variables])
+
+    outputs, gradients = compute(images)
+    graph = compute.get_concrete_function(images).graph
+    kinds = {operation.type for operation in graph.get_operations()}
+    for function in graph._functions.values() if hasattr(graph, "_functions") else []:
+        kinds |= {node.op for node in function.cached_definition.node_def}
+    return [part.numpy() for part in outputs], [part.numpy() for part in gradients], kinds
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outputs_and_gradients_are_those_of_keras(name: str) -> None:
+    keras.utils.set_random_seed(3)
+    model = NETWORKS[name]()
+    images = tf.random.normal([6, 12, 12, 2])
+    moving = [v.numpy() for v in model.non_trainable_variables]
+    expected = outputs_and_gradients(model, images, rewrite=False)
+    for variable, value in zip(model.non_trainable_variables, moving, strict=True):
+        variable.assign(value)
+    found = outputs_and_gradients(model, images, rewrite=True)
+    for ours, theirs in zip(found[0] + found[1], expected[0] + expected[1], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+def test_the_activation_comes_after_the_pooling() -> None:
+    model = one_pool()
+    sizes: list[int] = []
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def compute(images: Any) -> Any:
+        with rewritten(model):
+            return model(images, training=True)
+
+    graph = compute.get_concrete_function(tf.TensorSpec((6, 12, 12, 2))).graph
+    sizes = [operation.outputs[0].shape[1] for operation in graph.get_operations() if operation.type == "Relu"]
+    assert sizes == [5]
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = own_layers()
+    model.add(Layers.Dropout(0.5))
+    layers = list(model._flatten_layers(recursive=True))
+    before = [(layer, dict(vars(layer))) for layer in layers]
+    with rewritten(model):
+        changed = {type(layer) for layer in layers if "call" in vars(layer)}
+    assert changed == {Layers.Activation, Layers.LeakyReLU, Layers.MaxPooling2D, Layers.Dropout}
+    assert [(layer, vars(layer)) for layer in layers] == before
+
+
+def test_the_switch_leaves_everything_to_keras(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "0")
+    model, optimizer = one_pool(), keras.optimizers.SGD()
+    fuse(optimizer)
+    with rewritten(model):
+        assert not any("call" in vars(layer) for layer in model.layers)
+    assert "update_step" not in vars(optimizer)
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.2, 0.999])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_dropout_drops_its_share_and_scales_the_rest(rate: float, dtype: str) -> None:
+    model = keras.Sequential([keras.Input((317,)), Layers.Dropout(rate, seed=1, dtype=dtype)])
+    images = tf.ones([1001, 317])
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def compute(images: Any) -> Any:
+        with rewritten(model), tf.GradientTape() as tape:
+            tape.watch(images)
+            out = model(images, training=True)
+        return out, tape.gradient(out, images)
+
+    out, gradient = (part.numpy().astype(np.float64) for part in compute(images))
+    again = compute(images)[0].numpy()
+    kept = out != 0
+    error = 5 * np.sqrt(rate * (1 - rate) / kept.size)
+    assert abs(kept.mean() - (1 - rate)) < error
+    np.testing.assert_allclose(out[kept], 1 / (1 - rate), rtol=5e-3 if dtype != "float32" else 1e-6)
+    np.testing.assert_allclose(gradient, out, rtol=1e-2)
+    assert not np.array_equal(again, out)
+    neighbours = (kept[:, 1:] & kept[:, :-1]).mean()  # bits of one word do not hang together
+    assert abs(neighbours - (1 - rate) ** 2) < 3 * error
+    np.testing.assert_array_equal(model(images, training=False), images)
+
+
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "sgd": lambda: keras.optimizers.SGD(0.1),
+    "momentum": lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+    "nesterov": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, clipnorm=0.5),
+    "schedule": lambda: keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5), momentum=0.5),
+    "adam": lambda: keras.optimizers.Adam(0.01),
+    "adamw": lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
+    "averages": lambda: keras.optimizers.Adam(0.01, use_ema=True, gradient_accumulation_steps=2),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weights_after_steps_are_those_of_keras(name: str) -> None:
+    draw = np.random.default_rng(1)
+    gradients = [[tf.constant(draw.normal(size=shape), tf.float32) for shape in ((3, 4), (4,))] for _ in range(5)]
+    ends = []
+    for fused in (False, True):
+        variables = [keras.Variable(np.ones(shape, np.float32)) for shape in ((3, 4), (4,))]
+        optimizer = OPTIMIZERS[name]()
+        optimizer.build(variables)
+        if fused:
+            fuse(optimizer)
+            assert "update_step" in vars(optimizer)
+        step = tf.function(optimizer.apply, autograph=False)
+        for parts in gradients:
+            step(parts)
+        ends.append([v.numpy() for v in [*variables, *optimizer.variables]])
+    for theirs, ours in zip(*ends, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_of_an_embedding_and_other_rules_are_left_to_keras() -> None:
+    fuse(rmsprop := keras.optimizers.RMSprop())
+    fuse(adam := keras.optimizers.Adam(amsgrad=True))
+    assert "update_step" not in vars(rmsprop) | vars(adam)
+    table, optimizer = keras.Variable(np.ones((4, 2), np.float32)), keras.optimizers.SGD(1.0)
+    optimizer.build([table])
+    fuse(optimizer)
+    optimizer.apply([tf.IndexedSlices(tf.ones([1, 2]), tf.constant([2]), tf.constant([4, 2]))])
+    np.testing.assert_array_equal(table.numpy()[:, 0], [1, 1, 0, 1])
