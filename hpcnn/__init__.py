@@ -1,7 +1,7 @@
 """hpcnn: train Keras convolutional networks on HPC clusters.
 
-The names below are the public interface for a user's own script. They are resolved on first use, so that
-``import hpcnn`` costs nothing on a login node and never imports TensorFlow by itself.
+The names below are the public interface: ``init`` for a user's own script, ``run`` for a notebook. They are resolved on
+first use, so that ``import hpcnn`` costs nothing on a login node and never imports TensorFlow by itself.
 """
 
 from __future__ import annotations
@@ -13,10 +13,18 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from hpcnn.api import Run as Run
     from hpcnn.api import init as init
+    from hpcnn.notebook.result import Result as Result
+    from hpcnn.notebook.run import run as run
 
-_LAZY = {"init": "hpcnn.api", "Run": "hpcnn.api", "report": "hpcnn"}
+_LAZY = {
+    "init": "hpcnn.api",
+    "Run": "hpcnn.api",
+    "run": "hpcnn.notebook.run",
+    "Result": "hpcnn.notebook.result",
+    "report": "hpcnn",
+}
 
-__all__ = ["Run", "__version__", "init"]
+__all__ = ["Result", "Run", "__version__", "init", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcnn import pickled
 from hpcnn.data.catalogue import Entry, check_staged, describe, staged_file
 from hpcnn.data.dataset import PIXEL_MAX, Array, Arrays, DataSet
 from hpcnn.data.optional import optional_module
@@ -149,6 +150,8 @@ def file_sha256(file: Path) -> str:
 
 
 def _import_function(name: str) -> Any:
+    if pickled.is_pickled(name):
+        return pickled.read("--data", name)
     module_name, _, function_name = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpcnn import pickled
 from hpcnn.errors import UsageError, bad_value, unknown_value
 from hpcnn.models import recipes_psc, recipes_scinet, recipes_scratch, recipes_wolter
 from hpcnn.quiet import import_tensorflow
@@ -135,6 +136,8 @@ def _build_own(name: str, arguments: dict[str, Any], offered: dict[str, Any]) ->
 
 
 def _import_function(name: str) -> Callable[..., Any]:
+    if pickled.is_pickled(name):
+        return pickled.read("--model", name)
     module_name, _, function_name = name.partition(":")
     if not module_name or not function_name.isidentifier():
         raise bad_value("--model", name, _OWN)

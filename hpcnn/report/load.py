@@ -101,6 +101,11 @@ class RunData(NamedTuple):
     runs: pd.DataFrame
     epochs: pd.DataFrame
 
+    def _repr_html_(self) -> str:
+        """Return both tables as a notebook shows each, cut to what pandas' options allow."""
+        shown = ((name, len(table), table._repr_html_()) for name, table in self._asdict().items())
+        return "".join(f"<p><strong>{name}</strong>, {rows} rows</p>{table}" for name, rows, table in shown)
+
 
 def load(*dirs: str | os.PathLike[str], cache: bool = True) -> RunData:
     """Read every run directory at or below ``dirs``, sorted by path; a run named twice is read once.

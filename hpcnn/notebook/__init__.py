@@ -1,0 +1,1 @@
+"""For notebooks: ``hpcnn.run`` trains in processes of its own, and its ``hpcnn.Result`` shows itself."""
