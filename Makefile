@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint venv clean testbed testbed-down
+.PHONY: help demo test lint docs venv clean testbed testbed-down
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,6 +34,9 @@ lint: $(VENV)/.dev ## Check the style and the types only
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs ## Build the documents as a site, build/site/index.html
+	$(BIN)/python -m sphinx --builder html --conf-dir docs --fail-on-warning --keep-going --quiet . build/site
+
 venv: $(VENV)/.cpu $(VENV)/.horovod ## Make .venv with TensorFlow (CPU), Horovod and hpcnn
 
 testbed: $(VENV)/.dev ## Start a real Slurm cluster of three nodes on this machine (root; Debian's packages)
@@ -47,7 +50,7 @@ clean: ## Remove .venv and what tools left behind; runs/ and built Horovod wheel
 	find hpcnn tests -name __pycache__ -type d -exec rm -rf {} +
 
 # A .venv whose Python has gone (an upgrade of the system) is made anew, so its stamps must not count.
-$(shell test -x $(BIN)/python || rm -f $(VENV)/.cpu $(VENV)/.dev $(VENV)/.horovod)
+$(shell test -x $(BIN)/python || rm -f $(VENV)/.cpu $(VENV)/.dev $(VENV)/.docs $(VENV)/.horovod)
 
 $(BIN)/python:
 	@rm -rf $(VENV)
@@ -70,6 +73,11 @@ $(VENV)/.cpu: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: $(VENV)/.cpu
 	@echo '==> what the tests need (half a minute)'
 	$(PIP) install --quiet -c constraints.txt -e '.[cpu,report,dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.cpu
+	@echo '==> what builds the site (seconds)'
+	$(PIP) install --quiet -c constraints.txt -e '.[cpu,report,docs]'
 	@touch $@
 
 $(VENV)/.horovod: $(VENV)/.cpu containers/build-horovod.sh

@@ -43,7 +43,7 @@ class Command:
 
 def documents() -> list[Path]:
     """Return the documents that users read, the README first."""
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")), STUDIES]
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")), STUDIES]
 
 
 STUDIES = ROOT / "scaling_studies" / "README.md"

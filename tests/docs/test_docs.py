@@ -105,6 +105,17 @@ LONG |= {
     "apt-get install --no-install-recommends debootstrap patchelf squashfs-tools uidmap": (ROOT_ALONE, "true"),
     "python -m tests.testbed.apptainer install": (ROOT_ALONE, "true"),
 }
+OF_A_STUDY = "it needs the runs of a study that takes hours"
+LONG |= {
+    f"hpcnn {words}": (OF_A_STUDY, f"hpcnn {words} --help")  # options that there are not fail all the same
+    for words in (
+        "scaling-report runs/strong_scaling --format latex",
+        "scaling-report runs/strong_scaling --out proposal --html proposal/report.html",
+        "scaling-report runs/strong_scaling --table cost --target 0.98",
+        "scaling-report runs/strong_scaling --budget 20",
+        "predict runs/strong_scaling --ranks 1..64 --network infiniband-hdr",
+    )
+}
 FROM_ROOT = ("make ", "containers/")
 
 BIN = Path(sys.executable).parent

@@ -1,0 +1,97 @@
+"""The documents as a site: it builds without a warning, has every page and every command, and asks nothing of the net."""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from hpcnn.cli.main import main
+from tests.docs.documents import ROOT
+
+INDEX = ROOT / "docs" / "index.md"
+
+
+def tracked_documents() -> set[str]:
+    """Return the documents below docs: in a clone those that git knows, so that nobody's draft fails others."""
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    known = subprocess.run(["git", "ls-files", "-z", "docs"], cwd=ROOT, capture_output=True, text=True)
+    tracked = set(known.stdout.split("\0"))
+    return there & tracked if known.returncode == 0 and len(tracked) > 1 else there
+
+
+def test_every_document_is_in_the_navigation_once() -> None:
+    text = INDEX.read_text(encoding="utf-8")
+    linked = re.findall(r"^- \[.+?\]\(([\w./-]+\.md)\): \S", text, flags=re.MULTILINE)
+    pages = [(INDEX.parent / link).resolve().relative_to(ROOT).as_posix() for link in linked]
+    assert sorted(pages) == sorted(set(pages)), "linked twice"
+    missing = tracked_documents() - set(pages) - {"docs/index.md"}
+    assert not missing, "docs/index.md: a line '- [Title](page.md): what it is' for each, please"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the site, built as `make docs` does: a warning is an error."""
+    pytest.importorskip("sphinx", reason="the site needs the extra docs")
+    folder = tmp_path_factory.mktemp("site")
+    words = ["--builder", "html", "--conf-dir", "docs", "--fail-on-warning", "--keep-going", "--quiet", ".", folder]
+    ended = subprocess.run([sys.executable, "-m", "sphinx", *words], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return folder
+
+
+def test_make_docs_builds_it_so() -> None:
+    ended = subprocess.run(["make", "-n", "docs"], cwd=ROOT, capture_output=True, text=True)
+    assert "sphinx --builder html --conf-dir docs --fail-on-warning --keep-going --quiet . build/site" in ended.stdout
+
+
+def test_the_site_has_every_document(site: Path) -> None:
+    pages = {path.relative_to(site).with_suffix(".md").as_posix() for path in site.rglob("*.html")}
+    assert tracked_documents() <= pages
+    assert (site / "index.html").exists()
+
+
+def test_links_to_other_files_of_the_checkout_lead_to_them(site: Path) -> None:
+    page = (site / "docs" / "notebooks.html").read_text(encoding="utf-8")
+    target = re.search(r'href="([^"]+first-training\.ipynb)"', page)
+    assert target
+    assert (site / "docs" / target.group(1)).resolve().exists()
+
+
+def tree(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command below ``command`` with its words."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=path[-1])
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from tree(below, (*path, name))
+
+
+def test_the_reference_has_every_command_with_every_option(site: Path) -> None:
+    page = (site / "docs" / "commands.html").read_text(encoding="utf-8")
+    sections = set(re.findall(r'<section id="([\w-]+)"', page))
+    commands = list(tree(main, ("hpcnn",)))
+    assert len(commands) > 30
+    for path, command in commands:
+        name = "-".join(path)
+        assert name in sections, f"{' '.join(path)} is missing"
+        section = page.partition(f'<section id="{name}"')[2].partition("<section id=")[0]
+        text = html.unescape(re.sub(r"<[^>]+>", "", section))
+        options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+        missing = [option.opts[0] for option in options if option.opts[0] not in text]
+        assert not missing, f"{' '.join(path)}: {missing}"
+
+
+def test_the_pages_ask_nothing_of_the_net(site: Path) -> None:
+    loads = re.compile(r'<(?:script|img|link|iframe|source)\b[^>]*?\b(?:src|href)="(https?:)?//', re.IGNORECASE)
+    asking = [path.name for path in site.rglob("*.html") if loads.search(path.read_text(encoding="utf-8"))]
+    styles = [path.name for path in site.rglob("*.css") if re.search(r"url\(\W?https?:|@import", path.read_text())]
+    assert not asking + styles
