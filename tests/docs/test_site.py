@@ -1,4 +1,4 @@
-"""The documents as a site: it builds without a warning, has every page and every command, and asks nothing of the net."""
+"""The documents as a site: it builds without a warning, has every page and command, and asks nothing of the net."""
 
 from __future__ import annotations
 
@@ -65,14 +65,15 @@ def test_links_to_other_files_of_the_checkout_lead_to_them(site: Path) -> None:
 
 
 def tree(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Yield every command below ``command`` with its words."""
+    """Yield ``command`` and every command below it that is not hidden, with its words."""
     yield path, command
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=path[-1])
         for name in command.list_commands(context):
             below = command.get_command(context, name)
             assert below is not None
-            yield from tree(below, (*path, name))
+            if not below.hidden:
+                yield from tree(below, (*path, name))
 
 
 def test_the_reference_has_every_command_with_every_option(site: Path) -> None:
