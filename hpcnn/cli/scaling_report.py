@@ -79,6 +79,7 @@ TABLES = tuple(TITLES)
     help="Also say what to measure next for so much.",
 )
 @click.option("--network", metavar="NAME", help="In --html and --out: predict more ranks on it (see hpcnn predict).")
+@click.option("--pictures", is_flag=True, help="In --html and --out: draw the runs too, and the networks they kept.")
 @click.option(
     "--html",
     metavar="FILE",
@@ -107,6 +108,7 @@ def command(
     cache: bool,
     budget: float | None,
     network: str | None,
+    pictures: bool,
     html: Path | None,
     folder: Path | None,
 ) -> None:
@@ -159,7 +161,9 @@ def command(
         write_views(advice, fmt)
     if html is not None or folder is not None:
         every = {name: tables[name] if name in tables else make[name]() for name in TABLES}
-        _write(every, data, rules, advice, network, html, folder)
+        _write(every, data, rules, advice, network, pictures, html, folder)
+    elif pictures:
+        raise UsageError("--pictures: runs are drawn with --html or --out; hpcnn plot draws those of one")
     elif network is not None:
         raise UsageError("--network: predictions are drawn with --html or --out; hpcnn predict prints them")
 
@@ -180,6 +184,7 @@ def _write(
     rules: Rules,
     advice: list[View],
     network: str | None,
+    pictures: bool,
     html: Path | None,
     folder: Path | None,
 ) -> None:
@@ -202,6 +207,7 @@ def _write(
         tables=tables,
         sections=sections,
         predictions=prediction_plots(data, tables["scaling"], network) if network else (),
+        of_runs=pictures,
         warmup=rules.warmup,
         by=rules.by,
         command=shlex.join(["hpcnn", *sys.argv[1:]]),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpcnn.errors import HpcnnError
 from hpcnn.render import Place, train_command
-from hpcnn.report.base import SIZE
+from hpcnn.report.base import SIZE, base_name
 from hpcnn.report.measured import epoch_times, left_out
 from hpcnn.report.scaling import TABLE
 from hpcnn.report.series import settings_of
@@ -67,6 +67,18 @@ def runs_behind(data: RunData, table: pd.DataFrame, warmup: int = 1) -> pd.DataF
     keys = [*TABLE, *settings_of(table), *SIZE]
     labels = table[keys].assign(row=table.index)
     return runs.merge(labels, on=keys).sort_values("path").reset_index(drop=True)
+
+
+def row_names(table: pd.DataFrame) -> dict[Any, str]:
+    """Return what tells each row of ``table`` from the others, by its index label, table by table."""
+    names = {}
+    settings = settings_of(table)
+    for _, part in table.groupby(TABLE, dropna=False):
+        studies = part["study"].astype(object).to_dict()
+        for label in part.index:
+            what = base_name(part, label, settings)
+            names[label] = f"{studies[label]}: {what}" if isinstance(studies[label], str) else what
+    return names
 
 
 def provenance_of(path: str | Path) -> Mapping[str, Any]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from hpcnn.plot.rows import RowPictures
+    from hpcnn.report.behind import Behind
     from hpcnn.report.html.page import Section
     from hpcnn.report.load import RunData
     from hpcnn.report.plots import Plot
@@ -28,6 +30,7 @@ def write_report(
     tables: Mapping[str, pd.DataFrame],
     sections: Sequence[Section] = (),
     predictions: Sequence[Plot] = (),
+    of_runs: bool = False,
     warmup: int = 1,
     by: Sequence[str] | None = None,
     command: str = "",
@@ -35,7 +38,8 @@ def write_report(
     """Write the page ``html``, and into the folder ``out`` each picture as PNG, SVG and PDF and each table as CSV.
 
     table: the scaling table of ``data``; tables: all tables by name, for the files; sections: the same, for people;
-    predictions: pictures of ``plots.prediction``; command: what made this report. Every file is written whole.
+    predictions: pictures of ``plots.prediction``; of_runs: whether to draw each row's runs, and the network that one of
+    them kept; command: what made this report. Every file is written whole.
     Raises UsageError for a place that cannot be written to, and HpcnnError without matplotlib.
     """
     if html is None and out is None:
@@ -54,14 +58,21 @@ def write_report(
     fitted = fits(data, table, warmup)
     of = behind(data, table, warmup)
     plots = [*all_plots(data, table, fitted, warmup, by, of), *predictions]
+    rows = _rows(table, of) if of_runs else []
     if html is not None:
         with _explained("--html", html):
-            write(html, data, table, plots, sections, fitted, warmup, command, of)
+            write(html, data, table, plots, sections, fitted, warmup, command, of, rows)
     if out is not None:
         with _explained("--out", out):
-            save(plots, out)
-            for name, rows in tables.items():
-                write_text(out / f"{name}.csv", rows.to_csv(index=False, lineterminator="\n"))
+            save([*plots, *(plot for row in rows for plot in row.plots)], out)
+            for name, lines in tables.items():
+                write_text(out / f"{name}.csv", lines.to_csv(index=False, lineterminator="\n"))
+
+
+def _rows(table: pd.DataFrame, of: Behind) -> list[RowPictures]:
+    from hpcnn.plot.rows import draw
+
+    return draw(table, of)
 
 
 @contextmanager

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from hpcnn.report.base import base_name
-from hpcnn.report.behind import provenance_of, submit_command
-from hpcnn.report.scaling import TABLE
-from hpcnn.report.series import settings_of
+from hpcnn.report.behind import provenance_of, row_names, submit_command
 from hpcnn.resources import share_dir
 
 if TYPE_CHECKING:
@@ -92,13 +89,8 @@ def commands(table: pd.DataFrame, of: Behind) -> Iterator[Command]:
     """Yield for each row of the table the command that its runs were made with."""
     paths = of.runs.drop_duplicates("row").set_index("row")["path"].to_dict()
     runs = table["runs"].to_dict()
-    for _, part in table.groupby(TABLE, dropna=False):
-        settings = settings_of(table)
-        for label in part.index:
-            study = part["study"].astype(object).to_dict()[label]
-            what = base_name(part, label, settings)
-            told = f"{study}: {what}" if isinstance(study, str) else what
-            yield Command(told, int(runs[label]), submit_command(paths[label]) if label in paths else None)
+    for label, told in row_names(table).items():
+        yield Command(told, int(runs[label]), submit_command(paths[label]) if label in paths else None)
 
 
 def _distinct(values: Iterable[Any], none: str = _UNKNOWN) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hpcnn import __version__
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from hpcnn.plot.rows import RowPictures
     from hpcnn.report.fits import FittedSeries
     from hpcnn.report.load import RunData
     from hpcnn.report.plots import Plot
 
 # Rows of a table on the page; the files of --out have all of them.
 MOST_ROWS = 1000
+
+_DOTS_PER_INCH = 100
 
 
 class _Column(Protocol):
@@ -87,11 +91,12 @@ def write(
     warmup: int = 1,
     command: str = "",
     of: Behind | None = None,
+    rows: Sequence[RowPictures] = (),
 ) -> None:
     """Write the report of a scaling ``table`` of ``data`` into ``file``, whole.
 
     plots: of ``report.plots``. sections: the tables. fitted: of ``report.fits``. command: what made this report.
-    of: what is ``behind`` the table, where that is known already.
+    of: what is ``behind`` the table, where that is known already. rows: of ``hpcnn.plot.rows``.
     """
     of, out = of or behind(data, table, warmup), left_out(data, warmup)
     found = findings(data, table, warmup, of)
@@ -112,6 +117,8 @@ def write(
         most_rows=MOST_ROWS,
         groups=list(groups.values()),
         svg=inline_svg,
+        of_runs=rows,
+        png=_png,
         findings=found,
         verdict=verdict(found, table),
         number=_number,
@@ -145,6 +152,13 @@ def _cells(table: Table) -> Iterator[list[_Cell]]:
 def _number(value: float) -> str:
     """Return one of a finding's numbers: whole ones whole, others with three digits."""
     return f"{value:,.0f}" if float(value).is_integer() else significant(value)
+
+
+def _png(plot: Plot) -> str:
+    """Return a picture with images in it, which would be long as SVG, as a URI that holds it."""
+    content = io.BytesIO()
+    plot.figure.savefig(content, format="png", dpi=_DOTS_PER_INCH)
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def _policy(style: str, script: str) -> str:
