@@ -45,18 +45,20 @@ def test_each_row_has_its_runs_and_the_network_that_was_kept(study: Path, tmp_pa
     ended = report(study, "--pictures", "--html", tmp_path / "page.html", "--out", tmp_path / "out")
     assert ended.exit_code == 0, ended.output
     page = (tmp_path / "page.html").read_text()
-    kept, other = section(page)
-    pictures = re.findall(r'<figure id="plot-(run-\w+-1)">\s*<h4>.*?</h4>\s*<img src="data:image/png;base64,iVBOR', kept)
-    assert pictures == ["run-curves-1", "run-confusion-1", "run-digits-1"]
+    other, kept = section(page)
+    pictures = re.findall(
+        r'<figure id="plot-(run-\w+-2)">\s*<h4>.*?</h4>\s*<img src="data:image/png;base64,iVBOR', kept
+    )
+    assert pictures == ["run-curves-2", "run-confusion-2", "run-digits-2"]
     assert "accuracy and loss by epoch of 2 runs" in kept
     assert "Confusion matrix of b-kept: psc-cnn-dropout on digits, epoch 2, test accuracy" in kept
     assert "checkpoint" not in kept
-    assert re.findall(r'figure id="plot-([\w-]+)"', other) == ["run-curves-2"]
+    assert re.findall(r'figure id="plot-([\w-]+)"', other) == ["run-curves-1"]
     assert "None of these runs kept its network" in other
     assert "checkpoint = true" in other
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     files = {path.name for path in (tmp_path / "out").glob("run-*")}
-    names = ("run-curves-1", "run-confusion-1", "run-digits-1", "run-curves-2")
+    names = ("run-curves-1", "run-curves-2", "run-confusion-2", "run-digits-2")
     assert files == {f"{name}.{form}" for name in names for form in ("png", "svg", "pdf")}
 
 
