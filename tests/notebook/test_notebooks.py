@@ -44,7 +44,7 @@ def test_the_first_training_runs_in_a_kernel(tmp_path: Path, monkeypatch: pytest
         monkeypatch.delenv(variable, raising=False)
     notebook = read(FOLDER / "first-training.ipynb")
     nbclient.NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
     shown = {cell.id: cell.outputs for cell in code(notebook)}
 
