@@ -20,6 +20,7 @@ Rule = Callable[[Any, Any, Any, Any], bool]
 
 def fuse(optimizer: Any) -> None:
     """Make the optimizer's ``update_step`` use a fused operation where there is one for it."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # inside the loss scaling of float16
     rule = _rule(optimizer)
     if rule is None or not enabled() or "update_step" in vars(optimizer):
         return
