@@ -131,7 +131,8 @@ def train_command(spec: TrainSpec, place: Place) -> list[str]:
         if isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")
         elif isinstance(value, dict):
-            words += [word for k, v in value.items() for word in ("--model-arg", f"{k}={toml_text(v)}")]
+            name = "--model-arg" if key == "model_args" else option
+            words += [word for k, v in value.items() for word in (name, f"{k}={toml_text(v)}")]
         else:
             words += [option, str(value)]
     return words

@@ -27,6 +27,8 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 LR_SCALINGS = ("none", "linear", "sqrt")
 PIXEL_SCALES = ("raw", "unit")
 STUDY_KINDS = ("strong", "weak", "throughput")
+FLIPS = ("none", "horizontal", "vertical", "both")
+FILLS = ("nearest", "constant", "reflect", "wrap")
 LARGEST_SEED = 2**31 - 1
 
 # The default of a field that is a table of its own.
@@ -44,11 +46,13 @@ def field(
     recipe: bool = False,
     option: str | None = None,
     texts: bool = False,
+    table: type | None = None,
 ) -> Any:
     """Return a dataclass field with what a user must know of it.
 
     recipe: the default None means "what the lecture used for this network". option: the command-line option, where it
-    is not the field's own name. texts: the values of a table stay texts, whatever they spell.
+    is not the field's own name. texts: the values of a table stay texts, whatever they spell. table: the spec whose
+    fields are the keys of a table, where only those are valid.
     """
     facts = {
         "help": help_text,
@@ -59,10 +63,37 @@ def field(
         "recipe": recipe,
         "option": option,
         "texts": texts,
+        "table": table,
     }
     if default is NO_KEYS:
         return dataclasses.field(default_factory=dict, metadata=facts)
     return dataclasses.field(default=default, metadata=facts)
+
+
+@dataclass(frozen=True)
+class AugmentSpec:
+    """By how much training images are changed at most; each is changed anew in every epoch.
+
+    Of tone and colour, and noise: shares of the range of the pixels (0 to 255, say).
+    """
+
+    rotation: float = field(0.0, "Degrees by which it is turned, either way.", minimum=0.0, maximum=180.0)
+    zoom: float = field(0.0, "Share by which it grows or shrinks.", minimum=0.0, maximum=0.9)
+    translation: float = field(0.0, "Share of height and width by which it moves.", minimum=0.0, maximum=1.0)
+    flip: str = field("none", "Mirrored, one time in two.", choices=FLIPS)
+    fill: str = field("nearest", "What moves in from beyond its edges.", choices=FILLS)
+    brightness: float = field(0.0, "Added to all its pixels.", minimum=0.0, maximum=1.0)
+    contrast: float = field(0.0, "Share by which distances from its mean grow or shrink.", minimum=0.0, maximum=1.0)
+    gamma: float = field(0.0, "Share by which the exponent of its pixels differs from 1.", minimum=0.0, maximum=0.9)
+    hue: float = field(0.0, "Share of the circle of colours by which it is turned.", minimum=0.0, maximum=0.5)
+    saturation: float = field(0.0, "Added to its saturation.", minimum=0.0, maximum=1.0)
+    value: float = field(0.0, "Added to its value, the largest of red, green and blue.", minimum=0.0, maximum=1.0)
+    noise: float = field(0.0, "Standard deviation of what is added to each pixel.", minimum=0.0, maximum=1.0)
+    move_probability: float = field(1.0, "Images turned, zoomed and moved, as a share.", minimum=0.0, maximum=1.0)
+    tone_probability: float = field(
+        1.0, "The same for brightness, contrast and gamma, each by itself.", minimum=0.0, maximum=1.0
+    )
+    colour_probability: float = field(1.0, "The same for hue, saturation and value together.", minimum=0.0, maximum=1.0)
 
 
 @dataclass(frozen=True)
@@ -91,6 +122,12 @@ class TrainSpec:
     pixel_scale: str | None = field(
         None, "Integer pixels as they are (raw) or divided by 255 (unit).", choices=PIXEL_SCALES, recipe=True
     )
+    augment: dict[str, Any] = field(
+        NO_KEYS,
+        "A change of the training images beside the recipe's: rotation=10, zoom=0.1, noise=0.02, ...; may be repeated.",
+        table=AugmentSpec,
+    )
+    augmentation: bool = field(True, "Change training images as --augment and the lecture's recipe say.")
     lr_scaling: str = field(
         "none", "Scale the learning rate by global batch / the lecture's batch.", choices=LR_SCALINGS
     )
@@ -276,6 +313,9 @@ def _check(name: str, value: Any, hint: Any, facts: Mapping[str, Any]) -> Any:
         raise bad_value(name, value, _TYPE_WORDS[wanted])
     if isinstance(value, tuple):  # the facts of a list are those of each item
         return tuple(_check(name, item, typing.get_args(hint)[0], facts) for item in value)
+    if facts.get("table"):
+        checked = from_mapping(facts["table"], value, f"{name} ")
+        return {key: getattr(checked, key) for key in value}
     _check_range(name, value, facts)
     return value
 

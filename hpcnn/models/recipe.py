@@ -6,7 +6,7 @@ Pure data. It must not import Keras, and it knows neither how a model is built n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 Optimizer = Literal["sgd", "adam", "rmsprop", "adadelta"]
@@ -76,12 +76,16 @@ class Recipe:
     """What the lecture says came out, by a name of REPORTED; empty where it says nothing."""
     slips: tuple[str, ...]
     """Known errors of the lecture; every value above that it does not state, with where it is from."""
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    """How training images are changed, by the keys of ``spec.AugmentSpec``."""
+    lr_drops: Mapping[int, float] = field(default_factory=dict)
+    """After so many epochs, the learning rate is ``learning_rate`` times this."""
     framework: Framework = "keras"
     """What the factory gives: a Keras model, or a network written out in NumPy (``hpcnn.scratch``)."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return every field in plain lists and dictionaries, as JSON knows them."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
 def _plain(value: Any) -> Any:

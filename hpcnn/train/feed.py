@@ -7,7 +7,7 @@ one-hot labels are done a slice at a time inside the compiled step, where they c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +24,14 @@ class Resident:
 
     factor: what features are multiplied by on the way into the model (1/255 for unit pixels), or None.
     one_hot: number of classes if the loss wants one-hot labels, else None.
+    change: what is done to the samples last, given (replica, x, indices), or None (``augment.Augmentation``).
     """
 
     features: tuple[Any, ...]
     labels: tuple[Any, ...]
     factor: float | None
     one_hot: int | None
+    change: Callable[[Any, Any, Any], Any] | None = None
 
     def gather(self, replica: Any, indices: Any) -> tuple[Any, Any]:
         """Return the samples ``indices`` as the model and the loss want them."""
@@ -39,6 +41,8 @@ class Resident:
             x = tf.cast(x, tf.float32) * self.factor
         elif not x.dtype.is_floating:
             x = tf.cast(x, tf.float32)
+        if self.change is not None:
+            x = self.change(replica, x, indices)
         if self.one_hot is not None:
             y = tf.one_hot(y, self.one_hot)
         return x, y

@@ -6,6 +6,7 @@ work, which may be done several times in one process.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 
@@ -44,6 +45,7 @@ def train(spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = Fal
 def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = False) -> bool:
     """Train under an open strategy and write the record; whatever goes wrong is raised."""
     from hpcnn.data.registry import load
+    from hpcnn.train.augment import augmentation_of
     from hpcnn.train.callbacks import callbacks_of
     from hpcnn.train.console import ceiling_line, epoch_line, first_line, last_line, resumed_line, stopped_line
     from hpcnn.train.dropout import draw_own_masks
@@ -86,7 +88,8 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     shape = sample_shape(model, data)
     training = place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, factor, one_hot)
     test = place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, factor, one_hot)
-    steps = Steps(model, strategy, training, test)
+    augmentation = augmentation_of(full, data, training.features[0], strategy.devices)
+    steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test)
     record.provenance(
         device_name(),
         train=to_mapping(full),
@@ -125,7 +128,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
             full.epochs,
             start=start,
             keep=keep if resume else lambda position: None,
-            callbacks=callbacks_of(full, record.run, strategy),
+            callbacks=[*([augmentation] if augmentation else []), *callbacks_of(full, record.run, strategy)],
             evaluate=full.evaluate,
             target_accuracy=full.target_accuracy,
             report=(lambda line: say(epoch_line(line, full.epochs or 0))) if strategy.is_chief else lambda line: None,

@@ -37,12 +37,14 @@ def complete(spec: TrainSpec) -> TrainSpec:
             "loss": known.loss,
             "pixel_scale": known.pixel_scale,
         }
+        spec = dataclasses.replace(spec, augment={**known.augment, **spec.augment})
     else:
         source = dict(_OWN_MODEL)
     if spec.optimizer not in (None, source.get("optimizer")):
         source.update(learning_rate=None, momentum=None)
     missing = {key: value for key, value in source.items() if getattr(spec, key) is None}
     missing["evaluate"] = spec.evaluate and spec.communication
+    missing["augment"] = spec.augment if spec.augmentation else {}
     return dataclasses.replace(spec, **missing)
 
 

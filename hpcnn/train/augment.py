@@ -1,0 +1,218 @@
+"""Changes training images inside the compiled step: tone, colour, one warp, noise, anew in every epoch.
+
+Where what an image gets comes from is ``draws.py``; here it is gathered and applied. Knows nothing of the loop: as one
+of Keras's callbacks it hears the epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hpcnn.data.dataset import DataSet
+from hpcnn.errors import UsageError
+from hpcnn.spec import AugmentSpec, TrainSpec, from_mapping
+from hpcnn.train.draws import COLUMNS, noise_count, noise_pictures, sample_draws
+from hpcnn.train.feed import pixel_factor
+
+# Draws of the images of a step: name of a column -> uniform numbers of [0, 1), one an image.
+Draws = dict[str, Any]
+
+
+def augmentation_of(spec: TrainSpec, data: DataSet, fed: Any, devices: Sequence[str]) -> Augmentation | None:
+    """Return what changes the training images of a complete spec; None where nothing is to be changed.
+
+    fed: the training samples as the network takes them, (N, ...). Raises UsageError for samples that are no images, and
+    for a change of colours without colours.
+    """
+    options = from_mapping(AugmentSpec, spec.augment, "--augment ")
+    if not changes(options):
+        return None
+    shape = _image_shape(options, data)
+    factor = pixel_factor(data, spec.pixel_scale) or 1.0
+    low, high = (0.0, 255.0 * factor) if data.x_train.dtype == "uint8" else (data.x_train.min(), data.x_train.max())
+    channels_first = tuple(fed.shape[1:]) != shape and tuple(fed.shape[1:]) == (shape[2], *shape[:2])
+    return Augmentation(options, shape, len(fed), spec.seed, devices, (float(low), float(high)), channels_first)
+
+
+def changes(options: AugmentSpec) -> bool:
+    """Whether these options change anything."""
+    return _moves(options) or _tones(options) or _colours(options) or options.noise > 0
+
+
+def _moves(options: AugmentSpec) -> bool:
+    return any((options.rotation, options.zoom, options.translation, options.flip != "none"))
+
+
+def _tones(options: AugmentSpec) -> bool:
+    return any((options.brightness, options.contrast, options.gamma))
+
+
+def _colours(options: AugmentSpec) -> bool:
+    return any((options.hue, options.saturation, options.value))
+
+
+def _image_shape(options: AugmentSpec, data: DataSet) -> tuple[int, int, int]:
+    shape = data.input_shape
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    if len(shape) != 3:
+        raise UsageError(f"--augment: the samples of {data.name!r}, of shape {shape}, are no images")
+    if _colours(options) and shape[2] != 3:
+        raise UsageError(
+            f"--augment: hue, saturation and value need images in red, green and blue; those of {data.name!r} have "
+            f"{shape[2]} channel{'s' if shape[2] > 1 else ''}"
+        )
+    return shape[0], shape[1], shape[2]
+
+
+class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
+    """Changes images as an AugmentSpec says. ``on_epoch_begin`` and ``on_train_batch_begin`` come before the first."""
+
+    def __init__(
+        self,
+        options: AugmentSpec,
+        image_shape: tuple[int, int, int],
+        samples: int,
+        seed: int,
+        devices: Sequence[str] = ("/CPU:0",),
+        pixel_range: tuple[float, float] = (0.0, 1.0),
+        channels_first: bool = False,
+    ) -> None:
+        """Make room for an epoch's draws on every device.
+
+        image_shape: (rows, columns, channels). pixel_range: smallest and largest value of a pixel. channels_first:
+        whether samples come as (channels, rows, columns); else they may come flat.
+        """
+        super().__init__()
+        self._options, self._shape, self._samples, self._seed = options, image_shape, samples, seed
+        self._low, self._range = pixel_range[0], (pixel_range[1] - pixel_range[0]) or 1.0
+        self._channels_first = channels_first
+        self._epoch = self._drawn = 0
+        self._pictures = noise_count(image_shape) if options.noise else 0
+        self._draws, self._noise = [], []
+        for device in devices:
+            with tf.device(device):
+                self._draws.append(tf.Variable(tf.zeros((samples, len(COLUMNS))), trainable=False))
+                self._noise.append(tf.Variable(tf.zeros((self._pictures, *image_shape)), trainable=False))
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note the epoch, which Keras counts from 0."""
+        self._epoch = epoch + 1
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Draw what an epoch needs before its first step, on the epoch's clock."""
+        if self._drawn == self._epoch:
+            return
+        self._drawn = self._epoch
+        draws = sample_draws(self._samples, self._seed, self._epoch)
+        for table in self._draws:
+            table.assign(draws)
+        if self._pictures:
+            pictures = noise_pictures(self._shape, self._seed, self._epoch)
+            for table in self._noise:
+                table.assign(pictures)
+
+    def __call__(self, replica: Any, x: Any, indices: Any) -> Any:
+        """*graph*: return the samples ``x``, whose numbers are ``indices``, changed; in the same shape and type."""
+        draws = dict(zip(COLUMNS, tf.unstack(tf.gather(self._draws[replica], indices), axis=1), strict=True))
+        images = tf.cast(x, tf.float32)
+        images = tf.transpose(images, (0, 2, 3, 1)) if self._channels_first else images
+        images = tf.reshape(images, (-1, *self._shape))
+        if _tones(self._options) or _colours(self._options):
+            images = self._in_unit(images, lambda unit: self._recolour(self._tone(unit, draws), draws))
+        if _moves(self._options):
+            images = self._move(images, draws)
+        if self._options.noise:
+            images = self._add_noise(images, draws, self._noise[replica])
+        images = tf.transpose(images, (0, 3, 1, 2)) if self._channels_first else images
+        return tf.cast(tf.reshape(images, tf.shape(x)), x.dtype)
+
+    def _in_unit(self, images: Any, change: Callable[[Any], Any]) -> Any:
+        """Change images whose pixels are brought to 0..1 for it."""
+        return change((images - self._low) / self._range) * self._range + self._low
+
+    def _tone(self, images: Any, draws: Draws) -> Any:
+        """Contrast about each image's mean, gamma, brightness; pixels are 0..1 and stay so."""
+        options = self._options
+        if options.contrast:
+            mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
+            factor = 1 + self._tone_of("contrast", draws)
+            images = tf.clip_by_value(mean + (images - mean) * factor, 0.0, 1.0)
+        if options.gamma:
+            images = tf.pow(images, 1 + self._tone_of("gamma", draws))
+        if options.brightness:
+            images = tf.clip_by_value(images + self._tone_of("brightness", draws), 0.0, 1.0)
+        return images
+
+    def _tone_of(self, key: str, draws: Draws) -> Any:
+        most = getattr(self._options, key)
+        share = _up_to(most, draws[key], draws[f"{key}_gate"], self._options.tone_probability)
+        return share[:, None, None, None]
+
+    def _recolour(self, images: Any, draws: Draws) -> Any:
+        """Turn hue, and add to saturation and value; pixels are 0..1 and stay so."""
+        options = self._options
+        if not _colours(options):
+            return images
+        most = (options.hue, options.saturation, options.value)
+        shifts = [
+            _up_to(limit, draws[key], draws["colour_gate"], options.colour_probability)[:, None, None]
+            for limit, key in zip(most, ("hue", "saturation", "value"), strict=True)
+        ]
+        hue, saturation, value = tf.unstack(tf.image.rgb_to_hsv(images), axis=-1)
+        hue = tf.math.floormod(hue + shifts[0], 1.0)
+        saturation = tf.clip_by_value(saturation + shifts[1], 0.0, 1.0)
+        value = tf.clip_by_value(value + shifts[2], 0.0, 1.0)
+        return tf.image.hsv_to_rgb(tf.stack((hue, saturation, value), axis=-1))
+
+    def _move(self, images: Any, draws: Draws) -> Any:
+        """Turn, zoom, move and mirror images: one affine map of the pixels' places, interpolated once (bilinear).
+
+        The output's pixel p shows the input at  M R (p - c - t) / z + c:  c the centre, t the translation, z the zoom, R
+        the rotation, M the mirror.
+        """
+        options, (rows, columns, _) = self._options, self._shape
+        gate, probability = draws["move_gate"], options.move_probability
+        angle = _up_to(math.radians(options.rotation), draws["rotation"], gate, probability)
+        zoom = 1 + _up_to(options.zoom, draws["zoom"], gate, probability)
+        right = (columns - 1) / 2 + _up_to(options.translation * columns, draws["right"], gate, probability)
+        down = (rows - 1) / 2 + _up_to(options.translation * rows, draws["down"], gate, probability)
+        cos, sin = tf.cos(angle) / zoom, tf.sin(angle) / zoom
+        mirror = {key: _sign(draws[f"mirror_{key}"], options.flip in (name, "both")) for key, name in _MIRRORS}
+        x_of = (mirror["columns"] * cos, mirror["columns"] * sin)
+        y_of = (-mirror["rows"] * sin, mirror["rows"] * cos)
+        x_shift = (columns - 1) / 2 - x_of[0] * right - x_of[1] * down
+        y_shift = (rows - 1) / 2 - y_of[0] * right - y_of[1] * down
+        nothing = tf.zeros_like(angle)
+        return tf.raw_ops.ImageProjectiveTransformV3(
+            images=images,
+            transforms=tf.stack((*x_of, x_shift, *y_of, y_shift, nothing, nothing), axis=1),
+            output_shape=(rows, columns),
+            fill_value=self._low,
+            interpolation="BILINEAR",
+            fill_mode=options.fill.upper(),
+        )
+
+    def _add_noise(self, images: Any, draws: Draws, pictures: Any) -> Any:
+        number = tf.cast(draws["noise_picture"] * self._pictures, tf.int32)
+        deviation = _sign(draws["noise_sign"], True) * (self._options.noise * self._range)
+        noisy = images + tf.gather(pictures, number) * deviation[:, None, None, None]
+        return tf.clip_by_value(noisy, self._low, self._low + self._range)
+
+
+_MIRRORS = (("columns", "horizontal"), ("rows", "vertical"))
+
+
+def _up_to(most: float, draw: Any, gate: Any, probability: float) -> Any:
+    """*graph*: return numbers uniform between minus and plus ``most``; 0 where the gate is shut."""
+    return tf.where(gate < probability, (2 * draw - 1) * most, 0.0)
+
+
+def _sign(draw: Any, either: bool) -> Any:
+    """*graph*: return -1 or 1, one as often as the other; always 1 unless ``either``."""
+    return tf.where(draw < 0.5, -1.0, 1.0) if either else tf.ones_like(draw)
