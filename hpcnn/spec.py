@@ -313,7 +313,7 @@ def _check(name: str, value: Any, hint: Any, facts: Mapping[str, Any]) -> Any:
         raise bad_value(name, value, _TYPE_WORDS[wanted])
     if isinstance(value, tuple):  # the facts of a list are those of each item
         return tuple(_check(name, item, typing.get_args(hint)[0], facts) for item in value)
-    if facts.get("table"):
+    if facts.get("table") and isinstance(value, dict):
         checked = from_mapping(facts["table"], value, f"{name} ")
         return {key: getattr(checked, key) for key in value}
     _check_range(name, value, facts)

@@ -41,11 +41,12 @@ def augmentation_of(spec: TrainSpec, data: DataSet, fed: Any, devices: Sequence[
 
 def changes(options: AugmentSpec) -> bool:
     """Whether these options change anything."""
-    return _moves(options) or _tones(options) or _colours(options) or options.noise > 0
+    other = options.flip != "none" or options.noise > 0
+    return other or _moves(options) or _tones(options) or _colours(options)
 
 
 def _moves(options: AugmentSpec) -> bool:
-    return any((options.rotation, options.zoom, options.translation, options.flip != "none"))
+    return any((options.rotation, options.zoom, options.translation))
 
 
 def _tones(options: AugmentSpec) -> bool:
@@ -125,6 +126,7 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
         images = tf.reshape(images, (-1, *self._shape))
         if _tones(self._options) or _colours(self._options):
             images = self._in_unit(images, lambda unit: self._recolour(self._tone(unit, draws), draws))
+        images = self._mirror(images, draws)
         if _moves(self._options):
             images = self._move(images, draws)
         if self._options.noise:
@@ -170,28 +172,32 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
         value = tf.clip_by_value(value + shifts[2], 0.0, 1.0)
         return tf.image.hsv_to_rgb(tf.stack((hue, saturation, value), axis=-1))
 
-    def _move(self, images: Any, draws: Draws) -> Any:
-        """Turn, zoom, move and mirror images: one affine map of the pixels' places, interpolated once (bilinear).
+    def _mirror(self, images: Any, draws: Draws) -> Any:
+        """Mirror one image in two along each axis that the flip names."""
+        for axis, key, name in ((1, "mirror_rows", "vertical"), (2, "mirror_columns", "horizontal")):
+            if self._options.flip in (name, "both"):
+                chosen = (draws[key] < 0.5)[:, None, None, None]
+                images = tf.where(chosen, tf.reverse(images, (axis,)), images)
+        return images
 
-        The output's pixel p shows the input at  M R (p - c - t) / z + c:  c the centre, t the translation, z the zoom, R
-        the rotation, M the mirror.
+    def _move(self, images: Any, draws: Draws) -> Any:
+        """Turn, zoom and move images: one affine map of the pixels' places, interpolated once (bilinear).
+
+        The output's pixel p shows the input at R (p - c - t) / z + c: c the centre, t the translation, z the zoom and R
+        the rotation, as (x, y) with y downwards.
         """
         options, (rows, columns, _) = self._options, self._shape
         gate, probability = draws["move_gate"], options.move_probability
         angle = _up_to(math.radians(options.rotation), draws["rotation"], gate, probability)
         zoom = 1 + _up_to(options.zoom, draws["zoom"], gate, probability)
-        right = (columns - 1) / 2 + _up_to(options.translation * columns, draws["right"], gate, probability)
-        down = (rows - 1) / 2 + _up_to(options.translation * rows, draws["down"], gate, probability)
-        cos, sin = tf.cos(angle) / zoom, tf.sin(angle) / zoom
-        mirror = {key: _sign(draws[f"mirror_{key}"], options.flip in (name, "both")) for key, name in _MIRRORS}
-        x_of = (mirror["columns"] * cos, mirror["columns"] * sin)
-        y_of = (-mirror["rows"] * sin, mirror["rows"] * cos)
-        x_shift = (columns - 1) / 2 - x_of[0] * right - x_of[1] * down
-        y_shift = (rows - 1) / 2 - y_of[0] * right - y_of[1] * down
-        nothing = tf.zeros_like(angle)
+        x = (columns - 1) / 2 + _up_to(options.translation * columns, draws["right"], gate, probability)
+        y = (rows - 1) / 2 + _up_to(options.translation * rows, draws["down"], gate, probability)
+        cos, sin, nothing = tf.cos(angle) / zoom, tf.sin(angle) / zoom, tf.zeros_like(angle)
+        x_shift = (columns - 1) / 2 - cos * x - sin * y
+        y_shift = (rows - 1) / 2 + sin * x - cos * y
         return tf.raw_ops.ImageProjectiveTransformV3(
             images=images,
-            transforms=tf.stack((*x_of, x_shift, *y_of, y_shift, nothing, nothing), axis=1),
+            transforms=tf.stack((cos, sin, x_shift, -sin, cos, y_shift, nothing, nothing), axis=1),
             output_shape=(rows, columns),
             fill_value=self._low,
             interpolation="BILINEAR",
@@ -200,19 +206,11 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _add_noise(self, images: Any, draws: Draws, pictures: Any) -> Any:
         number = tf.cast(draws["noise_picture"] * self._pictures, tf.int32)
-        deviation = _sign(draws["noise_sign"], True) * (self._options.noise * self._range)
+        deviation = tf.where(draws["noise_sign"] < 0.5, -1.0, 1.0) * (self._options.noise * self._range)
         noisy = images + tf.gather(pictures, number) * deviation[:, None, None, None]
         return tf.clip_by_value(noisy, self._low, self._low + self._range)
-
-
-_MIRRORS = (("columns", "horizontal"), ("rows", "vertical"))
 
 
 def _up_to(most: float, draw: Any, gate: Any, probability: float) -> Any:
     """*graph*: return numbers uniform between minus and plus ``most``; 0 where the gate is shut."""
     return tf.where(gate < probability, (2 * draw - 1) * most, 0.0)
-
-
-def _sign(draw: Any, either: bool) -> Any:
-    """*graph*: return -1 or 1, one as often as the other; always 1 unless ``either``."""
-    return tf.where(draw < 0.5, -1.0, 1.0) if either else tf.ones_like(draw)
