@@ -106,6 +106,7 @@ class TrainSpec:
     )
     data: str = field("digits", "Data set (see `hpcnn data list`), FILE.npz or package.module:function.")
     samples: int | None = field(None, "Training samples: the first N, or the set expanded to N by shifts.", minimum=1)
+    expand: int = field(1, "Times the training samples: 5 is each image and its four one-pixel shifts.", minimum=1)
     test_samples: int | None = field(None, "Test samples: the first N.", minimum=1)
     strategy: str = field("serial", "How ranks share the work.", choices=STRATEGIES)
     devices: int | None = field(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -124,13 +124,23 @@ def _facts(recipe: Recipe) -> str:
         "factory": f"{recipe.factory} ({arguments})",
         "data": f"{recipe.data}: {samples} for training, {test_samples} for testing; {pixels}",
         "training": f"{_optimizer(recipe)}; {recipe.loss}; batch {recipe.batch_size}; {recipe.epochs} epochs",
+        "schedule": "; ".join(f"x {share:g} after {epoch} epochs" for epoch, share in recipe.lr_drops.items()),
+        "augment": ", ".join(f"{key}={_short(value)}" for key, value in recipe.augment.items()),
         "reported": reported or "nothing",
     }
     lines = [f"{recipe.id}: {recipe.title}", ""]
-    lines += [f"  {label:<10}{fact}" for label, fact in facts.items()]
+    lines += [
+        textwrap.fill(f"  {label:<10}{fact}", 120, subsequent_indent=" " * 12, break_on_hyphens=False)
+        for label, fact in facts.items()
+        if fact
+    ]
     lines += ["", "  Known slips, and what is not from the lecture:"]
     lines += [textwrap.fill(slip, 100, initial_indent="  - ", subsequent_indent="    ") for slip in recipe.slips]
     return "\n".join(lines) + "\n"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _parse_shape(text: str) -> tuple[int, ...]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.errors import bad_value
+from hpcnn.spec import TrainSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +61,7 @@ class _InOrder(click.Group):
 def command() -> None:
     """Draw a picture of a run, and print the name of its file.
 
-    All kinds but curves and layers need the trained network: train with --checkpoint.
+    All kinds but curves, layers and augmentation need the trained network: train with --checkpoint.
     """
 
 
@@ -164,6 +166,42 @@ def patches(run: str, layer: str | None, count: int, epoch: int | None, output: 
     from hpcnn.plot import patches as kind
 
     _write(kind.draw(trained, layer=layer, count=count), output, trained.run, "patches")
+
+
+@command.command(
+    "augmentation", epilog="Example:  hpcnn plot augmentation --data digits --augment rotation=15 --augment noise=0.1"
+)
+@click.argument("run", metavar="[RUN]", required=False)
+@spec_options(TrainSpec, only=("model", "data", "augment", "seed"))
+@count_option(4, "How many images.")
+@output_option
+def augmentation(run: str | None, count: int, output: Path | None, **options: Any) -> None:
+    """Training images, and what they were changed to in the first 8 epochs.
+
+    Of a RUN, or of a data set before a training: of --model and --augment, as of `hpcnn train`; that picture is kept in
+    this folder. Needs no trained network.
+    """
+    given = given_options(TrainSpec, options)
+    if run and given:
+        raise bad_value(
+            option_name(next(iter(given))), next(iter(given.values())), "no value with RUN, which has its own"
+        )
+    check_matplotlib()
+
+    from hpcnn.plot import augmented as kind
+    from hpcnn.rundir import RunDir
+    from hpcnn.train.setup import complete
+    from hpcnn.trained import spec_of
+
+    directory = RunDir(run or ".")
+    spec = spec_of(directory) if run else complete(spec_from_options(TrainSpec, given))
+    name = f"{directory.path.name}: " if run else ""
+    _write(
+        kind.draw(spec, name, count=count),
+        output or (None if run else Path("augmentation.png")),
+        directory,
+        "augmentation",
+    )
 
 
 @command.command("layers", epilog="Example:  hpcnn plot layers psc-cnn-dropout --output network.svg")

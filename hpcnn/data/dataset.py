@@ -15,6 +15,9 @@ from hpcnn.errors import UsageError
 
 Array = npt.NDArray[Any]
 
+# Grey, or red, green and blue.
+_CHANNELS = (1, 3)
+
 # x_train, y_train, x_test, y_test
 Arrays = tuple[Array, Array, Array, Array]
 
@@ -28,9 +31,9 @@ class DataSet:
 
     ``x_*``: (N, H, W, C) uint8 pixels 0..255 for images; a user's own features may be floats of any shape (N,
     ...) or integers (N, F). Integer images without a channel axis (N, H, W) get one, and wider integer types
-    become uint8. ``y_*``: (N,) int64 class numbers 0..classes-1; (N, 1), as Keras gives CIFAR, is flattened.
-    ``classes`` of 0 stands for "as many as the labels name". ``notes`` say what was done to the data, for the
-    record of a run.
+    become uint8. Channels that come first, (N, 1 or 3, H, W), are moved to the end. ``y_*``: (N,) int64 class numbers
+    0..classes-1; (N, 1), as Keras gives CIFAR, is flattened. ``classes`` of 0 stands for "as many as the labels
+    name". ``notes`` say what was done to the data, for the record of a run.
 
     Raises UsageError naming the array, its shape and type, and what is expected.
     """
@@ -46,6 +49,7 @@ class DataSet:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        moved = _has_channels_first(self._array("x_train", self.x_train).shape)
         x_train, y_train = self._checked("train", self.x_train, self.y_train)
         x_test, y_test = self._checked("test", self.x_test, self.y_test)
         if x_train.shape[1:] != x_test.shape[1:] or x_train.dtype != x_test.dtype:
@@ -60,6 +64,7 @@ class DataSet:
             "x_test": x_test,
             "y_test": y_test,
             "classes": classes,
+            "notes": (*self.notes, "channels moved from first to last") if moved else self.notes,
         }
         for key, value in clean.items():
             object.__setattr__(self, key, value)
@@ -85,6 +90,8 @@ class DataSet:
         x = self._array(key, values)
         if x.dtype.kind not in "uif":
             raise self._error(key, x, "integer pixels or float features")
+        if _has_channels_first(x.shape):
+            x = np.ascontiguousarray(np.moveaxis(x, 1, -1))
         if x.ndim < 2 or x.size == 0:
             raise self._error(key, x, "at least one sample of at least one feature, shape (N, ...)")
         if x.dtype.kind == "f":
@@ -114,6 +121,11 @@ class DataSet:
 
     def _error(self, key: str, array: Array, expected: str) -> UsageError:
         return UsageError(f"data set {self.name!r}: {key} is {_facts(array)}; expected {expected}.")
+
+
+def _has_channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether images (N, 1 or 3, H, W) are meant: the last two axes are too long for channels."""
+    return len(shape) == 4 and shape[1] in _CHANNELS and min(shape[2:]) > max(_CHANNELS)
 
 
 def _facts(array: Array) -> str:

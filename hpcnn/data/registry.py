@@ -24,12 +24,15 @@ __all__ = ["describe", "file_of", "known", "load"]
 _BUILT_IN = {"digits": sources.read_digits, "blobs": points.read_blobs, "circles": points.read_circles}
 
 
-def load(name: str, *, samples: int | None = None, test_samples: int | None = None, seed: int = 1) -> DataSet:
+def load(
+    name: str, *, samples: int | None = None, test_samples: int | None = None, expand: int = 1, seed: int = 1
+) -> DataSet:
     """Return data set ``name``: a known name, a path ending in ``.npz``, or ``package.module:function``.
 
     ``samples``: the first so many training samples, or, beyond what there is, the set expanded with shifted,
     turned and noisy copies (see ``expand.take``; ``seed`` is for these alone). ``test_samples``: the first so
-    many test samples; the test set is never expanded. What was done is written into the ``notes`` of the
+    many test samples; the test set is never expanded. ``expand``: these training samples so many times over,
+    changed in the same way (5 is each image and its four shifts). What was done is written into the ``notes`` of the
     DataSet.
 
     Never goes to the internet. Raises UsageError for a name that is not known, a file that is not staged,
@@ -42,7 +45,11 @@ def load(name: str, *, samples: int | None = None, test_samples: int | None = No
     test_wanted = test_count if test_samples is None else test_samples
     if not 1 <= test_wanted <= test_count:
         raise bad_value("--test-samples", test_wanted, f"1 to {test_count} (test samples are never expanded)")
+    if expand > 1 and data.x_train.ndim != 4:
+        raise bad_value("--expand", expand, f"1: the samples of {name!r} are no images")
     x_train, y_train = take(data.x_train, data.y_train, wanted, seed)
+    if expand > 1:
+        x_train, y_train = take(x_train, y_train, expand * wanted, seed)
     _check_part(name, "--samples", data.y_train, wanted)
     _check_part(name, "--test-samples", data.y_test, test_wanted)
     return dataclasses.replace(
@@ -51,7 +58,12 @@ def load(name: str, *, samples: int | None = None, test_samples: int | None = No
         y_train=y_train,
         x_test=data.x_test[:test_wanted],
         y_test=data.y_test[:test_wanted],
-        notes=(*data.notes, *_notes(wanted, count, "training"), *_notes(test_wanted, test_count, "test")),
+        notes=(
+            *data.notes,
+            *_notes(wanted, count, "training"),
+            *_notes(expand * wanted, wanted, "training"),
+            *_notes(test_wanted, test_count, "test"),
+        ),
     )
 
 

@@ -118,7 +118,10 @@ def resnet(
     """
     blocks, remainder = divmod(depth - 2, 9)
     if blocks < 1 or remainder:
-        raise bad_value("depth", depth, "9n + 2 with n of at least 1: 11, 20, 29, ..., 110, ...")
+        below = max(int(blocks), 1) * 9 + 2
+        raise bad_value(
+            "depth", depth, f"9n + 2 with n of at least 1 (11, 20, 29, ...), such as {below} or {below + 9}"
+        )
     inputs = image_input(input_shape)
     width = 16
     x = _normalized_relu(_convolution(inputs, width, 3, l2=l2))

@@ -57,7 +57,9 @@ def train_in_numpy(spec: TrainSpec, run_dir: str, say: Callable[[str], None], *,
 
 def _train(spec: TrainSpec, run_dir: str, say: Callable[[str], None], *, resume: bool) -> bool:
     strategy = SingleReplica()
-    data = load_data(spec.data, samples=spec.samples, test_samples=spec.test_samples, seed=spec.seed)
+    data = load_data(
+        spec.data, samples=spec.samples, test_samples=spec.test_samples, expand=spec.expand, seed=spec.seed
+    )
     batch = min(spec.batch_size or len(data.x_train), len(data.x_train))
     full = complete(dataclasses.replace(spec, batch_size=batch))
     assert full.epochs is not None

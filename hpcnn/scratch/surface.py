@@ -42,7 +42,9 @@ def boundary(run_dir: str | os.PathLike[str], *, grid: int = POINTS) -> Boundary
     from hpcnn.data.registry import load as load_data
 
     spec, network = load(run_dir)
-    data = load_data(spec.data, samples=spec.samples, test_samples=spec.test_samples, seed=spec.seed)
+    data = load_data(
+        spec.data, samples=spec.samples, test_samples=spec.test_samples, expand=spec.expand, seed=spec.seed
+    )
     points = data.x_train
     if data.input_shape != (2,):
         raise UsageError(

@@ -72,11 +72,15 @@ def sample_shape(model: Any, data: DataSet) -> tuple[int | None, ...]:
 def fit_shape(x: Any, shape: Sequence[int | None]) -> Any:
     """Return the samples reshaped to a model's input (28x28x1 to 784, say) where the number of features allows.
 
+    A model that wants the channels first gets them first.
+
     Raises UsageError naming both shapes where it does not.
     """
     if any(size is None for size in shape):
         if len(shape) == x.ndim - 1:
             return x
+    elif x.ndim == 4 and tuple(shape) == (x.shape[3], *x.shape[1:3]):
+        return x.transpose(0, 3, 1, 2)
     elif math.prod(int(size or 0) for size in shape) == math.prod(x.shape[1:]):
         return x.reshape(len(x), *shape)
     raise UsageError(

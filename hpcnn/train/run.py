@@ -74,7 +74,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
             "train": to_mapping(spec),
         }
     )
-    data = load(full.data, samples=full.samples, test_samples=full.test_samples, seed=full.seed)
+    data = load(full.data, samples=full.samples, test_samples=full.test_samples, expand=full.expand, seed=full.seed)
     prepare_keras(full)
     samples, batch = len(data.x_train), min(full.batch_size, len(data.x_train))
     check_batch(full, samples, strategy.size)

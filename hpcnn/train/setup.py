@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from hpcnn.errors import UsageError, bad_value
@@ -112,7 +113,7 @@ def make_optimizer(spec: TrainSpec, steps: int) -> Any:
     """Return the optimizer (SGD where nobody says) with its scaled learning rate, and its warm-up if there is one.
 
     Warm-up, after Goyal et al. (2017), arXiv:1706.02677, section 2.2: the rate grows by the same amount each step, from
-    the unscaled one to the scaled one.
+    the unscaled one to the scaled one. A recipe's ``lr_drops`` apply to the scaled rate.
     """
     import keras
 
@@ -124,12 +125,30 @@ def make_optimizer(spec: TrainSpec, steps: int) -> Any:
     if spec.warmup_epochs and factor > 1:
         warmup = max(round(spec.warmup_epochs * steps), 1)
         rate = keras.optimizers.schedules.PolynomialDecay(base, warmup, base * factor, power=1.0)
+    drops = lr_drops(spec)
+    if drops:
+        last_steps = [epoch * steps - 1 for epoch in drops]
+        rates = [base * factor, *(base * factor * share for share in drops.values())]
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, rates)
     arguments: dict[str, Any] = {"learning_rate": rate, "name": name}
     if spec.momentum:
         if spec.optimizer not in (None, "sgd", "rmsprop"):
             raise bad_value("--momentum", spec.momentum, f"no value with --optimizer {spec.optimizer}")
         arguments["momentum"] = spec.momentum
     return cls(**arguments)
+
+
+def lr_drops(spec: TrainSpec) -> Mapping[int, float]:
+    """Return the lecture's schedule, epochs done -> share of the learning rate; it goes with the lecture's optimizer.
+
+    Raises UsageError for a warm-up besides: a rate has one schedule.
+    """
+    if not is_zoo(spec.model) or spec.optimizer != recipe(spec.model).optimizer:
+        return {}
+    drops = recipe(spec.model).lr_drops
+    if drops and spec.warmup_epochs:
+        raise bad_value("--warmup-epochs", spec.warmup_epochs, f"no value with {spec.model}, which has a schedule")
+    return drops
 
 
 def lr_factor(spec: TrainSpec) -> float:

@@ -38,6 +38,10 @@ CASES = {
         _OWN, model="own:one_normalized_layer", data="own:seven_samples", samples=None, test_samples=None, epochs=1
     ),
     "dropout": replace(MOMENTUM, model="psc-cnn-dropout"),
+    "augment": replace(
+        MOMENTUM,
+        augment={"rotation": 10.0, "zoom": 0.1, "translation": 0.1, "flip": "both", "gamma": 0.2, "noise": 0.05},
+    ),
     "bfloat16": replace(MOMENTUM, precision="bfloat16"),
     "float16": replace(MOMENTUM, precision="float16"),
     ALONE: replace(MOMENTUM, checkpoint=False, communication=False),
@@ -57,6 +61,7 @@ SETUPS = {
             "sync-batch-norm",
             "batch-norm-one-step",
             "dropout",
+            "augment",
             "float16",
             ALONE,
         ),
@@ -72,10 +77,10 @@ SETUPS = {
 }
 # Cases that are also stopped and resumed, under these set-ups.
 STOPPED = {
-    "serial": ("momentum", "adam", "dropout", "float16"),
+    "serial": ("momentum", "adam", "dropout", "augment", "float16"),
     "mirrored": ("adam", "dropout"),
     "multiworker-2": ("momentum",),
-    "horovod-2": ("adam", "batch-norm", "dropout", "float16"),
+    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16"),
 }
 REPLICAS = {"serial": 1, "mirrored": 2, "multiworker-2": 2, "horovod-2": 2, "horovod-3": 3, "horovod-4": 4}
 

@@ -13,6 +13,7 @@ from hpcnn.sites.profile import Site
 from hpcnn.spec import (
     LARGEST_SEED,
     STRATEGIES,
+    AugmentSpec,
     JobSpec,
     Resources,
     StudySpec,
@@ -25,7 +26,7 @@ from hpcnn.spec import (
     to_mapping,
 )
 
-SPECS = (TrainSpec, Resources, Site, StudySpec)
+SPECS = (TrainSpec, AugmentSpec, Resources, Site, StudySpec)
 FIELDS = [(cls, f) for cls in SPECS for f in dataclasses.fields(cls)]
 
 
@@ -128,6 +129,14 @@ def test_true_is_no_number_and_a_whole_number_is_one():
     assert isinstance(rate, float)
 
 
+def test_a_table_with_keys_of_its_own_is_checked_key_by_key():
+    assert wrong(TrainSpec, {"augment": {"rotate": 3}}, "[train] ").startswith(
+        "[train] augment key: 'rotate' is not known. Did you mean 'rotation'?"
+    )
+    assert wrong(TrainSpec, {"augment": {"zoom": 1}}) == "augment zoom: 1.0 is not valid; expected at most 0.9."
+    assert from_mapping(TrainSpec, {"augment": {"rotation": 10}}).augment == {"rotation": 10.0}
+
+
 def test_every_field_has_words_for_the_user():
     for cls, field in FIELDS:
         text = field.metadata["help"]
@@ -153,6 +162,8 @@ def values_of(cls):
         hint = hints(cls)[field.name]
         if plain_type(hint) is tuple:
             return st.lists(of_type(typing.get_args(hint)[0], field.metadata))
+        if field.metadata["table"]:
+            return values_of(field.metadata["table"])
         words = of_type(plain_type(hint), field.metadata)
         return words | st.none() if type(None) in typing.get_args(hint) else words
 
