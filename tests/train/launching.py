@@ -27,7 +27,8 @@ def options_of(spec: TrainSpec) -> list[str]:
     for name, value in given(spec).items():
         option = "--" + name.replace("_", "-")
         if isinstance(value, dict):
-            words += [word for key, item in value.items() for word in ("--model-arg", f"{key}={item}")]
+            option = "--model-arg" if name == "model_args" else option
+            words += [word for key, item in value.items() for word in (option, f"{key}={item}")]
         elif isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")
         else:

@@ -254,6 +254,31 @@ def test_output_is_float32_under_mixed_precision(name):
     assert "float16" in {layer.compute_dtype for layer in model.layers}
 
 
+@pytest.mark.parametrize("blocks", [1, 3, 6])
+def test_resnet_counts_follow_from_its_depth(blocks):
+    """Counted by hand: k*k*in*out + out of a convolution, 4 a channel of a normalization; n blocks in each stage."""
+
+    def block(width, inputs, outputs):
+        convolutions = inputs * width + width + 9 * width**2 + width + width * outputs + outputs
+        return convolutions + 4 * (inputs + 2 * width)
+
+    total = 3 * 9 * 16 + 16 + 4 * 16  # the stem
+    inputs = 16
+    for stage, (width, outputs) in enumerate(((16, 64), (64, 128), (128, 256))):
+        total += inputs * outputs + outputs  # the projection
+        total += block(width, inputs, outputs) + (blocks - 1) * block(width, outputs, outputs)
+        total -= 4 * inputs if stage == 0 else 0  # the first block begins with a convolution
+        inputs = outputs
+    total += 4 * 256 + 256 * 10 + 10
+    model = registry.build("wolter-cifar10-resnet110", arguments={"depth": 9 * blocks + 2})
+    assert model.count_params() == total
+
+
+def test_a_wrong_resnet_depth_names_its_neighbours():
+    with pytest.raises(UsageError, match=r"depth: 30 .* such as 29 or 38"):
+        registry.build("wolter-cifar10-resnet110", arguments={"depth": 30})
+
+
 @pytest.mark.parametrize("depth", [2, 3, 12, 110.5, -7])
 def test_wrong_resnet_depth(depth):
     with pytest.raises(UsageError, match=r"depth: .* expected 9n \+ 2"):
