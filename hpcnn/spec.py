@@ -315,7 +315,7 @@ def _check(name: str, value: Any, hint: Any, facts: Mapping[str, Any]) -> Any:
     if isinstance(value, tuple):  # the facts of a list are those of each item
         return tuple(_check(name, item, typing.get_args(hint)[0], facts) for item in value)
     if facts.get("table") and isinstance(value, dict):
-        checked = from_mapping(facts["table"], value, f"{name} ")
+        checked = from_mapping(facts["table"], value, f"{name}: ")
         return {key: getattr(checked, key) for key in value}
     _check_range(name, value, facts)
     return value

@@ -81,9 +81,9 @@ def _varying_axes(runs: pd.DataFrame, tables: Sequence[str]) -> list[str]:
         return []
     differs = runs.groupby(list(tables), dropna=False)[own].nunique(dropna=False).gt(1).any()
     varying = [key for key in own if differs[key]]
-    # an axis `model.numfm` is also a keyword in `model_args`: one column says it
+    # an axis `model.numfm` is also a keyword in `model_args`, `augment.zoom` one in `augment`: one column says it
     told = any(key.startswith("point_") for key in varying)
-    return [key for key in varying if not (told and key == "train_model_args")]
+    return [key for key in varying if not (told and key in ("train_model_args", "train_augment"))]
 
 
 def _has_other_column(key: str, columns: set[Any]) -> bool:

@@ -22,6 +22,7 @@ from hpcnn.spec import (
     hints,
     to_mapping,
 )
+from hpcnn.study.read import TABLES
 
 # What decides when a run may start and how long it may take, but not its numbers: a run that hit its time limit is
 # the same run with a longer one.
@@ -66,10 +67,11 @@ def _planned(study: StudySpec, site: str, point: dict[str, Any], repeat: int) ->
         "resources": dict(study.resources),
         "software": dict(study.software),
     }
-    tables["train"]["model_args"] = dict(study.train.get("model_args", {}))
+    for name in TABLES.values():
+        tables["train"][name] = dict(study.train.get(name, {}))
     for key, value in point.items():
         section, _, name = key.partition(".")
-        (tables["train"]["model_args"] if section == "model" else tables[section])[name] = value
+        (tables["train"][TABLES[section]] if section in TABLES else tables[section])[name] = value
     where = f"{study.name}, point {_slug(point) or 'base'}: "
     resources = from_mapping(Resources, tables["resources"], f"{where}[resources] ")
     software = from_mapping(SoftwareSpec, tables["software"], f"{where}[software] ")

@@ -10,9 +10,11 @@ from typing import Any
 from hpcnn import toml
 from hpcnn.errors import UsageError, bad_value, unknown_value
 from hpcnn.resources import share_dir
-from hpcnn.spec import Resources, SoftwareSpec, StudySpec, TrainSpec, check_field, from_mapping, hints
+from hpcnn.spec import AugmentSpec, Resources, SoftwareSpec, StudySpec, TrainSpec, check_field, from_mapping, hints
 
 _SECTIONS = {"train": TrainSpec, "resources": Resources, "software": SoftwareSpec}
+# Tables within [train] whose keys may be axes: the name of such an axis begins with this, and the table is called that.
+TABLES = {"model": "model_args", "augment": "augment"}
 # What `--set` changes besides fields and keywords of the model.
 _PLAIN = ("name", "kind", "description", "repeats", "seeds")
 
@@ -55,12 +57,16 @@ def read(path: Path, changes: Mapping[str, Any] | None = None) -> StudySpec:
 
 
 def full_key(key: str, name: str) -> str:
-    """Return the dotted name of an axis: ``ntasks`` is ``resources.ntasks``, ``model.dropout`` stays.
+    """Return the dotted name of an axis: ``ntasks`` is ``resources.ntasks``; ``model.dropout``, ``augment.zoom`` stay.
 
     Raises UsageError, calling the key ``name``, for one that is a field of no table.
     """
     section, dot, field = key.partition(".")
     if dot and section == "model" and field:
+        return key
+    if dot and section == "augment":
+        if field not in hints(AugmentSpec):
+            raise unknown_value(name, key, [f"augment.{known}" for known in hints(AugmentSpec)])
         return key
     if dot and section in _SECTIONS:
         fields = [f"{section}.{field}" for field in hints(_SECTIONS[section])]
@@ -70,7 +76,9 @@ def full_key(key: str, name: str) -> str:
     for section, cls in _SECTIONS.items():
         if key in hints(cls):
             return f"{section}.{key}"
-    raise unknown_value(name, key, [*(field for cls in _SECTIONS.values() for field in hints(cls)), "model.KEYWORD"])
+    raise unknown_value(
+        name, key, [*(field for cls in _SECTIONS.values() for field in hints(cls)), "model.KEYWORD", "augment.KEY"]
+    )
 
 
 def _check_table(cls: type, table: Mapping[str, Any], where: str) -> None:
@@ -96,8 +104,8 @@ def _change(table: dict[str, Any], key: str, value: Any) -> None:
         axes[full] = value
         return
     section, _, field = full.partition(".")
-    if section == "model":
-        table.setdefault("train", {}).setdefault("model_args", {})[field] = value
+    if section in TABLES:
+        table.setdefault("train", {}).setdefault(TABLES[section], {})[field] = value
     else:
         table.setdefault(section, {})[field] = value
 
@@ -116,7 +124,7 @@ def _flat(point: Mapping[str, Any]) -> dict[str, Any]:
     """Return a point, or axes, with dotted keys: ``train.strategy`` for the key ``strategy`` of its table ``train``."""
     flat = {}
     for key, value in point.items():
-        if key in (*_SECTIONS, "model") and isinstance(value, dict):
+        if key in (*_SECTIONS, *TABLES) and isinstance(value, dict):
             flat.update({f"{key}.{name}": item for name, item in value.items()})
         else:
             flat[key] = value
@@ -126,7 +134,10 @@ def _flat(point: Mapping[str, Any]) -> dict[str, Any]:
 def _value(where: str, key: str, value: Any) -> Any:
     """Return one value of a field, checked; keywords of a model are checked by the model."""
     section, _, field = full_key(key, f"{where}key").partition(".")
-    return value if section == "model" else check_field(_SECTIONS[section], field, value, f"{where}{key}")
+    if section == "model":
+        return value
+    cls = AugmentSpec if section == "augment" else _SECTIONS[section]
+    return check_field(cls, field, value, f"{where}{key}")
 
 
 def _check_program(study: StudySpec, where: str) -> None:

@@ -29,7 +29,7 @@ def augmentation_of(spec: TrainSpec, data: DataSet, fed: Any, devices: Sequence[
     fed: the training samples as the network takes them, (N, ...). Raises UsageError for samples that are no images, and
     for a change of colours without colours.
     """
-    options = from_mapping(AugmentSpec, spec.augment, "--augment ")
+    options = from_mapping(AugmentSpec, spec.augment, "--augment: ")
     if not changes(options):
         return None
     shape = _image_shape(options, data)

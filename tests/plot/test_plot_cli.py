@@ -16,6 +16,7 @@ from PIL import Image
 from hpcnn.cli.main import main
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+Train = Callable[..., Path]
 
 OF_A_RUN = ("curves", "digits", "confusion", "filters", "features", "patches", "layers")
 
@@ -139,3 +140,24 @@ def test_weight_histograms_go_to_tensorboard_after_every_epoch(train: Callable[.
     assert {layer for tag in tags for layer in ("hidden", "output") if f"/{layer}/" in tag} == {"hidden", "output"}
     assert len(tags) == 4  # weights and biases of two layers
     assert all(len(events.Tensors(tag)) == 2 for tag in tags)
+
+
+def test_augmentation_draws_a_set_before_a_training_and_the_images_of_a_run(tmp_path: Path, train: Train) -> None:
+    words = ("--augment", "rotation=30", "--augment", "noise=0.2")
+    before = plot("augmentation", "--data", "digits", *words, "--seed", 4, "--output", tmp_path / "before.png")
+    assert before.exit_code == 0, before.output
+    run = train("augmented-run", "--samples", 100, "--epochs", 1, "--seed", 4, *words)
+    after = plot("augmentation", run)
+    assert after.stdout == f"{run / 'plots' / 'augmentation.png'}\n"
+    with Image.open(tmp_path / "before.png") as one, Image.open(run / "plots" / "augmentation.png") as other:
+        below_the_title = [
+            image.convert("L").crop((0, 60, image.width, image.height)).tobytes() for image in (one, other)
+        ]
+    assert below_the_title[0] == below_the_title[1]
+
+
+def test_augmentation_refuses_what_changes_no_image(run: Path) -> None:
+    assert "digits-run: no image is changed" in refused("augmentation", run)
+    assert "--augment: no image is changed" in refused("augmentation")
+    assert "--seed: 2 is not valid; expected no value with RUN" in refused("augmentation", run, "--seed", 2)
+    assert "no images" in refused("augmentation", "--data", "blobs", "--augment", "zoom=0.1")

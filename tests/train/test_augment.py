@@ -179,7 +179,7 @@ def test_what_cannot_be_changed_is_refused() -> None:
     spec = TrainSpec(augment={"rotation": 10.0})
     with pytest.raises(UsageError, match=r"--augment: the samples of 'blobs', of shape \(2,\), are no images"):
         augmentation_of(spec, blobs, blobs.x_train, ["/CPU:0"])
-    with pytest.raises(UsageError, match="hue, saturation and value need .*; those of 'digits' have 1 channel$"):
+    with pytest.raises(UsageError, match=r"hue, saturation and value need .*; those of 'digits' have 1 channel$"):
         augmentation_of(replace(spec, augment={"hue": 0.1}), digits, digits.x_train, ["/CPU:0"])
     assert augmentation_of(replace(spec, augment={"rotation": 0.0}), digits, digits.x_train, ["/CPU:0"]) is None
 
@@ -214,6 +214,6 @@ def test_a_recipes_learning_rate_drops_after_its_epochs() -> None:
     other.iterations.assign(10_000)
     assert float(other.learning_rate) == pytest.approx(0.01)
     with pytest.raises(
-        UsageError, match="--warmup-epochs: 2.0 is not valid; expected no value with wolter-cifar10-res"
+        UsageError, match=r"--warmup-epochs: 2\.0 is not valid; expected no value with wolter-cifar10-res"
     ):
         make_optimizer(replace(spec, warmup_epochs=2.0, lr_scaling="linear"), steps=7)

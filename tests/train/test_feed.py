@@ -1,13 +1,14 @@
-"""Labels in the form that a model's loss wants."""
+"""Samples in the form that a model takes, and labels in the form that its loss wants."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
-from hpcnn.train.feed import wants_one_hot
+from hpcnn.train.feed import fit_shape, wants_one_hot
 
 
 def _own_loss(truth: Any, predicted: Any) -> Any:
@@ -31,3 +32,10 @@ def test_labels_become_one_hot_where_a_loss_of_keras_compares_one_output_a_class
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(outputs)])
     model.compile(loss=loss)
     assert wants_one_hot(model, 10) is one_hot
+
+
+def test_a_model_that_wants_the_channels_first_gets_them_first() -> None:
+    x = np.arange(2 * 4 * 5 * 3).reshape(2, 4, 5, 3)
+    assert np.array_equal(fit_shape(x, (3, 4, 5)), np.moveaxis(x, -1, 1))
+    assert np.array_equal(fit_shape(x, (4, 5, 3)), x)
+    assert np.array_equal(fit_shape(x, (60,)), x.reshape(2, 60))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import sys
@@ -66,6 +67,26 @@ def test_a_data_set_gets_channels_int64_labels_and_classes():
     assert data.classes == 3
     assert data.input_shape == (4, 4, 1)
     assert data.pixel_scale == 255.0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_that_come_first_are_moved_to_the_end_and_noted(channels, dtype):
+    last = {key: images(count, (6, 5, channels), dtype) for key, count in (("x_train", 6), ("x_test", 3))}
+    first = {key: np.moveaxis(x, -1, 1) for key, x in last.items()}
+    data = DataSet("mine", **arrays(**first))
+    assert data.input_shape == (6, 5, channels)
+    assert (data.x_train == last["x_train"]).all()
+    assert (data.x_test == last["x_test"]).all()
+    assert data.notes == ("channels moved from first to last",)
+    assert DataSet("mine", **arrays(**last)).notes == ()
+    assert dataclasses.replace(data, y_train=data.y_train).notes == data.notes  # moved once
+
+
+def test_three_rows_of_pixels_are_no_channels():
+    shape = (3, 5, 1)
+    data = DataSet("mine", **arrays(x_train=images(6, shape), x_test=images(3, shape)))
+    assert data.input_shape == shape
 
 
 def test_wide_integer_images_become_uint8():
@@ -260,6 +281,15 @@ def test_a_quarter_of_a_million_images_of_the_real_mnist():
     assert data.notes == ("60000 training samples expanded to 250000",)
 
 
+@pytest.mark.realdata
+@needs_mnist
+def test_the_lectures_quarter_of_a_million_50000_images_and_their_four_shifts():
+    whole, data = load("mnist", samples=50_000), load("mnist", samples=50_000, expand=5)
+    assert data.x_train.shape == (250_000, 28, 28, 1)
+    assert (data.x_train[200_000:, :, 1:] == whole.x_train[:, :, :-1]).all()
+    assert (data.y_train[200_000:] == whole.y_train).all()
+
+
 def test_the_data_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HPCNN_DATA", "~/sets")
     assert data_folder() == Path.home() / "sets"
@@ -356,6 +386,18 @@ def test_parts_are_the_first_samples_and_are_noted():
         "the first 500 of 1437 training samples",
         "the first 100 of 360 test samples",
     )
+
+
+def test_a_part_of_the_digits_fivefold():
+    whole, data = load("digits", samples=500), load("digits", samples=500, expand=5)
+    assert data.x_train.shape == (2500, 28, 28, 1)
+    assert (data.x_train[:500] == whole.x_train).all()
+    assert (data.x_train[500:1000, :-1] == whole.x_train[:, 1:]).all()
+    assert (data.y_train == np.tile(whole.y_train, 5)).all()
+    assert len(data.x_test) == 360
+    assert data.notes == ("the first 500 of 1437 training samples", "500 training samples expanded to 2500")
+    with pytest.raises(UsageError, match="--expand: 5 is not valid; expected 1: the samples of 'blobs' are no images"):
+        load("blobs", expand=5)
 
 
 def test_more_digits_than_there_are():

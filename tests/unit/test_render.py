@@ -244,6 +244,8 @@ class TestAnyString:
             learning_rate=rate,
             evaluate=flag,
             sync_batch_norm=not flag,
+            augment={"rotation": 10.0, "flip": "both"} if flag else {},
+            augmentation=flag,
         )
         place = place_of(echo, hpcnn=echo.program)
         script = render(JobSpec("x", "local", Resources(), spec), LOCAL, place)

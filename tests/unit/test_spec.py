@@ -131,9 +131,9 @@ def test_true_is_no_number_and_a_whole_number_is_one():
 
 def test_a_table_with_keys_of_its_own_is_checked_key_by_key():
     assert wrong(TrainSpec, {"augment": {"rotate": 3}}, "[train] ").startswith(
-        "[train] augment key: 'rotate' is not known. Did you mean 'rotation'?"
+        "[train] augment: key: 'rotate' is not known. Did you mean 'rotation'?"
     )
-    assert wrong(TrainSpec, {"augment": {"zoom": 1}}) == "augment zoom: 1.0 is not valid; expected at most 0.9."
+    assert wrong(TrainSpec, {"augment": {"zoom": 1}}) == "augment: zoom: 1.0 is not valid; expected at most 0.9."
     assert from_mapping(TrainSpec, {"augment": {"rotation": 10}}).augment == {"rotation": 10.0}
 
 

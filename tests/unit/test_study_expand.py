@@ -47,6 +47,20 @@ def test_the_last_axis_runs_fastest():
     assert [job.point for job in found][1] == {"ntasks": 1, "batch_size": 128}
 
 
+def test_augmentation_is_an_axis_as_a_whole_and_key_by_key():
+    table = {"augment": {"zoom": 0.1}}
+    found = jobs(train=table, axes={"augment.rotation": [0.0, 10.0], "train.augmentation": [True, False]})
+    assert [(job.train.augment, job.train.augmentation) for job in found] == [
+        ({"zoom": 0.1, "rotation": angle}, on) for angle in (0.0, 10.0) for on in (True, False)
+    ]
+    assert found[0].point == {"rotation": 0.0, "augmentation": True}
+    tables = [{}, {"flip": "both"}]
+    assert [job.train.augment for job in jobs(train=table, axes={"train.augment": tables})] == tables
+    assert error_of(axes={"augment.zoom": [2.0]}) == (
+        "mine, point zoom=2.0: [train] augment: zoom: 2.0 is not valid; expected at most 0.9."
+    )
+
+
 def test_each_point_gets_every_value_of_the_axes():
     points = [{"train.strategy": "serial"}, {"train.strategy": "horovod", "resources.ntasks": 2}]
     found = jobs(points=points, axes={"train.epochs": [1, 2]})
