@@ -76,6 +76,12 @@ LONG |= {
 }
 BENCH = "bench allreduce --site generic-slurm --nodes 2 --ntasks-per-node 4 --time 10 --wait"
 LONG |= {f"hpcnn {BENCH} --output link.json": (SLURM, f"hpcnn {BENCH} --dry-run")}
+LONG |= {
+    "python docs/examples/pytorch_cnn.py digits.npz --weights weights.npz --epochs 3": (
+        "it needs PyTorch (tests/unit/test_pytorch_form.py)",
+        "python -m py_compile docs/examples/pytorch_cnn.py",
+    )
+}
 SESSION = "interact --site bridges2 --gpus-per-node 1 --container tensorflow.sif"
 LONG |= {
     f"hpcnn {SESSION}": (SLURM, f"hpcnn {SESSION} --dry-run"),
