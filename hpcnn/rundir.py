@@ -11,6 +11,9 @@
       events.jsonl              rank 0: events with monotonic times
       failed.rank00001.json     why a rank failed, if one did
       allreduce.json            hpcnn bench allreduce: times, latency, bandwidth
+      machine.json              hpcnn bench machine: operations and bytes a second
+      trace.rank00000.json.gz   --profile: what a rank did in some steps
+      trace.json.gz             all ranks together, once somebody has asked for it
       stop                      asks the ranks to stop and keep their state; gone once they have
       weights.npz               of a network in NumPy: its best weights
       result.json               written last, atomically; without it the run is unfinished
@@ -38,6 +41,7 @@ SCHEMA_VERSION = 1
 STATUSES = ("completed", "failed", "interrupted")
 
 _EPOCH_FILE = re.compile(r"epochs\.rank(\d{5,})\.jsonl$")
+_TRACE_FILE = re.compile(r"trace\.rank(\d{5,})\.json\.gz$")
 _CHECKPOINT = re.compile(r"epoch-(\d{3,})\.keras")
 
 # The name of an epoch's network, as Keras's ModelCheckpoint fills it in.
@@ -61,6 +65,8 @@ class RunDir:
         self.events = self.path / "events.jsonl"
         self.result = self.path / "result.json"
         self.allreduce = self.path / "allreduce.json"
+        self.machine = self.path / "machine.json"
+        self.all_traces = self.path / "trace.json.gz"
         self.log = self.path / "log.out"
         self.checkpoints = self.path / "checkpoints"
         self.state = self.checkpoints / "state.npz"
@@ -77,6 +83,14 @@ class RunDir:
         """Return the file in which a rank that failed leaves its reason."""
         return self.path / f"failed.rank{rank:05d}.json"
 
+    def trace(self, rank: int) -> Path:
+        """Return the file of the steps of one rank that ``--profile`` recorded."""
+        return self.path / f"trace.rank{rank:05d}.json.gz"
+
+    def traces(self) -> list[tuple[int, Path]]:
+        """Return (rank, file) of every rank's recorded steps, by rank."""
+        return _by_rank(self.path.glob("trace.rank*.json.gz"), _TRACE_FILE)
+
     def failures(self) -> list[dict[str, Any]]:
         """Return the reasons that failing ranks left, by rank."""
         found = (read_json(file) for file in sorted(self.path.glob("failed.rank*.json")))
@@ -89,8 +103,7 @@ class RunDir:
 
     def epoch_files(self) -> list[tuple[int, Path]]:
         """Return (rank, file) of every epoch file that exists, by rank."""
-        found = ((_EPOCH_FILE.search(entry.name), entry) for entry in self.path.glob("epochs.rank*.jsonl"))
-        return sorted((int(match.group(1)), entry) for match, entry in found if match)
+        return _by_rank(self.path.glob("epochs.rank*.jsonl"), _EPOCH_FILE)
 
     def create(self, *, resume: bool = False) -> None:
         """Make the directory. One that holds a finished run is refused, and left as it is.
@@ -116,9 +129,10 @@ class RunDir:
 
     def clear_attempt(self) -> None:
         """Remove what an unfinished attempt left behind, so that two attempts are never added up."""
-        for stale in (*(file for _, file in self.epoch_files()), *self.path.glob("failed.rank*.json")):
+        of_ranks = (*self.epoch_files(), *self.traces())
+        for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json")):
             stale.unlink()
-        for file in (self.events, self.provenance, self.weights, self.result):
+        for file in (self.all_traces, self.events, self.provenance, self.weights, self.result):
             file.unlink(missing_ok=True)
 
     def go_on(self, epoch: int, rank: int) -> None:
@@ -144,6 +158,11 @@ class RunDir:
     def read_result(self) -> dict[str, Any] | None:
         """Return ``result.json``, or None for a run that has not finished."""
         return read_json(self.result)
+
+
+def _by_rank(files: Iterable[Path], name: re.Pattern[str]) -> list[tuple[int, Path]]:
+    found = ((name.search(file.name), file) for file in files)
+    return sorted((int(match.group(1)), file) for match, file in found if match)
 
 
 class LineWriter:

@@ -30,6 +30,8 @@ STUDY_KINDS = ("strong", "weak", "throughput")
 FLIPS = ("none", "horizontal", "vertical", "both")
 FILLS = ("nearest", "constant", "reflect", "wrap")
 LARGEST_SEED = 2**31 - 1
+# Steps: those of one call (train/loop.py), and as many as a browser still shows.
+LONGEST_PROFILE = 64
 
 # The default of a field that is a table of its own.
 NO_KEYS = object()
@@ -144,6 +146,12 @@ class TrainSpec:
     )
     evaluate: bool = field(True, "Evaluate on the test set after every epoch; never with --no-communication.")
     tensorboard: bool = field(False, "Write TensorBoard logs below the run directory.")
+    profile: int | None = field(
+        None,
+        "Record N steps with TensorFlow's profiler, at most: trace.rankNNNNN.json.gz (see `hpcnn profile`).",
+        minimum=1,
+        maximum=LONGEST_PROFILE,
+    )
     checkpoint: bool = field(False, "Write checkpoints/epoch-NNN.keras after every epoch (rank 0).")
 
 

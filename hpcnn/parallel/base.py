@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -30,17 +31,21 @@ class TaskEnvironment:
     world_size: processes that were asked for, or None where nobody asked (a run by hand).
     cpus_per_task: processor cores of this process, or None to take what the operating system allows.
     devices: replicas of a mirrored or multiworker process on CPU, or None for one a GPU (or one on CPU).
+    traced: whether what the processes say to each other will be recorded.
     """
 
     world_size: int | None = None
     cpus_per_task: int | None = None
     devices: int | None = None
+    traced: bool = False
 
     @classmethod
-    def read(cls, environment: Mapping[str, str], devices: int | None = None) -> TaskEnvironment:
+    def read(
+        cls, environment: Mapping[str, str], devices: int | None = None, *, traced: bool = False
+    ) -> TaskEnvironment:
         """Return the promise from the variables that job scripts export."""
         world, cpus = environment.get("HPCNN_WORLD_SIZE"), environment.get("HPCNN_CPUS_PER_TASK")
-        return cls(int(world) if world else None, int(cpus) if cpus else None, devices)
+        return cls(int(world) if world else None, int(cpus) if cpus else None, devices, traced)
 
 
 class Strategy(Protocol):
@@ -112,6 +117,12 @@ class Strategy(Protocol):
 
     def barrier(self) -> None:
         """Wait until every process is here."""
+
+    def timeline(self, file: Path) -> AbstractContextManager[None]:
+        """Record meanwhile what the processes say to each other, in Chrome's trace format, where the strategy can.
+
+        Only of a task that is ``traced``. Written by rank 0; times count from the wall clock that the file names.
+        """
 
 
 def leave(code: int) -> NoReturn:

@@ -7,8 +7,11 @@ without an error (docs/architecture.md, "Why not horovod.keras").
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,11 @@ from hpcnn.parallel.mpi import library, world
 from hpcnn.parallel.serial import SingleReplica
 
 
+# Horovod reads it when it starts; with this value it waits to be asked (docs: "Timeline", dynamic start).
+_TIMELINE, _ON_REQUEST = "HOROVOD_TIMELINE", "DYNAMIC"
+_CLOSING_SECONDS = 5.0
+
+
 class Horovod(SingleReplica):
     """Ranks started by mpirun or srun that reduce with Horovod."""
 
@@ -29,6 +37,8 @@ class Horovod(SingleReplica):
     def __init__(self, task: TaskEnvironment) -> None:
         self._hvd = _import_horovod()
         self._comm = world()
+        if task.traced:
+            os.environ.setdefault(_TIMELINE, _ON_REQUEST)
         self._hvd.init()
         self.mpi_version = library()
         self.rank = self._hvd.rank()
@@ -81,6 +91,32 @@ class Horovod(SingleReplica):
     def barrier(self) -> None:
         """Wait for every rank."""
         self._comm.Barrier()
+
+    @contextlib.contextmanager
+    def timeline(self, file: Path) -> Iterator[None]:
+        """Record Horovod's timeline: of every tensor, when the ranks agreed on it and when it was summed (rank 0).
+
+        Not where the user has Horovod write one of its own.
+        """
+        if os.environ.get(_TIMELINE) != _ON_REQUEST:
+            yield
+            return
+        self._hvd.start_timeline(str(file))
+        try:
+            yield
+        finally:
+            self._hvd.stop_timeline()
+            if self.is_chief:
+                _wait_until_closed(file)
+
+
+def _wait_until_closed(timeline: Path) -> None:
+    """Wait, for seconds at most, until Horovod's thread has written the end of the list that a timeline is."""
+    until = time.monotonic() + _CLOSING_SECONDS
+    while time.monotonic() < until:
+        if timeline.exists() and timeline.read_bytes().rstrip().endswith(b"]"):
+            return
+        time.sleep(0.01)
 
 
 def _import_horovod() -> Any:

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,10 @@ class SingleReplica:
 
     def barrier(self) -> None:
         """Do nothing."""
+
+    def timeline(self, file: Path) -> AbstractContextManager[None]:
+        """Record nothing: there is nobody to talk to."""
+        return contextlib.nullcontext()
 
 
 class Serial(SingleReplica):

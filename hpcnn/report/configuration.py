@@ -24,7 +24,7 @@ _AXES = ("point_", "train_")
 # What may separate tables too, though it does not tell configurations apart by itself.
 _PLACES = ["site", "host", "hpcnn"]
 # How a run was judged, not what it did.
-_NO_AXES = ("train_communication",)
+_NO_AXES = ("train_communication", "train_profile")
 
 
 class Configured(NamedTuple):

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 PARTS = ("compute", "communication", "input")
 
-_TIMED = ["path", "run", "epoch", "rank", "samples", "resumed", "seconds_total", *(f"seconds_{part}" for part in PARTS)]
+# Epochs that did more than train: their seconds are no measurement of training.
+_OTHERWISE = ("resumed", "profiled")
+_TIMED = ["path", "run", "epoch", "rank", "samples", *_OTHERWISE, "seconds_total", *(f"seconds_{p}" for p in PARTS)]
 _OUT = ["path", "run", "study", "status"]
 _DECISIVE = [*_OUT, "kind", "model", "program", "world_size", "batch_size", "exit_code", "reason", "problem"]
 
@@ -31,8 +33,8 @@ def epoch_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
     slowest rank ``share_compute``, ``share_communication``, ``share_input`` (fractions of ``seconds``).
 
     The first ``warmup`` epochs that a run recorded are left out: they pay for tracing, compiling and cold caches; so
-    does the first epoch of each attempt of a run that was stopped and resumed, which is left out too. So are epochs
-    that were not recorded by each of the run's processes, as the slowest may be the one that is missing. How ranks are
+    does the first epoch of each attempt of a run that was stopped and resumed, which is left out too. So are an epoch
+    in which a profiler recorded steps, and epochs that were not recorded by each of the run's processes, as the slowest may be the one that is missing. How ranks are
     summarised must be stated (Hoefler and Belli, SC15, rule 10): by
     their maximum. Raises ValueError for a negative ``warmup``.
     """
@@ -65,7 +67,9 @@ def _timed(data: RunData, runs: pd.DataFrame, warmup: int) -> pd.DataFrame:
     epochs["of_epoch"] = epochs["of_run"] * len(distinct) + place
     of_run = epochs.groupby("of_run")
     processes = epochs["ntasks"].fillna(of_run["rank"].transform("nunique"))
-    timed = (epochs["seconds_total"] > 0) & epochs["samples"].notna() & ~epochs["resumed"].fillna(False)
+    timed = (epochs["seconds_total"] > 0) & epochs["samples"].notna()
+    for mark in _OTHERWISE:
+        timed &= ~epochs[mark].fillna(False)
     recorded = epochs.groupby("of_epoch")["rank"].transform("size")
     whole = (recorded == processes) & timed.groupby(epochs["of_epoch"]).transform("all")
     warm = epochs["epoch"] - of_run["epoch"].transform("min") >= warmup
@@ -135,7 +139,7 @@ def _why_not(run: dict[Any, Any], epochs: int, measured: bool, warmup: int) -> s
     elif epochs <= warmup:
         reason = f"no measured epoch: {epochs} recorded, the first {warmup} left out as warm-up"
     else:
-        reason = "no epoch after the warm-up was recorded whole, and in one piece, by every process"
+        reason = "no epoch after the warm-up was recorded whole, and in one piece, by every process without a profiler"
     return _joined(reason, run["problem"])
 
 

@@ -24,6 +24,7 @@ Row = dict[str, Any]
 _TRAIN = ("model", "data", "samples", "strategy", "precision", "batch_size", "seed")
 _IMPLIED = ("devices",)
 _RESOURCES = ("nodes", "ntasks", "cpus_per_task")
+_WORK = ("flops_training", "bytes_per_sample", "bytes_per_step")
 _RESULT = ("exit_code", "reason", "epochs", "seconds_total", "seconds_to_target", "finished_at")
 _EPOCH = (
     "seconds_total",
@@ -38,6 +39,7 @@ _EPOCH = (
     "loss",
     "learning_rate",
     "resumed",
+    "profiled",
 )
 
 
@@ -189,6 +191,7 @@ def _measured_on(provenance: Row, asked: Row) -> Row:
         "parameters": model.get("parameters"),
         "trainable": model.get("trainable"),
         "tensors": model.get("tensors"),
+        **{key: model.get(key) for key in _WORK},
         "host": _distinct(names, ","),
         "cpu_model": _distinct((host.get("cpu_model") for host in hosts), " + "),
         "device": _distinct(map(_device_name, devices), " + "),

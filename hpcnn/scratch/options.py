@@ -21,6 +21,7 @@ def check_options(spec: TrainSpec) -> None:
         "lr_scaling": ("none",),
         "sync_batch_norm": (False,),
         "tensorboard": (False,),
+        "profile": (None,),
         "checkpoint": (False,),
     }
     for field, values in valid.items():

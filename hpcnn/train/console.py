@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hpcnn.parallel.base import Strategy
@@ -44,6 +45,13 @@ def epoch_line(line: Mapping[str, Any], epochs: int) -> str:
     parts += [f"{name} {value:.4f}" for name, value in line["metrics"].items()]
     parts += [f"test {name} {value:.4f}" for name, value in (line["validation"] or {}).items()]
     return "  ".join(parts)
+
+
+def profile_line(epoch: int | None, run: Path) -> str:
+    """Return what came of ``--profile``: the epoch that was recorded, None where none was."""
+    if epoch is None:
+        return "profile: nothing was recorded, as the training ended before TensorFlow had traced its step"
+    return f"profile: steps of epoch {epoch} are recorded, and its time is that of a profile; hpcnn profile {run}"
 
 
 def ceiling_line(strategy: Strategy) -> str:

@@ -16,6 +16,7 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.train.agreement import check_same_weights
 from hpcnn.train.metrics import Sums
 from hpcnn.train.plan import Block, blocks, epoch_order, steps_per_epoch
+from hpcnn.train.profile import Profile
 from hpcnn.train.record import Record
 from hpcnn.train.state import Position
 from hpcnn.train.steps import Steps
@@ -61,10 +62,11 @@ class Loop:
         test_samples: int,
         batch_size: int,
         seed: int,
+        profile: Profile | None = None,
     ) -> None:
         self.model, self.strategy, self.steps, self.record, self.stop = model, strategy, steps, record, stop
         self.samples, self.test_samples = samples, test_samples
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.profile = batch_size, seed, profile
         self._call_steps = _FIRST_CALL
         self._traced = False  # the first call's seconds are mostly TensorFlow's tracing
 
@@ -157,6 +159,7 @@ class Loop:
             "validation": validation,
             "learning_rate": rate,
             **({"resumed": True} if start.resumed else {}),
+            **({"profiled": True} if self.profile and self.profile.epoch == epoch else {}),
         }
 
     def _train_epoch(self, epoch: int, hooks: Any, start: Position) -> tuple[Sums, float]:
@@ -173,7 +176,7 @@ class Loop:
         for call in self._calls(epoch, start.step):
             called = time.monotonic()
             hooks.on_train_batch_begin(done)
-            sums.add(self.steps.train(call))
+            sums.add(self._train(call, epoch, done))
             done += call.steps
             hooks.on_train_batch_end(done - 1, self._own_logs(sums))
             stops, seconds = self.stop.agreed(time.monotonic() - called)
@@ -192,9 +195,20 @@ class Loop:
             first = min(skip, block.steps)
             skip -= first
             while first < block.steps:
-                call = block.part(first, first + self._call_steps)
+                call = block.part(first, first + (self._to_profile(block) or self._call_steps))
                 first += call.steps
                 yield call
+
+    def _train(self, call: Block, epoch: int, done: int) -> Sums:
+        """Do the steps of one call, and record them if it is their turn."""
+        if self.profile is None or self._to_profile(call) is None:
+            return self.steps.train(call)
+        return self.profile.record(lambda: self.steps.train(call), epoch, done, call.steps)
+
+    def _to_profile(self, block: Block) -> int | None:
+        """Return how many steps of a block are to be recorded next: none while tracing, nor of a smaller last batch."""
+        whole = self._traced and block.batch == self.batch_size
+        return self.profile.steps if self.profile is not None and whole else None
 
     def _logs(self, sums: Sums) -> dict[str, float]:
         """Return loss and metrics over all ranks."""

@@ -35,7 +35,7 @@ def train(spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = Fal
             from hpcnn.scratch.run import train_in_numpy
 
             return train_in_numpy(spec, run_dir, say, resume=resume)
-        strategy = open_strategy(spec.strategy, TaskEnvironment.read(os.environ, spec.devices))
+        strategy = open_strategy(spec.strategy, TaskEnvironment.read(os.environ, spec.devices, traced=bool(spec.profile)))
         return train_under(strategy, spec, run_dir, say, resume=resume)
     except BaseException as error:
         end_failed(RunDir(run_dir), strategy, error)
@@ -45,13 +45,23 @@ def train(spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = Fal
 def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = False) -> bool:
     """Train under an open strategy and write the record; whatever goes wrong is raised."""
     from hpcnn.data.registry import load
+    from hpcnn.models.work import work_of
     from hpcnn.train.augment import augmentation_of
     from hpcnn.train.callbacks import callbacks_of
-    from hpcnn.train.console import ceiling_line, epoch_line, first_line, last_line, resumed_line, stopped_line
+    from hpcnn.train.console import (
+        ceiling_line,
+        epoch_line,
+        first_line,
+        last_line,
+        profile_line,
+        resumed_line,
+        stopped_line,
+    )
     from hpcnn.train.dropout import draw_own_masks
     from hpcnn.train.feed import fit_shape, pixel_factor, place, sample_shape, wants_one_hot
     from hpcnn.train.loop import Loop
     from hpcnn.train.plan import steps_per_epoch
+    from hpcnn.train.profile import Profile
     from hpcnn.train.record import Record
     from hpcnn.train.setup import check_batch, complete, make_model, prepare_keras, trainable_parameters
     from hpcnn.train.state import load as load_state
@@ -90,6 +100,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     test = place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, factor, one_hot)
     augmentation = augmentation_of(full, data, training.features[0], strategy.devices)
     steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test)
+    profile = Profile(full.profile, record.run, strategy) if full.profile else None
     record.provenance(
         device_name(),
         train=to_mapping(full),
@@ -100,6 +111,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
             "trainable": trainable_parameters(model),
             "tensors": len(model.trainable_weights),
             "name": full.model,
+            **work_of(model).facts(full.precision),
         },
     )
     if strategy.is_chief:
@@ -122,6 +134,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
             test_samples=len(data.x_test),
             batch_size=batch,
             seed=full.seed,
+            profile=profile,
         )
         record.event("init_stop")
         reached = loop.fit(
@@ -156,5 +169,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
         seconds_to_target=reached.seconds_to_target,
     )
     if strategy.is_chief:
+        if profile is not None:
+            say(profile_line(profile.epoch, record.run.path))
         say(last_line(test_results, len(data.x_test)) if test_results else ceiling_line(strategy))
     return True
