@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from hpcnn.bench import sizes as message_sizes
-from hpcnn.cli.options import option_name, spec_from_options, spec_options
-from hpcnn.cli.output import Column, emit, format_option
-from hpcnn.errors import RunError, UsageError, bad_value
-from hpcnn.spec import JobSpec, Resources, SoftwareSpec, check_ranks
+from hpcnn.cli.bench_job import job_of, job_options, result_of
+from hpcnn.cli.bench_machine import machine_command
+from hpcnn.cli.options import option_name
+from hpcnn.cli.output import Column, emit
+from hpcnn.errors import bad_value
+from hpcnn.spec import JobSpec, check_ranks
 
 BACKENDS = {"mpi": ("mpi",), "horovod": ("horovod",), "both": ("mpi", "horovod")}
 
@@ -21,6 +20,9 @@ BACKENDS = {"mpi": ("mpi",), "horovod": ("horovod",), "both": ("mpi", "horovod")
 @click.group(epilog="\b\nExample:\n  hpcnn bench allreduce --ntasks 2")
 def command() -> None:
     """Measure the machine, without training."""
+
+
+command.add_command(machine_command)
 
 
 @command.command(
@@ -31,7 +33,6 @@ def command() -> None:
         "  hpcnn bench allreduce --site narval --nodes 2 --ntasks-per-node 4 --time 10 --wait"
     ),
 )
-@click.option("--site", default="local", show_default=True, help="Site profile: how this machine runs jobs.")
 @click.option("--model", default="scinet-cnn1", show_default=True, help="Its gradients are sent, besides the sweep.")
 @click.option(
     "--sizes",
@@ -42,20 +43,13 @@ def command() -> None:
 )
 @click.option("--repeats", type=click.IntRange(1), default=20, show_default=True, help="Measurements of each message.")
 @click.option("--backend", type=click.Choice(list(BACKENDS)), default="both", show_default=True, help="What sends.")
-@click.option("--output", type=click.Path(dir_okay=False), help="Write the result there too, as JSON.")
-@click.option("--name", default="allreduce", show_default=True, help="Name of the run's folder below the runs folder.")
-@click.option("--run-dir", type=click.Path(file_okay=False), help="The run directory.  [default: runs/NAME/TIME]")
-@click.option("--dry-run", is_flag=True, help="Print the script, exactly, and do nothing else.")
-@click.option("--wait", is_flag=True, help="Wait for a Slurm job to end, and print its result.")
-@spec_options(Resources)
-@spec_options(SoftwareSpec)
-@format_option
+@job_options("allreduce")
 def allreduce_command(
-    site: str,
     model: str,
     sizes: str,
     repeats: int,
     backend: str,
+    site: str,
     output: str | None,
     name: str,
     run_dir: str | None,
@@ -70,28 +64,12 @@ def allreduce_command(
     rank, and the table has its median with the exact interval of the median. The run directory gets allreduce.json,
     which `hpcnn predict --network` reads.
     """
-    from hpcnn.cli.submit import run_prepared
     from hpcnn.models.registry import check_name
-    from hpcnn.rundir import read_json
-    from hpcnn.submit import new_run_id, prepare, runs_folder
 
     check_name(model)
     _check_sizes(sizes)
     job = _job(site, name, options, ["--model", model, "--sizes", sizes, "--repeats", str(repeats)], BACKENDS[backend])
-    prepared = prepare(job, Path(run_dir) if run_dir else runs_folder() / name / new_run_id())
-    ends = prepared.site.scheduler == "local" or wait
-    if output and not ends:
-        raise bad_value("--output", output, f"no value without --wait: at site {site} the job runs later")
-    apart = ends and not dry_run  # standard output is for the result
-    with contextlib.redirect_stdout(sys.stderr) if apart else contextlib.nullcontext():
-        code = run_prepared(prepared, dry_run=dry_run, wait=wait, follow=False, quiet=True)
-    if code or dry_run or not ends:
-        sys.exit(code)
-    result = read_json(prepared.run.allreduce)
-    if result is None:
-        raise RunError(f"the job left no {prepared.run.allreduce.name}; see {prepared.run.log}")
-    if output:
-        _write(Path(output), result)
+    result = result_of(job, lambda run: run.allreduce, run_dir=run_dir, output=output, dry_run=dry_run, wait=wait)
     _print(result, fmt)
 
 
@@ -104,25 +82,12 @@ def _check_sizes(text: str) -> None:
 
 
 def _job(site: str, name: str, options: dict[str, Any], words: list[str], backends: tuple[str, ...]) -> JobSpec:
-    from hpcnn.cli.options import given_options
-
-    resources = spec_from_options(Resources, given_options(Resources, options))
-    software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
-    check_ranks(resources, None, option_name)
-    if resources.ntasks < 2:
-        raise bad_value("--ntasks", resources.ntasks, "at least 2: one rank has nobody to reduce with")
     chosen = [word for backend in backends for word in ("--backend", backend)]
-    program = ("python", "-m", "hpcnn.bench.ranks", *words, *chosen)
-    return JobSpec(name, site, resources, program=program, software=software)
-
-
-def _write(file: Path, result: dict[str, Any]) -> None:
-    from hpcnn.rundir import write_json
-
-    try:
-        write_json(file, result)
-    except OSError as error:
-        raise UsageError(f"--output: {str(file)!r} cannot be written: {error.strerror}") from error
+    job = job_of(site, name, options, ("python", "-m", "hpcnn.bench.ranks", *words, *chosen))
+    check_ranks(job.resources, None, option_name)
+    if job.resources.ntasks < 2:
+        raise bad_value("--ntasks", job.resources.ntasks, "at least 2: one rank has nobody to reduce with")
+    return job
 
 
 def _print(result: dict[str, Any], fmt: str) -> None:

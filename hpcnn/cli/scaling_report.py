@@ -27,6 +27,7 @@ TITLES = {
     "accuracy": "Time to accuracy",
     "devices": "CPU and GPU",
     "cost": "Cost",
+    "roofline": "Roofline",
     "left-out": "Runs left out",
 }
 TABLES = tuple(TITLES)
@@ -45,7 +46,8 @@ TABLES = tuple(TITLES)
     type=click.Choice([*TABLES, "all"]),
     default="scaling",
     show_default=True,
-    help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); cost; left-out (runs).",
+    help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); cost; "
+    "roofline (share of the machine); left-out (runs).",
 )
 @click.option(
     "--base",
@@ -66,6 +68,12 @@ TABLES = tuple(TITLES)
     "--target",
     type=click.FloatRange(0, 1, min_open=True),
     help="Test accuracy for the tables accuracy and cost. Without it: the runs' own, or what all of them reached.",
+)
+@click.option(
+    "--machine",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="For the table roofline: ceilings that hpcnn bench machine measured.",
 )
 @click.option("--energy", is_flag=True, help="For the table cost: ask Slurm's accounting for the energy of each job.")
 @click.option("--carbon-g-per-kwh", type=click.FloatRange(0), help="For the table cost: grams of CO2e for 1 kWh.")
@@ -103,6 +111,7 @@ def command(
     drop_outliers: bool,
     confidence: float,
     target: float | None,
+    machine: Path | None,
     energy: bool,
     carbon_g_per_kwh: float | None,
     cache: bool,
@@ -122,8 +131,10 @@ def command(
     wanted = _pairs(base)
     rules = Rules(warmup, confidence, drop_outliers, _names(by))
 
-    from hpcnn.report import cost_table, cpu_vs_gpu, left_out, load, scaling_table, time_to_accuracy
+    from hpcnn.report import cost_table, cpu_vs_gpu, left_out, load, roofline_table, scaling_table, time_to_accuracy
+    from hpcnn.report.roofline import read_machine
 
+    ceilings = read_machine(machine) if machine else None
     data = load(*dirs, cache=cache)
     out = left_out(data, warmup)
     remarks = [*_left_out_lines(out), *_problem_lines(data, out), *_version_lines(data, out)]
@@ -145,6 +156,7 @@ def command(
             joules=_joules(data) if energy else None,
             carbon_g_per_kwh=carbon_g_per_kwh,
         ),
+        "roofline": lambda: roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
         "left-out": lambda: out,
     }
     tables = {name: make[name]() for name in (TABLES if which == "all" else (which,))}
@@ -222,6 +234,7 @@ def _show(tables: dict[str, pd.DataFrame], rules: Rules, fmt: str) -> None:
 def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
     """Return what makes each table readable, by the table's name."""
     from hpcnn.cli.report import others
+    from hpcnn.cli.report.roofline import roofline_views
     from hpcnn.cli.report.scaling import scaling_views
 
     return {
@@ -229,6 +242,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
         "accuracy": others.accuracy_views,
         "devices": others.devices_views,
         "cost": others.cost_views,
+        "roofline": roofline_views,
         "left-out": others.left_out_views,
     }
 

@@ -142,7 +142,7 @@ def _add(work: Work, layer: Any, inputs: list[Shape], outputs: list[Shape], carr
         work.unknown.append(f"{layer.name} ({kind})")
         return
     moved = sum(_size(shape) for shape in (*inputs, *outputs))
-    weights = sum(math.prod(weight.shape) for weight in layer.weights)
+    weights = sum(_numbers(weight.shape) for weight in layer.weights)
     passes = 1 + (bool(layer.trainable_weights) if product else 0) + carries
     if product is not None:
         operations = 2 * product(layer, inputs[0], outputs[0])
@@ -156,6 +156,10 @@ def _size(shape: Shape) -> int:
     return math.prod(size or 0 for size in shape)
 
 
+def _numbers(kernel_shape: Any) -> int:
+    return math.prod(int(size) for size in kernel_shape)
+
+
 def _dense(layer: Any, inputs: Shape, outputs: Shape) -> int:
     """Multiplications of a Dense layer: every input value of a row with every output value of it."""
     return _size(outputs) * int(inputs[-1] or 0)
@@ -163,17 +167,17 @@ def _dense(layer: Any, inputs: Shape, outputs: Shape) -> int:
 
 def _convolution(layer: Any, inputs: Shape, outputs: Shape) -> int:
     """Multiplications of a convolution: for each output value the kernel times the channels of its group."""
-    return _size(outputs) * math.prod(layer.kernel.shape[:-1])  # kernel: (*size, channels / groups, filters)
+    return _size(outputs) * _numbers(layer.kernel.shape[:-1])  # kernel: (*size, channels / groups, filters)
 
 
 def _depthwise(layer: Any, inputs: Shape, outputs: Shape) -> int:
     """Multiplications of a depthwise convolution: each output value sees one channel."""
-    return _size(outputs) * math.prod(layer.kernel.shape[:-2])
+    return _size(outputs) * _numbers(layer.kernel.shape[:-2])
 
 
 def _transposed(layer: Any, inputs: Shape, outputs: Shape) -> int:
     """Multiplications of a transposed convolution: each input value times the kernel, for every filter."""
-    return _size(inputs) * math.prod(layer.kernel.shape[:-1])  # kernel: (*size, filters, channels)
+    return _size(inputs) * _numbers(layer.kernel.shape[:-1])  # kernel: (*size, filters, channels)
 
 
 _PRODUCTS: dict[str, Callable[[Any, Shape, Shape], int]] = {

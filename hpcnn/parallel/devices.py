@@ -75,6 +75,13 @@ def use_all_gpus(devices: int | None) -> list[str]:
     return [f"/CPU:{number}" for number in range(count)]
 
 
+def threads() -> int:
+    """Return how many threads an operation of this process may use."""
+    import tensorflow as tf
+
+    return int(tf.config.threading.get_intra_op_parallelism_threads()) or available_cores()
+
+
 def device_name() -> str:
     """Return what this process computes on: the GPU's own name, or ``CPU``."""
     import tensorflow as tf

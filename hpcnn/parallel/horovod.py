@@ -23,8 +23,7 @@ from hpcnn.parallel.launcher import launched_by
 from hpcnn.parallel.mpi import library, world
 from hpcnn.parallel.serial import SingleReplica
 
-
-# Horovod reads it when it starts; with this value it waits to be asked (docs: "Timeline", dynamic start).
+# Horovod reads it when it starts; with this value it waits to be asked (Horovod's documentation, "Timeline").
 _TIMELINE, _ON_REQUEST = "HOROVOD_TIMELINE", "DYNAMIC"
 _CLOSING_SECONDS = 5.0
 

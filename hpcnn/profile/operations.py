@@ -14,7 +14,7 @@ def table(traces: Sequence[Trace]) -> list[dict[str, Any]]:
 
     ``kind`` (OPERATION or COMMUNICATION), ``type``, ``count`` (on all ranks), ``seconds`` (self time: without what
     runs inside it on the same track; threads add up), ``share`` of all self time of its kind, and
-    ``seconds_per_step``, of one rank.
+    ``seconds_per_step``, of one rank (of those that recorded this kind: Horovod's timeline is rank 0's alone).
     """
     counts: dict[tuple[str, str], int] = defaultdict(int)
     seconds: dict[tuple[str, str], float] = defaultdict(float)
@@ -23,7 +23,10 @@ def table(traces: Sequence[Trace]) -> list[dict[str, Any]]:
             if event.kind in (OPERATION, COMMUNICATION):
                 counts[event.kind, event.type] += 1
                 seconds[event.kind, event.type] += own / 1e6
-    steps = sum(trace.facts["steps"] for trace in traces)
+    steps = {
+        kind: sum(trace.facts["steps"] for trace in traces if any(event.kind == kind for event in trace.events))
+        for kind in (OPERATION, COMMUNICATION)
+    }
     of_kind: dict[str, float] = defaultdict(float)
     for (kind, _), spent in seconds.items():
         of_kind[kind] += spent
@@ -34,7 +37,7 @@ def table(traces: Sequence[Trace]) -> list[dict[str, Any]]:
             "count": counts[kind, type],
             "seconds": spent,
             "share": spent / of_kind[kind] if of_kind[kind] else 0.0,
-            "seconds_per_step": spent / steps,
+            "seconds_per_step": spent / steps[kind],
         }
         for (kind, type), spent in seconds.items()
     ]

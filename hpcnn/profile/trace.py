@@ -41,7 +41,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Trace:
-    """The events of one rank, and ``facts``: rank, host, epoch, first_step, steps, seconds (total and parts), origin."""
+    """The events of one rank, and ``facts``: rank, host, strategy, epoch, first_step, steps, seconds, origin_ns."""
 
     facts: dict[str, Any]
     events: list[Event]

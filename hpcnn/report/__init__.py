@@ -9,6 +9,7 @@ from hpcnn.report.cost import Charge, cost_table
 from hpcnn.report.devices import cpu_vs_gpu
 from hpcnn.report.load import RunData, load
 from hpcnn.report.measured import ceiling_times, epoch_times, left_out, outlying
+from hpcnn.report.roofline import roofline_table
 from hpcnn.report.scaling import scaling_table, strong_scaling, weak_scaling
 from hpcnn.report.stats import Interval, median_interval, runs_needed, tukey_outliers
 
@@ -28,6 +29,7 @@ __all__ = [
     "load",
     "median_interval",
     "outlying",
+    "roofline_table",
     "runs_needed",
     "scaling_table",
     "strong_scaling",

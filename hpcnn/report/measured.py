@@ -32,11 +32,11 @@ def epoch_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
     largest seconds_total of the ranks: the others wait for it), ``samples`` (the sum over ranks), and of the
     slowest rank ``share_compute``, ``share_communication``, ``share_input`` (fractions of ``seconds``).
 
-    The first ``warmup`` epochs that a run recorded are left out: they pay for tracing, compiling and cold caches; so
-    does the first epoch of each attempt of a run that was stopped and resumed, which is left out too. So are an epoch
-    in which a profiler recorded steps, and epochs that were not recorded by each of the run's processes, as the slowest may be the one that is missing. How ranks are
-    summarised must be stated (Hoefler and Belli, SC15, rule 10): by
-    their maximum. Raises ValueError for a negative ``warmup``.
+    The first ``warmup`` epochs that a run recorded are left out: they pay for tracing, compiling and cold caches.
+    So are the first epoch of each attempt of a run that was stopped and resumed, an epoch in which a profiler recorded
+    steps, and epochs that were not recorded by each of the run's processes, as the slowest may be the one that is
+    missing. How ranks are summarised must be stated (Hoefler and Belli, SC15, rule 10): by their maximum. Raises
+    ValueError for a negative ``warmup``.
     """
     return _timed(data, data.runs[trains(data.runs)], warmup)
 

@@ -192,6 +192,7 @@ def _measured_on(provenance: Row, asked: Row) -> Row:
         "trainable": model.get("trainable"),
         "tensors": model.get("tensors"),
         **{key: model.get(key) for key in _WORK},
+        "threads": provenance.get("threads"),
         "host": _distinct(names, ","),
         "cpu_model": _distinct((host.get("cpu_model") for host in hosts), " + "),
         "device": _distinct(map(_device_name, devices), " + "),

@@ -39,7 +39,7 @@ class Profile:
         return self._steps if self.epoch is None else None
 
     def record(self, call: Callable[[], Sums], epoch: int, done: int, steps: int) -> Sums:
-        """Do a call of ``steps`` steps, after ``done`` of this epoch, and write what happened. All ranks must call it."""
+        """Do a call of ``steps`` steps, after ``done`` of this epoch; write what happened. All ranks must call it."""
         import tensorflow as tf
 
         rank = self._strategy.rank

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from hpcnn.models.registry import in_numpy
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
-from hpcnn.parallel.devices import device_name
+from hpcnn.parallel.devices import device_name, threads
 from hpcnn.rundir import RunDir
 from hpcnn.spec import TrainSpec, to_mapping
 from hpcnn.train.failure import end_failed
@@ -35,7 +35,9 @@ def train(spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = Fal
             from hpcnn.scratch.run import train_in_numpy
 
             return train_in_numpy(spec, run_dir, say, resume=resume)
-        strategy = open_strategy(spec.strategy, TaskEnvironment.read(os.environ, spec.devices, traced=bool(spec.profile)))
+        strategy = open_strategy(
+            spec.strategy, TaskEnvironment.read(os.environ, spec.devices, traced=bool(spec.profile))
+        )
         return train_under(strategy, spec, run_dir, say, resume=resume)
     except BaseException as error:
         end_failed(RunDir(run_dir), strategy, error)
@@ -106,6 +108,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
         train=to_mapping(full),
         global_batch_size=batch,
         samples=samples,
+        threads=threads(),
         model={
             "parameters": model.count_params(),
             "trainable": trainable_parameters(model),

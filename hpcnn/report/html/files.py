@@ -57,7 +57,7 @@ def write_report(
 
     fitted = fits(data, table, warmup)
     of = behind(data, table, warmup)
-    plots = [*all_plots(data, table, fitted, warmup, by, of), *predictions]
+    plots = [*all_plots(data, table, fitted, warmup, by, of, tables.get("roofline")), *predictions]
     rows = _rows(table, of) if of_runs else []
     if html is not None:
         with _explained("--html", html):

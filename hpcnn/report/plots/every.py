@@ -9,6 +9,7 @@ from hpcnn.report.behind import Behind, behind
 from hpcnn.report.plots.epochs import learning_plot, traces_plot
 from hpcnn.report.plots.plot import Plot
 from hpcnn.report.plots.ranks import imbalance_plot
+from hpcnn.report.plots.roofline import roofline_plot
 from hpcnn.report.plots.scaling import efficiency_plot, speedup_plot, time_plot
 from hpcnn.report.plots.shares import shares_plot, throughput_plot
 from hpcnn.report.plots.style import settings
@@ -34,12 +35,13 @@ def all_plots(
     warmup: int = 1,
     by: Sequence[str] | None = None,
     of: Behind | None = None,
+    rooflines: pd.DataFrame | None = None,
 ) -> list[Plot]:
     """Return the pictures of a scaling ``table`` of ``data``: what the data do not carry is left out.
 
     fitted: of ``report.fits.fits``. by: what separates tables (as for ``scaling_table``). of: what is ``behind`` the
-    table, where that is known already. Each picture's ``group`` says which table it is of; of more than MOST_TABLES
-    tables, the first ones have pictures.
+    table, where that is known already. rooflines: of ``report.roofline.roofline_table``. Each picture's ``group`` says
+    which table it is of; of more than MOST_TABLES tables, the first ones have pictures.
     """
     found = []
     everything = of or behind(data, table, warmup)
@@ -49,18 +51,21 @@ def all_plots(
         own = Behind(*(frame[frame["row"].isin(part.index)] for frame in everything))
         suffix = f"-{number}" if len(parts) > 1 else ""
         with settings():
-            drawn = list(_of_table(part, data, own, fitted))
+            drawn = list(_of_table(part, data, own, fitted, rooflines))
         found += [replace(plot, name=plot.name + suffix, group=_title(part)) for plot in drawn]
     return found
 
 
-def _of_table(table: pd.DataFrame, data: RunData, of: Behind, fitted: list[FittedSeries] | None) -> Iterator[Plot]:
+def _of_table(
+    table: pd.DataFrame, data: RunData, of: Behind, fitted: list[FittedSeries] | None, rooflines: pd.DataFrame | None
+) -> Iterator[Plot]:
     every = (
         time_plot(table, fitted),
         speedup_plot(table, fitted),
         efficiency_plot(table),
         throughput_plot(table),
         shares_plot(table),
+        None if rooflines is None else roofline_plot(rooflines[rooflines.index.isin(table.index)], table),
         imbalance_plot(table, of),
         traces_plot(table, of),
         learning_plot(table, data, of),

@@ -1,0 +1,87 @@
+"""What the commands of ``hpcnn bench`` share: a measurement is a job, and its record is a file of the run directory."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpcnn.cli.options import given_options, spec_from_options, spec_options
+from hpcnn.cli.output import format_option
+from hpcnn.errors import RunError, UsageError, bad_value
+from hpcnn.rundir import RunDir, read_json, write_json
+from hpcnn.spec import JobSpec, Resources, SoftwareSpec
+
+if TYPE_CHECKING:
+    _Command = Callable[..., Any]
+
+
+def job_options(name: str) -> Callable[[_Command], _Command]:
+    """Add the options of where a measurement runs and where its result goes; ``name``: of the run's folder."""
+    options = (
+        click.option("--site", default="local", show_default=True, help="Site profile: how this machine runs jobs."),
+        click.option("--output", type=click.Path(dir_okay=False), help="Write the result there too, as JSON."),
+        click.option("--name", default=name, show_default=True, help="Name of the run's folder below the runs folder."),
+        click.option(
+            "--run-dir", type=click.Path(file_okay=False), help="The run directory.  [default: runs/NAME/TIME]"
+        ),
+        click.option("--dry-run", is_flag=True, help="Print the script, exactly, and do nothing else."),
+        click.option("--wait", is_flag=True, help="Wait for a Slurm job to end, and print its result."),
+        spec_options(Resources),
+        spec_options(SoftwareSpec),
+        format_option,
+    )
+
+    def add(function: _Command) -> _Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def job_of(site: str, name: str, options: dict[str, Any], program: tuple[str, ...]) -> JobSpec:
+    """Return the job that runs ``program`` on the resources among ``options``."""
+    resources = spec_from_options(Resources, given_options(Resources, options))
+    software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
+    return JobSpec(name, site, resources, program=program, software=software)
+
+
+def result_of(
+    job: JobSpec,
+    file: Callable[[RunDir], Path],
+    *,
+    run_dir: str | None,
+    output: str | None,
+    dry_run: bool,
+    wait: bool,
+) -> dict[str, Any]:
+    """Run the job and return the record that it left in ``file`` of its run directory, written to ``output`` too.
+
+    Ends the command where there is none yet: after a dry run, a job that runs later, one that failed.
+    """
+    from hpcnn.cli.submit import run_prepared
+    from hpcnn.submit import new_run_id, prepare, runs_folder
+
+    prepared = prepare(job, Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id())
+    ends = prepared.site.scheduler == "local" or wait
+    if output and not ends:
+        raise bad_value("--output", output, f"no value without --wait: at site {job.site} the job runs later")
+    apart = ends and not dry_run  # standard output is for the result
+    with contextlib.redirect_stdout(sys.stderr) if apart else contextlib.nullcontext():
+        code = run_prepared(prepared, dry_run=dry_run, wait=wait, follow=False, quiet=True)
+    if code or dry_run or not ends:
+        sys.exit(code)
+    result = read_json(file(prepared.run))
+    if result is None:
+        raise RunError(f"the job left no {file(prepared.run).name}; see {prepared.run.log}")
+    if output:
+        try:
+            write_json(Path(output), result)
+        except OSError as error:
+            raise UsageError(f"--output: {output!r} cannot be written: {error.strerror}") from error
+    return result

@@ -1,0 +1,86 @@
+"""``hpcnn profile``: what the recorded steps of a run spent their time on, and all ranks in one trace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.errors import UsageError, bad_value
+
+
+@click.command(epilog="\b\nExample:\n  hpcnn profile runs/first --top 5")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Operations to show, by self time.",
+)
+@format_option
+def command(run: Path, top: int, fmt: str) -> None:
+    """Show what `hpcnn train --profile` recorded in the run directory RUN.
+
+    Prints where the recorded steps' seconds went and the operations with the largest self times, over all ranks.
+    Writes trace.json.gz there, all ranks on one clock: open it with https://ui.perfetto.dev or chrome://tracing.
+    """
+    from hpcnn.profile.operations import table
+    from hpcnn.profile.trace import COMMUNICATION, OPERATION, on_one_clock, read, write
+    from hpcnn.rundir import RunDir
+
+    directory = RunDir(run)
+    if not run.is_dir():
+        raise bad_value("RUN", str(run), "a run directory")
+    traces = [read(file) for _, file in directory.traces()]
+    if not traces:
+        raise UsageError(f"RUN: {str(run)!r} holds no recorded steps; train with --profile N")
+    try:
+        write(directory.all_traces, on_one_clock(traces))
+    except OSError as error:
+        raise UsageError(f"RUN: {str(directory.all_traces)!r} cannot be written: {error.strerror}") from error
+    rows = table(traces)
+    shown = [row for kind in (OPERATION, COMMUNICATION) for row in [r for r in rows if r["kind"] == kind][:top]]
+    facts = [trace.facts for trace in traces]
+    if fmt == "json":
+        record = {"trace": str(directory.all_traces), "ranks": facts, "operations": shown}
+        click.echo(json.dumps(record, indent=2, allow_nan=False))
+        return
+    emit(shown, fmt, _COLUMNS, title=_title(facts))
+    for line in (_shares_line(facts), f"trace of all ranks: {directory.all_traces}"):
+        click.echo(line, err=fmt != "table")
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:,.3f}"
+
+
+_COLUMNS = [
+    Column("kind", "kind"),
+    Column("type", "type"),
+    Column("count", "count", right=True),
+    Column("seconds", "self time (ms)", _milliseconds, right=True),
+    Column("share", "share of kind", "{:.1%}".format, right=True),
+    Column("seconds_per_step", "ms/step and rank", _milliseconds, right=True),
+]
+
+
+def _title(facts: list[dict[str, Any]]) -> str:
+    from hpcnn.report.text import counted
+
+    first = facts[0]
+    steps = f"{counted(first['steps'], 'step')} of epoch {first['epoch']}"
+    return f"{steps}, from step {first['first_step']} on; {counted(len(facts), 'rank')}, {first['strategy']}"
+
+
+def _shares_line(facts: list[dict[str, Any]]) -> str:
+    """Return where the seconds of the slowest rank went, as the report divides those of an epoch."""
+    slowest = max(facts, key=lambda rank: rank["seconds"])
+    parts = {name: slowest[f"seconds_{name}"] / slowest["seconds"] for name in ("input", "compute", "communication")}
+    parts["other"] = max(1 - sum(parts.values()), 0.0)
+    words = ", ".join(f"{name} {share:.1%}" for name, share in parts.items())
+    return f"{_milliseconds(slowest['seconds'])} ms on the slowest rank ({slowest['rank']}): {words}"
