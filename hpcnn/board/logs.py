@@ -8,6 +8,9 @@ from hpcnn.errors import UsageError, bad_value
 from hpcnn.jobs import find
 from hpcnn.rundir import RunDir, read_json
 
+# The names that every writer of event files gives them (tensorboard, "--logdir"), and those of profiles.
+_LOGS = ("*tfevents*", "*.xplane.pb")
+
 
 def log_folder(target: str) -> Path:
     """Return the folder of logs of a run directory or job id, or a folder that holds such (a study, say) as it is.
@@ -17,8 +20,7 @@ def log_folder(target: str) -> Path:
     path = _path(target)
     run = RunDir(path)
     folder = run.tensorboard if run.spec.exists() else path
-    # the name that every writer of event files gives them (tensorboard, "--logdir")
-    if next(folder.rglob("*tfevents*"), None) is None:
+    if not any(next(folder.rglob(pattern), None) for pattern in _LOGS):
         raise UsageError(
             f"{target}: there are no TensorBoard logs in {folder}; "
             "train with --tensorboard, which writes them after the first epoch"

@@ -124,3 +124,25 @@ def test_what_cannot_be_measured_is_refused(hpcnn, tmp_path, words, message):
     assert ended.returncode == 2
     assert message in ended.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_ceilings_of_this_machine_are_rates_of_a_machine(hpcnn: Command, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    output = tmp_path / "machine.json"
+    words = ("--threads", 1, "--run-dir", tmp_path / "run", "--output", output, "--format", "json")
+    ended = hpcnn("bench", "machine", *words)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    result = json.loads(ended.stdout)
+    assert result == json.loads(output.read_text()) == json.loads(RunDir(tmp_path / "run").machine.read_text())
+    (ceiling,) = result["ceilings"]
+    assert ceiling["threads"] == 1
+    # between a processor of the last century and any of this one
+    assert all(1e8 < ceiling[f"{name}_flops_per_second"] < 1e16 for name in ("float32", "bfloat16"))
+    assert 1e8 < ceiling["bytes_per_second"] < 1e14
+
+
+def test_the_ceilings_are_measured_by_one_process(hpcnn: Command) -> None:
+    ended = hpcnn("bench", "machine", "--ntasks", 2)
+    assert ended.returncode == 2
+    assert "--ntasks: 2 is not valid; expected 1" in ended.stderr

@@ -40,6 +40,7 @@ def roofline_plot(rows: pd.DataFrame, table: pd.DataFrame) -> Plot | None:
     )
     ends = [peak / bandwidth for peak, bandwidth in zip(peaks, bandwidths, strict=True)]
     left, right = min(*intensities, *ends) / 4, max(*intensities, *ends) * 4
+    lowest = min(*achieved, *(left * bandwidth for bandwidth in bandwidths))
     for number, (peak, bandwidth) in enumerate(dict.fromkeys(zip(peaks, bandwidths, strict=True))):
         ridge = peak / bandwidth
         label = f"{significant(peak)} GFLOP/s, {significant(bandwidth)} GB/s"
@@ -55,10 +56,8 @@ def roofline_plot(rows: pd.DataFrame, table: pd.DataFrame) -> Plot | None:
         of_series = number % len(style.SERIES)
         marker, colour = style.MARKERS[of_series], style.light(style.SERIES[of_series])
         panel.plot([x], [y], marker, color=colour, markersize=6, label=name, zorder=3)
-    panel.set_xscale("log")
-    panel.set_xlim(left, right)
-    style.log_axis(panel, min(*achieved, *(left * bandwidth for bandwidth in bandwidths)), max(peaks))
-    panel.xaxis.set_major_formatter(lambda value, _: style.plain(value))
+    style.log_axis(panel, left, right, "x")
+    style.log_axis(panel, lowest, max(*peaks, *achieved))
     style.label(panel, "operations for each byte moved (FLOP/byte)", "GFLOP/s")
     style.legend_above(figure, panel)
     words = "; ".join(

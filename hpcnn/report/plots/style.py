@@ -113,20 +113,23 @@ def rank_axis(panel: Any, ranks: Sequence[int]) -> None:
         panel.set_xlim(ranks[0] / 2, ranks[0] * 2)
 
 
-def log_axis(panel: Any, low: float, high: float) -> None:
-    """Make y logarithmic from ``low`` to ``high`` (both above 0) and a little beyond, with ticks as people count."""
+def log_axis(panel: Any, low: float, high: float, axis: str = "y") -> None:
+    """Make an axis logarithmic from ``low`` to ``high`` (both above 0) and a little beyond, with ticks as people count.
+
+    axis: ``x`` or ``y``.
+    """
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     low, high = low / 1.15, high * 1.15
-    panel.set_yscale("log")
-    panel.set_ylim(low, high)
+    panel.set(**{f"{axis}scale": "log", f"{axis}lim": (low, high)})
     for subs in ((1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)):
         ticks = [tick for tick in LogLocator(subs=subs).tick_values(low, high) if low <= tick <= high]
         if len(ticks) >= 3:
             break
-    panel.yaxis.set_major_locator(FixedLocator(ticks))
-    panel.yaxis.set_minor_locator(NullLocator())
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    drawn = getattr(panel, f"{axis}axis")
+    drawn.set_major_locator(FixedLocator(ticks))
+    drawn.set_minor_locator(NullLocator())
+    drawn.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
 
 
 def plain(value: float) -> str:
