@@ -20,7 +20,7 @@ from hpcnn.errors import UsageError, bad_value
     default=10,
     show_default=True,
     metavar="N",
-    help="Operations to show, by self time.",
+    help="Operations of each kind to show, by self time.",
 )
 @format_option
 def command(run: Path, top: int, fmt: str) -> None:
@@ -29,8 +29,8 @@ def command(run: Path, top: int, fmt: str) -> None:
     Prints where the recorded steps' seconds went and the operations with the largest self times, over all ranks.
     Writes trace.json.gz there, all ranks on one clock: open it with https://ui.perfetto.dev or chrome://tracing.
     """
-    from hpcnn.profile.operations import table
-    from hpcnn.profile.trace import COMMUNICATION, OPERATION, on_one_clock, read, write
+    from hpcnn.profile.operations import KINDS, table
+    from hpcnn.profile.trace import on_one_clock, read, write
     from hpcnn.rundir import RunDir
 
     directory = RunDir(run)
@@ -44,7 +44,7 @@ def command(run: Path, top: int, fmt: str) -> None:
     except OSError as error:
         raise UsageError(f"RUN: {str(directory.all_traces)!r} cannot be written: {error.strerror}") from error
     rows = table(traces)
-    shown = [row for kind in (OPERATION, COMMUNICATION) for row in [r for r in rows if r["kind"] == kind][:top]]
+    shown = [row for kind in KINDS for row in [r for r in rows if r["kind"] == kind][:top]]
     facts = [trace.facts for trace in traces]
     if fmt == "json":
         record = {"trace": str(directory.all_traces), "ranks": facts, "operations": shown}

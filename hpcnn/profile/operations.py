@@ -6,13 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from hpcnn.profile.trace import COMMUNICATION, OPERATION, Event, Trace
+from hpcnn.profile.trace import COMMUNICATION, KERNEL, OPERATION, Event, Trace
+
+
+KINDS = (OPERATION, KERNEL, COMMUNICATION)
 
 
 def table(traces: Sequence[Trace]) -> list[dict[str, Any]]:
-    """Return one row for each kind and type of operation, the costliest first.
+    """Return one row for each type of operation, by kind, the costliest of a kind first.
 
-    ``kind`` (OPERATION or COMMUNICATION), ``type``, ``count`` (on all ranks), ``seconds`` (self time: without what
+    ``kind`` (of KINDS), ``type``, ``count`` (on all ranks), ``seconds`` (self time: without what
     runs inside it on the same track; threads add up), ``share`` of all self time of its kind, and
     ``seconds_per_step``, of one rank (of those that recorded this kind: Horovod's timeline is rank 0's alone).
     """
@@ -20,12 +23,12 @@ def table(traces: Sequence[Trace]) -> list[dict[str, Any]]:
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for trace in traces:
         for event, own in self_times(trace.events):
-            if event.kind in (OPERATION, COMMUNICATION):
+            if event.kind in KINDS:
                 counts[event.kind, event.type] += 1
                 seconds[event.kind, event.type] += own / 1e6
     steps = {
         kind: sum(trace.facts["steps"] for trace in traces if any(event.kind == kind for event in trace.events))
-        for kind in (OPERATION, COMMUNICATION)
+        for kind in KINDS
     }
     of_kind: dict[str, float] = defaultdict(float)
     for (kind, _), spent in seconds.items():
@@ -41,7 +44,7 @@ def table(traces: Sequence[Trace]) -> list[dict[str, Any]]:
         }
         for (kind, type), spent in seconds.items()
     ]
-    return sorted(rows, key=lambda row: (row["kind"] != OPERATION, -row["seconds"], row["type"]))
+    return sorted(rows, key=lambda row: (KINDS.index(row["kind"]), -row["seconds"], row["type"]))
 
 
 def self_times(events: Iterable[Event]) -> Iterator[tuple[Event, float]]:

@@ -17,14 +17,15 @@ from typing import Any, NamedTuple
 from hpcnn.errors import RunError
 from hpcnn.rundir import SCHEMA_VERSION, write_bytes
 
-OPERATION, RUNTIME, COMMUNICATION, STEPS = "operation", "runtime", "communication", "steps"
+OPERATION, KERNEL, COMMUNICATION = "operation", "kernel", "communication"
+RUNTIME, STEPS = "runtime", "steps"
 
 
 class Event(NamedTuple):
     """Something that took a while: begin and duration in microseconds, on one track.
 
-    kind: OPERATION (of TensorFlow's graph), RUNTIME (what TensorFlow does around it), COMMUNICATION (Horovod's), or
-    STEPS. type: of the operation, without the name of this one.
+    kind: OPERATION (of TensorFlow's graph, on the processor), KERNEL (on a device), COMMUNICATION (Horovod's), RUNTIME
+    (what TensorFlow does around operations) or STEPS. type: of the operation, without the name of this one.
     """
 
     track: str

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hpcnn.profile.trace import OPERATION, RUNTIME, Event
+from hpcnn.profile.trace import KERNEL, OPERATION, RUNTIME, Event
 
 _ENVIRONMENT, _START = "Task Environment", "profile_start_time"
 
@@ -40,8 +40,8 @@ def _start_ns(space: Any) -> int:
 
 def _of_line(plane: Any, line: Any, start_ns: int) -> Iterator[Event]:
     own = line.display_name or line.name
-    device = plane.name.removeprefix("/device:")
-    track = own if plane.name.startswith("/host:") else f"{device} {own}"
+    on_host = plane.name.startswith("/host:")
+    track = own if on_host else f"{plane.name.removeprefix('/device:')} {own}"
     begin_us = (start_ns + line.timestamp_ns) / 1e3
     for event in line.events:
         if event.duration_ps:
@@ -49,7 +49,6 @@ def _of_line(plane: Any, line: Any, start_ns: int) -> Iterator[Event]:
             name, _, type_in_name = facts.name.rpartition(":")
             # an operation of the graph is NAME:TYPE; C++ names have two colons
             is_operation = bool(name) and not name.endswith(":") and " " not in facts.name
-            on_device = not plane.name.startswith("/host:")
-            kind = OPERATION if is_operation or on_device else RUNTIME
+            kind = (OPERATION if is_operation else RUNTIME) if on_host else KERNEL
             type = type_in_name if is_operation else facts.display_name or facts.name
             yield Event(track, kind, type, facts.name, begin_us + event.offset_ps / 1e6, event.duration_ps / 1e6)

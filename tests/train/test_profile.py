@@ -89,9 +89,6 @@ def test_two_horovod_ranks_are_on_one_clock_with_horovods_timeline(
     record = json.loads(shown.stdout)
     assert [row["kind"] for row in record["operations"]] == [OPERATION] * 3 + [COMMUNICATION] * 3
     assert run.all_traces.exists()
-    table = hpcnn("profile", run.path).stdout
-    assert "3 steps of epoch 1, from step 5 on; 2 ranks, horovod" in table
-    assert "communication" in table.splitlines()[-2]
 
 
 @pytest.mark.parametrize("steps", [0, 65])

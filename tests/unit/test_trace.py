@@ -10,7 +10,7 @@ import pytest
 
 from hpcnn.errors import RunError
 from hpcnn.profile.operations import self_times, table
-from hpcnn.profile.trace import COMMUNICATION, OPERATION, RUNTIME, Event, Trace, of_horovod, on_one_clock, read, write
+from hpcnn.profile.trace import COMMUNICATION, KERNEL, OPERATION, RUNTIME, Event, Trace, of_horovod, on_one_clock, read, write
 
 
 def event(name: str, begin: float, duration: float, track: str = "a", kind: str = OPERATION) -> Event:
@@ -114,7 +114,7 @@ def test_events_of_tensorflows_profiler_have_their_operation_track_and_time(tmp_
     file.write_bytes(space.SerializeToString())
     # the profile began 1 ms after the origin, the line 0.5 ms later, the events 1 us after that
     assert events_in(file, origin_ns=1_000_000) == [
-        Event("GPU:0 stream 7", OPERATION, "volta_gemm", "volta_gemm", 1501.0, 5.0),
+        Event("GPU:0 stream 7", KERNEL, "volta_gemm", "volta_gemm", 1501.0, 5.0),
         Event("worker", OPERATION, "MatMul", "while/body/MatMul:MatMul", 1501.0, 3.0),
         Event("worker", RUNTIME, "ExecutorState::Process", "ExecutorState::Process", 1501.0, 4.0),
     ]
