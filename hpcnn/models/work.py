@@ -108,7 +108,7 @@ def work_of(model: Any) -> Work:
     trained: set[int] = set()  # tensors on the way of a gradient to some weight
     for operation, inputs, outputs in _calls(model):
         carries = any(id(tensor) in trained for tensor in inputs)
-        if operation.trainable_weights or carries:
+        if _trained(operation) or carries:
             trained.update(id(tensor) for tensor in outputs)
         _add(work, operation, [t.shape[1:] for t in inputs], [t.shape[1:] for t in outputs], carries)
     return work
@@ -142,14 +142,19 @@ def _add(work: Work, layer: Any, inputs: list[Shape], outputs: list[Shape], carr
         work.unknown.append(f"{layer.name} ({kind})")
         return
     moved = sum(_size(shape) for shape in (*inputs, *outputs))
-    weights = sum(_numbers(weight.shape) for weight in layer.weights)
-    passes = 1 + (bool(layer.trainable_weights) if product else 0) + carries
+    weights = sum(_numbers(weight.shape) for weight in getattr(layer, "weights", []))
+    passes = 1 + (product is not None and _trained(layer)) + carries
     if product is not None:
         operations = 2 * product(layer, inputs[0], outputs[0])
         work.forward += operations
         work.training += passes * operations
     work.values += passes * moved
     work.weights += passes * weights
+
+
+def _trained(operation: Any) -> bool:
+    """Whether it has weights that are trained; functions of ``keras.ops`` in a graph have none."""
+    return bool(getattr(operation, "trainable_weights", []))
 
 
 def _size(shape: Shape) -> int:

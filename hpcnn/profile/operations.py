@@ -8,7 +8,6 @@ from typing import Any
 
 from hpcnn.profile.trace import COMMUNICATION, KERNEL, OPERATION, Event, Trace
 
-
 KINDS = (OPERATION, KERNEL, COMMUNICATION)
 
 

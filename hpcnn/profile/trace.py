@@ -109,9 +109,13 @@ def of_horovod(text: str, origin_ns: int) -> list[Event]:
     """Return the events of Horovod's timeline, each tensor a track, with times from ``origin_ns`` (wall clock) on.
 
     Horovod begins and ends phases within phases, a tensor a "process", and writes the wall clock of its time 0 into
-    the first entry. A tensor that was under way at the end of the recording is left out.
+    the first entry. A tensor that was under way at the end of the recording is left out; so is everything where Horovod
+    did not come to the end of its list.
     """
-    entries: Iterable[dict[str, Any]] = json.loads(text)
+    try:
+        entries: Iterable[dict[str, Any]] = json.loads(text)
+    except ValueError:
+        return []
     start_us, names, open_phases = 0.0, dict[int, str](), dict[int, list[tuple[str, float]]]()
     events = []
     for entry in entries:

@@ -44,7 +44,8 @@ class Profile:
 
         rank = self._strategy.rank
         scratch = self._run.path / f".profile.rank{rank:05d}"
-        scratch.mkdir(exist_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)  # of an attempt that was cut off
+        scratch.mkdir()
         timeline = scratch / "horovod.json"
         with self._strategy.timeline(timeline):
             tf.profiler.experimental.start(str(scratch))

@@ -10,7 +10,18 @@ import pytest
 
 from hpcnn.errors import RunError
 from hpcnn.profile.operations import self_times, table
-from hpcnn.profile.trace import COMMUNICATION, KERNEL, OPERATION, RUNTIME, Event, Trace, of_horovod, on_one_clock, read, write
+from hpcnn.profile.trace import (
+    COMMUNICATION,
+    KERNEL,
+    OPERATION,
+    RUNTIME,
+    Event,
+    Trace,
+    of_horovod,
+    on_one_clock,
+    read,
+    write,
+)
 
 
 def event(name: str, begin: float, duration: float, track: str = "a", kind: str = OPERATION) -> Event:
@@ -68,6 +79,7 @@ def test_horovods_phases_are_events_from_the_same_moment_on() -> None:
         ("ALLREDUCE", 100, 50),
     ]
     assert {one.track for one in found} == {"Horovod: gradient.0"}
+    assert of_horovod(HOROVOD[:-9], origin_ns=0) == []  # cut off
 
 
 def test_a_trace_is_read_as_it_was_written_and_is_what_chrome_opens(tmp_path: Path) -> None:

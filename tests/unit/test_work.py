@@ -103,6 +103,15 @@ def test_other_products_are_counted(layers, forward: int) -> None:
     assert work_of(model).forward == forward
 
 
+def test_functions_in_a_graph_are_known_or_named() -> None:
+    inputs = keras.Input((8,))
+    hidden = keras.layers.Dense(8, use_bias=False)(inputs)
+    assert work_of(keras.Model(inputs, hidden + hidden)).training == 2 * 2 * 64
+    product = keras.ops.matmul(hidden, keras.ops.transpose(hidden))
+    named = work_of(keras.Model(inputs, product)).unknown
+    assert [name.partition("(")[2] for name in named] == ["Transpose)", "Matmul)"]
+
+
 class Own(keras.layers.Layer):
     def call(self, x):
         return x @ x
