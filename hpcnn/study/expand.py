@@ -29,7 +29,7 @@ from hpcnn.study.read import TABLES
 _NO_NUMBERS = ("account", "qos", "time", "mem", "requeue", "requeue_limit")
 # Fields that the first version did not have: they are left out where they are not given, so that what is finished
 # keeps its name.
-_LATER = ("communication", "requeue_limit", "expand", "augment", "augmentation")
+_LATER = ("communication", "profile", "requeue_limit", "expand", "augment", "augmentation")
 
 
 @dataclass(frozen=True)
