@@ -160,6 +160,33 @@ def render_array(title: str, directives: Sequence[str], folder: str, runs: Seque
     return template.render(title=title, version=__version__, directives=directives, folder=folder, runs=runs)
 
 
+def render_workers(
+    title: str,
+    directives: Sequence[str],
+    *,
+    directory: str,
+    modules: Sequence[str],
+    bin: str,
+    environment: Mapping[str, str],
+    command: Sequence[str],
+) -> str:
+    """Return the script of a worker of a search, started in ``directory`` by ``command``; the rest as in ``Place``."""
+    return (
+        _environment()
+        .get_template("slurm/workers.sh.j2")
+        .render(
+            title=title,
+            version=__version__,
+            directives=directives,
+            directory=directory,
+            modules=modules,
+            bin=bin,
+            environment=environment,
+            command=command,
+        )
+    )
+
+
 def _template(site: Site) -> Template:
     try:
         return _environment().get_template(site.template)

@@ -12,7 +12,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def share_dir(name: str) -> Path:
-    """Return the folder ``name`` (``templates``, ``containers`` or ``scaling_studies``).
+    """Return the folder ``name`` (``templates``, ``containers``, ``scaling_studies`` or ``searches``).
 
     Raises FileNotFoundError when neither a checkout nor a wheel holds it: a broken installation.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpcnn.spec import StudySpec
 
 # What a user changes from one submission to the next; what the points differ by is changed by --set.
-_RESOURCES = ("time", "account", "partition", "qos", "mem", "constraint", "gpu_type", "requeue", "sbatch_options")
+RESOURCES = ("time", "account", "partition", "qos", "mem", "constraint", "gpu_type", "requeue", "sbatch_options")
 
 runs_option = click.option(
     "--runs", "folder", default=None, type=click.Path(file_okay=False), help="Folder of all runs.  [default: runs]"
@@ -25,7 +25,7 @@ runs_option = click.option(
 def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--runs``, ``--set``, and the options of resources and software that are worth one of their own."""
     function = spec_options(SoftwareSpec)(function)
-    function = spec_options(Resources, _RESOURCES)(function)
+    function = spec_options(Resources, RESOURCES)(function)
     function = click.option(
         "--set",
         "changes",

@@ -43,6 +43,24 @@ def mirrored(
     )
 
 
+def hparams(
+    numnodes: int = 16, d_rate: float = 0.1, *, input_shape: tuple[int, ...] = (784,), classes: int = 10
+) -> keras.Model:
+    """Return one dense layer with dropout, then softmax: the network behind the lecture's table of hyper-parameters.
+
+    The lecture shows the table alone: units, dropout, optimizer, accuracy. The layers are those of TensorBoard's
+    tutorial "Hyperparameter Tuning with the HParams Dashboard", whose parameters have these names.
+    """
+    return keras.Sequential(
+        [
+            *flat_input(input_shape),
+            Dense(numnodes, activation="relu"),
+            Dropout(d_rate),
+            classifier(classes),
+        ]
+    )
+
+
 def cnn1(
     numfm: int = 32,
     numnodes: int = 100,

@@ -175,6 +175,28 @@ RECIPES = (
         ),
     ),
     _MNIST(
+        id="psc-hparams",
+        title="One dense layer with dropout: the table of hyper-parameters",
+        input_shape=(784,),
+        parameters=12_730,
+        trainable=12_730,
+        factory="hpcnn.models.psc:hparams",
+        arguments={"numnodes": 16, "d_rate": 0.1},
+        optimizer="adam",
+        learning_rate=0.001,
+        momentum=0.0,
+        loss="sparse_categorical_crossentropy",
+        batch_size=32,
+        epochs=1,
+        reported={"test_accuracy": 0.8321},
+        slips=(
+            ADAM_BY_NAME,
+            "The lecture shows units, dropout, optimizer and accuracy of eight trainings, and does not name the data.",
+            "Not from the lecture: layers, pixel scale, loss, batch size and epochs, which are those of TensorBoard's "
+            "tutorial on HParams, and the data: that tutorial trains on Fashion-MNIST, the lecture's others on MNIST.",
+        ),
+    ),
+    _MNIST(
         id="horovod-mnist",
         title="The Horovod example: two convolutions with dropout",
         input_shape=(28, 28, 1),

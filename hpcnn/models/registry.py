@@ -6,7 +6,9 @@ training.
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
 import inspect
 import sys
 from pathlib import Path
@@ -55,6 +57,24 @@ def recipe(id: str) -> Recipe:
     if id not in RECIPES:
         raise unknown_value("--model", id, RECIPES)
     return RECIPES[id]
+
+
+def keywords(name: str) -> tuple[str, ...] | None:
+    """Return the keywords of a network of the zoo, read from the source of its factory, which imports Keras.
+
+    None where they cannot be told: a user's own function, or one that takes any keyword.
+    """
+    if not is_zoo(name):
+        return None
+    module, _, function_name = RECIPES[name].factory.partition(":")
+    found = importlib.util.find_spec(module)
+    assert found is not None
+    assert found.origin is not None
+    for node in ast.parse(Path(found.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function_name:
+            taken = (*node.args.args, *node.args.kwonlyargs)
+            return None if node.args.kwarg else tuple(argument.arg for argument in taken)
+    return None
 
 
 def build(

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def run(script: Path, log: Path, say: Callable[[str], None] | None = None) -> in
     The script gets a process group of its own: when this process is interrupted (or gets SIGTERM or SIGHUP), the whole
     job is ended with it and KeyboardInterrupt goes on to the caller.
     """
-    with log.open("a", encoding="utf-8") as file, _interruptible():
+    with log.open("a", encoding="utf-8") as file, interruptible():
         job = subprocess.Popen(
             ["bash", str(script)],
             stdin=subprocess.DEVNULL,
@@ -39,19 +40,57 @@ def run(script: Path, log: Path, say: Callable[[str], None] | None = None) -> in
                 file.flush()
                 if say is not None:
                     say(line.rstrip("\n"))
-            return _status(job.wait())
+            return status(job.wait())
         except BaseException:
             _end(job)
             raise
 
 
-def _status(returncode: int) -> int:
+@contextlib.contextmanager
+def running(script: Path, log: Path, keep_open: Sequence[int] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a script in a process group of its own, its output to ``log``; wait for its end, or end it.
+
+    The script outlives a caller that is killed. keep_open: file descriptors that it inherits. The whole group is ended
+    where the block is left by an error, and where the caller is interrupted (or gets SIGTERM or SIGHUP).
+    """
+    with log.open("a", encoding="utf-8") as file, interruptible():
+        job = subprocess.Popen(
+            ["bash", str(script)],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=keep_open,
+        )
+        try:
+            yield job
+            job.wait()
+        except BaseException:
+            _end_group(job)
+            raise
+
+
+def _end_group(job: subprocess.Popen[bytes]) -> None:
+    """End a process group: asked first, made to after ten seconds or another interrupt."""
+    end = time.monotonic() + _SECONDS_TO_END
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(job.pid, signal.SIGTERM)
+        with contextlib.suppress(KeyboardInterrupt):
+            while time.monotonic() < end:
+                job.poll()  # takes bash itself out of the group once it has ended
+                os.killpg(job.pid, 0)
+                time.sleep(0.05)
+        os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+
+
+def status(returncode: int) -> int:
     """Return an exit status as a shell would give it: 128 + signal for a process that a signal ended."""
     return 128 - returncode if returncode < 0 else returncode
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Turn the signals that ask this process to end into KeyboardInterrupt; one that is ignored (nohup) stays so."""
 
     def interrupt(number: int, frame: Any) -> None:

@@ -20,8 +20,10 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
+def lock(folder: Path, seconds: float = _SECONDS_TO_TRY) -> Iterator[int]:
     """Hold the study in ``folder``, which is made. Raises HpcnnError naming host and process of who holds it.
+
+    seconds: how long to wait for it. Yields the file descriptor: a process that inherits it holds the lock too.
 
     Raises UsageError where the folder cannot be made or written to.
 
@@ -34,14 +36,14 @@ def lock(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"--runs: {folder}: cannot be written to: {error.strerror}") from error
     with opened as file:
-        if not _taken(file.fileno(), fcntl.LOCK_EX, _SECONDS_TO_TRY):
+        if not _taken(file.fileno(), fcntl.LOCK_EX, seconds):
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise HpcnnError(f"{folder}: {holder} is at work on this study; wait until it has ended")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
-        yield
+        yield file.fileno()
 
 
 def held(folder: Path) -> bool:

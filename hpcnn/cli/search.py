@@ -1,0 +1,157 @@
+"""``hpcnn search``: hyper-parameter searches. ``run``: every trial, or what is missing, on this machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpcnn.cli import search_submit, search_table
+from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.search_options import folder_of, read_search, search_options
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+
+    from hpcnn.search.spec import Search
+
+
+@click.group(epilog="\b\nExample:\n  hpcnn search run psc_hparams --jobs 2")
+def command() -> None:
+    """Search hyper-parameters: trials of a grid, at random, or chosen by what the trials before have shown."""
+
+
+command.add_command(search_submit.command)
+command.add_command(search_table.status)
+command.add_command(search_table.table)
+command.add_command(search_table.importances)
+command.add_command(search_table.plot)
+
+
+@command.command(
+    "run",
+    epilog=(
+        "\b\nExamples:\n"
+        "  hpcnn search run psc_hparams --set data=fashion_mnist\n"
+        "  hpcnn search run my_search.toml --set trials=50 --dry-run"
+    ),
+)
+@click.argument("file")
+@search_options
+@click.option("--site", default="local", show_default=True, help="Site profile.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Trials at a time.")
+@click.option("--dry-run", is_flag=True, help="List the trials that are known beforehand, and do nothing else.")
+@format_option
+def run_command(
+    file: str,
+    folder: str | None,
+    changes: tuple[str, ...],
+    site: str,
+    jobs: int,
+    dry_run: bool,
+    fmt: str,
+    **options: Any,
+) -> None:
+    """Search FILE on this machine: a path, or the name of a packaged search (psc_hparams).
+
+    Trials that have ended are kept, and one that was cut off goes on where it was: the same command again does what is
+    missing. Prints the table in the end. Exits with status 1 if a trial failed or was stopped by somebody else.
+    """
+    from hpcnn.search.run import check, cores_each
+    from hpcnn.search.storage import begin
+
+    search = read_search(file, changes, options)
+    place = folder_of(search, folder)
+    cpus = cores_each(search, site, jobs)
+    if dry_run:
+        _list(search, place, fmt)
+        return
+    check(search, site)
+    study = begin(search, place)
+    ended_well = _run(search, study, place, site, jobs, cpus)
+    search_table.show(search, study, place, fmt)
+    sys.exit(0 if ended_well else 1)
+
+
+def _run(search: Search, study: Study, place: Path, site: str, jobs: int, cpus: int | None) -> bool:
+    """Train what is missing, with progress; return whether all of it ended well."""
+    from hpcnn.cli.progress import Progress
+    from hpcnn.search.run import Finished, several
+    from hpcnn.search.worker import Ended, work
+
+    done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+    finished = f", {done} already finished" if done else ""
+    click.echo(f"{search.name}: {search.trials} trials{finished}, in {place}", err=True)
+    failed: list[int] = []
+    with Progress(max(search.trials - done, 0)) as progress:
+
+        def ended(trial: Ended | Finished) -> None:
+            value = "" if trial.value is None else f"  {search.options.metric} {trial.value:.4f}"
+            state = trial.status if isinstance(trial, Ended) else trial.state
+            words = f"  {trial.parameters}" if isinstance(trial, Ended) else ""
+            why = f" ({trial.reason})" if isinstance(trial, Ended) and trial.reason else ""
+            failed.extend([trial.number] if state == "failed" else [])
+            progress.ended(f"trial {trial.number}{words}", f"{state}{value}{why}")
+
+        try:
+            if jobs == 1:
+                why = work(search, study, place, site, waits=True, started=progress.started, ended=ended)
+                stopped = [why] if why else []
+            else:
+                stopped = several(study, place, site, jobs, cpus, ended)
+        except KeyboardInterrupt:
+            click.echo("interrupted; the same command goes on with what is missing", err=True)
+            sys.exit(130)
+    for why in stopped:
+        click.echo(why, err=True)
+    return not stopped and not failed
+
+
+def _list(search: Search, place: Path, fmt: str) -> None:
+    """List the trials that are known beforehand."""
+    from hpcnn.data.optional import optional_module
+    from hpcnn.search.draw import known_points
+    from hpcnn.search.job import train_of, value_text
+    from hpcnn.search.table import column
+
+    if search.options.method != "grid":
+        optional_module("optuna", "hpcnn search", "search")
+    points = known_points(search)
+    for point in points:
+        train_of(search, point)
+    rows = [
+        {"trial": number, **{column(key): value for key, value in point.items()}} for number, point in enumerate(points)
+    ]
+    columns = [Column("trial", "trial", right=True)]
+    columns += [Column(column(key), column(key), show=value_text) for key in search.space]
+    emit(rows, fmt, columns, title=f"{search.name} ({search.options.method}) in {place}")
+    if fmt == "table" and len(points) < search.trials:
+        click.echo(f"{search.trials - len(points)} more trials are chosen by what these show")
+
+
+@command.command("work", hidden=True)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--site", required=True)
+@click.option("--cpus-per-task", type=int, default=None)
+@click.option("--wait", "waits", is_flag=True)
+def work_command(folder: Path, site: str, cpus_per_task: int | None, waits: bool) -> None:
+    """Be a worker of the search in FOLDER: train one trial after another (called by hpcnn itself)."""
+    from hpcnn.search.storage import load, trials_of
+    from hpcnn.search.worker import Ended, work
+
+    search = load(folder)
+
+    def ended(trial: Ended) -> None:
+        value = "" if trial.value is None else f"  {search.options.metric} {trial.value:.4f}"
+        click.echo(f"trial {trial.number}  {trial.parameters}  {trial.status}{value}")
+
+    study = trials_of(search, folder)
+    try:
+        why = work(search, study, folder, site, cpus_per_task=cpus_per_task, waits=waits, ended=ended)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    if why:
+        click.echo(why)

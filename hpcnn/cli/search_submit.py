@@ -1,0 +1,73 @@
+"""``hpcnn search submit``: a search as Slurm workers. A dry run is the same path, up to the writing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hpcnn.cli.search_options import folder_of, read_search, search_options
+
+
+@click.command(
+    "submit",
+    epilog=(
+        "\b\nExamples:\n"
+        "  hpcnn search submit psc_hparams --site narval --account def-prof --dry-run\n"
+        "  hpcnn search submit my_search.toml --site narval --workers 8 --time 3:00:00"
+    ),
+)
+@click.argument("file")
+@click.option("--site", required=True, help="Site profile: the cluster.")
+@search_options
+@click.option(
+    "--workers",
+    "count",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Workers: each is a task of a job array, and trains one trial at a time.",
+)
+@click.option("--after", metavar="JOB", default=None, help="Start only after this Slurm job has completed.")
+@click.option("--dry-run", is_flag=True, help="Print the workers' script, and do nothing else.")
+@click.option("--test-only", is_flag=True, help="Ask Slurm when the workers would start, and submit nothing.")
+def command(
+    file: str,
+    site: str,
+    folder: str | None,
+    changes: tuple[str, ...],
+    count: int,
+    after: str | None,
+    dry_run: bool,
+    test_only: bool,
+    **options: Any,
+) -> None:
+    """Search FILE on a cluster: a path, or the name of a packaged search (psc_hparams).
+
+    Each worker asks for the resources of one trial, and trains one trial after another until none is left or its time
+    is up. The same command again goes on with what is missing by then.
+    """
+    from hpcnn.search.run import check
+    from hpcnn.search.storage import begin
+    from hpcnn.search.submit import submit, workers, would_start
+
+    search = read_search(file, changes, options)
+    place = folder_of(search, folder)
+    waits_for = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"] if after else []
+    job = workers(search, place, site, min(count, search.trials))
+    if dry_run:
+        click.echo(job.script, nl=False)
+        return
+    if test_only:
+        click.echo(would_start(job, waits_for))
+        return
+    check(search, site)
+    study = begin(search, place)
+    left = search.trials - sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+    if left <= 0:
+        click.echo(f"{search.name}: all {search.trials} trials have ended, in {place}")
+        return
+    job = workers(search, place, site, min(count, left))
+    ids = submit(job, waits_for)
+    click.echo(f"{search.name}: {left} trials to do, {min(count, left)} workers, job {', '.join(ids)}, in {place}")

@@ -1,0 +1,112 @@
+"""Which trial a worker trains next: one that was cut off, else a new one. No trial has two workers.
+
+A trial under way is held by a lock of its worker and of the training itself, which the kernel releases when both have
+ended, however they ended. What nobody holds was cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.errors import HpcnnError
+from hpcnn.rundir import read_json, write_json
+from hpcnn.scheduler import slurm
+from hpcnn.search.draw import distributions, sampler
+from hpcnn.search.result import settle
+from hpcnn.search.spec import Search
+from hpcnn.search.storage import SECONDS_TO_CHOOSE, choosing, training
+from hpcnn.study.lock import held, lock
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, Trial
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that this process may train: nobody else will, while ``lock`` is open here or in the training."""
+
+    trial: Trial
+    lock: int
+
+
+@contextlib.contextmanager
+def next_trial(search: Search, study: Study, folder: Path) -> Iterator[Claim | None]:
+    """Hold the next trial; None where there is none left to take."""
+    with contextlib.ExitStack() as kept:
+        with lock(choosing(folder), SECONDS_TO_CHOOSE):
+            trial = _cut_off(search, study, folder, kept) or _new(search, study, folder, kept)
+        yield trial
+        if trial is not None:
+            _owner(folder, trial.trial.number).unlink(missing_ok=True)
+
+
+def under_way(study: Study, folder: Path) -> list[int]:
+    """Return the trials that somebody trains."""
+    return [trial.number for trial in _running(study) if _is_held(folder, trial.number)]
+
+
+def slurm_job(environment: Mapping[str, str]) -> str | None:
+    """Return the id of the Slurm job that this process is in, as squeue has it."""
+    array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID")
+
+
+def _cut_off(search: Search, study: Study, folder: Path, kept: contextlib.ExitStack) -> Claim | None:
+    """Take over a trial that nobody trains; one that has ended unseen is written down, not trained again."""
+    from optuna.trial import Trial
+
+    for frozen in _running(study):
+        if _is_held(folder, frozen.number):
+            continue
+        claim = _claimed(Trial(study, frozen._trial_id), folder, kept)
+        if claim and settle(search, study, claim.trial, folder) is None:
+            return claim
+    return None
+
+
+def _new(search: Search, study: Study, folder: Path, kept: contextlib.ExitStack) -> Claim | None:
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False)
+    waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
+    number = waiting[0] if waiting else len(trials)
+    if number >= search.trials:
+        return None
+    study.sampler = sampler(search, number)
+    return _claimed(study.ask(distributions(search)), folder, kept)
+
+
+def _claimed(trial: Trial, folder: Path, kept: contextlib.ExitStack) -> Claim | None:
+    try:
+        descriptor = kept.enter_context(lock(training(folder, trial.number)))
+    except HpcnnError:  # somebody was faster
+        return None
+    facts: dict[str, Any] = {"job_id": slurm_job(os.environ), "process": os.getpid()}
+    write_json(_owner(folder, trial.number), facts, durable=False)
+    return Claim(trial, descriptor)
+
+
+def _running(study: Study) -> list[FrozenTrial]:
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+
+def _is_held(folder: Path, number: int) -> bool:
+    """Whether somebody trains a trial: by its lock, or (locks that other nodes do not see) by its worker's job."""
+    if held(training(folder, number)):
+        return True
+    job = (read_json(_owner(folder, number)) or {}).get("job_id")
+    if not job or job == slurm_job(os.environ) or not slurm.available():
+        return False
+    return slurm.query([str(job)])[str(job)].status == "running"
+
+
+def _owner(folder: Path, number: int) -> Path:
+    return training(folder, number) / "owner.json"

@@ -1,0 +1,93 @@
+"""Event files for TensorBoard's HParams tab, as its HParams plugin reads them. Loads no TensorFlow.
+
+One session a trial, in ``tensorboard/`` of its run directory: the parameters, and accuracy and loss of every epoch. The
+experiment, in the search's own folder, says which parameters and metrics there are, for the tab's columns.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.rundir import RunDir
+from hpcnn.search.space import Values, short
+from hpcnn.search.spec import Search
+
+if TYPE_CHECKING:
+    from hpcnn.search.result import Epoch
+
+METRICS = ("accuracy", "loss")
+
+
+def write_experiment(folder: Path, search: Search) -> None:
+    """Write which parameters and metrics a search has, once."""
+    from tensorboard.plugins.hparams import summary_v2 as hp
+
+    if next(folder.glob("events.out.tfevents*"), None) is not None:
+        return
+    parameters = [hp.HParam(short(key), _domain(values, hp)) for key, values in search.space.items()]
+    metrics = [hp.Metric(tag, display_name=tag) for tag in METRICS]
+    _write(folder, [(0, hp.hparams_config_pb(parameters, metrics, time.time()))])
+
+
+def write_session(run: RunDir, search: Search, point: Mapping[str, Any], epochs: list[Epoch]) -> None:
+    """Write the parameters of a trial that has ended, and its accuracy and loss after each epoch."""
+    from tensorboard.plugins.hparams import summary_v2 as hp
+    from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+    name = f"{search.name}/{run.path.name}"
+    start = hp.hparams_pb({short(key): value for key, value in point.items()}, trial_id=name)
+    scalars = [
+        (epoch.number, scalar_pb(tag, getattr(epoch, tag)))
+        for epoch in epochs
+        for tag in METRICS
+        if getattr(epoch, tag) is not None
+    ]
+    _write(run.tensorboard, [(0, start), *scalars, (0, _session_end())])
+
+
+def _session_end() -> Any:
+    """Return what TensorBoard's own ``session_end_pb`` returns, whose module loads TensorFlow."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+
+    info = SessionEndInfo(status=STATUS_SUCCESS, end_time_secs=time.time())
+    about = metadata.create_summary_metadata(HParamsPluginData(session_end_info=info))
+    summary = Summary()
+    summary.value.add(tag=metadata.SESSION_END_INFO_TAG, metadata=about, tensor=metadata.NULL_TENSOR)
+    return summary
+
+
+def _domain(values: Any, hp: Any) -> Any:
+    """Return a dimension as the tab's filters know it: they have no list of mixed types."""
+    if not isinstance(values, Values):
+        return (
+            hp.IntInterval(int(values.low), int(values.high))
+            if values.whole
+            else hp.RealInterval(float(values.low), float(values.high))
+        )
+    return hp.Discrete(values.items) if len({type(item) for item in values.items}) == 1 else None
+
+
+def _write(folder: Path, summaries: list[tuple[int, Any]]) -> None:
+    """Write (step, summary) pairs as one event file, under the name that TensorBoard looks for."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    folder.mkdir(parents=True, exist_ok=True)
+    now = time.time()
+    # the order of files is that of their names: seconds first, as TensorFlow's own writer has it
+    file = folder / f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.hparams.v2"
+    with file.open("wb") as opened:
+        writer = RecordWriter(opened)
+        writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+        for step, summary in summaries:
+            event = Event(wall_time=now, step=step)
+            event.summary.ParseFromString(summary.SerializeToString())
+            writer.write(event.SerializeToString())

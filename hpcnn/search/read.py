@@ -1,0 +1,158 @@
+"""Reads a search file (TOML) into a Search, checking every key. Draws no trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hpcnn import toml
+from hpcnn.errors import UsageError, bad_value, unknown_value
+from hpcnn.models.registry import keywords
+from hpcnn.resources import share_dir
+from hpcnn.search.space import dimension, points
+from hpcnn.search.spec import Options, Search, SearchFile
+from hpcnn.spec import Resources, SoftwareSpec, TrainSpec, check_field, check_ranks, from_mapping, hints
+
+_TABLES = {"search": Options, "train": TrainSpec, "resources": Resources, "software": SoftwareSpec}
+# Fields that say how a trial is run or what it writes, and never how well it does.
+_NOT_SEARCHED = ("model_args", "tensorboard", "checkpoint", "communication", "evaluate", "devices", "strategy")
+
+
+def find(name: str) -> Path:
+    """Return a search file: the path as given, or the packaged search of that name (``psc_hparams``)."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    folder = share_dir("searches")
+    packaged = sorted(file.stem for file in folder.glob("*.toml"))
+    if path.suffix in ("", ".toml") and path.stem in packaged and path.parent.name in ("", "searches"):
+        return folder / f"{path.stem}.toml"
+    raise unknown_value("search", name, [*packaged, "FILE.toml"])
+
+
+def read(path: Path, changes: Mapping[str, Any] | None = None) -> Search:
+    """Return the search in ``path`` with ``changes`` (dotted key -> value) made to it.
+
+    A list among the changes makes a parameter of the space, any other value one that all trials share. Raises
+    UsageError naming file, table, key, value and what is valid.
+    """
+    where = f"{path.name}: "
+    table = {"name": path.stem, **toml.read(path)}
+    from_mapping(SearchFile, table, where)  # what is changed below is of the right type
+    for key, value in (changes or {}).items():
+        _change(table, key, value)
+    return parse(table, where)
+
+
+def parse(table: Mapping[str, Any], where: str) -> Search:
+    """Return the search of a table. Raises UsageError, each message beginning with ``where``."""
+    file = from_mapping(SearchFile, table, where)
+    if file.name in ("", ".", "..") or "/" in file.name:
+        raise bad_value(f"{where}name", file.name, "the name of a folder, without '/'")
+    options = from_mapping(Options, file.search, f"{where}[search] ")
+    shared = from_mapping(TrainSpec, file.train, f"{where}[train] ")
+    resources = from_mapping(Resources, file.resources, f"{where}[resources] ")
+    software = from_mapping(SoftwareSpec, file.software, f"{where}[software] ")
+    check_ranks(resources, shared)
+    if not (shared.evaluate and shared.communication):
+        raise bad_value(f"{where}[train] evaluate", "false", "true: trials are judged on the test set")
+    _check_model(shared.model, shared.model_args, f"{where}[train] model_args keyword")
+    raw = _flat(file.space)
+    space = {}
+    for key, value in raw.items():
+        full = full_key(key, f"{where}[space] key")
+        if full in space:
+            raise UsageError(f"{where}[space] {key}: is there twice")
+        space[full] = dimension(full, value, f"{where}[space] {key}")
+        section, _, name = full.partition(".")
+        if name in (file.train if section == "train" else shared.model_args):
+            raise UsageError(f"{where}[space] {key}: is in [train] too; leave one out")
+    if not space:
+        raise UsageError(f"{where}[space]: there is nothing to search; name a field with a list of values or a range")
+    if "train.model" not in space:
+        _check_model(
+            shared.model, [key[6:] for key in space if key.startswith("model.")], f"{where}[space] model keyword"
+        )
+    grid = (
+        math.prod(len(points(space[key], f"{where}[space] {key}")) for key in space) if options.method == "grid" else 0
+    )
+    if grid and options.trials not in (None, grid):
+        raise bad_value(f"{where}[search] trials", options.trials, f"no value: the grid has {grid} points")
+    trials = grid or options.trials
+    if trials is None:
+        raise UsageError(f"{where}[search] trials: say how many, with method {options.method}")
+    reference = tuple(_reported(row, f"{where}[[reference]] ") for row in file.reference)
+    return Search(file.name, options, dict(file.train), space, resources, software, reference, dict(table), trials)
+
+
+def full_key(key: str, name: str) -> str:
+    """Return the full name of a parameter: ``optimizer`` is ``train.optimizer``, ``model.numnodes`` stays.
+
+    Raises UsageError, calling the key ``name``, for one that is not searched.
+    """
+    section, dot, field = key.partition(".")
+    if dot and section == "model" and field:
+        return key
+    fields = [field for field in hints(TrainSpec) if field not in _NOT_SEARCHED]
+    plain = field if dot and section == "train" else key
+    if plain not in fields:
+        raise unknown_value(name, key, [*fields, "model.KEYWORD"])
+    return f"train.{plain}"
+
+
+def _check_model(model: str, given: Any, where: str) -> None:
+    """Raise UsageError for a keyword that the model's function has not, as far as that can be told without Keras."""
+    known = keywords(model)
+    for name in given if known else ():
+        if name not in (known or ()):
+            raise unknown_value(where, name, known or ())
+
+
+def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the space with dotted keys: ``model.numnodes`` for the key ``numnodes`` of its table ``model``."""
+    flat = {}
+    for key, value in table.items():
+        if key == "model" and isinstance(value, dict):
+            flat.update({f"model.{name}": item for name, item in value.items()})
+        elif key == "train" and isinstance(value, dict):
+            flat.update({f"train.{name}": item for name, item in value.items()})
+        else:
+            flat[key] = value
+    return flat
+
+
+def _reported(row: Mapping[str, Any], where: str) -> tuple[dict[str, Any], float]:
+    """Return the point and the accuracy of one row of ``[[reference]]``."""
+    accuracy = row.get("accuracy")
+    if isinstance(accuracy, bool) or not isinstance(accuracy, (int, float)):
+        raise bad_value(f"{where}accuracy", accuracy, "a number")
+    point = _flat({key: value for key, value in row.items() if key != "accuracy"})
+    return {full_key(key, f"{where}key"): value for key, value in point.items()}, float(accuracy)
+
+
+def _change(table: dict[str, Any], key: str, value: Any) -> None:
+    """Make one ``--set`` change: a key of a table, or (for a list) a parameter of the space."""
+    section, dot, field = key.partition(".")
+    if key in ("name", "description"):
+        table[key] = value
+        return
+    if not (dot and section in _TABLES) and section != "model":
+        homes = [name for name in ("train", "search", "resources", "software") if key in hints(_TABLES[name])]
+        if not homes:
+            raise unknown_value("--set", key, [*hints(TrainSpec), *hints(Options), "model.KEYWORD"])
+        section, field = homes[0], key
+    if section in ("search", "resources", "software"):
+        table.setdefault(section, {})[field] = check_field(_TABLES[section], field, value, f"--set {key}")
+        return
+    full = full_key(f"{section}.{field}", "--set") if isinstance(value, list) else f"{section}.{field}"
+    space = table["space"] = _flat(table.get("space", {}))
+    for old in [name for name in space if full_key(name, "[space] key") == full]:
+        del space[old]
+    if isinstance(value, (list, dict)):
+        space[full] = value
+    elif section == "model":
+        table.setdefault("train", {}).setdefault("model_args", {})[field] = value
+    else:
+        table.setdefault("train", {})[field] = value

@@ -1,0 +1,91 @@
+"""What a trial has reached, from its run directory: after each epoch, and in the end. Writes it down as Optuna's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.record import finish
+from hpcnn.rundir import RunDir, read_lines
+from hpcnn.search.hparams import write_session
+from hpcnn.search.spec import Search
+from hpcnn.search.storage import run_of
+from hpcnn.train.stop import EXIT_STATUS
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import Trial
+
+# The attribute of a trial that says after which epoch it was found hopeless. It is written before its training is
+# asked to stop, so that whoever finds the trial later knows why it did.
+PRUNED = "pruned_after"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of a trial on the test set; None where the run has no such number, or not a finite one."""
+
+    number: int
+    accuracy: float | None
+    loss: float | None
+
+
+def epochs_of(run: RunDir) -> list[Epoch]:
+    """Return the finished epochs of a run, in order. One that was recorded twice counts once, the last time."""
+    file = run.epochs(0)
+    found = {}
+    for line in read_lines(file) if file.exists() else ():
+        test = line.get("validation") or {}
+        found[int(line["epoch"])] = Epoch(int(line["epoch"]), test.get("accuracy"), test.get("loss"))
+    return [found[number] for number in sorted(found)]
+
+
+def value_of(search: Search, epochs: list[Epoch]) -> float:
+    """Return what a trial is judged by after these epochs; nan where the run does not say."""
+    metric = search.options.metric
+    if metric == "best_accuracy":
+        known = [epoch.accuracy for epoch in epochs if epoch.accuracy is not None]
+        return (max if search.options.maximizes else min)(known, default=math.nan)
+    last = getattr(epochs[-1], metric) if epochs else None
+    return math.nan if last is None else float(last)
+
+
+def settle(search: Search, study: Study, trial: Trial, folder: Path) -> str | None:
+    """Write down how a trial ended that nobody trains any more; return completed, pruned or failed.
+
+    Returns None, and writes nothing, for one that was cut off and is to go on.
+    """
+    from optuna.trial import TrialState
+
+    run = run_of(folder, trial.number)
+    pruned_after = trial.user_attrs.get(PRUNED)
+    if pruned_after is not None and run.read_result() is None:
+        finish(run.path, EXIT_STATUS, reason=f"pruned after epoch {pruned_after}")
+    result = run.read_result()
+    if result is None or (result.get("status") == "interrupted" and pruned_after is None):
+        return None
+    epochs = epochs_of(run)
+    value = value_of(search, epochs)
+    status, reason = str(result["status"]), result.get("reason")
+    if status == "completed" and math.isnan(value):
+        status, reason = "failed", f"its {search.options.metric.replace('_', ' ')} is not a finite number"
+    status = "pruned" if status == "interrupted" else status
+    facts: dict[str, Any] = {
+        "accuracy": epochs[-1].accuracy if epochs else None,
+        "best_accuracy": max((e.accuracy for e in epochs if e.accuracy is not None), default=None),
+        "loss": epochs[-1].loss if epochs else None,
+        "epochs": len(epochs),
+        "seconds": result.get("seconds_total"),
+        "reason": reason,
+    }
+    for key, fact in facts.items():
+        trial.set_user_attr(key, fact)
+    if status != "failed":
+        write_session(run, search, trial.params, epochs)
+    if status == "completed":
+        study.tell(trial.number, value)
+    else:
+        study.tell(trial.number, state=TrialState.PRUNED if status == "pruned" else TrialState.FAIL)
+    return status

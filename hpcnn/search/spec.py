@@ -1,0 +1,73 @@
+"""The nouns of a search: what is searched, how, and for what. Pure; imports no Optuna."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from hpcnn.search.space import Dimension
+from hpcnn.spec import LARGEST_SEED, NO_KEYS, Resources, SoftwareSpec, field
+
+METHODS = ("grid", "random", "tpe")
+METRICS = ("accuracy", "best_accuracy", "loss")
+DIRECTIONS = ("maximize", "minimize")
+PRUNINGS = ("none", "median", "halving", "hyperband")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The table ``[search]``: how trials are chosen, judged and cut short."""
+
+    method: str = field("tpe", "How the parameters of a trial are chosen.", choices=METHODS)
+    trials: int | None = field(None, "Number of trials; of a grid, all of its points.", minimum=1)
+    seed: int = field(1, "Fixes which trials are drawn.", minimum=0, maximum=LARGEST_SEED)
+    metric: str = field(
+        "accuracy",
+        "What a trial is judged by, on the test set: accuracy or loss of the last epoch, or the best accuracy.",
+        choices=METRICS,
+    )
+    direction: str | None = field(None, "maximize, or minimize; a loss is minimized.", choices=DIRECTIONS)
+    pruning: str = field("none", "Which trials are stopped before their end.", choices=PRUNINGS)
+    warmup_epochs: int = field(1, "Epochs of every trial that are never cut short.", minimum=1)
+    startup_trials: int = field(
+        5, "First trials: drawn at random by tpe, and trained to their end under median pruning.", minimum=1
+    )
+
+    @property
+    def maximizes(self) -> bool:
+        """Whether a larger value is the better one."""
+        return (self.direction or ("minimize" if self.metric == "loss" else "maximize")) == "maximize"
+
+
+@dataclass(frozen=True)
+class SearchFile:
+    """A search file as it stands, table by table."""
+
+    name: str = field(dataclasses.MISSING, "Name of the search's folder.")
+    description: str = field("", "One line for people.")
+    search: dict[str, Any] = field(NO_KEYS, "How trials are chosen, judged and cut short.")
+    train: dict[str, Any] = field(NO_KEYS, "Fields of TrainSpec that all trials share.")
+    space: dict[str, Any] = field(NO_KEYS, "Field or model.KEYWORD -> list of values, or range.")
+    resources: dict[str, Any] = field(NO_KEYS, "What one trial needs, and so one worker.")
+    software: dict[str, Any] = field(NO_KEYS, "What the trials run in.")
+    reference: tuple[dict[str, Any], ...] = field((), "Points with the accuracy that somebody else reports.")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search with every key checked.
+
+    space: full name of a parameter (``train.optimizer``, ``model.numnodes``) -> its values. reference: points of that
+    space, each with an accuracy. table: the file it was read from, as it is kept beside the trials.
+    """
+
+    name: str
+    options: Options
+    train: dict[str, Any]
+    space: dict[str, Dimension]
+    resources: Resources
+    software: SoftwareSpec
+    reference: tuple[tuple[dict[str, Any], float], ...]
+    table: dict[str, Any]
+    trials: int

@@ -1,0 +1,90 @@
+"""Workers as Slurm jobs: one job array, each of whose tasks trains one trial after another until none is left."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcnn.data.catalogue import FOLDER_VARIABLE
+from hpcnn.directives import directives, quoted
+from hpcnn.errors import UsageError
+from hpcnn.launch import cpus_of
+from hpcnn.render import modules, render_workers
+from hpcnn.rundir import write_json, write_text
+from hpcnn.scheduler import slurm
+from hpcnn.search.spec import Search
+from hpcnn.sites.load import load_site
+from hpcnn.submit import hpcnn_command, job_record, new_run_id
+
+# What a worker needs that `sbatch --export=NONE`, a site's habit, would not hand on.
+_HANDED_ON = (FOLDER_VARIABLE, "HPCNN_CONFIG")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What is submitted: the folder of the script and its log, the script, and how many calls of sbatch it takes."""
+
+    folder: Path
+    site: str
+    script: str
+    calls: int
+
+
+def workers(search: Search, folder: Path, site_name: str, count: int) -> Workers:
+    """Return the job of ``count`` workers. Writes nothing. Raises UsageError for what the site cannot give."""
+    site = load_site(site_name)
+    if site.scheduler != "slurm":
+        raise UsageError(f"--site: site {site.name} has no scheduler to submit to; `hpcnn search run` searches here")
+    place = folder / "workers" / new_run_id()
+    resources, gpu = search.resources, bool(search.resources.gpus_per_node)
+    cpus = cpus_of(site, resources)
+    asked = directives(search.name, resources, site, f"{place}/log.out", cpus)
+    if site.arrays:
+        log = str(place).replace("%", "%%") + "/log-%a.out"  # sbatch(1), "filename pattern"
+        asked = [word for word in asked if not word.startswith("--output=")]
+        asked += [f"--array=0-{count - 1}", f"--output={quoted('output', log)}"]
+    script = render_workers(
+        " ".join(f"{search.name}: {count} {'worker' if count == 1 else 'workers'}, site {site.name}".split()),
+        asked,
+        directory=str(Path.cwd()),
+        modules=modules(site, search.software, gpu),
+        bin=str(Path(hpcnn_command()[0]).parent),
+        environment={key: str(Path(os.environ[key]).absolute()) for key in _HANDED_ON if os.environ.get(key)},
+        command=[*hpcnn_command(), "search", "work", str(folder), "--site", site.name],
+    )
+    return Workers(place, site.name, script, 1 if site.arrays else count)
+
+
+def submit(job: Workers, options: Sequence[str] = ()) -> list[str]:
+    """Hand the workers to Slurm; return the ids of the jobs. Raises HpcnnError with sbatch's words where it refuses."""
+    script = job.folder / "job.sh"
+    write_text(script, job.script, mode=0o755)
+    ids = [slurm.submit(script, options) for _ in range(job.calls)]
+    for number, job_id in enumerate(ids):
+        place = job.folder if number == 0 else job.folder.with_name(f"{job.folder.name}-{number}")
+        write_json(place / "job.json", job_record(job_id, job.site))
+    return ids
+
+
+def would_start(job: Workers, options: Sequence[str] = ()) -> str:
+    """Ask Slurm when the workers would start, by a script that is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="hpcnn-") as folder:
+        script = Path(folder) / "job.sh"
+        write_text(script, job.script)
+        return slurm.would_start(script, options)
+
+
+def queued(folder: Path) -> int:
+    """Return how many workers of a search are waiting or running in Slurm's queue."""
+    from hpcnn.jobs import find
+    from hpcnn.scheduler.states import ALIVE
+
+    place = folder / "workers"
+    if not slurm.available() or next(place.glob("*/job.json"), None) is None:
+        return 0
+    ids = {job.job_id for job in find([str(place)])}
+    alive = [job for job, state in slurm.in_queue().items() if state.status in ALIVE]
+    return sum(job.partition("_")[0] in ids for job in alive)

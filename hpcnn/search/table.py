@@ -1,0 +1,108 @@
+"""The trials of a search as rows, best first. Reads Optuna's journal and locks; trains nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.search.claim import under_way
+from hpcnn.search.space import short
+from hpcnn.search.spec import Search
+from hpcnn.search.storage import run_of
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+STATES = ("completed", "pruned", "failed", "running", "interrupted", "waiting")
+# The table's own columns: a parameter of such a name keeps its full one.
+_OWN = ("rank", "trial", "accuracy", "best_accuracy", "loss", "epochs", "seconds", "state", "reason", "path")
+
+
+def rows(search: Search, study: Study, folder: Path) -> list[dict[str, Any]]:
+    """Return a row for each trial that has begun: completed ones by rank, then the others in the order of STATES."""
+    found = [(trial, state) for trial, state in states(study, folder) if state != "waiting"]
+    sign = -1.0 if search.options.maximizes else 1.0
+
+    def order(entry: tuple[FrozenTrial, str]) -> tuple[int, float, int]:
+        trial, state = entry
+        return STATES.index(state), 0.0 if trial.value is None else sign * trial.value, trial.number
+
+    found.sort(key=order)
+    reported = len(search.reference) > 0
+    return [
+        {
+            "rank": rank if state == "completed" else None,
+            "trial": trial.number,
+            **{column(key): trial.params.get(key) for key in search.space},
+            "accuracy": trial.user_attrs.get("accuracy"),
+            "best_accuracy": trial.user_attrs.get("best_accuracy"),
+            "loss": trial.user_attrs.get("loss"),
+            "epochs": trial.user_attrs.get("epochs"),
+            "seconds": trial.user_attrs.get("seconds"),
+            "state": state,
+            **({"reference": _reference(search, trial)} if reported else {}),
+            "reason": None if state == "completed" else trial.user_attrs.get("reason"),
+            "path": str(run_of(folder, trial.number).path),
+        }
+        for rank, (trial, state) in enumerate(found, start=1)
+    ]
+
+
+def states(study: Study, folder: Path) -> list[tuple[FrozenTrial, str]]:
+    """Return every trial with one of STATES. interrupted: it was cut off, and the next worker goes on with it."""
+    from optuna.trial import TrialState
+
+    words = {
+        TrialState.COMPLETE: "completed",
+        TrialState.PRUNED: "pruned",
+        TrialState.FAIL: "failed",
+        TrialState.WAITING: "waiting",
+    }
+    alive = under_way(study, folder)
+    return [
+        (trial, words.get(trial.state) or ("running" if trial.number in alive else "interrupted"))
+        for trial in study.get_trials(deepcopy=False)
+    ]
+
+
+def best(search: Search, study: Study) -> FrozenTrial | None:
+    """Return the best completed trial, the first of several; None where there is none."""
+    from optuna.trial import TrialState
+
+    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = -1.0 if search.options.maximizes else 1.0
+    return min(completed, key=lambda trial: sign * (trial.value or 0.0), default=None)
+
+
+def column(key: str) -> str:
+    """Return the name of a parameter's column."""
+    return key if short(key) in _OWN else short(key)
+
+
+def importances(study: Study, seed: int) -> dict[str, float]:
+    """Return each parameter's share of the variance among the completed trials, largest first; sums to 1.
+
+    fANOVA: F. Hutter, H. Hoos and K. Leyton-Brown, "An efficient approach for assessing hyperparameter importance",
+    ICML 2014; a random forest is fitted to the trials. Empty where there are fewer than four of them, or where all
+    have the same value: there is no variance to share.
+    """
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+    from optuna.trial import TrialState
+
+    from hpcnn.data.optional import optional_module
+
+    values = [trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
+    if len(values) < 4 or len(set(values)) == 1:
+        return {}
+    optional_module("sklearn", "importances", "search")
+    found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed))
+    return {key: float(share) for key, share in found.items()}
+
+
+def _reference(search: Search, trial: FrozenTrial) -> float | None:
+    """Return the accuracy that is reported for a trial's point, if one is."""
+    for point, accuracy in search.reference:
+        if all(trial.params.get(key) == value for key, value in point.items()):
+            return accuracy
+    return None

@@ -1,0 +1,171 @@
+"""A worker: trains one trial after another, watches each, and stops those that are found hopeless.
+
+It asks the training to stop as Slurm does, by the file ``stop`` in the run directory. So the ranks need neither Optuna
+nor a word of the search, whatever strategy or container they run in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.data.optional import optional_module
+from hpcnn.errors import UsageError
+from hpcnn.record import finish
+from hpcnn.rundir import write_text
+from hpcnn.scheduler import local
+from hpcnn.search.claim import Claim, next_trial, under_way
+from hpcnn.search.hparams import write_experiment
+from hpcnn.search.job import job_of, text
+from hpcnn.search.result import PRUNED, epochs_of, settle, value_of
+from hpcnn.search.spec import Search
+from hpcnn.search.storage import run_of
+from hpcnn.spec import Resources
+from hpcnn.submit import Prepared, prepare, write
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import Trial
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+_TIME_IS_UP = "the time limit is near"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial ended under a worker: completed, pruned, failed, or interrupted (it is to go on)."""
+
+    number: int
+    parameters: str
+    status: str
+    value: float | None
+    reason: str | None
+
+
+def work(
+    search: Search,
+    study: Study,
+    folder: Path,
+    site: str,
+    *,
+    cpus_per_task: int | None = None,
+    waits: bool = False,
+    started: Callable[[str], None] = lambda name: None,
+    ended: Callable[[Ended], None] = lambda trial: None,
+) -> str | None:
+    """Train trials until there is none left to take; return why it stopped before that, if it did.
+
+    cpus_per_task: for trials that do not say. waits: until trials that others train have ended, or can be taken over.
+    """
+    optional_module("tensorboard", "hpcnn search", "search")
+    write_experiment(folder, search)
+    resources = search.resources
+    if cpus_per_task and not resources.cpus_per_task:
+        resources = replace(resources, cpus_per_task=cpus_per_task)
+    with _time_limit() as time_is_up:
+        while not time_is_up.is_set():
+            with next_trial(search, study, folder) as claim:
+                if claim is not None:
+                    started(run_of(folder, claim.trial.number).path.name)
+                    outcome = _train(search, study, claim, folder, site, resources, time_is_up)
+                    ended(outcome)
+            if claim is None:
+                if not (waits and under_way(study, folder)):
+                    return None
+                time.sleep(1.0)
+            elif outcome.status == "interrupted" and not time_is_up.is_set():
+                return f"trial {outcome.number} was stopped: {outcome.reason}"
+    return _TIME_IS_UP
+
+
+def _train(
+    search: Search,
+    study: Study,
+    claim: Claim,
+    folder: Path,
+    site: str,
+    resources: Resources,
+    time_is_up: threading.Event,
+) -> Ended:
+    """Train a trial, or what is left of it, and write down how it ended."""
+    trial = claim.trial
+    run = run_of(folder, trial.number)
+    try:
+        prepared = prepare(job_of(search, trial.params, site, resources), run.path, resume=True)
+        write(prepared)
+    except UsageError as error:  # values that do not go together: no trial, and no end of the search
+        run.path.mkdir(parents=True, exist_ok=True)
+        finish(run.path, error.exit_code, reason=str(error))
+    else:
+        _run(search, trial, claim.lock, prepared, time_is_up)
+    status = settle(search, study, trial, folder) or "interrupted"
+    reason = None if status == "completed" else (run.read_result() or {}).get("reason")
+    value = value_of(search, epochs_of(run))
+    return Ended(trial.number, text(trial.params), status, None if math.isnan(value) else value, reason)
+
+
+def _run(search: Search, trial: Trial, held: int, prepared: Prepared, time_is_up: threading.Event) -> None:
+    run = prepared.run
+    watch = _Watch(search, trial, prepared)
+    run.stop.unlink(missing_ok=True)  # one that an earlier attempt did not see
+    try:
+        with local.running(run.job_script, run.log, keep_open=(held,)) as job:
+            while job.poll() is None:
+                watch.look()
+                if time_is_up.is_set() and not run.stop.exists():
+                    write_text(run.stop, _TIME_IS_UP + "\n")
+                time_is_up.wait(_SECONDS_BETWEEN_LOOKS) if not time_is_up.is_set() else time.sleep(1.0)
+    except KeyboardInterrupt:
+        finish(run.path, 130)
+        raise
+    watch.look()
+    finish(run.path, local.status(job.returncode))
+    run.stop.unlink(missing_ok=True)  # one that came after the last step
+
+
+class _Watch:
+    """Reports each epoch of a training as it is written, and asks it to stop once the pruner says so."""
+
+    def __init__(self, search: Search, trial: Trial, prepared: Prepared) -> None:
+        self._search, self._trial, self._run = search, trial, prepared.run
+        frozen = trial.study.get_trials(deepcopy=False)[trial.number]
+        self._reported = max(frozen.intermediate_values, default=0)
+        self._asked = False
+
+    def look(self) -> None:
+        epochs = epochs_of(self._run)
+        for count, epoch in enumerate(epochs, start=1):
+            if epoch.number <= self._reported or self._asked:
+                continue
+            self._reported = epoch.number
+            value = value_of(self._search, epochs[:count])
+            self._trial.report(value, epoch.number)
+            options = self._search.options
+            if options.pruning != "none" and epoch.number > options.warmup_epochs and self._trial.should_prune():
+                self._asked = True
+                self._trial.set_user_attr(PRUNED, epoch.number)
+                said = f"pruned after epoch {epoch.number}: {options.metric} {value:.4g}, by {options.pruning}"
+                write_text(self._run.stop, said + "\n")
+
+
+@contextlib.contextmanager
+def _time_limit() -> Iterator[threading.Event]:
+    """Note Slurm's signal before the time limit, which the batch script's process gets."""
+    time_is_up = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        time_is_up.set()
+
+    before: Any = signal.signal(signal.SIGUSR2, note)
+    try:
+        yield time_is_up
+    finally:
+        signal.signal(signal.SIGUSR2, before)
