@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hpcnn import toml
+from hpcnn.data.catalogue import check_name as check_data_name
 from hpcnn.errors import UsageError, bad_value, unknown_value
+from hpcnn.models.registry import check_name as check_model_name
 from hpcnn.models.registry import keywords
 from hpcnn.resources import share_dir
-from hpcnn.search.space import dimension, points
+from hpcnn.search.space import Dimension, Values, dimension, points, short
 from hpcnn.search.spec import Options, Search, SearchFile
 from hpcnn.spec import Resources, SoftwareSpec, TrainSpec, check_field, check_ranks, from_mapping, hints
 
@@ -58,33 +60,43 @@ def parse(table: Mapping[str, Any], where: str) -> Search:
     check_ranks(resources, shared)
     if not (shared.evaluate and shared.communication):
         raise bad_value(f"{where}[train] evaluate", "false", "true: trials are judged on the test set")
+    _check_names(shared.model, shared.data, f"{where}[train] ")
     _check_model(shared.model, shared.model_args, f"{where}[train] model_args keyword")
-    raw = _flat(file.space)
-    space = {}
-    for key, value in raw.items():
-        full = full_key(key, f"{where}[space] key")
-        if full in space:
-            raise UsageError(f"{where}[space] {key}: is there twice")
-        space[full] = dimension(full, value, f"{where}[space] {key}")
-        section, _, name = full.partition(".")
-        if name in (file.train if section == "train" else shared.model_args):
-            raise UsageError(f"{where}[space] {key}: is in [train] too; leave one out")
-    if not space:
-        raise UsageError(f"{where}[space]: there is nothing to search; name a field with a list of values or a range")
-    if "train.model" not in space:
-        _check_model(
-            shared.model, [key[6:] for key in space if key.startswith("model.")], f"{where}[space] model keyword"
-        )
-    grid = (
-        math.prod(len(points(space[key], f"{where}[space] {key}")) for key in space) if options.method == "grid" else 0
-    )
-    if grid and options.trials not in (None, grid):
-        raise bad_value(f"{where}[search] trials", options.trials, f"no value: the grid has {grid} points")
+    space = _space(file, shared, where)
+    grid = 0
+    if options.method == "grid":
+        grid = math.prod(len(points(values, f"{where}[space] {short(key)}")) for key, values in space.items())
+        if options.trials not in (None, grid):
+            raise bad_value(f"{where}[search] trials", options.trials, f"no value: the grid has {grid} points")
     trials = grid or options.trials
     if trials is None:
         raise UsageError(f"{where}[search] trials: say how many, with method {options.method}")
     reference = tuple(_reported(row, f"{where}[[reference]] ") for row in file.reference)
     return Search(file.name, options, dict(file.train), space, resources, software, reference, dict(table), trials)
+
+
+def _space(file: SearchFile, shared: TrainSpec, where: str) -> dict[str, Dimension]:
+    """Return the parameters of a file by their full names, each checked by itself and against ``[train]``."""
+    space: dict[str, Dimension] = {}
+    for key, given in _flat(file.space).items():
+        full = full_key(key, f"{where}[space] key")
+        section, _, name = full.partition(".")
+        if full in space:
+            raise UsageError(f"{where}[space] {key}: is there twice")
+        if name in (file.train if section == "train" else shared.model_args):
+            raise UsageError(f"{where}[space] {key}: is in [train] too; leave one out")
+        values = space[full] = dimension(full, given, f"{where}[space] {key}")
+        if full in ("train.model", "train.data"):
+            assert isinstance(values, Values)  # no number, so no range
+            for value in values.items:
+                named = {"model": shared.model, "data": shared.data, name: value}
+                _check_names(named["model"], named["data"], f"{where}[space] ")
+    if not space:
+        raise UsageError(f"{where}[space]: there is nothing to search; name a field with a list of values or a range")
+    if "train.model" not in space:
+        given_words = [key.removeprefix("model.") for key in space if key.startswith("model.")]
+        _check_model(shared.model, given_words, f"{where}[space] model keyword")
+    return space
 
 
 def full_key(key: str, name: str) -> str:
@@ -102,7 +114,16 @@ def full_key(key: str, name: str) -> str:
     return f"train.{plain}"
 
 
-def _check_model(model: str, given: Any, where: str) -> None:
+def _check_names(model: str, data: str, where: str) -> None:
+    """Raise UsageError for a network or a data set that there is not."""
+    try:
+        check_model_name(model)
+        check_data_name(data)
+    except UsageError as error:
+        raise UsageError(f"{where}{error}") from error
+
+
+def _check_model(model: str, given: Iterable[str], where: str) -> None:
     """Raise UsageError for a keyword that the model's function has not, as far as that can be told without Keras."""
     known = keywords(model)
     for name in given if known else ():
@@ -138,7 +159,7 @@ def _change(table: dict[str, Any], key: str, value: Any) -> None:
     if key in ("name", "description"):
         table[key] = value
         return
-    if not (dot and section in _TABLES) and section != "model":
+    if not (dot and section in (*_TABLES, "model")):
         homes = [name for name in ("train", "search", "resources", "software") if key in hints(_TABLES[name])]
         if not homes:
             raise unknown_value("--set", key, [*hints(TrainSpec), *hints(Options), "model.KEYWORD"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,16 +35,44 @@ class Epoch:
 
 
 def epochs_of(run: RunDir) -> list[Epoch]:
-    """Return the finished epochs of a run, in order. One that was recorded twice counts once, the last time."""
+    """Return the finished epochs of a run, in order."""
     file = run.epochs(0)
-    found = {}
-    for line in read_lines(file) if file.exists() else ():
-        test = line.get("validation") or {}
-        found[int(line["epoch"])] = Epoch(int(line["epoch"]), test.get("accuracy"), test.get("loss"))
-    return [found[number] for number in sorted(found)]
+    return [_epoch(line) for line in (read_lines(file) if file.exists() else ())]
 
 
-def value_of(search: Search, epochs: list[Epoch]) -> float:
+class Growing:
+    """The finished epochs of a run under way, read as they are written."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._file, self._read = run.epochs(0), 0
+        self.epochs: list[Epoch] = []
+
+    def new(self) -> int:
+        """Read on; return how many epochs there are more than the last time."""
+        before = len(self.epochs)
+        if not self._file.exists():
+            return 0
+        with self._file.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):  # it is being written
+                    break
+                self._read += len(line)
+                try:
+                    epoch = _epoch(json.loads(line))
+                except ValueError:  # the middle of a line, in a file that an earlier attempt had begun
+                    continue
+                if not self.epochs or epoch.number > self.epochs[-1].number:
+                    self.epochs.append(epoch)
+        return len(self.epochs) - before
+
+
+def _epoch(line: Mapping[str, Any]) -> Epoch:
+    test = line.get("validation") or {}
+    return Epoch(int(line["epoch"]), test.get("accuracy"), test.get("loss"))
+
+
+def value_of(search: Search, epochs: Sequence[Epoch]) -> float:
     """Return what a trial is judged by after these epochs; nan where the run does not say."""
     metric = search.options.metric
     if metric == "best_accuracy":

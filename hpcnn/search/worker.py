@@ -23,9 +23,10 @@ from hpcnn.record import finish
 from hpcnn.rundir import write_text
 from hpcnn.scheduler import local
 from hpcnn.search.claim import Claim, next_trial, under_way
+from hpcnn.search.draw import most_epochs
 from hpcnn.search.hparams import write_experiment
 from hpcnn.search.job import job_of, text
-from hpcnn.search.result import PRUNED, epochs_of, settle, value_of
+from hpcnn.search.result import PRUNED, Growing, epochs_of, settle, value_of
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
 from hpcnn.spec import Resources
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 _SECONDS_BETWEEN_LOOKS = 0.2
+_MOST_REPORTS = 200  # of one trial
 _TIME_IS_UP = "the time limit is near"
 
 
@@ -132,28 +134,35 @@ def _run(search: Search, trial: Trial, held: int, prepared: Prepared, time_is_up
 
 
 class _Watch:
-    """Reports each epoch of a training as it is written, and asks it to stop once the pruner says so."""
+    """Reports the epochs of a training as they are written, and asks it to stop once the pruner says so.
+
+    A report is a line in the journal, and waits for the disk: of a long training, not every epoch is one.
+    """
 
     def __init__(self, search: Search, trial: Trial, prepared: Prepared) -> None:
         self._search, self._trial, self._run = search, trial, prepared.run
         frozen = trial.study.get_trials(deepcopy=False)[trial.number]
         self._reported = max(frozen.intermediate_values, default=0)
-        self._asked = False
+        self._every = -(-most_epochs(search) // _MOST_REPORTS)
+        self._growing = Growing(prepared.run) if search.options.pruning != "none" else None
 
     def look(self) -> None:
-        epochs = epochs_of(self._run)
-        for count, epoch in enumerate(epochs, start=1):
-            if epoch.number <= self._reported or self._asked:
-                continue
-            self._reported = epoch.number
-            value = value_of(self._search, epochs[:count])
-            self._trial.report(value, epoch.number)
-            options = self._search.options
-            if options.pruning != "none" and epoch.number > options.warmup_epochs and self._trial.should_prune():
-                self._asked = True
-                self._trial.set_user_attr(PRUNED, epoch.number)
-                said = f"pruned after epoch {epoch.number}: {options.metric} {value:.4g}, by {options.pruning}"
-                write_text(self._run.stop, said + "\n")
+        while self._growing is not None and (new := self._growing.new()):
+            epochs = self._growing.epochs
+            for count in range(len(epochs) - new + 1, len(epochs) + 1):
+                number = epochs[count - 1].number
+                if number % self._every or number <= self._reported:
+                    continue
+                self._trial.report(value_of(self._search, epochs[:count]), number)
+                if number > self._search.options.warmup_epochs and self._trial.should_prune():
+                    self._ask_to_stop(number, value_of(self._search, epochs[:count]))
+                    return
+
+    def _ask_to_stop(self, epoch: int, value: float) -> None:
+        options, self._growing = self._search.options, None
+        self._trial.set_user_attr(PRUNED, epoch)
+        metric = options.metric.replace("_", " ")
+        write_text(self._run.stop, f"pruned after epoch {epoch}: {metric} {value:.4g}, by {options.pruning}\n")
 
 
 @contextlib.contextmanager
