@@ -93,6 +93,13 @@ def test_studies_lists_the_keys_of_a_study_file() -> None:
     assert keys == set(StudySpec.__dataclass_fields__)
 
 
+def test_search_lists_the_keys_of_a_search_file() -> None:
+    from hpcnn.search.spec import Options
+
+    table = text("docs/search.md").partition("| key of `[search]` | meaning |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(Options.__dataclass_fields__)
+
+
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory, hpcnn: Command) -> Path:
     """Return the run directory of a small training that was submitted."""
