@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from hpcnn.data.optional import optional_module
 from hpcnn.errors import UsageError
 from hpcnn.record import finish
-from hpcnn.rundir import write_text
+from hpcnn.rundir import RunDir, write_text
 from hpcnn.scheduler import local
 from hpcnn.search.claim import Claim, next_trial, under_way
 from hpcnn.search.draw import most_epochs
@@ -116,7 +116,7 @@ def _train(
 
 def _run(search: Search, trial: Trial, held: int, prepared: Prepared, time_is_up: threading.Event) -> None:
     run = prepared.run
-    watch = _Watch(search, trial, prepared)
+    watch = Watch(search, trial, run)
     run.stop.unlink(missing_ok=True)  # one that an earlier attempt did not see
     try:
         with local.running(run.job_script, run.log, keep_open=(held,)) as job:
@@ -133,20 +133,21 @@ def _run(search: Search, trial: Trial, held: int, prepared: Prepared, time_is_up
     run.stop.unlink(missing_ok=True)  # one that came after the last step
 
 
-class _Watch:
+class Watch:
     """Reports the epochs of a training as they are written, and asks it to stop once the pruner says so.
 
     A report is a line in the journal, and waits for the disk: of a long training, not every epoch is one.
     """
 
-    def __init__(self, search: Search, trial: Trial, prepared: Prepared) -> None:
-        self._search, self._trial, self._run = search, trial, prepared.run
+    def __init__(self, search: Search, trial: Trial, run: RunDir) -> None:
+        self._search, self._trial, self._run = search, trial, run
         frozen = trial.study.get_trials(deepcopy=False)[trial.number]
         self._reported = max(frozen.intermediate_values, default=0)
         self._every = -(-most_epochs(search) // _MOST_REPORTS)
-        self._growing = Growing(prepared.run) if search.options.pruning != "none" else None
+        self._growing = Growing(run) if search.options.pruning != "none" else None
 
     def look(self) -> None:
+        """Report what is new, and write the stop file where it is hopeless."""
         while self._growing is not None and (new := self._growing.new()):
             epochs = self._growing.epochs
             for count in range(len(epochs) - new + 1, len(epochs) + 1):
