@@ -18,7 +18,7 @@ from pathlib import Path
 import hpcnn
 from hpcnn.resources import constraints_file, share_dir
 
-_SHARED = ("templates", "containers", "scaling_studies")
+_SHARED = ("templates", "containers", "scaling_studies", "searches")
 _WHEEL = "Wheel-Version: 1.0\nGenerator: hpcnn\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that ZIP has
 

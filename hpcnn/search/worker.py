@@ -124,7 +124,7 @@ def _run(search: Search, trial: Trial, held: int, prepared: Prepared, time_is_up
                 watch.look()
                 if time_is_up.is_set() and not run.stop.exists():
                     write_text(run.stop, _TIME_IS_UP + "\n")
-                time_is_up.wait(_SECONDS_BETWEEN_LOOKS) if not time_is_up.is_set() else time.sleep(1.0)
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
     except KeyboardInterrupt:
         finish(run.path, 130)
         raise

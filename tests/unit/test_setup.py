@@ -338,7 +338,7 @@ def test_the_wheel_works_far_from_the_checkout(tmp_path: Path) -> None:
 
     assert script.external_attr >> 16 & stat.S_IXUSR
     assert "hpcnn/_share/containers/constraints.txt" in names
-    for folder in ("templates", "containers", "scaling_studies"):
+    for folder in ("templates", "containers", "scaling_studies", "searches"):
         for file in (CHECKOUT / folder).rglob("*"):
             if file.is_file():
                 assert f"hpcnn/_share/{file.relative_to(CHECKOUT)}" in names
