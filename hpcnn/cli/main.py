@@ -35,6 +35,7 @@ COMMANDS = {
     "container": ("hpcnn.cli.container", "Build container images, and check whether one fits a machine."),
     "study": ("hpcnn.cli.study", "Run or submit every point of a scaling study, or what is missing of it."),
     "search": ("hpcnn.cli.search", "Search hyper-parameters: grid, random or TPE, with pruning."),
+    "tune": ("hpcnn.cli.tune", "Find the settings that make a network train fastest on a machine, and keep them."),
     "bench": ("hpcnn.cli.bench", "Measure the machine: what summing gradients costs, and its ceilings."),
     "scaling-report": ("hpcnn.cli.scaling_report", "Turn run directories into a scaling table."),
     "compare": ("hpcnn.cli.compare", "Compare two sets of runs: before and after, or machine A and B."),

@@ -8,6 +8,7 @@ share of the global batch, which stays right when the batch does not divide even
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +20,14 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hpcnn.errors import RunError
+from hpcnn.errors import RunError, bad_value, unknown_value
 
 Vector = npt.NDArray[np.float64]
+
+# Variables of a site's [environment] that change speed and never results; `hpcnn tune` finds their values.
+INTRA_OP, INTER_OP = "HPCNN_INTRA_OP_THREADS_PER_CORE", "HPCNN_INTER_OP_THREADS_PER_CORE"
+GROUPED = "HPCNN_GROUPED_ALLREDUCE"
+MOST_THREADS_PER_CORE = 16
 
 
 @dataclass(frozen=True)
@@ -32,20 +38,47 @@ class TaskEnvironment:
     cpus_per_task: processor cores of this process, or None to take what the operating system allows.
     devices: replicas of a mirrored or multiworker process on CPU, or None for one a GPU (or one on CPU).
     traced: whether what the processes say to each other will be recorded.
+    intra_op_per_core, inter_op_per_core: TensorFlow's threads within and between operations, for each core.
+    grouped: whether Horovod reduces all gradients in one operation, instead of each as soon as it is ready.
     """
 
     world_size: int | None = None
     cpus_per_task: int | None = None
     devices: int | None = None
     traced: bool = False
+    intra_op_per_core: float = 1.0
+    inter_op_per_core: float = 1.0
+    grouped: bool = False
 
     @classmethod
     def read(
         cls, environment: Mapping[str, str], devices: int | None = None, *, traced: bool = False
     ) -> TaskEnvironment:
-        """Return the promise from the variables that job scripts export."""
+        """Return the promise from the variables that job scripts export. Raises UsageError for a bad one."""
         world, cpus = environment.get("HPCNN_WORLD_SIZE"), environment.get("HPCNN_CPUS_PER_TASK")
-        return cls(int(world) if world else None, int(cpus) if cpus else None, devices, traced)
+        grouped = environment.get(GROUPED) or "0"
+        if grouped not in ("0", "1"):
+            raise unknown_value(GROUPED, grouped, ("0", "1"))
+        return cls(
+            int(world) if world else None,
+            int(cpus) if cpus else None,
+            devices,
+            traced,
+            _threads(environment, INTRA_OP),
+            _threads(environment, INTER_OP),
+            grouped == "1",
+        )
+
+
+def _threads(environment: Mapping[str, str], variable: str) -> float:
+    text = environment.get(variable) or "1"
+    try:
+        per_core = float(text)
+    except ValueError:
+        per_core = math.nan
+    if not 0 < per_core <= MOST_THREADS_PER_CORE:
+        raise bad_value(variable, text, f"threads for each core: more than 0, at most {MOST_THREADS_PER_CORE}")
+    return per_core
 
 
 class Strategy(Protocol):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from hpcnn.parallel.base import TaskEnvironment
 from hpcnn.quiet import without_notes
 
 
@@ -24,19 +25,19 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def set_threads(cpus: int | None) -> int:
-    """Give TensorFlow ``cpus`` threads, within an operation and between operations; return ``cpus``.
+def set_threads(task: TaskEnvironment) -> None:
+    """Give TensorFlow its threads, within an operation and between operations: as many as the task has cores.
 
-    TensorFlow's own default counts the machine's cores: a rank that was given one core would run two operations at
-    once, and a "1-core" base case would use more. With two cores, one inter-op thread alone halves the speed
-    (one-convolution network, batch 128: 18,000 instead of 35,000 images/s).
+    Or so many times that, where the job says so (``hpcnn tune``). TensorFlow's own default counts the machine's cores:
+    a rank that was given one core would run two operations at once, and a "1-core" base case would use more. With two
+    cores, one inter-op thread alone halves the speed (one-convolution network, batch 128: 18,000 instead of 35,000
+    images/s).
     """
     import tensorflow as tf
 
-    cpus = cpus or available_cores()
-    tf.config.threading.set_intra_op_parallelism_threads(cpus)
-    tf.config.threading.set_inter_op_parallelism_threads(cpus)
-    return cpus
+    cores = task.cpus_per_task or available_cores()
+    tf.config.threading.set_intra_op_parallelism_threads(max(round(cores * task.intra_op_per_core), 1))
+    tf.config.threading.set_inter_op_parallelism_threads(max(round(cores * task.inter_op_per_core), 1))
 
 
 def use_one_gpu(local_rank: int) -> str:

@@ -23,7 +23,7 @@ class Mirrored(TfDistribute):
         check_world_size(1, found, rank, self.name, one_process=True)
         check_world_size(task.world_size, 1, 0, self.name)
         devices = use_all_gpus(task.devices)
-        set_threads(task.cpus_per_task)
+        set_threads(task)
         # NCCL has no CPU kernels; on CPU all reductions give identical sums, and this one needs no tuning.
         on_gpu = devices[0].startswith("/GPU")
         reduction = None if on_gpu else tf.distribute.ReductionToOneDevice()

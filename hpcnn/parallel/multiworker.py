@@ -37,7 +37,7 @@ class MultiWorker(TfDistribute):
         check_world_size(task.world_size, self.processes, self.rank, self.name)
         check_world_size(launched.size if launched else None, self.processes, self.rank, self.name)
         device = use_one_gpu(self.local_rank)
-        set_threads(task.cpus_per_task)
+        set_threads(task)
         workers = self._comm.allgather(_free_address())
         os.environ["TF_CONFIG"] = json.dumps(
             {"cluster": {"worker": workers}, "task": {"type": "worker", "index": self.rank}}

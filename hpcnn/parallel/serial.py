@@ -90,7 +90,7 @@ class Serial(SingleReplica):
     def __init__(self, task: TaskEnvironment) -> None:
         check_alone(task)
         self.devices = (use_one_gpu(0),)
-        set_threads(task.cpus_per_task)
+        set_threads(task)
 
 
 def check_alone(task: TaskEnvironment) -> None:

@@ -14,6 +14,7 @@ export HPCNN_WORLD_SIZE=2
 export HPCNN_CPUS_PER_TASK=2
 export OMP_NUM_THREADS=2
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
+export OMPI_MCA_mpi_yield_when_idle=1
 export HOROVOD_CYCLE_TIME=0.1
 export HPCNN_DATA='/project/data sets'
 if [ "$(id -u)" -eq 0 ]; then # Open MPI asks twice before it starts ranks as root
@@ -24,7 +25,6 @@ mpirun -np 2 \
     --map-by slot:PE=2 \
     --bind-to core \
     --mca plm isolated \
-    --mca mpi_yield_when_idle 1 \
     python 'my script.py' --epochs 3 --note 'it'"'"'s $5'
 status=$?
 

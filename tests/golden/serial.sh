@@ -14,6 +14,7 @@ export HPCNN_WORLD_SIZE=1
 export HPCNN_CPUS_PER_TASK=4
 export OMP_NUM_THREADS=4
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
+export OMPI_MCA_mpi_yield_when_idle=1
 export HOROVOD_CYCLE_TIME=0.1
 export HPCNN_DATA='/project/data sets'
 

@@ -26,7 +26,7 @@ def test_the_packaged_local_site():
     site = load_site("local")
     assert (site.name, site.scheduler, site.launcher) == ("local", "local", "mpirun")
     assert site.cores is None
-    assert site.environment == {"HOROVOD_CYCLE_TIME": "0.1"}
+    assert site.environment == {"OMPI_MCA_mpi_yield_when_idle": "1", "HOROVOD_CYCLE_TIME": "0.1"}
 
 
 def test_the_users_file_overrides_key_by_key(sites):

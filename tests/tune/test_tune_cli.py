@@ -1,0 +1,126 @@
+"""`hpcnn tune` as users call it: real trials by job script, mpirun and Horovod, and what they leave."""
+
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from hpcnn.errors import UsageError
+from hpcnn.parallel.base import TaskEnvironment
+from hpcnn.smoke import weights
+from hpcnn.spec import Resources, SoftwareSpec, TrainSpec
+from hpcnn.tune.search import TrialFailed
+from hpcnn.tune.trials import EPOCHS, Trials, trial_job
+
+SLOW = "# mine\n[environment]\nHOROVOD_CYCLE_TIME = '60' # far too long\nMINE = 'kept'\n"
+TUNED = {
+    "OMPI_MCA_mpi_yield_when_idle": "0",
+    "HOROVOD_CYCLE_TIME": "2",
+    "HOROVOD_FUSION_THRESHOLD": "0",
+    "HPCNN_GROUPED_ALLREDUCE": "1",
+    "HPCNN_INTER_OP_THREADS_PER_CORE": "2",
+    "HPCNN_INTRA_OP_THREADS_PER_CORE": "2",
+}
+
+
+def test_a_dry_run_lists_the_trials_and_does_none(hpcnn, tmp_path):
+    done = hpcnn("tune", "--ntasks", 2, "--cpus-per-task", 1, "--dry-run", "--format", "json", cwd=tmp_path)
+    rows = {row["setting"]: row for row in json.loads(done.stdout)}
+    assert set(rows) == set(TUNED)
+    assert (rows["HOROVOD_CYCLE_TIME"]["now"], rows["HOROVOD_CYCLE_TIME"]["values"]) == ("0.1", ["1", "5"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_site_with_slurm_says_what_to_submit(hpcnn, tmp_path):
+    words = ("tune", "--site", "generic-slurm", "--nodes", 2, "--ntasks-per-node", 2, "--time", "20")
+    done = hpcnn(*words, cwd=tmp_path, SLURM_JOB_ID="")
+    assert done.returncode == 2
+    assert "sbatch --nodes=2 --ntasks-per-node=2 --cpus-per-task=1 --time=20 '--wrap=" in done.stderr
+    assert "hpcnn tune --site generic-slurm --nodes 2 --ntasks-per-node 2 --time 20'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--strategy", "mirrored"), "--strategy: 'mirrored' is not valid; expected serial or horovod."),
+        (("--model", "scinet-neuron"), "--model: 'scinet-neuron' is not valid; expected a network of Keras"),
+        (("--setting", "HOROVOD_CYCLE"), "--setting: 'HOROVOD_CYCLE' is not known."),
+        (("--model", "scinet-cnn9"), "'scinet-cnn9' is not known"),
+    ],
+)
+def test_what_cannot_be_tuned_is_said(hpcnn, tmp_path, words, message):
+    done = hpcnn("tune", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_settings_of_a_task_are_read_and_checked():
+    task = TaskEnvironment.read({**TUNED, "HPCNN_CPUS_PER_TASK": "4"})
+    assert (task.intra_op_per_core, task.inter_op_per_core, task.grouped) == (2.0, 2.0, True)
+    for variable, value in (
+        ("HPCNN_INTRA_OP_THREADS_PER_CORE", "0"),
+        ("HPCNN_INTER_OP_THREADS_PER_CORE", "many"),
+        ("HPCNN_GROUPED_ALLREDUCE", "yes"),
+    ):
+        with pytest.raises(UsageError, match=f"{variable}: '{value}'"):
+            TaskEnvironment.read({variable: value})
+
+
+def test_a_trial_is_short_and_one_that_fails_says_why(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = trial_job("local", Resources(), SoftwareSpec(), TrainSpec(), steps=3)
+    assert (job.train.samples, job.train.batch_size, job.train.epochs, job.train.evaluate) == (384, 128, EPOCHS, False)
+    with pytest.raises(TrialFailed, match="HPCNN_GROUPED_ALLREDUCE: 'maybe' is not known"):
+        Trials(job, tmp_path / "trials").rate({"HPCNN_GROUPED_ALLREDUCE": "maybe"})
+
+
+def test_an_interrupted_tuning_writes_no_profile(hpcnn_process, tmp_path):
+    process = hpcnn_process("tune", cwd=tmp_path, HPCNN_CONFIG=str(tmp_path / "config"))
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/tune/*/001/log.out")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not (tmp_path / "config").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.mpi
+def test_a_bad_setting_is_found_and_the_better_one_kept(hpcnn, tmp_path):
+    profile = tmp_path / "config" / "sites" / "local.toml"
+    profile.parent.mkdir(parents=True)
+    profile.write_text(SLOW)
+    words = ("--ntasks", 2, "--cpus-per-task", 1, "--setting", "HOROVOD_CYCLE_TIME", "--repeats", 1, "--steps", 4)
+    config = str(tmp_path / "config")
+    done = hpcnn("tune", *words, "--format", "json", cwd=tmp_path, HPCNN_CONFIG=config)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert list(found["settings"]) == ["HOROVOD_CYCLE_TIME"]
+    assert found["tried"][-1]["setting"] == "all that was kept"
+    assert found["tried"][-1]["ratio"] > 2
+    best = found["settings"]["HOROVOD_CYCLE_TIME"]
+    assert profile.read_text().startswith(f'# mine\n[environment]\nHOROVOD_CYCLE_TIME = "{best}" # hpcnn tune, ')
+    assert profile.read_text().endswith("\nMINE = 'kept'\n")
+    shown = json.loads(hpcnn("sites", "show", "local", "--origin", "--format", "json", HPCNN_CONFIG=config).stdout)
+    environment = next(row for row in shown if row["key"] == "environment")
+    assert (environment["value"]["HOROVOD_CYCLE_TIME"], environment["origin"]) == (best, str(profile))
+
+
+@pytest.mark.slow
+@pytest.mark.mpi
+def test_a_tuned_training_ends_with_the_weights_of_an_untuned_one(hpcnn, tmp_path):
+    words = ("submit", "--ntasks", 2, "--cpus-per-task", 1, "--epochs", 2, "--samples", 500, "--batch-size", 60)
+    tuned = [word for setting in TUNED.items() for word in ("--env", "=".join(setting))]
+    for name, settings in (("plain", []), ("tuned", tuned)):
+        run = ("--pixel-scale", "unit", "--no-evaluate", "--checkpoint", "--run-dir", tmp_path / name)
+        done = hpcnn(*words, *run, *settings, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    plain, other = (weights(tmp_path / name / "checkpoints" / "epoch-002.keras") for name in ("plain", "tuned"))
+    assert plain.keys() == other.keys()
+    for key, values in plain.items():
+        np.testing.assert_allclose(values, other[key], rtol=0, atol=1e-5)
