@@ -1,6 +1,7 @@
 """Imports TensorFlow without its start-up notes, which no variable turns off; any other line is let through.
 
-The notes are written straight to file descriptor 2, before TensorFlow's own log filter works.
+The notes are written straight to file descriptor 2, before TensorFlow's own log filter works. And without what Keras
+imports on the way for its own extras, where nobody can use them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import tempfile
 from collections.abc import Iterator
 
 _NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
+
+# What Keras 3 imports, if it is there, for pictures of data sets, data frames in `fit`, and wrappers of its models.
+_EXTRAS = ("matplotlib", "pandas", "sklearn")
 
 
 def import_tensorflow() -> None:
@@ -39,3 +43,18 @@ def without_notes() -> Iterator[None]:
             for line in notes.read().decode(errors="replace").splitlines():
                 if not any(noise in line for noise in _NOISE):
                     print(line, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def without_extras() -> Iterator[None]:
+    """Keep Keras, imported while the block runs, from importing ``_EXTRAS``: a thousand modules, half of its time.
+
+    Keras takes them for not installed, for as long as the process lives; everybody else can import them afterwards.
+    """
+    hidden = [name for name in _EXTRAS if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import raises ModuleNotFoundError
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]

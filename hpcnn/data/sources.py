@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import os
 import sys
 import zipfile
@@ -42,13 +43,28 @@ def read_digits() -> DataSet:
     Each of the 8x8 pixels is repeated to 3x3 (24x24 in all), a border of 2 zero pixels is added as MNIST has
     one, and the values 0..16 become round(value * 255 / 16). The split is one fixed permutation.
     """
-    images, labels = optional_module("sklearn.datasets", "data set 'digits'").load_digits(return_X_y=True)
+    images, labels = _digits()
     bordered = digits_pixels(images.reshape(-1, 8, 8))
     entry = describe("digits")
     # NumPy promises the same stream from RandomState for ever, and does not from a Generator (NEP 19).
     order = np.random.RandomState(0).permutation(len(labels))
     train, test = order[: entry.train], order[entry.train :]
     return from_catalogue(entry, (bordered[train], labels[train], bordered[test], labels[test]), "scikit-learn")
+
+
+def _digits() -> tuple[Array, Array]:
+    """Return scikit-learn's images, (N, 64) numbers 0..16, and labels, as its ``load_digits`` does.
+
+    From the file that it reads, where that lies where it lay in scikit-learn 1.5 to 1.9: ``sklearn.datasets`` takes a
+    second to import, which every rank of every training would pay.
+    """
+    package = importlib.util.find_spec("sklearn")
+    file = Path(package.origin or "").with_name("datasets") / "data" / "digits.csv.gz" if package else None
+    if file is None or not file.is_file():
+        found = optional_module("sklearn.datasets", "data set 'digits'").load_digits(return_X_y=True)
+        return found[0], found[1]
+    table = np.loadtxt(file, delimiter=",")
+    return table[:, :-1], table[:, -1].astype(np.int64)
 
 
 def read_staged(name: str) -> DataSet:

@@ -176,8 +176,12 @@ class Loop:
         for call in self._calls(epoch, start.step):
             called = time.monotonic()
             hooks.on_train_batch_begin(done)
-            sums.add(self._train(call, epoch, done))
+            more = self._train(call, epoch, done)
+            sums.add(more)
             done += call.steps
+            if not self._traced:
+                in_graph = float(more.seconds.sum())
+                self.record.event("first_call", time.monotonic() - called, steps=call.steps, seconds_in_graph=in_graph)
             hooks.on_train_batch_end(done - 1, self._own_logs(sums))
             stops, seconds = self.stop.agreed(time.monotonic() - called)
             if stops:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpcnn.parallel.base import Strategy
-from hpcnn.provenance import host_facts, job_facts
+from hpcnn.provenance import host_facts, job_facts, process_seconds
 from hpcnn.rundir import SCHEMA_VERSION, EventLog, LineWriter, RunDir, write_json
 from hpcnn.train.state import Position, State
 
@@ -60,7 +60,7 @@ class Record:
         strategy.barrier()  # nobody writes before rank 0 has cleared what an earlier attempt left
         self._epochs = LineWriter(self.run.epochs(strategy.rank))
         self._events = EventLog(self.run) if strategy.is_chief else None
-        self.event("init_start")
+        self.event("init_start", process_seconds())
         if go_on:
             self.event("resumed", go_on.epoch, step=go_on.step)
 

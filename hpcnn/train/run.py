@@ -6,6 +6,7 @@ work, which may be done several times in one process.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from hpcnn.models.registry import in_numpy
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.devices import device_name, threads
+from hpcnn.quiet import without_extras
 from hpcnn.rundir import RunDir
 from hpcnn.spec import TrainSpec, to_mapping
 from hpcnn.train.failure import end_failed
@@ -35,13 +37,18 @@ def train(spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = Fal
             from hpcnn.scratch.run import train_in_numpy
 
             return train_in_numpy(spec, run_dir, say, resume=resume)
-        strategy = open_strategy(
-            spec.strategy, TaskEnvironment.read(os.environ, spec.devices, traced=bool(spec.profile))
-        )
+        task = TaskEnvironment.read(os.environ, spec.devices, traced=bool(spec.profile))
+        with contextlib.nullcontext() if has_own_code(spec) else without_extras():
+            strategy = open_strategy(spec.strategy, task)
         return train_under(strategy, spec, run_dir, say, resume=resume)
     except BaseException as error:
         end_failed(RunDir(run_dir), strategy, error)
         raise
+
+
+def has_own_code(spec: TrainSpec) -> bool:
+    """Whether functions of the user's run in this process, which may use any part of Keras."""
+    return ":" in spec.model or ":" in spec.data
 
 
 def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = False) -> bool:
@@ -87,6 +94,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
         }
     )
     data = load(full.data, samples=full.samples, test_samples=full.test_samples, expand=full.expand, seed=full.seed)
+    record.event("data_stop")
     prepare_keras(full)
     samples, batch = len(data.x_train), min(full.batch_size, len(data.x_train))
     check_batch(full, samples, strategy.size)
@@ -95,6 +103,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     if state:
         state.restore(model)
     strategy.broadcast([v.value for v in model.weights] + [v.value for v in model.optimizer.variables])
+    record.event("model_stop")
     factor = pixel_factor(data, full.pixel_scale)
     one_hot = data.classes if wants_one_hot(model, data.classes) else None
     shape = sample_shape(model, data)
