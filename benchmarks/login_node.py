@@ -9,21 +9,21 @@ left out. Seconds hold on this machine; ratios hold on others too.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from common import Result, machine, markdown, parser, report
+
+from hpcnn.rundir import RunDir, write_json
+from hpcnn.submit import job_record
+
 RESOURCES = ("--nodes", "2", "--ntasks", "4", "--cpus-per-task", "8")
+SUBMITIT_START = "import submitit; submitit.SlurmExecutor(folder='logs')"
 # What submitit offers instead of a dry run: an executor that writes the script of a job and returns it as a text.
 SUBMITIT = """
 import submitit
@@ -32,14 +32,6 @@ executor.update_parameters(nodes=2, ntasks_per_node=2, cpus_per_task=8, time=60)
 print(executor._make_submission_file_text('hpcnn train', 'key'))
 """
 TORCHX = ("run", "--dryrun", "-s", "slurm", "utils.sh", "--num_replicas", "2", "--cpu", "8", "echo", "hello")
-
-
-@dataclass
-class Measured:
-    """Wall seconds of each start of a command, and the largest resident set of them, in MiB."""
-
-    seconds: list[float] = field(default_factory=list)
-    memory: float = 0.0
 
 
 def commands(peers: Path | None) -> dict[str, Sequence[str]]:
@@ -54,13 +46,22 @@ def commands(peers: Path | None) -> dict[str, Sequence[str]]:
             *("--", "echo", "hello"),
         ),
         "hpcnn models": (hpcnn, "models"),
+        "hpcnn status": (hpcnn, "status", "runs"),
     }
-    if shutil.which("squeue"):
-        found["hpcnn status"] = (hpcnn, "status")
     if peers is not None:
         found["torchx run --dryrun"] = (str(peers / "bin" / "torchx"), *TORCHX)
+        found["submitit, an executor"] = (str(peers / "bin" / "python"), "-c", SUBMITIT_START)
         found["submitit, script of a job"] = (str(peers / "bin" / "python"), "-c", SUBMITIT)
     return found
+
+
+def submitted(folder: Path, count: int = 20) -> None:
+    """Write what ``hpcnn submit`` leaves of so many jobs that have ended."""
+    for number in range(count):
+        run = RunDir(folder / f"job-{number}")
+        run.path.mkdir(parents=True)
+        write_json(run.job, job_record(str(1000 + number), "generic-slurm"), durable=False)
+        run.write_result("completed", exit_code=0)
 
 
 def start(words: Sequence[str], folder: Path) -> tuple[float, float]:
@@ -77,46 +78,40 @@ def start(words: Sequence[str], folder: Path) -> tuple[float, float]:
     return seconds, usage.ru_maxrss / 1024
 
 
-def measure(found: Mapping[str, Sequence[str]], repeats: int) -> dict[str, Measured]:
-    """Start every command once to warm the file cache, then ``repeats`` times, in turn."""
-    measured = {name: Measured() for name in found}
+def measure(found: Mapping[str, Sequence[str]], repeats: int) -> tuple[dict[str, Result], dict[str, Result]]:
+    """Start every command once to warm the file cache, then ``repeats`` times, in turn; return seconds and MiB."""
+    seconds = {name: Result(name, "start", "s") for name in found}
+    memory = {name: Result(name, "peak memory", "MiB") for name in found}
     with tempfile.TemporaryDirectory() as folder:
+        submitted(Path(folder) / "runs")
         for turn in range(repeats + 1):
             for name, words in found.items():
-                seconds, memory = start(words, Path(folder))
+                taken, peak = start(words, Path(folder))
                 if turn:
-                    measured[name].seconds.append(seconds)
-                    measured[name].memory = max(measured[name].memory, memory)
-    return measured
+                    seconds[name].values.append(taken)
+                    memory[name].values.append(peak)
+    return seconds, memory
 
 
-def table(measured: Mapping[str, Measured]) -> str:
+def table(seconds: Mapping[str, Result], memory: Mapping[str, Result]) -> str:
     """Return the results as a Markdown table."""
-    peer = measured.get("torchx run --dryrun")
-    lines = ["| command | seconds, median | min..max | peak MiB | of torchx |", "|---|---|---|---|---|"]
-    for name, one in measured.items():
-        median = statistics.median(one.seconds)
-        ratio = f"{median / statistics.median(peer.seconds):.2f}" if peer else ""
-        spread = f"{min(one.seconds):.3f}..{max(one.seconds):.3f}"
-        lines.append(f"| `{name}` | {median:.3f} | {spread} | {one.memory:.0f} | {ratio} |")
-    return "\n".join(lines)
+    peer = seconds.get("torchx run --dryrun")
+    rows = []
+    for name, one in seconds.items():
+        ratio = f"{one.median / peer.median:.2f}" if peer else ""
+        peak = f"{max(memory[name].values):.0f}"
+        rows.append([f"`{name}`", f"{one.median:.3f}", one.spread(".3f"), peak, ratio])
+    return markdown(["command", "seconds, median", "min..max", "peak MiB", "of torchx"], rows)
 
 
 def main() -> None:
     """Measure, print, and write what was measured."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", type=Path, help="environment with torchx and submitit")
-    parser.add_argument("--repeats", type=int, default=15, help="starts of each command [%(default)s]")
-    parser.add_argument("--json", type=Path, help="also write every number there")
-    options = parser.parse_args()
-    measured = measure(commands(options.peers), options.repeats)
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
-    )
-    print(table(measured))
-    if options.json:
-        facts = {name: {"seconds": one.seconds, "peak_mib": one.memory} for name, one in measured.items()}
-        options.json.write_text(json.dumps({"machine": platform.platform(), "commands": facts}, indent=2) + "\n")
+    made = parser(__doc__, repeats=15)
+    made.add_argument("--peers", type=Path, help="environment with torchx and submitit")
+    options = made.parse_args()
+    facts = machine()
+    seconds, memory = measure(commands(options.peers), 1 if options.smoke else options.repeats)
+    report("login_node", facts, table(seconds, memory), [*seconds.values(), *memory.values()], options.json)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from common import Result, machine, markdown, parser
+from common import report as publish
 
 from hpcnn.provenance import host_facts, job_facts
 from hpcnn.rundir import SCHEMA_VERSION, RunDir
@@ -121,36 +124,60 @@ def usage() -> dict[str, float]:
     return {"cpu_seconds": used.ru_utime + used.ru_stime, "megabytes": used.ru_maxrss / 1000}
 
 
+def measure_all(place: Path, cache: Path, options: argparse.Namespace) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield how many runs, what was done with them, and what it took; the runs are written where they are not there."""
+    tasks = {"no cache": "without", "cache: first time": "with", "cache: second time": "with"}
+    for count in (options.runs,) if options.smoke else (options.runs // 4, options.runs // 2, options.runs):
+        folder = place / str(count)
+        if not folder.exists():
+            write_runs(folder, count, options.epochs, options.ranks)
+        peer = {"pandas.read_json": "pandas"} if count == options.runs else {}
+        for repeat in range(options.repeats):
+            for name, task in {**tasks, **peer}.items():
+                yield f"{count:,}", name, measure(task, folder, cache / f"{count}-{repeat}")
+
+
+def table(results: Mapping[tuple[str, str], Mapping[str, Result]]) -> str:
+    """Return the medians as a Markdown table."""
+    rows = [
+        [
+            runs,
+            f"{measured['rows'].median:,.0f}",
+            what,
+            f"{measured['seconds'].median:.1f}",
+            f"{measured['cpu_seconds'].median:.1f}",
+            f"{measured['megabytes'].median:.0f}",
+        ]
+        for (runs, what), measured in results.items()
+    ]
+    return markdown(["runs", "epoch rows", "what", "seconds", "CPU seconds", "peak MB"], rows)
+
+
 def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, print, and write what was measured."""
+    made = parser(__doc__, repeats=1)
     for name, default in (("--runs", 10_000), ("--epochs", 30), ("--ranks", 4)):
-        parser.add_argument(name, type=int, default=default)
-    parser.add_argument("--keep", type=Path, help="write the runs here, or use those that are here, and leave them")
-    parser.add_argument("--task", choices=TASKS, help=argparse.SUPPRESS)
-    parser.add_argument("folder", nargs="?", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.task:
-        rows = TASKS[asked.task](asked.folder)
+        made.add_argument(name, type=int, default=default)
+    made.add_argument("--keep", type=Path, help="write the runs here, or use those that are here, and leave them")
+    made.add_argument("--task", choices=TASKS, help=argparse.SUPPRESS)
+    made.add_argument("folder", nargs="?", type=Path, help=argparse.SUPPRESS)
+    options = made.parse_args()
+    if options.task:
+        rows = TASKS[options.task](options.folder)
         print(json.dumps({"rows": rows, **usage()}))
         return
+    if options.smoke:
+        options.runs, options.epochs = 16, 2
+    facts, found = machine(), dict[tuple[str, str], dict[str, Result]]()
     with tempfile.TemporaryDirectory() as temporary:
-        place = asked.keep or Path(temporary) / "runs"
-        parts = [asked.runs // 4, asked.runs // 2, asked.runs]
-        print("| runs | epoch rows | what | seconds | CPU seconds | peak MB |\n|---|---|---|---|---|---|")
-        for count in parts:
-            folder = place / str(count)
-            if not folder.exists():
-                write_runs(folder, count, asked.epochs, asked.ranks)
-            cache = Path(temporary) / f"cache-{count}"
-            tasks = {"no cache": "without", "cache: first time": "with", "cache: second time": "with"}
-            for name, task in {**tasks, **({"pandas.read_json": "pandas"} if count == asked.runs else {})}.items():
-                found = measure(task, folder, cache)
-                print(
-                    f"| {count:,} | {found['rows']:,} | {name} | {found['seconds']:.1f} | {found['cpu_seconds']:.1f} "
-                    f"| {found['megabytes']:.0f} |",
-                    flush=True,
-                )
+        place = options.keep or Path(temporary) / "runs"
+        for runs, what, measured in measure_all(place, Path(temporary) / "cache", options):
+            kept = found.setdefault((runs, what), {key: Result(f"{runs} runs: {key}", what, key) for key in measured})
+            for key, value in measured.items():
+                kept[key].values.append(value)
+            print(f"{runs} runs, {what}: {measured['seconds']:.1f} s", file=sys.stderr)
+    results = [one for measured in found.values() for key, one in measured.items() if key != "rows"]
+    publish("report_load", facts, table(found), results, options.json)
 
 
 if __name__ == "__main__":

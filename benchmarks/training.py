@@ -9,23 +9,20 @@ peer's. PyTorch is looked for in the environment FOLDER.
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-PEERS = Path(__file__).with_name("peers")
+from common import PEERS, Result, data_file, machine, markdown, parser, report
 
 
 @dataclass(frozen=True)
@@ -40,19 +37,6 @@ class Case:
 
 
 CASES = (Case("scinet-cnn1", 128, 1 / 255, "unit", 4), Case("psc-cnn-dropout", 32, 1 / 255, "unit", 2))
-
-
-def data_file(folder: Path) -> Path:
-    """Return MNIST's file, or one of the same shape."""
-    staged = Path(os.environ.get("HPCNN_DATA", "")) / "mnist.npz"
-    if staged.is_file():
-        return staged.absolute()
-    draw = np.random.default_rng(1)
-    sizes = {"train": 60_000, "test": 10_000}
-    arrays: dict[str, Any] = {f"x_{part}": draw.integers(0, 256, (n, 28, 28), np.uint8) for part, n in sizes.items()}
-    arrays |= {f"y_{part}": draw.integers(0, 10, n, np.uint8) for part, n in sizes.items()}
-    np.savez(folder / "random.npz", **arrays)
-    return folder / "random.npz"
 
 
 def hpcnn(case: Case, file: Path, precision: str, threads: int, seed: int, folder: Path) -> dict[str, Any]:
@@ -83,15 +67,17 @@ def peer(python: Path, script: str, case: Case, file: Path, precision: str, thre
     return result
 
 
-def measure(torch: Path | None, repeats: int, threads: int, chosen: list[str]) -> Iterator[dict[str, Any]]:
+def measure(
+    torch: Path | None, cases: Sequence[Case], precisions: Sequence[str], samples: int, repeats: int, threads: int
+) -> Iterator[dict[str, Any]]:
     """Yield one record a training: all ways in turn, repeat after repeat."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        file = data_file(folder)
+        file = data_file(folder, samples)
         for repeat in range(1, repeats + 1):
-            for case in [case for case in CASES if case.name in chosen]:
-                for precision in ("float32", "bfloat16"):
-                    facts = {"model": case.name, "precision": precision, "repeat": repeat, "batch_size": case.batch}
+            for case in cases:
+                for precision in precisions:
+                    facts = {"model": case.name, "precision": precision}
                     where = (case, file, precision, threads, repeat)
                     yield {**facts, "way": "hpcnn", **hpcnn(*where, folder)}
                     yield {**facts, "way": "model.fit", **peer(Path(sys.executable), "lecture_fit.py", *where)}
@@ -104,47 +90,38 @@ def rates(record: dict[str, Any]) -> list[float]:
     return [record["samples"] / seconds for seconds in record["seconds"][1:]]
 
 
-def table(records: list[dict[str, Any]]) -> str:
+def table(results: Sequence[Result], accuracy: Mapping[tuple[str, str], Sequence[float]]) -> str:
     """Return the results as a Markdown table."""
-    cells: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    accuracy: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for record in records:
-        key = (record["model"], record["precision"])
-        cells[key][record["way"]] += rates(record)
-        accuracy[(*key, record["way"])].append(record["test_accuracy"])
-    lines = [
-        "| network | precision | way | images/s, median | min..max | hpcnn is | test accuracy, mean |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for (model, precision), ways in cells.items():
-        own = statistics.median(ways["hpcnn"])
-        for way, values in ways.items():
-            middle = statistics.median(values)
-            spread = f"{min(values):,.0f}..{max(values):,.0f}"
-            mean = statistics.mean(accuracy[model, precision, way])
-            ratio = "" if way == "hpcnn" else f"{own / middle:.2f} x"
-            lines.append(f"| {model} | {precision} | {way} | {middle:,.0f} | {spread} | {ratio} | {mean:.2%} |")
-    return "\n".join(lines)
+    own = {one.case: one.median for one in results if one.way == "hpcnn"}
+    rows = []
+    for one in results:
+        ratio = "" if one.way == "hpcnn" else f"{own[one.case] / one.median:.2f} x"
+        mean = f"{statistics.mean(accuracy[one.case, one.way]):.2%}"
+        rows.append([*one.case.split(", "), one.way, f"{one.median:,.0f}", one.spread(), ratio, mean])
+    headings = ["network", "precision", "way", "images/s, median", "min..max", "hpcnn is", "test accuracy, mean"]
+    return markdown(headings, rows)
 
 
 def main() -> None:
     """Measure, print, and write what was measured."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--torch", type=Path, help="environment with PyTorch and NumPy")
-    parser.add_argument("--repeats", type=int, default=3, help="trainings of each way [%(default)s]")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads [%(default)s]")
-    parser.add_argument("--model", action="append", choices=[case.name for case in CASES], help="only this network")
-    parser.add_argument("--json", type=Path, help="also write every number there")
-    options = parser.parse_args()
-    records = []
-    for record in measure(options.torch, options.repeats, options.threads, options.model or [c.name for c in CASES]):
-        records.append(record)
-        middle = statistics.median(rates(record))
-        print(f"{record['model']} {record['precision']} {record['way']}: {middle:,.0f} images/s", file=sys.stderr)
-    print(f"{platform.machine()}, {options.threads} threads, {options.repeats} repeats")
-    print(table(records))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": platform.platform(), "records": records}, indent=2) + "\n")
+    made = parser(__doc__, repeats=3)
+    made.add_argument("--torch", type=Path, help="environment with PyTorch and NumPy")
+    made.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads [%(default)s]")
+    made.add_argument("--model", action="append", choices=[case.name for case in CASES], help="only this network")
+    options = made.parse_args()
+    cases = [case for case in CASES if case.name in (options.model or [case.name for case in CASES])]
+    precisions, samples, repeats = ("float32", "bfloat16"), 60_000, options.repeats
+    if options.smoke:
+        cases, precisions, samples, repeats = [dataclasses.replace(CASES[0], epochs=2)], ("float32",), 1_024, 1
+    facts, found = machine(), dict[tuple[str, str], Result]()
+    accuracy: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for record in measure(options.torch, cases, precisions, samples, repeats, options.threads):
+        case, way = f"{record['model']}, {record['precision']}", record["way"]
+        found.setdefault((case, way), Result(case, way, "images/s")).values += rates(record)
+        accuracy[case, way].append(record["test_accuracy"])
+        print(f"{case}, {way}: {statistics.median(rates(record)):,.0f} images/s", file=sys.stderr)
+    results = list(found.values())
+    report("training", {**facts, "threads": options.threads}, table(results, accuracy), results, options.json)
 
 
 if __name__ == "__main__":

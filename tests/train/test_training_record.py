@@ -96,10 +96,13 @@ def test_results_are_those_of_all_ranks(together: RunDir, alone: RunDir) -> None
 
 def test_events_are_in_order(run: RunDir) -> None:
     events = list(read_lines(run.events))
+    start = ["init_start", "data_stop", "model_stop", "init_stop", "run_start"]
     epoch = ["epoch_start", "eval_start", "eval_stop", "epoch_stop"]
-    assert [event["key"] for event in events] == [
-        "init_start", "init_stop", "run_start", *epoch, *epoch, "run_stop",
-    ]  # fmt: skip
+    first = ["epoch_start", "first_call", "eval_start", "eval_stop", "epoch_stop"]
+    assert [event["key"] for event in events] == [*start, *first, *epoch, "run_stop"]
+    assert 0 < events[0]["value"] < 600  # seconds since the process was started
+    call = next(event for event in events if event["key"] == "first_call")
+    assert 0 < call["metadata"]["seconds_in_graph"] < call["value"] < call["seconds"]
     seconds = [event["seconds"] for event in events]
     assert seconds == sorted(seconds)
     assert [event["value"] for event in events if event["key"] == "epoch_start"] == [1, 2]

@@ -1,0 +1,117 @@
+"""How fast two ranks of one core train together: hpcnn's ways beside each other, Horovod's own, and the ceiling.
+
+``python benchmarks/horovod.py [--repeats N] [--json FILE]`` trains two networks of the lectures on MNIST
+(``HPCNN_DATA``; without it, on random images), each with the lecture's batch as the global one, in turn: hpcnn under
+Horovod as a job starts it, the same without communication (the ceiling: no network and no library could be faster),
+mirrored in one process, multiworker in two, and Horovod's own example with Horovod's own settings. It prints the median
+images/s of the epochs after the first, and the share of the ceiling.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import PEERS, Result, data_file, machine, markdown, parser, report
+
+CEILING = "ceiling: no communication"
+RANKS = ("--ntasks", "2", "--cpus-per-task", "1")
+WAYS: dict[str, Sequence[str]] = {
+    "hpcnn, horovod": (*RANKS, "--strategy", "horovod"),
+    CEILING: (*RANKS, "--strategy", "horovod", "--no-communication"),
+    "hpcnn, mirrored": ("--cpus-per-task", "2", "--strategy", "mirrored", "--devices", "2"),
+    "hpcnn, multiworker": (*RANKS, "--strategy", "multiworker"),
+}
+PEER = "Horovod's example, its defaults"
+# Horovod's documentation, docs/mpi.rst; one machine alone needs no remote shell.
+MPIRUN = ("mpirun", "-np", "2", "--bind-to", "none", "--map-by", "slot", "--oversubscribe", "--mca", "plm", "isolated")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network with the global batch of its lecture."""
+
+    name: str
+    batch: int
+    epochs: int
+
+
+CASES = (Case("scinet-cnn1", 128, 4), Case("psc-cnn-dropout", 32, 2))
+
+
+def hpcnn(case: Case, file: Path, way: str, run: Path, seed: int) -> list[float]:
+    """Train as a job and return the images/s of each epoch: all ranks' samples over the slowest rank's seconds."""
+    words = [
+        *(sys.executable, "-m", "hpcnn", "submit", "--quiet", "--run-dir", run, "--model", case.name, "--data", file),
+        *("--epochs", case.epochs, "--batch-size", case.batch, "--pixel-scale", "unit", "--no-evaluate"),
+        *("--seed", seed, *WAYS[way]),
+    ]
+    subprocess.run([str(word) for word in words], check=True, capture_output=True)
+    ranks = [[json.loads(line) for line in file.read_text().splitlines()] for file in run.glob("epochs.rank*.jsonl")]
+    epochs = zip(*ranks, strict=True)
+    return [sum(one["samples"] for one in epoch) / max(one["seconds_total"] for one in epoch) for epoch in epochs]
+
+
+def peer(case: Case, file: Path, seed: int) -> list[float]:
+    """Train by Horovod's example and return the images/s of each epoch."""
+    words = [*MPIRUN, sys.executable, PEERS / "horovod_keras.py"]
+    words += [case.name, file, case.epochs, case.batch, 1 / 255, 1, seed]
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("HOROVOD_", "OMPI_MCA_"))},
+        **{"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        **{"OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+    }
+    done = subprocess.run([str(word) for word in words], env=environment, check=True, capture_output=True, text=True)
+    result = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    return [result["samples"] / seconds for seconds in result["seconds"]]
+
+
+def measure(
+    cases: Sequence[Case], ways: Sequence[str], samples: int, repeats: int
+) -> Iterator[tuple[str, str, list[float]]]:
+    """Yield case, way and images/s of the epochs after the first: all ways in turn, repeat after repeat."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = data_file(folder, samples)
+        for seed in range(1, repeats + 1):
+            for case in cases:
+                for number, way in enumerate(ways):
+                    yield case.name, way, hpcnn(case, file, way, folder / f"{case.name}-{number}-{seed}", seed)[1:]
+                yield case.name, PEER, peer(case, file, seed)[1:]
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return the results as a Markdown table."""
+    ceilings = {one.case: one.median for one in results if one.way == CEILING}
+    rows = [
+        [one.case, one.way, f"{one.median:,.0f}", one.spread(), f"{one.median / ceilings[one.case]:.0%}"]
+        for one in results
+    ]
+    return markdown(["network", "way", "images/s, median", "min..max", "of the ceiling"], rows)
+
+
+def main() -> None:
+    """Measure, print, and write what was measured."""
+    made = parser(__doc__, repeats=3)
+    made.add_argument("--model", action="append", choices=[case.name for case in CASES], help="only this network")
+    options = made.parse_args()
+    cases = [case for case in CASES if case.name in (options.model or [case.name for case in CASES])]
+    ways, samples, repeats = list(WAYS), 60_000, options.repeats
+    if options.smoke:
+        cases, ways, samples, repeats = [Case("scinet-cnn1", 128, 2)], ways[:2], 1_024, 1
+    facts, found = machine(), dict[tuple[str, str], Result]()
+    for case, way, rates in measure(cases, ways, samples, repeats):
+        found.setdefault((case, way), Result(case, way, "images/s")).values += rates
+        print(f"{case}, {way}: {', '.join(f'{rate:,.0f}' for rate in rates)} images/s", file=sys.stderr)
+    results = sorted(found.values(), key=lambda one: [case.name for case in CASES].index(one.case))
+    report("horovod", facts, table(results), results, options.json)
+
+
+if __name__ == "__main__":
+    main()
