@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hpcnn.provenance import cpu_model, versions
 
 PEERS = Path(__file__).with_name("peers")
@@ -89,6 +87,8 @@ def data_file(folder: Path, samples: int = 60_000) -> Path:
     staged = Path(os.environ.get("HPCNN_DATA", "")) / "mnist.npz"
     if staged.is_file() and samples == 60_000:
         return staged.absolute()
+    import numpy as np  # here: a child's peak memory is never below what its parent had (getrusage(2), execve(2))
+
     draw = np.random.default_rng(1)
     sizes = {"train": samples, "test": samples // 6}
     arrays: dict[str, Any] = {f"x_{part}": draw.integers(0, 256, (n, 28, 28), np.uint8) for part, n in sizes.items()}

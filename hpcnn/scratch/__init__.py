@@ -1,10 +1,23 @@
 """The teaching end of ``hpcnn train``: the networks of SciNet's 2017 lecture, written out in NumPy.
 
-No framework: the formulas of the lecture are the code. Nothing here imports TensorFlow or Keras.
+No framework: the formulas of the lecture are the code. Nothing here imports TensorFlow or Keras. The names below are
+resolved on first use, so that commands of a login node, which ask ``options.py`` alone, do not import NumPy.
 """
 
 from __future__ import annotations
 
-from hpcnn.scratch.surface import Boundary, boundary
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpcnn.scratch.surface import Boundary as Boundary
+    from hpcnn.scratch.surface import boundary as boundary
 
 __all__ = ["Boundary", "boundary"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'hpcnn.scratch' has no attribute {name!r}")
+    from hpcnn.scratch import surface
+
+    return getattr(surface, name)

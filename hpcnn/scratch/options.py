@@ -1,10 +1,9 @@
-"""Which options of ``hpcnn train`` a network in NumPy can follow. Pure; imports no more than NumPy."""
+"""Which options of ``hpcnn train`` a network in NumPy can follow. Pure; imports NumPy for such a network alone."""
 
 from __future__ import annotations
 
 from hpcnn.errors import bad_value, unknown_value
 from hpcnn.models.registry import in_numpy
-from hpcnn.scratch.costs import COSTS
 from hpcnn.spec import TrainSpec
 
 
@@ -12,6 +11,8 @@ def check_options(spec: TrainSpec) -> None:
     """Raise UsageError for an option that a network in NumPy cannot follow. Says nothing of any other network."""
     if not in_numpy(spec.model):
         return
+    from hpcnn.scratch.costs import COSTS
+
     valid: dict[str, tuple[object, ...]] = {
         "strategy": ("serial",),
         "optimizer": (None, "sgd"),
