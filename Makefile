@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint docs venv clean testbed testbed-down
+.PHONY: help demo test lint docs venv bench clean testbed testbed-down
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,21 @@ testbed: $(VENV)/.dev ## Start a real Slurm cluster of three nodes on this machi
 
 testbed-down: $(VENV)/.dev ## Stop it; nothing is left behind
 	$(BIN)/python -m tests.testbed.cluster down
+
+# Peers are measured beside hpcnn where an environment has them: PEERS (torchx, submitit) and TORCH (PyTorch).
+BENCH_REPEATS ?= 3
+BENCH_RESULTS := benchmarks/results
+PEERS ?=
+TORCH ?=
+BENCH_ALL := --repeats $(BENCH_REPEATS) --json $(BENCH_RESULTS)
+
+bench: venv ## Measure hpcnn beside its peers (half an hour; BENCH_REPEATS=N, PEERS=ENV, TORCH=ENV)
+	$(BIN)/python benchmarks/login_node.py $(BENCH_ALL)/login_node.json $(if $(PEERS),--peers $(PEERS))
+	$(BIN)/python benchmarks/rendering.py $(BENCH_ALL)/rendering.json $(if $(PEERS),--peers $(PEERS))
+	$(BIN)/python benchmarks/report_load.py --repeats 1 --json $(BENCH_RESULTS)/report_load.json --runs 400
+	$(BIN)/python benchmarks/start.py $(BENCH_ALL)/start.json
+	$(BIN)/python benchmarks/horovod.py $(BENCH_ALL)/horovod.json
+	$(BIN)/python benchmarks/training.py $(BENCH_ALL)/training.json $(if $(TORCH),--torch $(TORCH))
 
 clean: ## Remove .venv and what tools left behind; runs/ and built Horovod wheels are kept
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,14 +3,16 @@
 ``python benchmarks/horovod.py [--repeats N] [--json FILE]`` trains two networks of the lectures on MNIST
 (``HPCNN_DATA``; without it, on random images), each with the lecture's batch as the global one, in turn: hpcnn under
 Horovod as a job starts it, the same without communication (the ceiling: no network and no library could be faster),
-mirrored in one process, multiworker in two, and Horovod's own example with Horovod's own settings. It prints the median
-images/s of the epochs after the first, and the share of the ceiling.
+mirrored in one process, multiworker in two, and Horovod's own example with Horovod's own settings. A training's
+images/s are the median of its epochs after the first; it prints the median over the trainings of each way, their range,
+and the share of the ceiling.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -107,7 +109,7 @@ def main() -> None:
         cases, ways, samples, repeats = [Case("scinet-cnn1", 128, 2)], ways[:2], 1_024, 1
     facts, found = machine(), dict[tuple[str, str], Result]()
     for case, way, rates in measure(cases, ways, samples, repeats):
-        found.setdefault((case, way), Result(case, way, "images/s")).values += rates
+        found.setdefault((case, way), Result(case, way, "images/s")).values.append(statistics.median(rates))
         print(f"{case}, {way}: {', '.join(f'{rate:,.0f}' for rate in rates)} images/s", file=sys.stderr)
     results = sorted(found.values(), key=lambda one: [case.name for case in CASES].index(one.case))
     report("horovod", facts, table(results), results, options.json)

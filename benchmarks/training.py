@@ -117,9 +117,10 @@ def main() -> None:
     accuracy: dict[tuple[str, str], list[float]] = defaultdict(list)
     for record in measure(options.torch, cases, precisions, samples, repeats, options.threads):
         case, way = f"{record['model']}, {record['precision']}", record["way"]
-        found.setdefault((case, way), Result(case, way, "images/s")).values += rates(record)
+        rate = statistics.median(rates(record))
+        found.setdefault((case, way), Result(case, way, "images/s")).values.append(rate)
         accuracy[case, way].append(record["test_accuracy"])
-        print(f"{case}, {way}: {statistics.median(rates(record)):,.0f} images/s", file=sys.stderr)
+        print(f"{case}, {way}: {rate:,.0f} images/s", file=sys.stderr)
     results = list(found.values())
     report("training", {**facts, "threads": options.threads}, table(results, accuracy), results, options.json)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -36,7 +37,13 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
 
     Configurations are matched by what they compute: model, data, samples, batch size, ranks, and what else varies
     within A or B. With --fail-on-regression, runs that are too few to tell exit with status 2.
+
+    A and B may also be two files that one benchmark wrote (benchmarks/NAME.py --json FILE): each way of each case is
+    compared, a value being a repeat.
     """
+    if Path(a).is_file() and Path(b).is_file():
+        _compare_benchmarks(Path(a), Path(b), fmt, confidence, percent)
+        return
     from hpcnn.cli.report.others import comparison_view, left_out_views
     from hpcnn.report import compare_runs, differing, left_out, load
 
@@ -52,14 +59,27 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
             for row in view.rows:
                 click.echo(f"Left out of {name}: {row['path']}: {row['status']}: {row['reason']}", err=fmt != "table")
     if percent is not None:
+        _judge(table.assign(slower=table["change"]), percent, confidence)
+
+
+def _compare_benchmarks(a: Path, b: Path, fmt: str, confidence: float, percent: float | None) -> None:
+    from hpcnn.cli.report.others import benchmarks_view
+    from hpcnn.report.benchmarks import compare_benchmarks
+
+    table = compare_benchmarks(a, b, confidence)
+    if fmt in FOR_PEOPLE:
+        write_views([benchmarks_view(table)], fmt)
+    else:
+        write_data({"comparison": table}, fmt)
+    if percent is not None:
         _judge(table, percent, confidence)
 
 
 def _judge(table: pd.DataFrame, percent: float, confidence: float) -> None:
     """Exit with status 1 on a regression; raise UsageError where the runs are too few to tell."""
-    slower = table[table["conclusive"] & (table["difference"] > 0) & (table["change"] * 100 > percent)]
+    slower = table[table["conclusive"] & (table["slower"] > 0) & (table["slower"] * 100 > percent)]
     if len(slower):
-        worst = slower["change"].max()
+        worst = slower["slower"].max()
         click.echo(f"Regression: B is slower by up to {worst:.1%}; no more than {percent:g} % is allowed.", err=True)
         sys.exit(1)
     few = table[(table["runs_a"] > 0) & (table["runs_b"] > 0) & (table["coverage"] < confidence)]

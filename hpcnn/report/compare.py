@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _WORK = ["model", "data", "program", "samples", "batch_size", "ranks"]
 
 
+_OPPOSITE = {"slower": "faster", "faster": "slower", "larger": "smaller"}
+
+
 class Comparison(NamedTuple):
     """B against A, in the unit of the values: positive where B's are larger.
 
@@ -73,7 +76,7 @@ def _words(
     span = f"B - A from {_signed(found.low)} to {_signed(found.high)} {unit}, {found.coverage:.1%} interval"
     if not conclusive:
         return f"no difference shown, which does not prove that there is none ({span})"
-    word = larger if found.difference > 0 else {"slower": "faster"}.get(larger, f"not {larger}")
+    word = larger if found.difference > 0 else _OPPOSITE.get(larger, f"not {larger}")
     pairs = (1 + abs(found.effect_size)) / 2
     return f"B is {word} ({span}; so in {pairs:.0%} of the pairs of runs)"
 

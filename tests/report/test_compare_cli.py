@@ -79,3 +79,59 @@ def test_what_cannot_be_compared_is_one_message(sets, tmp_path, arguments):
     result = compare(*(tmp_path / word if word in ("a", "b", "absent") else word for word in arguments))
     assert result.exit_code == 2
     assert "Error: " in result.stderr
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    """Return a function that writes what a benchmark writes: values by case and way, images/s unless said otherwise."""
+
+    def write(name, values, unit="images/s", of="training"):
+        results = [{"case": case, "way": way, "unit": unit, "values": own} for (case, way), own in values.items()]
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps({"benchmark": of, "machine": {}, "results": results}))
+        return file
+
+    return write
+
+
+FAST, SLOW = [200.0, 201.0, 202.0, 203.0], [150.0, 151.0, 152.0, 153.0]
+
+
+def test_two_results_of_a_benchmark(benchmark):
+    a = benchmark("a", {("cnn1", "hpcnn"): FAST, ("cnn1", "fit"): SLOW, ("cnn2", "hpcnn"): FAST})
+    b = benchmark("b", {("cnn1", "hpcnn"): SLOW, ("cnn1", "fit"): SLOW})
+    result = compare(a, b)
+    assert result.exit_code == 0, result.output
+    assert "cnn1, hpcnn: B is slower (B - A from -53.0 to -47.0 images/s, 97.1% interval;" in result.stdout
+    assert "cnn1, fit: no difference shown" in result.stdout
+    rows = json.loads(compare(a, b, "--format", "json").stdout)
+    assert [(row["case"], row["way"]) for row in rows] == [("cnn1", "hpcnn"), ("cnn1", "fit")]
+    assert rows[0]["slower"] == pytest.approx(201.5 / 151.5 - 1)
+
+
+@pytest.mark.parametrize(("unit", "first", "second"), [("images/s", FAST, SLOW), ("s", SLOW, FAST)])
+def test_a_benchmark_that_is_slower_fails_whichever_way_its_unit_counts(benchmark, unit, first, second):
+    a, b = (benchmark(name, {("c", "w"): own}, unit) for name, own in (("a", first), ("b", second)))
+    assert compare(a, b, "--fail-on-regression", 5).exit_code == 1
+    assert compare(b, a, "--fail-on-regression", 5).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("of", "values", "message"),
+    [
+        ("start", {("c", "w"): FAST}, "A and B are of two benchmarks, training and start"),
+        ("training", {("c", "v"): FAST}, "A and B have no case, way and unit in common"),
+        ("training", {("c", "w"): []}, "A and B have no case, way and unit in common"),
+    ],
+)
+def test_benchmarks_that_cannot_be_compared(benchmark, of, values, message):
+    result = compare(benchmark("a", {("c", "w"): FAST}), benchmark("b", values, of=of))
+    assert (result.exit_code, message in result.output) == (2, True), result.output
+
+
+def test_a_file_of_no_benchmark(benchmark, tmp_path):
+    (tmp_path / "other.json").write_text("{}")
+    result = compare(benchmark("a", {("c", "w"): FAST}), tmp_path / "other.json")
+    assert result.exit_code == 2
+    assert "B: '" in result.output
+    assert "no file that a benchmark wrote" in result.output

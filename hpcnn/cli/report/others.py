@@ -188,6 +188,25 @@ def comparison_view(table: pd.DataFrame, differing: Mapping[str, tuple[str, str]
     return View("B against A", rows, columns, told, "; ".join(parts), lines)
 
 
+def benchmarks_view(table: pd.DataFrame) -> View:
+    """Return the view of ``compare_benchmarks``."""
+    rows = [{**row, "difference_span": span(row, "low", "high")} for row in records(table)]
+    columns = [
+        Column("case", "case"),
+        Column("way", "way"),
+        Column("unit", "unit"),
+        count("runs_a", "repeats A"),
+        count("runs_b", "repeats B"),
+        number("median_a", "A"),
+        number("median_b", "B"),
+        Column("change", "change", "{:+.1%}".format, right=True),
+        Column("difference_span", "B - A", right=True),
+        Column("p_value", "p", "{:.3f}".format, right=True),
+    ]
+    lines = [f"{row['case']}, {row['way']}: {row['words']}." for row in rows]
+    return View("B against A", rows, columns, "", "A, B, change: of the medians over repeats", lines)
+
+
 def _which(row: Row, varying: Sequence[str]) -> str:
     """Return which configuration a row is of, in words."""
     from hpcnn.report.text import counted
