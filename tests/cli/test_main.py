@@ -113,6 +113,7 @@ finally:
         ["submit", "--dry-run", "--model", "psc-cnn-dropout", "--model-arg", "d_rate=0.2", "--data", "digits"],
         ["submit", "--dry-run", "--", "python", "x.py"],
         ["study", "run", "smoke", "--dry-run"],
+        ["tune", "--ntasks", "2", "--dry-run"],
         ["record", "finish", "--run-dir", ".", "--exit-code", "0"],
         *[[name, "--help"] for name in COMMANDS],
     ],
@@ -124,7 +125,7 @@ def test_a_login_node_pays_for_nothing_heavy(words, tmp_path):
     )
     modules = {name.partition(".")[0] for name in result.stderr.splitlines()[-1].split()}
     assert "hpcnn" in modules
-    assert not modules & HEAVY
+    assert not modules & (HEAVY | {"numpy"} if words[:2] == ["submit", "--dry-run"] else HEAVY)
 
 
 @pytest.mark.parametrize(
