@@ -52,7 +52,7 @@ PEERS ?=
 TORCH ?=
 BENCH_ALL := --repeats $(BENCH_REPEATS) --json $(BENCH_RESULTS)
 
-bench: venv ## Measure hpcnn beside its peers (half an hour; BENCH_REPEATS=N, PEERS=ENV, TORCH=ENV)
+bench: venv ## Measure hpcnn beside its peers (long; BENCH_REPEATS=N, PEERS=ENV, TORCH=ENV)
 	$(BIN)/python benchmarks/login_node.py $(BENCH_ALL)/login_node.json $(if $(PEERS),--peers $(PEERS))
 	$(BIN)/python benchmarks/rendering.py $(BENCH_ALL)/rendering.json $(if $(PEERS),--peers $(PEERS))
 	$(BIN)/python benchmarks/report_load.py --repeats 1 --json $(BENCH_RESULTS)/report_load.json --runs 400
