@@ -228,6 +228,7 @@ class TestFind:
     @pytest.mark.parametrize("name", ["smoek", "elsewhere/smoke.toml", "smoke.json"])
     def test_an_unknown_study_names_the_packaged_ones(self, name, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        with pytest.raises(UsageError, match=f"^study: '{name}' is not known.*Valid: augmentation, smoke, .*, FILE.toml") as caught:
+        expected = f"^study: '{name}' is not known.*Valid: accuracy_ladder, .*smoke, .*, FILE.toml"
+        with pytest.raises(UsageError, match=expected) as caught:
             find(name)
         assert ("Did you mean 'smoke'?" in str(caught.value)) == (name != "elsewhere/smoke.toml")
