@@ -153,6 +153,10 @@ class TrainSpec:
         maximum=LONGEST_PROFILE,
     )
     checkpoint: bool = field(False, "Write checkpoints/epoch-NNN.keras after every epoch (rank 0).")
+    checkpoint_best: bool = field(False, "Keep one checkpoint: that of the epoch with the best test accuracy so far.")
+    evaluate_training: bool = field(
+        False, "After training, evaluate on the training set too, with dropout off and the final weights."
+    )
 
 
 @dataclass(frozen=True)

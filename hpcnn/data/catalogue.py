@@ -107,6 +107,16 @@ _ENTRIES = {
             classes=2,
             built_in=True,
         ),
+        Entry(
+            "beach",
+            "seven days, to the beach or not; needs no file",
+            "the table of SciNet's lecture of 2017",
+            train=7,
+            test=7,
+            shape=(3,),
+            classes=2,
+            built_in=True,
+        ),
     )
 }
 

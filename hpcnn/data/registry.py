@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "file_of", "known", "load"]
 
-_BUILT_IN = {"digits": sources.read_digits, "blobs": points.read_blobs, "circles": points.read_circles}
+_BUILT_IN = {
+    "digits": sources.read_digits,
+    "blobs": points.read_blobs,
+    "circles": points.read_circles,
+    "beach": points.read_beach,
+}
 
 
 def load(

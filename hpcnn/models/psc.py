@@ -8,9 +8,27 @@ training.
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras.layers import BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D
 
 from hpcnn.models.layers import classifier, flat_input, image_input
+
+
+def toy(hidden_bias: float | None = None, *, input_shape: tuple[int, ...] = (3,), classes: int = 2) -> keras.Model:
+    """Return the lecture's 3-3-2 network of sigmoids with the weights that it works out by hand.
+
+    hidden_bias: bias of every hidden neuron (the lecture's second example has 0.1); None for no biases at all.
+    ValueError for anything but 3 inputs and 2 outputs.
+    """
+    if tuple(input_shape) != (3,) or classes != 2:
+        raise ValueError("its weights are for 3 inputs and 2 outputs")
+    hidden = Dense(3, activation="sigmoid", use_bias=hidden_bias is not None, name="hidden")
+    output = Dense(2, activation="sigmoid", use_bias=False, dtype="float32", name="output")
+    model = keras.Sequential([keras.Input((3,)), hidden, output])
+    biases = [] if hidden_bias is None else [np.full(3, hidden_bias)]
+    hidden.set_weights([np.transpose([[1, -2, 2], [2, 1, -4], [1, -1, 0]]), *biases])
+    output.set_weights([np.transpose([[-3, 1, -3], [0, 1, 2]])])
+    return model
 
 
 def fc(

@@ -35,6 +35,33 @@ _TEST_IS_VALIDATION = "The test set is also the validation set: the test figures
 _LOGGED_15 = "The listing says 10 epochs, its log ends at epoch 15 of 15: this recipe uses 15."
 
 RECIPES = (
+    Recipe(
+        id="psc-toy-3-3-2",
+        title="Three inputs, three hidden neurons, two outputs: the forward pass worked out by hand",
+        source=_PSC,
+        input_shape=(3,),
+        classes=2,
+        parameters=15,
+        trainable=15,
+        factory="hpcnn.models.psc:toy",
+        arguments={},
+        data="beach",
+        samples=None,
+        test_samples=None,
+        pixel_scale="raw",
+        optimizer="sgd",
+        learning_rate=5.0,
+        momentum=0.0,
+        loss="mean_squared_error",
+        batch_size=7,
+        epochs=100,
+        reported={},
+        slips=(
+            "The lecture computes one forward pass and trains nothing: everything of the training is hpcnn's, and the "
+            "data is SciNet's table of days on the beach, which has three inputs and two classes as well.",
+            "With a bias of 0.1 the last hidden value is 0.43; the slide shows 0.4.",
+        ),
+    ),
     _FC(
         id="psc-fc64",
         title="Two dense layers of 64",

@@ -46,6 +46,30 @@ _MORE = "The logged training accuracies of 0.647 and 0.723 are no multiples of 1
 
 RECIPES = (
     _SCRATCH(
+        id="scinet-beach",
+        title="One neuron in NumPy that goes to the beach or not",
+        input_shape=(3,),
+        classes=2,
+        parameters=4,
+        trainable=4,
+        factory="hpcnn.scratch.networks:neuron",
+        arguments={"l2": 0.0},
+        data="beach",
+        samples=None,
+        test_samples=None,
+        pixel_scale="raw",
+        learning_rate=0.5,
+        loss="mean_squared_error",
+        batch_size=7,
+        epochs=100,
+        reported={},
+        slips=(
+            "The lecture's neuron has a threshold, which no gradient passes, and is not trained. This one has a "
+            "sigmoid; its output, rounded, is that of the threshold.",
+            "Not from the lecture: learning rate and epochs. The test set is the training set.",
+        ),
+    ),
+    _SCRATCH(
         id="scinet-neuron",
         title="One neuron in NumPy, on two clouds of points",
         input_shape=(2,),

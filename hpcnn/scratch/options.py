@@ -24,6 +24,8 @@ def check_options(spec: TrainSpec) -> None:
         "tensorboard": (False,),
         "profile": (None,),
         "checkpoint": (False,),
+        "checkpoint_best": (False,),
+        "evaluate_training": (False,),
     }
     for field, values in valid.items():
         given = getattr(spec, field)

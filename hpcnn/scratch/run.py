@@ -109,6 +109,7 @@ def _train(spec: TrainSpec, run_dir: str, say: Callable[[str], None], *, resume:
         epochs=reached.epochs,
         test=test,
         test_samples=len(x_test),
+        training_set=dataclasses.asdict(best.score),
         target_accuracy=full.target_accuracy,
         seconds_to_target=reached.seconds_to_target,
         training=True,

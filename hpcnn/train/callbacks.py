@@ -21,4 +21,8 @@ def callbacks_of(spec: TrainSpec, run: RunDir, strategy: Strategy) -> list[Any]:
     if spec.checkpoint:
         run.checkpoints.mkdir(exist_ok=True)
         callbacks.append(keras.callbacks.ModelCheckpoint(str(run.checkpoints / CHECKPOINT_NAME)))
+    if spec.checkpoint_best:
+        from hpcnn.train.best import KeepBest
+
+        callbacks.append(KeepBest(run))
     return callbacks

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,24 @@ def first_line(spec: TrainSpec, strategy: Strategy, model: Any, samples: int, ba
         f"global batch size {batch}, {optimizer.name}, {spec.precision}, {spec.strategy}: {ranks} on "
         f"{strategy.devices[0].strip('/').split(':')[0]}{mode}"
     )
+
+
+def devices_line(hosts: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the ranks compute on: GPUs by name and number, or the CPU with each rank's cores; and where.
+
+    hosts: every rank's facts, as ``provenance.json`` has them.
+    """
+    if any(host["devices"][0].startswith("/CPU") for host in hosts):
+        cores = sorted({len(host["cores_allowed"]) for host in hosts})
+        each = (
+            f"{'-'.join(map(str, dict.fromkeys((cores[0], cores[-1]))))} {'core' if cores == [1] else 'cores'} a rank"
+        )
+        text = f"no GPU; {hosts[0]['cpu_model'] or 'CPU'}, {each}"
+    else:
+        names = Counter(name for host in hosts for name in [host["device"]] * len(host["devices"]))
+        text = ", ".join(f"{count} x {name}" for name, count in sorted(names.items()))
+    places = list(dict.fromkeys(host["host"] for host in hosts))
+    return f"devices: {text}; on {places[0] if len(places) == 1 else f'{len(places)} nodes'}"
 
 
 def resumed_line(start: Position) -> str:
@@ -62,10 +81,10 @@ def ceiling_line(strategy: Strategy) -> str:
     )
 
 
-def last_line(test: Mapping[str, float], samples: int) -> str:
-    """Return the result on the test set, with the number of wrong ones as the lectures give it."""
+def last_line(test: Mapping[str, float], samples: int, of: str = "test") -> str:
+    """Return the result on the test set, with the number of wrong ones as the lectures give it. of: another set."""
     text = "  ".join(f"{name} {value:.4f}" for name, value in test.items())
     accuracy = test.get("accuracy")
     if accuracy is not None:
         text += f"  ({samples - round(accuracy * samples)} of {samples} wrong)"
-    return f"test: {text}"
+    return f"{of}: {text}"

@@ -7,6 +7,7 @@ one-hot labels are done a slice at a time inside the compiled step, where they c
 from __future__ import annotations
 
 import math
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,10 @@ class Resident:
     factor: float | None
     one_hot: int | None
     change: Callable[[Any, Any, Any], Any] | None = None
+
+    def unchanged(self) -> Resident:
+        """Return the same samples without what is done to them last."""
+        return dataclasses.replace(self, change=None)
 
     def gather(self, replica: Any, indices: Any) -> tuple[Any, Any]:
         """Return the samples ``indices`` as the model and the loss want them."""

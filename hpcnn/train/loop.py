@@ -119,10 +119,16 @@ class Loop:
 
     def evaluate(self) -> dict[str, float]:
         """Return loss and metrics of the whole test set, the same on every rank."""
+        return self._evaluated(self.test_samples, self.steps.test)
+
+    def evaluate_training(self) -> dict[str, float]:
+        """Return loss and metrics of the whole training set, as ``evaluate`` does: without dropout."""
+        return self._evaluated(self.samples, self.steps.test_on_training_set)
+
+    def _evaluated(self, samples: int, test: Callable[[Block], Sums]) -> dict[str, float]:
         sums = self.steps.no_sums()
-        order = np.arange(self.test_samples, dtype=np.int32)
-        for block in blocks(order, TEST_BATCH, self.strategy.size, self.strategy.replicas):
-            sums.add(self.steps.test(block))
+        for block in blocks(np.arange(samples, dtype=np.int32), TEST_BATCH, self.strategy.size, self.strategy.replicas):
+            sums.add(test(block))
         return self._logs(sums)
 
     def _epoch(self, epoch: int, hooks: Any, start: Position, *, evaluate: bool) -> dict[str, Any]:

@@ -79,8 +79,8 @@ class Record:
         if self._strategy.is_chief and not self.run.spec.exists():
             write_json(self.run.spec, {"schema": SCHEMA_VERSION, **spec})
 
-    def provenance(self, device: str | None, **facts: Any) -> None:
-        """Collect every rank's host facts and write ``provenance.json``. All ranks must call it."""
+    def provenance(self, device: str | None, **facts: Any) -> list[dict[str, Any]]:
+        """Collect every rank's host facts, write ``provenance.json``, return the facts. All ranks must call it."""
         own = {**host_facts(self._strategy.rank, tuple(self._strategy.devices)), "device": device}
         hosts = self._strategy.gather_facts(own)
         if self._strategy.is_chief:
@@ -88,6 +88,7 @@ class Record:
             job["versions"]["mpi"] = self._strategy.mpi_version
             record = {"schema": SCHEMA_VERSION, **job, "hosts": hosts, "world_size": self._strategy.size}
             write_json(self.run.provenance, {**record, **facts})
+        return hosts
 
     def epoch(self, record: Mapping[str, Any]) -> None:
         """Append one epoch of this rank."""

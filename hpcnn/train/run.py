@@ -59,6 +59,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     from hpcnn.train.callbacks import callbacks_of
     from hpcnn.train.console import (
         ceiling_line,
+        devices_line,
         epoch_line,
         first_line,
         last_line,
@@ -112,7 +113,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     augmentation = augmentation_of(full, data, training.features[0], strategy.devices)
     steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test)
     profile = Profile(full.profile, record.run, strategy) if full.profile else None
-    record.provenance(
+    hosts = record.provenance(
         device_name(),
         train=to_mapping(full),
         global_batch_size=batch,
@@ -128,6 +129,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
     )
     if strategy.is_chief:
         say(first_line(full, strategy, model, samples, batch))
+        say(devices_line(hosts))
         if start:
             say(resumed_line(start))
 
@@ -167,6 +169,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
                 say(reason)
             return False
         test_results = (reached.test or loop.evaluate()) if full.communication else None
+        training_results = loop.evaluate_training() if full.evaluate_training else None
     if strategy.is_chief:
         record.run.state.unlink(missing_ok=True)
     record.finish(
@@ -177,11 +180,14 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
         training=full.communication,
         test=test_results,
         test_samples=len(data.x_test),
+        training_set=training_results,
         target_accuracy=full.target_accuracy,
         seconds_to_target=reached.seconds_to_target,
     )
     if strategy.is_chief:
         if profile is not None:
             say(profile_line(profile.epoch, record.run.path))
+        if training_results:
+            say(last_line(training_results, samples, of="training set"))
         say(last_line(test_results, len(data.x_test)) if test_results else ceiling_line(strategy))
     return True

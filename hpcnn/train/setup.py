@@ -54,8 +54,11 @@ def _check_effect(spec: TrainSpec) -> None:
         raise bad_value("--warmup-epochs", spec.warmup_epochs, "no value unless --lr-scaling is linear or sqrt")
     if spec.target_accuracy is not None and not spec.evaluate:
         raise bad_value("--target-accuracy", spec.target_accuracy, "no value with --no-evaluate")
+    if spec.checkpoint_best and (spec.checkpoint or not spec.evaluate):
+        other = "--checkpoint, which keeps all" if spec.checkpoint else "--no-evaluate"
+        raise bad_value("--checkpoint-best", True, f"no value with {other}")
     if not spec.communication:
-        for key in ("target_accuracy", "checkpoint"):
+        for key in ("target_accuracy", "checkpoint", "checkpoint_best", "evaluate_training"):
             if getattr(spec, key):
                 option = "--" + key.replace("_", "-")
                 raise bad_value(option, getattr(spec, key), "no value with --no-communication, which trains no network")

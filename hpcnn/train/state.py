@@ -23,7 +23,16 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.rundir import SCHEMA_VERSION, write_bytes
 
 # What may change from one attempt to the next: how long and what is written, not what is computed.
-_FREE = ("epochs", "target_accuracy", "evaluate", "tensorboard", "profile", "checkpoint")
+_FREE = (
+    "epochs",
+    "target_accuracy",
+    "evaluate",
+    "evaluate_training",
+    "tensorboard",
+    "profile",
+    "checkpoint",
+    "checkpoint_best",
+)
 
 
 @dataclass(frozen=True)

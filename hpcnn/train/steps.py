@@ -32,11 +32,12 @@ class Steps:
 
     def __init__(self, model: Any, strategy: Strategy, training: Resident, test: Resident | None) -> None:
         self._model, self._strategy = model, strategy
-        self._metrics = Metrics(model, training)
+        self._metrics, self._training = Metrics(model, training), training.unchanged()
         self._statistics = moving_statistics(model)
         fuse(model.optimizer)
         self._train = self._compile(self._train_step, training, self._synchronize)
         self._test = self._compile(self._test_step, test, None) if test is not None else None
+        self._retest: Any = None
 
     def train(self, block: Block) -> Sums:
         """Do the steps of a block and return this process's sums."""
@@ -46,6 +47,12 @@ class Steps:
         """Evaluate the batches of a block and return this process's sums."""
         assert self._test is not None
         return self._call(self._test, block)
+
+    def test_on_training_set(self, block: Block) -> Sums:
+        """Evaluate batches of the training set as it is, as ``test`` does those of the test set."""
+        if self._retest is None:
+            self._retest = self._compile(self._test_step, self._training, None)
+        return self._call(self._retest, block)
 
     def no_sums(self) -> Sums:
         """Return sums to start adding to."""

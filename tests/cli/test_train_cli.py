@@ -72,7 +72,8 @@ def test_one_rank_by_hand(here):
     assert result.stderr == ""
     lines = result.stdout.splitlines()
     assert lines[0].startswith("scinet-cnn1 (")
-    assert [line.split("  ")[0] for line in lines[1:-1]] == ["epoch 1/2", "epoch 2/2"]
+    assert lines[1].startswith("devices: ")
+    assert [line.split("  ")[0] for line in lines[2:-1]] == ["epoch 1/2", "epoch 2/2"]
     assert lines[-1].startswith("test: loss ")
     run = RunDir(Path("run"))
     assert run.read_result()["status"] == "completed"

@@ -46,6 +46,10 @@ def documents() -> list[Path]:
     return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")), STUDIES]
 
 
+LESSONS = ROOT / "docs" / "lessons"
+DECKS = [
+    LESSONS / f"{deck}.md" for deck in ("scinet-2017", "scinet-2024", "scinet-2026", "wolter-2020", "psc-afternoon")
+]
 STUDIES = ROOT / "scaling_studies" / "README.md"
 
 

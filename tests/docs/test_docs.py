@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.documents import ROOT, Block, Command, anchors, blocks, commands, documents, links, missing_lines
+from tests.docs.documents import DECKS, ROOT, Block, Command, anchors, blocks, commands, documents, links, missing_lines
 
 SECONDS = 300
 
@@ -122,6 +122,26 @@ LONG |= {
         "predict runs/strong_scaling --ranks 1..64 --network infiniband-hdr",
     )
 }
+STAGES = "python docs/examples/stages/"
+LONG |= {
+    f"{launcher}{STAGES}{stage}.py": (
+        "tests/docs/test_stages.py runs it",
+        f"python -m py_compile {STAGES[7:]}{stage}.py",
+    )
+    for launcher, stage in (
+        ("", "stage1_plain"),
+        ("", "stage2_mirrored"),
+        ("mpirun -np 2 ", "stage3_as_taught"),
+        ("mpirun -np 2 ", "stage4_horovod"),
+    )
+}
+STAGE5 = f"-- {STAGES}stage5_hpcnn.py"
+LONG |= {
+    f"hpcnn submit --ntasks 2 {STAGE5}": (
+        "tests/docs/test_stages.py trains it",
+        f"hpcnn submit --ntasks 2 --dry-run {STAGE5}",
+    )
+}
 FROM_ROOT = ("make ", "containers/")
 
 BIN = Path(sys.executable).parent
@@ -133,7 +153,9 @@ def _parameters() -> Sequence[object]:
     for document in documents():
         texts = [command.text for block in blocks(document) for command in shown(block)]
         trains = [text for text in texts if text not in LONG and "--dry-run" not in text]
-        several = any(re.search(r"--ntasks [2-9]|mpirun|study run|smoke", text) for text in trains)
+        several = not is_lesson(document) and any(
+            re.search(r"--ntasks [2-9]|mpirun|study run|smoke", text) for text in trains
+        )
         marks = [pytest.mark.slow, pytest.mark.mpi] if several else []
         if texts:
             found.append(pytest.param(document, id=document.relative_to(ROOT).as_posix(), marks=marks))
@@ -143,6 +165,11 @@ def _parameters() -> Sequence[object]:
 def shown(block: Block) -> list[Command]:
     """Return the commands of a block that shows some."""
     return commands(block) if block.language == "console" else []
+
+
+def is_lesson(document: Path) -> bool:
+    """Whether tests/docs/test_lessons.py runs its commands, all in one process: they are trainings."""
+    return document in DECKS
 
 
 @pytest.mark.parametrize("document", _parameters())
@@ -155,7 +182,7 @@ def test_what_a_document_shows_to_run_runs(document: Path, tmp_path: Path) -> No
         elif block.language == "python":
             code, printed = run([sys.executable, "-c", block.text], tmp_path)
             assert code == 0, f"{where}:\n{printed}"
-        for command in shown(block):
+        for command in [] if is_lesson(document) else shown(block):
             text = LONG[command.text][1] if command.text in LONG else command.text
             code, printed = run(["bash", "-c", text], ROOT if text.startswith(FROM_ROOT) else tmp_path)
             assert (code != 0) == command.fails, f"{where}: {command.text!r} ended with {code}:\n{printed}"

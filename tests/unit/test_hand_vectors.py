@@ -8,6 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpcnn.data.registry import load
+from hpcnn.errors import UsageError
+from hpcnn.models.registry import build, build_numpy
 from hpcnn.scratch.costs import COSTS, sigmoid
 from hpcnn.scratch.networks import Hidden
 
@@ -42,12 +45,29 @@ def test_outputs_of_the_3_3_2_network():
 
 
 def test_the_3_3_2_network_in_keras():
-    keras = pytest.importorskip("keras")
-    layers = [keras.layers.Dense(n, "sigmoid", use_bias=False, dtype="float64") for n in (3, 2)]
-    model = keras.Sequential([keras.Input((3,), dtype="float64"), *layers])
-    model.set_weights([W1.T, W2.T])
+    pytest.importorskip("keras")
+    model = build("psc-toy-3-3-2")
     assert model.count_params() == 15
-    assert np.asarray(model(X))[0] == pytest.approx(toy().forward(X).a[:, 0], rel=1e-12)
+    assert np.asarray(model(X))[0] == pytest.approx(toy().forward(X).a[:, 0], rel=1e-6)
+    biased = build("psc-toy-3-3-2", arguments={"hidden_bias": 0.1})
+    assert np.asarray(biased(X))[0] == pytest.approx(toy(0.1).forward(X).a[:, 0], rel=1e-6)
+
+
+def test_the_3_3_2_network_has_its_weights_for_no_other_shape():
+    pytest.importorskip("keras")
+    with pytest.raises(UsageError, match="3 inputs and 2 outputs"):
+        build("psc-toy-3-3-2", input_shape=(4,))
+
+
+def test_a_threshold_neuron_decides_the_seven_days_on_the_beach():
+    # hot - windy - 1/2: the weights that the lecture's table asks for
+    days = load("beach")
+    neuron = build_numpy("scinet-beach")
+    assert neuron.parameters == 4
+    neuron.weights = {"w": np.array([0.0, 1.0, -1.0]), "b": np.array([-0.5])}
+    passed = neuron.forward(days.x_train)
+    assert ((passed.z >= 0) == days.y_train).all()
+    assert (neuron.classes(passed) == days.y_train).all()
 
 
 LOGITS = np.array([4.8, -2.6, 2.9])

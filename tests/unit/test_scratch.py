@@ -171,13 +171,14 @@ def test_a_recipe_builds_its_network(name):
     recipe = RECIPES[name]
     network = build_numpy(name)
     assert network.parameters == recipe.parameters == recipe.trainable
-    assert isinstance(network, Neuron if name == "scinet-neuron" else Hidden)
+    assert isinstance(network, Neuron if name in ("scinet-beach", "scinet-neuron") else Hidden)
     assert network.cost is COSTS[recipe.loss]
     assert network.l2 == recipe.arguments["l2"]
 
 
 def test_the_lectures_parameter_counts():
     assert {name: RECIPES[name].parameters for name in NAMES} == {
+        "scinet-beach": 4,
         "scinet-neuron": 3,
         "scinet-hidden": 52,
         "scinet-hidden-mnist": 23_860,

@@ -1,0 +1,49 @@
+"""Keeps the network of the best epoch so far, and no other. For rank 0 alone; knows the run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from hpcnn.rundir import CHECKPOINT_NAME, RunDir, read_lines
+
+
+class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes ``checkpoints/epoch-NNN.keras`` when an epoch is better than all before it, and removes the one before.
+
+    Better is a higher test accuracy; of a model without accuracy, a lower test loss. Of equal epochs the first is kept.
+    A resumed run goes on from the epochs that it has recorded.
+    """
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+        self._best = -float("inf")
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Take up what an earlier attempt has reached."""
+        self._run.checkpoints.mkdir(exist_ok=True)
+        earlier = [line.get("validation") for line in read_lines(self._run.epochs(0))]
+        self._best = max((_merit(validation) for validation in earlier if validation), default=self._best)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Keep this epoch's network if it is the best; the older file goes once the new one is whole."""
+        merit = _merit({key.removeprefix("val_"): value for key, value in logs.items() if key.startswith("val_")})
+        if merit <= self._best:
+            return
+        self._best = merit
+        older = self._run.networks()
+        self.model.save(self._run.checkpoints / CHECKPOINT_NAME.format(epoch=epoch + 1))
+        for number, file in older.items():
+            if number != epoch + 1:
+                file.unlink()
+
+
+def _merit(validation: Mapping[str, float | None]) -> float:
+    """Return a number that is larger the better an epoch is; -inf for one that diverged (null in the record)."""
+    accuracy, loss = validation.get("accuracy"), validation.get("loss")
+    if "accuracy" in validation:
+        return -float("inf") if accuracy is None else accuracy
+    return -float("inf") if loss is None or loss != loss else -loss
