@@ -6,8 +6,8 @@ one-hot labels are done a slice at a time inside the compiled step, where they c
 
 from __future__ import annotations
 
-import math
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
