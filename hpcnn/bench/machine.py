@@ -69,12 +69,13 @@ def measure(threads: Sequence[int] | None = None) -> dict[str, Any]:
 
 def ceiling(threads: int) -> dict[str, Any]:
     """Return what one process with so many threads reaches, or one GPU where there is one: the best of the repeats."""
+    from hpcnn.parallel.base import TaskEnvironment
     from hpcnn.parallel.devices import device_name, set_threads, use_one_gpu
     from hpcnn.quiet import import_tensorflow
 
     import_tensorflow()
     device = use_one_gpu(0)
-    set_threads(threads)
+    set_threads(TaskEnvironment(cpus_per_task=threads))
     import tensorflow as tf
 
     with tf.device(device):
