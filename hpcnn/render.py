@@ -121,18 +121,18 @@ def title(job: JobSpec) -> str:
 def train_command(spec: TrainSpec, place: Place) -> list[str]:
     """Return the words of ``hpcnn train`` with every option that differs from its default."""
     words = [*place.hpcnn, "train", "--run-dir", place.run_dir, *(["--resume"] if place.resume else [])]
+    options = {f.name: f.metadata["option"] for f in dataclasses.fields(TrainSpec)}
     for key, value in {
         "model": spec.model,
         "data": spec.data,
         "strategy": spec.strategy,
         **given(spec),
     }.items():
-        option = "--" + key.replace("_", "-")
+        option = options[key] or "--" + key.replace("_", "-")
         if isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")
         elif isinstance(value, dict):
-            name = "--model-arg" if key == "model_args" else option
-            words += [word for k, v in value.items() for word in (name, f"{k}={toml_text(v)}")]
+            words += [word for k, v in value.items() for word in (option, f"{k}={toml_text(v)}")]
         else:
             words += [option, str(value)]
     return words

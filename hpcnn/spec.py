@@ -16,13 +16,21 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
+from hpcnn.data.catalogue import DEFAULT_MODEL, default_model
 from hpcnn.errors import UsageError, bad_value, unknown_value
 
 T = TypeVar("T")
 
 STRATEGIES = ("serial", "mirrored", "multiworker", "horovod")
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adadelta", "adagrad", "adamw", "nadam")
-LOSSES = ("mean_squared_error", "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
+LOSSES = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "negative_log_likelihood",
+)
 PRECISIONS = ("float32", "bfloat16", "float16")
 LR_SCALINGS = ("none", "linear", "sqrt")
 PIXEL_SCALES = ("raw", "unit")
@@ -49,12 +57,13 @@ def field(
     option: str | None = None,
     texts: bool = False,
     table: type | None = None,
+    own: bool = False,
 ) -> Any:
     """Return a dataclass field with what a user must know of it.
 
     recipe: the default None means "what the lecture used for this network". option: the command-line option, where it
     is not the field's own name. texts: the values of a table stay texts, whatever they spell. table: the spec whose
-    fields are the keys of a table, where only those are valid.
+    fields are the keys of a table, where only those are valid. own: besides the choices, ``package.module:function``.
     """
     facts = {
         "help": help_text,
@@ -66,6 +75,7 @@ def field(
         "option": option,
         "texts": texts,
         "table": table,
+        "own": own,
     }
     if default is NO_KEYS:
         return dataclasses.field(default_factory=dict, metadata=facts)
@@ -102,11 +112,18 @@ class AugmentSpec:
 class TrainSpec:
     """What to train and how: everything that decides the numbers, nothing that decides the machine."""
 
-    model: str = field("scinet-cnn1", "Network of the lectures (see `hpcnn models`) or package.module:function.")
+    model: str = field(
+        "",
+        "Network of the zoo (see `hpcnn models`) or package.module:function; without, the one for the data: "
+        f"{DEFAULT_MODEL} for digits.",
+    )
     model_args: dict[str, Any] = field(
         NO_KEYS, "A keyword of the model function; may be repeated.", option="--model-arg"
     )
     data: str = field("digits", "Data set (see `hpcnn data list`), FILE.npz or package.module:function.")
+    data_args: dict[str, Any] = field(
+        NO_KEYS, "An option of the data set, or a keyword of the data function; may be repeated.", option="--data-arg"
+    )
     samples: int | None = field(None, "Training samples: the first N, or the set expanded to N by shifts.", minimum=1)
     expand: int = field(1, "Times the training samples: 5 is each image and its four one-pixel shifts.", minimum=1)
     test_samples: int | None = field(None, "Test samples: the first N.", minimum=1)
@@ -121,7 +138,17 @@ class TrainSpec:
     optimizer: str | None = field(None, "Optimizer.", choices=OPTIMIZERS, recipe=True)
     learning_rate: float | None = field(None, "Learning rate before scaling.", above=0.0, recipe=True)
     momentum: float | None = field(None, "Momentum (sgd and rmsprop).", minimum=0.0, maximum=1.0, recipe=True)
-    loss: str | None = field(None, "Loss.", choices=LOSSES, recipe=True)
+    lr_schedule: str | None = field(
+        None,
+        "Learning rate by epoch: step:N:GAMMA, milestones:N,N,...:GAMMA, exponential:GAMMA, cosine or cosine:SHARE.",
+    )
+    layer_lr: dict[str, Any] = field(
+        NO_KEYS, "Factor of the learning rate of a layer, LAYER=FACTOR; may be repeated.", option="--layer-lr"
+    )
+    loss: str | None = field(None, "Loss.", choices=LOSSES, recipe=True, own=True)
+    class_weight: dict[str, Any] = field(
+        NO_KEYS, "Weight of a class in the loss, CLASS=WEIGHT (1 where not given); may be repeated."
+    )
     pixel_scale: str | None = field(
         None, "Integer pixels as they are (raw) or divided by 255 (unit).", choices=PIXEL_SCALES, recipe=True
     )
@@ -157,6 +184,10 @@ class TrainSpec:
     evaluate_training: bool = field(
         False, "After training, evaluate on the training set too, with dropout off and the final weights."
     )
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            object.__setattr__(self, "model", default_model(self.data))
 
 
 @dataclass(frozen=True)
@@ -335,7 +366,10 @@ def _check(name: str, value: Any, hint: Any, facts: Mapping[str, Any]) -> Any:
 
 def _check_range(name: str, value: Any, facts: Mapping[str, Any]) -> None:
     choices = facts.get("choices")
-    if choices and value not in choices:
+    if choices and facts.get("own"):
+        if value not in choices and ":" not in value:
+            raise unknown_value(name, value, [*choices, "package.module:function"])
+    elif choices and value not in choices:
         raise unknown_value(name, value, choices)
     if isinstance(value, float) and not math.isfinite(value):
         raise bad_value(name, value, "a finite number")
@@ -357,4 +391,7 @@ def to_mapping(spec: Any) -> dict[str, Any]:
 def given(spec: Any) -> dict[str, Any]:
     """Return only the fields of a spec that differ from their defaults."""
     default = type(spec)()
-    return {key: value for key, value in vars(spec).items() if value != getattr(default, key)}
+    values = dict(vars(spec))
+    if isinstance(spec, TrainSpec) and spec.model == default_model(spec.data):
+        del values["model"]
+    return {key: value for key, value in values.items() if key == "model" or value != getattr(default, key)}

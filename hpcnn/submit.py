@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from hpcnn.data.catalogue import FOLDER_VARIABLE, check_name, check_staged, file_of
+from hpcnn.data.catalogue import check_arguments as check_data_arguments
 from hpcnn.errors import HpcnnError, bad_value
+from hpcnn.models.registry import check_arguments as check_model_arguments
 from hpcnn.models.registry import check_name as check_model_name
 from hpcnn.record import finish
 from hpcnn.render import Place, render
@@ -57,8 +59,10 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
     """
     if job.train is not None:
         check_model_name(job.train.model)
+        check_model_arguments(job.train.model, job.train.model_args)
         check_options(job.train)
         check_name(job.train.data)
+        check_data_arguments(job.train.data, job.train.data_args)
     site = with_machine_cores(load_site(job.site))
     if site.scheduler == "local" and job.resources.nodes > 1:
         raise bad_value("nodes", job.resources.nodes, f"1 at site {site.name}, which is this machine alone")
@@ -124,7 +128,7 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
     """Write the run directory's first files: what was asked, and the script. durable: as for ``rundir.write_text``."""
     run, job = prepared.run, prepared.job
     if job.train is not None:
-        check_staged(job.train.data)
+        check_staged(job.train.data, job.train.data_args)
     run.create(resume=prepared.resume)
     if prepared.resume:
         run.result.unlink(missing_ok=True)  # that of the attempt before

@@ -37,11 +37,11 @@ class Trained:
 
     def inputs(self, samples: Array) -> Any:
         """Return samples of the data's form, (N, ...), as the training gave them to the network."""
-        from hpcnn.train.feed import fit_shape, pixel_factor, place, sample_shape
+        from hpcnn.train.feed import Form, fit_shape, pixel_factor, place, sample_shape
 
         fitted = fit_shape(samples, sample_shape(self.model, self.data))
-        factor = pixel_factor(self.data, self.spec.pixel_scale)
-        resident = place(fitted, np.zeros(len(fitted), np.int64), ("/CPU:0",), factor, None)
+        form = Form(pixel_factor(self.data, self.spec.pixel_scale), self.data.tokens)
+        resident = place(fitted, np.zeros(len(fitted), np.int64), ("/CPU:0",), form)
         return resident.gather(0, np.arange(len(fitted)))[0]
 
     def probabilities(self, samples: Array) -> Array:
@@ -89,10 +89,10 @@ def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None) -> T
     from hpcnn.train.setup import build_network, prepare_keras
 
     optional_module("keras", "a trained network")
-    data = load(spec.data, test_samples=spec.test_samples, seed=spec.seed)
+    data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
     with without_notes():
         prepare_keras(spec)
-        model = build_network(spec, data.input_shape, data.classes)
+        model = build_network(spec, data.input_shape, data.outputs)
     try:
         with warnings.catch_warnings():
             # the optimizer of a model that comes compiled has nothing to load into, and is not needed
@@ -124,8 +124,8 @@ def new_network(target: str) -> tuple[Any, str]:
             return registry.build(target), target
         run = RunDir(target)
         spec = spec_of(run)
-        data = load(spec.data, test_samples=spec.test_samples, seed=spec.seed)
-        network = build_network(spec, data.input_shape, data.classes)
+        data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
+        network = build_network(spec, data.input_shape, data.outputs)
     return network, f"{run.path.name}: {spec.model} on {short(spec.data)}"
 
 

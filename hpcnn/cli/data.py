@@ -24,7 +24,7 @@ def command() -> None:
 @command.command("list", epilog="Example:  hpcnn data list --format json")
 @format_option
 def list_command(fmt: str) -> None:
-    """List the data sets known by name, and which of them are staged on this machine.
+    """List the data sets known by name, which are staged on this machine, and the network each is for by default.
 
     Wherever a name goes, a path ending in .npz or package.module:function also works.
     """
@@ -40,9 +40,11 @@ def list_command(fmt: str) -> None:
                 "train": entry.train,
                 "test": entry.test,
                 "shape": list(entry.shape),
-                "classes": entry.classes,
+                "classes": entry.classes or None,
                 "staged": staged,
                 "file": str(file) if staged == "yes" else None,
+                "model": entry.model,
+                "options": dict(entry.options),
                 "description": entry.description,
             }
         )
@@ -53,6 +55,7 @@ def list_command(fmt: str) -> None:
         Column("shape", "shape", _shape),
         Column("classes", "classes", right=True),
         Column("staged", "staged"),
+        Column("model", "network"),
         Column("description", "what"),
     ]
     emit(rows, fmt, columns, title=f"Staged files are looked for in {data_folder()} (HPCNN_DATA)")
@@ -60,17 +63,20 @@ def list_command(fmt: str) -> None:
 
 @command.command("info", epilog="Example:  hpcnn data info mnist --samples 500")
 @click.argument("name")
+@click.option("--data-arg", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set.")
 @click.option("--samples", type=int, help="Only the first so many training samples, or the set expanded to so many.")
 @format_option
-def info_command(name: str, samples: int | None, fmt: str) -> None:
+def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: str) -> None:
     """Load data set NAME and say what is in it.
 
     NAME is a known name, a path ending in .npz, or package.module:function.
     """
+    from hpcnn.cli.options import key_values
+    from hpcnn.data.nest import named
     from hpcnn.data.registry import file_of, load
     from hpcnn.data.sources import file_sha256
 
-    data = load(name, samples=samples)
+    data = load(name, arguments=key_values("--data-arg", pairs), samples=samples)
     file = file_of(name)
     origin = {
         "source": data.source,
@@ -78,10 +84,13 @@ def info_command(name: str, samples: int | None, fmt: str) -> None:
         "sha256": None if file is None else file_sha256(file),
         "notes": list(data.notes),
     }
-    rows = [
-        {**_facts(data, part, x, y), **origin}
-        for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test))
-    ]
+    rows = []
+    for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
+        if data.several:
+            arrays = [*named(x, "x"), *named(y, "y")]
+            rows += [{**_numbers(data, f"{part} {key}", array), **origin} for key, array in arrays]
+        else:
+            rows.append({**_numbers(data, part, x), **_classes(data, y), **origin})
     columns = [
         Column("part", "part"),
         Column("samples", "samples", "{:,}".format, right=True),
@@ -92,6 +101,8 @@ def info_command(name: str, samples: int | None, fmt: str) -> None:
         Column("classes", "classes", right=True),
         Column("class_counts", "samples of each class", _counts),
     ]
+    if data.regression:
+        columns[-2:] = [Column("targets", "to predict", "{0[0]:g} to {0[1]:g}".format)]
     if fmt == "table":
         _print_heading(data, origin)
     emit(rows, fmt, columns)
@@ -129,20 +140,25 @@ def stage_command(name: str, folder: Path | None, force: bool, fmt: str) -> None
     emit([row], fmt, columns)
 
 
-def _facts(data: DataSet, part: str, x: Array, y: Array) -> dict[str, Any]:
-    import numpy as np
-
+def _numbers(data: DataSet, part: str, x: Array) -> dict[str, Any]:
     return {
         "name": data.name,
         "part": part,
         "samples": len(x),
-        "shape": list(data.input_shape),
+        "shape": list(x.shape[1:]),
         "dtype": str(x.dtype),
         "min": x.min().item(),
         "max": x.max().item(),
-        "classes": data.classes,
-        "class_counts": np.bincount(y, minlength=data.classes).tolist(),
     }
+
+
+def _classes(data: DataSet, y: Array) -> dict[str, Any]:
+    """Return how many samples each class has; of a regression, the least and the greatest number to predict."""
+    import numpy as np
+
+    if data.regression:
+        return {"targets": [y.min().item(), y.max().item()]}
+    return {"classes": data.classes, "class_counts": np.bincount(y, minlength=data.classes).tolist()}
 
 
 def _print_heading(data: DataSet, origin: dict[str, Any]) -> None:
@@ -156,7 +172,7 @@ def _print_heading(data: DataSet, origin: dict[str, Any]) -> None:
 
 
 def _shape(shape: list[int]) -> str:
-    return "x".join(map(str, shape))
+    return "x".join(map(str, shape)) or "number"
 
 
 def _counts(counts: list[int]) -> str:

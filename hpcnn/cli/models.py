@@ -119,11 +119,12 @@ def _facts(recipe: Recipe) -> str:
         pixels = "numbers as they are"
     reported = "; ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in recipe.reported.items())
     arguments = ", ".join(f"{key}={value}" for key, value in recipe.arguments.items())
+    loss = recipe.loss or "a loss for each output"
     facts = {
         "lecture": recipe.source,
         "factory": f"{recipe.factory} ({arguments})",
         "data": f"{recipe.data}: {samples} for training, {test_samples} for testing; {pixels}",
-        "training": f"{_optimizer(recipe)}; {recipe.loss}; batch {recipe.batch_size}; {recipe.epochs} epochs",
+        "training": f"{_optimizer(recipe)}; {loss}; batch {recipe.batch_size}; {recipe.epochs} epochs",
         "schedule": "; ".join(f"x {share:g} after {epoch} epochs" for epoch, share in recipe.lr_drops.items()),
         "augment": ", ".join(f"{key}={_short(value)}" for key, value in recipe.augment.items()),
         "reported": reported or "nothing",

@@ -92,6 +92,9 @@ def _option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command
     help_text = f"{facts['help']}{_default_text(f)}"
     if kind is bool:
         return click.option(f"{name}/--no-{name[2:]}", f.name, default=None, help=help_text)
+    if facts["own"]:
+        words = "|".join((*facts["choices"], "package.module:function"))
+        return click.option(name, f.name, default=None, metavar=f"[{words}]", help=help_text)
     if facts["choices"]:
         return click.option(name, f.name, type=click.Choice(facts["choices"]), default=None, help=help_text)
     metavars = {int: "N", float: "X", str: "TEXT"}
@@ -105,6 +108,6 @@ def _option_of(f: dataclasses.Field[Any]) -> str:
 def _default_text(f: dataclasses.Field[Any]) -> str:
     if f.metadata["recipe"]:
         return "  [default: the lecture's]"
-    if f.default is None or isinstance(f.default, bool):
+    if f.default in (None, "") or isinstance(f.default, bool):
         return "  [default: yes]" if f.default is True else ""
     return f"  [default: {f.default:g}]" if isinstance(f.default, float) else f"  [default: {f.default}]"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpcnn.cli.options import given_options, key_values, spec_options
+from hpcnn.cli.options import given_options, key_values, spec_options, toml_value
 from hpcnn.spec import Resources, SoftwareSpec
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # What a user changes from one submission to the next; what the points differ by is changed by --set.
 RESOURCES = ("time", "account", "partition", "qos", "mem", "constraint", "gpu_type", "requeue", "sbatch_options")
+
+# Keys of a study whose values may hold commas; a list of such values is written in brackets.
+_WITH_COMMAS = ("name", "description", "lr_schedule", "constraint", "container")
 
 runs_option = click.option(
     "--runs", "folder", default=None, type=click.Path(file_okay=False), help="Folder of all runs.  [default: runs]"
@@ -31,7 +34,7 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "changes",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Change a key of the study; a list makes an axis, e.g. --set model.d_rate=[0.2,0.4].",
+        help="Change a key of the study; several values make an axis, e.g. --set model.d_rate=0.2,0.4.",
     )(function)
     return runs_option(function)
 
@@ -40,10 +43,17 @@ def read_study(file: str, changes: tuple[str, ...], options: dict[str, Any]) -> 
     """Return the study FILE as ``--set`` and the options change it, the options last."""
     from hpcnn.study.read import find, read
 
-    made = key_values("--set", changes)
+    made = {key: _listed(key, value) for key, value in key_values("--set", changes).items()}
     for section, cls in (("resources", Resources), ("software", SoftwareSpec)):
         made |= {f"{section}.{key}": value for key, value in given_options(cls, options).items()}
     return read(find(file), made)
+
+
+def _listed(key: str, value: Any) -> Any:
+    """Return the list that a text with commas is, ``0.2,0.4``; but for keys whose own values have commas."""
+    if not isinstance(value, str) or "," not in value or key.rpartition(".")[2] in _WITH_COMMAS:
+        return value
+    return [toml_value(item.strip()) for item in value.split(",")]
 
 
 def folder_of(study: StudySpec, folder: str | None) -> Path:

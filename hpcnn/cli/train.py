@@ -35,7 +35,9 @@ def command(run_dir: str, resume: bool, **options: Any) -> None:
     SIGUSR2, SIGTERM or a file `stop` in the run directory stop it within seconds: rank 0 writes its state, and the
     command exits with status 75. The same command with --resume goes on as if nothing had happened.
     """
+    from hpcnn.data.catalogue import check_arguments as check_options_of_data
     from hpcnn.data.catalogue import check_name, check_staged
+    from hpcnn.models.registry import check_arguments
     from hpcnn.models.registry import check_name as check_model_name
     from hpcnn.scratch.options import check_options
 
@@ -43,9 +45,11 @@ def command(run_dir: str, resume: bool, **options: Any) -> None:
     spec = spec_from_options(TrainSpec, given_options(TrainSpec, options))
     check_strategy(spec, option_name)
     check_model_name(spec.model)
+    check_arguments(spec.model, spec.model_args)
     check_options(spec)
     check_name(spec.data)
-    check_staged(spec.data)
+    check_options_of_data(spec.data, spec.data_args)
+    check_staged(spec.data, spec.data_args)
     from hpcnn.train.run import train
     from hpcnn.train.stop import EXIT_STATUS
 

@@ -6,12 +6,17 @@ Facts only: nothing here opens a file, so a login node can list it all at no cos
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from hpcnn.errors import UsageError, unknown_value
+from hpcnn.errors import UsageError, bad_value, unknown_value
 
 FOLDER_VARIABLE = "HPCNN_DATA"
+
+# The network for any data set that has none of its own.
+DEFAULT_MODEL = "scinet-cnn1"
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,9 @@ class Entry:
     """What is known of a data set before it is read.
 
     ``shape`` is (H, W, C) of one image, in uint8 pixels, or (F,) of a sample of F numbers; ``train`` and ``test`` count
-    all samples.
+    all samples. ``classes`` is 0 for a regression.
+    ``model`` is the network of the zoo that is trained on it where none is named. ``options`` are those of
+    ``--data-arg``, with their defaults.
     ``first_labels`` are those the original training set begins with, where copies in another order are about.
     ``built_in`` sets come with an installed package and need no file.
     """
@@ -31,6 +38,8 @@ class Entry:
     test: int
     shape: tuple[int, ...]
     classes: int
+    model: str = DEFAULT_MODEL
+    options: Mapping[str, Any] = field(default_factory=dict)
     first_labels: tuple[int, ...] = ()
     built_in: bool = False
 
@@ -68,6 +77,7 @@ _ENTRIES = {
             test=10_000,
             shape=(28, 28, 1),
             classes=10,
+            model="psc-cnn-dropout",
         ),
         Entry(
             "cifar10",
@@ -77,6 +87,7 @@ _ENTRIES = {
             test=10_000,
             shape=(32, 32, 3),
             classes=10,
+            model="wolter-cifar10-cnn",
         ),
         Entry(
             "cifar100",
@@ -86,6 +97,7 @@ _ENTRIES = {
             test=10_000,
             shape=(32, 32, 3),
             classes=100,
+            model="wolter-cifar10-cnn",
         ),
         Entry(
             "blobs",
@@ -95,6 +107,7 @@ _ENTRIES = {
             test=100,
             shape=(2,),
             classes=2,
+            model="scinet-neuron",
             built_in=True,
         ),
         Entry(
@@ -105,6 +118,63 @@ _ENTRIES = {
             test=100,
             shape=(2,),
             classes=2,
+            model="scinet-hidden",
+            built_in=True,
+        ),
+        Entry(
+            "imdb",
+            "film reviews as numbers of words, positive or negative",
+            "A. L. Maas et al., Learning Word Vectors for Sentiment Analysis, ACL 2011, 142",
+            train=25_000,
+            test=25_000,
+            shape=(256,),
+            classes=2,
+            model="imdb-embedding",
+            options={"words": 10_000, "length": 256, "form": "sequence"},
+        ),
+        Entry(
+            "reuters",
+            "newswires as the words that are in them, 46 topics",
+            "D. D. Lewis, Reuters-21578, 1997, in the form of keras.datasets",
+            train=8_982,
+            test=2_246,
+            shape=(10_000,),
+            classes=46,
+            model="reuters-dense",
+            options={"words": 10_000, "length": 256, "form": "bag"},
+        ),
+        Entry(
+            "boston_housing",
+            "house prices in 1000 dollars from 13 features (regression)",
+            "D. Harrison and D. L. Rubinfeld, J. Environ. Econ. Manag. 5 (1978) 81",
+            train=404,
+            test=102,
+            shape=(13,),
+            classes=0,
+            model="housing-dense",
+            options={"standardize": True},
+        ),
+        Entry(
+            "california_housing",
+            "house prices in 100,000 dollars from 8 features (regression)",
+            "R. K. Pace and R. Barry, Stat. Probab. Lett. 33 (1997) 291",
+            train=16_512,
+            test=4_128,
+            shape=(8,),
+            classes=0,
+            model="housing-dense",
+            options={"standardize": True},
+        ),
+        Entry(
+            "halves",
+            "images in two halves, with the labels digit and odd: several inputs and outputs",
+            "made of another data set",
+            train=1437,
+            test=360,
+            shape=(14, 28, 1),
+            classes=10,
+            model="scinet-two-inputs",
+            options={"of": "digits"},
             built_in=True,
         ),
         Entry(
@@ -115,6 +185,7 @@ _ENTRIES = {
             test=7,
             shape=(3,),
             classes=2,
+            model="scinet-beach",
             built_in=True,
         ),
     )
@@ -131,6 +202,28 @@ def describe(name: str) -> Entry:
     if name not in _ENTRIES:
         raise unknown_value("--data", name, known())
     return _ENTRIES[name]
+
+
+def default_model(name: str) -> str:
+    """Return the network that is trained on a data set where none is named; a user's own set has scinet-cnn1."""
+    return _ENTRIES[name].model if name in _ENTRIES else DEFAULT_MODEL
+
+
+def options_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a known data set, the ``given`` ones before its defaults. Raises UsageError for others."""
+    valid = describe(name).options
+    for key in given:
+        if key not in valid and not valid:
+            raise bad_value("--data-arg", key, f"no value: data set {name!r} has no options")
+        if key not in valid:
+            raise unknown_value(f"--data-arg of data set {name!r}", key, valid)
+    return {**valid, **given}
+
+
+def check_arguments(name: str, given: Mapping[str, Any]) -> None:
+    """Raise UsageError for an option that a known data set has not. Says nothing of any other data."""
+    if name in _ENTRIES:
+        options_of(name, given)
 
 
 def data_folder() -> Path:
@@ -165,8 +258,13 @@ def check_name(name: str) -> None:
         raise UsageError(f"{unknown} A path ending in .npz or package.module:function also works.")
 
 
-def check_staged(name: str) -> None:
-    """Raise UsageError, saying how to stage it, where a known data set's file is missing."""
+def check_staged(name: str, arguments: Mapping[str, Any] | None = None) -> None:
+    """Raise UsageError, saying how to stage it, where a known data set's file is missing.
+
+    ``arguments``: its options, one of which may name the set that this one is made of.
+    """
+    if name == "halves":
+        name = str((arguments or {}).get("of", name))
     if name not in known() or describe(name).built_in:
         return
     file = staged_file(name)

@@ -7,13 +7,16 @@ elsewhere.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcnn.data import points, sources
-from hpcnn.data.catalogue import check_name, describe, file_of, known
+from hpcnn.data import halves, points, sequences, sources, tables
+from hpcnn.data.catalogue import check_name, describe, file_of, known, options_of
 from hpcnn.data.expand import take
+from hpcnn.data.nest import map_nest
 from hpcnn.errors import UsageError, bad_value
 
 if TYPE_CHECKING:
@@ -21,19 +24,30 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "file_of", "known", "load"]
 
-_BUILT_IN = {
+_READERS: dict[str, Callable[..., DataSet]] = {
     "digits": sources.read_digits,
     "blobs": points.read_blobs,
     "circles": points.read_circles,
     "beach": points.read_beach,
+    "imdb": partial(sequences.read_texts, "imdb"),
+    "reuters": partial(sequences.read_texts, "reuters"),
+    "boston_housing": partial(tables.read_housing, "boston_housing"),
+    "california_housing": partial(tables.read_housing, "california_housing"),
 }
 
 
 def load(
-    name: str, *, samples: int | None = None, test_samples: int | None = None, expand: int = 1, seed: int = 1
+    name: str,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    samples: int | None = None,
+    test_samples: int | None = None,
+    expand: int = 1,
+    seed: int = 1,
 ) -> DataSet:
     """Return data set ``name``: a known name, a path ending in ``.npz``, or ``package.module:function``.
 
+    ``arguments``: options of a known set (``Entry.options``), or keywords of the function.
     ``samples``: the first so many training samples, or, beyond what there is, the set expanded with shifted,
     turned and noisy copies (see ``expand.take``; ``seed`` is for these alone). ``test_samples``: the first so
     many test samples; the test set is never expanded. ``expand``: these training samples so many times over,
@@ -44,25 +58,31 @@ def load(
     data that is not valid, or a part that would hold only some of the classes because the set is sorted by
     class.
     """
-    data = _read(name)
-    count, test_count = len(data.x_train), len(data.x_test)
+    data = _read(name, arguments or {})
+    count, test_count = data.samples, data.test_samples
     wanted = count if samples is None else samples
     test_wanted = test_count if test_samples is None else test_samples
     if not 1 <= test_wanted <= test_count:
         raise bad_value("--test-samples", test_wanted, f"1 to {test_count} (test samples are never expanded)")
-    if expand > 1 and data.x_train.ndim != 4:
+    if expand > 1 and (data.several or data.x_train.ndim != 4):
         raise bad_value("--expand", expand, f"1: the samples of {name!r} are no images")
-    x_train, y_train = take(data.x_train, data.y_train, wanted, seed)
+    if data.several and 1 <= wanted <= count:
+        x_train, y_train = _first(data.x_train, wanted), _first(data.y_train, wanted)
+    elif data.several:
+        raise bad_value("--samples", wanted, f"1 to {count}: a set of several arrays is never expanded")
+    else:
+        x_train, y_train = take(data.x_train, data.y_train, wanted, seed)
     if expand > 1:
         x_train, y_train = take(x_train, y_train, expand * wanted, seed)
-    _check_part(name, "--samples", data.y_train, wanted)
-    _check_part(name, "--test-samples", data.y_test, test_wanted)
+    if not data.several and not data.regression:
+        _check_part(name, "--samples", data.y_train, wanted)
+        _check_part(name, "--test-samples", data.y_test, test_wanted)
     return dataclasses.replace(
         data,
         x_train=x_train,
         y_train=y_train,
-        x_test=data.x_test[:test_wanted],
-        y_test=data.y_test[:test_wanted],
+        x_test=_first(data.x_test, test_wanted),
+        y_test=_first(data.y_test, test_wanted),
         notes=(
             *data.notes,
             *_notes(wanted, count, "training"),
@@ -72,13 +92,24 @@ def load(
     )
 
 
-def _read(name: str) -> DataSet:
-    if name.endswith(".npz"):
-        return sources.read_npz(name)
-    if ":" in name:
-        return sources.read_function(name)
+def _first(arrays: Any, count: int) -> Any:
+    return map_nest(lambda array: array[:count], arrays)
+
+
+def _read(name: str, arguments: Mapping[str, Any]) -> DataSet:
+    if ":" in name and not name.endswith(".npz"):
+        return sources.read_function(name, arguments)
     check_name(name)
-    return _BUILT_IN[name]() if describe(name).built_in else sources.read_staged(name)
+    if name.endswith(".npz"):
+        if arguments:
+            raise bad_value("--data-arg", next(iter(arguments)), "no value: a file has no options")
+        return sources.read_npz(name)
+    options = options_of(name, arguments)
+    if name == "halves":
+        halves.check_whole(options["of"])
+        return halves.cut(_read(options["of"], {}))
+    reader = _READERS.get(name, partial(sources.read_staged, name))
+    return reader(**options)
 
 
 def _check_part(name: str, option: str, labels: Array, wanted: int) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +71,13 @@ def _digits() -> tuple[Array, Array]:
 
 def read_staged(name: str) -> DataSet:
     """Return a known data set from its staged file. Raises UsageError, saying how to stage it."""
+    return from_catalogue(describe(name), read_arrays(staged_path(name)), str(staged_file(name)))
+
+
+def staged_path(name: str) -> Path:
+    """Return where to read a known data set: the node's own copy or the staged file. Raises as ``check_staged``."""
     check_staged(name)
-    file = staged_file(name)
-    return from_catalogue(describe(name), read_arrays(_local_copy() or file), str(file))
+    return _local_copy() or staged_file(name)
 
 
 def read_npz(name: str) -> DataSet:
@@ -86,13 +92,19 @@ def _local_copy() -> Path | None:
     return Path(copy) if copy and os.access(copy, os.R_OK) else None
 
 
-def read_function(name: str) -> DataSet:
-    """Return what a user's ``package.module:function``, called without arguments, gives.
+def read_function(name: str, arguments: Mapping[str, Any]) -> DataSet:
+    """Return what a user's ``package.module:function``, called with these keywords, gives.
 
-    It gives (x_train, y_train), (x_test, y_test), as Keras's loaders do, or a DataSet. Modules in the working
-    directory are found, as ``python -m`` finds them. An error within the user's code is left as it is.
+    It gives (x_train, y_train), (x_test, y_test), as Keras's loaders do, or a DataSet; each of the four may be a
+    dictionary or a tuple of arrays. Modules in the working directory are found, as ``python -m`` finds them. An error
+    within the user's code is left as it is.
     """
-    given = _import_function(name)()
+    function = _import_function(name)
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        raise UsageError(f"--data-arg: {name}{inspect.signature(function)}: {error}") from error
+    given = function(**arguments)
     if isinstance(given, DataSet):
         return given
     try:
@@ -118,7 +130,7 @@ def from_catalogue(entry: Entry, arrays: Arrays, origin: str) -> DataSet:
         classes=entry.classes,
         description=entry.description,
         source=entry.source,
-        notes=_part_notes(entry, arrays),
+        notes=part_notes(entry, len(arrays[0]), len(arrays[2])),
     )
     again = f"Stage it afresh: hpcnn data stage {entry.name} --force"
     if data.input_shape != entry.shape:
@@ -137,21 +149,27 @@ def from_catalogue(entry: Entry, arrays: Arrays, origin: str) -> DataSet:
 
 def read_arrays(file: Path) -> Arrays:
     """Return the four arrays of an ``.npz`` file with Keras's key names. Nothing in it is ever executed."""
+    x_train, y_train, x_test, y_test = read_named(file, KEYS)
+    return x_train, y_train, x_test, y_test
+
+
+def read_named(file: Path, *choices: Sequence[str]) -> tuple[Array, ...]:
+    """Return the arrays of an ``.npz`` file with the first of these sets of names that it has all of."""
     if not file.is_file():
         raise bad_value("--data", str(file), "an .npz file, and there is none at this path")
     if not zipfile.is_zipfile(file):
         raise bad_value("--data", str(file), "a readable and whole .npz file, as numpy.savez writes it")
     try:
         with np.load(file, allow_pickle=False) as archive:
-            missing = [key for key in KEYS if key not in archive]
-            if missing:
-                found = ", ".join(archive) or "nothing"
-                raise UsageError(
-                    f"--data: {file} lacks {', '.join(missing)}; found {found}; "
-                    f"expected {', '.join(KEYS)} (the names Keras uses)."
-                )
-            x_train, y_train, x_test, y_test = (archive[key] for key in KEYS)
-            return x_train, y_train, x_test, y_test
+            for keys in choices:
+                if all(key in archive for key in keys):
+                    return tuple(archive[key] for key in keys)
+            missing = [key for key in choices[0] if key not in archive]
+            found = ", ".join(archive) or "nothing"
+            raise UsageError(
+                f"--data: {file} lacks {', '.join(missing)}; found {found}; "
+                f"expected {', or '.join(map(', '.join, choices))} (the names Keras uses)."
+            )
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"--data: {file} cannot be read as plain arrays: {error}") from error
 
@@ -185,9 +203,8 @@ def _import_function(name: str) -> Any:
     return function
 
 
-def _part_notes(entry: Entry, arrays: Arrays) -> tuple[str, ...]:
-    """Return what a run's record must say of a staged file that holds only a part of the set."""
-    train, test = len(arrays[0]), len(arrays[2])
+def part_notes(entry: Entry, train: int, test: int) -> tuple[str, ...]:
+    """Return what a run's record must say of a staged file that holds only so many samples of the set."""
     if (train, test) == (entry.train, entry.test):
         return ()
     return (f"the file holds {train} + {test} of the {entry.train} + {entry.test} samples of {entry.name}",)

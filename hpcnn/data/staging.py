@@ -16,14 +16,18 @@ import numpy as np
 
 from hpcnn.data.catalogue import FOLDER_VARIABLE, Entry, describe, staged_file
 from hpcnn.data.optional import optional_module
-from hpcnn.data.sources import from_catalogue
+from hpcnn.data.sequences import plain
+from hpcnn.data.sources import KEYS, from_catalogue
 from hpcnn.errors import HpcnnError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hpcnn.data.dataset import Arrays
+    from hpcnn.data.dataset import Array, Arrays
+
+# Every word of the texts is kept: how many a training takes is said when it reads them.
+_LOADERS = {name: {"num_words": 2**31} for name in ("imdb", "reuters")}
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def stage(
     progress(f"fetching {name} with Keras")
     arrays = _fetch(entry)
     progress(f"writing {file}")
-    _write(file, arrays)
+    _write(file, _plain(arrays))
     hint = "" if file == staged_file(name) else f"; to use it, set {FOLDER_VARIABLE}={file.parent}"
     return Staged(name, "written", file, f"wrote {file}{hint}")
 
@@ -79,24 +83,35 @@ def _fetch(entry: Entry) -> Arrays:
     try:
         # Keras draws its progress bar on standard output, which belongs to the rows of the command.
         with contextlib.redirect_stdout(io.StringIO()):
-            (x_train, y_train), (x_test, y_test) = loader.load_data()
+            (x_train, y_train), (x_test, y_test) = loader.load_data(**_LOADERS.get(entry.name, {}))
     except Exception as error:  # Keras raises a bare Exception for a download that failed
         raise HpcnnError(
             f"data stage: {entry.name!r} could not be fetched: {error}. Nothing was written. "
             "Run this where there is internet, on a login node."
         ) from error
     arrays = (x_train, y_train, x_test, y_test)
-    from_catalogue(entry, arrays, "as Keras gave it")
+    if not entry.options:
+        from_catalogue(entry, arrays, "as Keras gave it")
     return arrays
 
 
-def _write(file: Path, arrays: Arrays) -> None:
+def _plain(arrays: Arrays) -> dict[str, Array]:
+    """Return the arrays by name, texts of different lengths as plain arrays: a file of ours needs no unpickling."""
+    found: dict[str, Array] = {}
+    for key, array in zip(KEYS, arrays, strict=True):
+        if array.dtype.hasobject:
+            found[key], found[f"{key}_lengths"] = plain(array)
+        else:
+            found[key] = array
+    return found
+
+
+def _write(file: Path, arrays: dict[str, Array]) -> None:
     """Write beside ``file`` and rename: a reader sees the old file or the new one, never a part."""
-    x_train, y_train, x_test, y_test = arrays
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as stream:
-            np.savez_compressed(stream, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(file)

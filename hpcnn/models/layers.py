@@ -1,9 +1,15 @@
-"""The first and the last layer that all factories share.
+"""The layers that all factories share: the first, the last, and what stands between under the same knobs.
+
+Every factory takes, besides the lecture's own arguments, what the lectures' exercises vary: ``activation`` of the
+hidden layers, ``l2``, ``batch_norm`` and dropout rates. At their defaults the network is the lecture's, layer by layer.
 
 Imports Keras: only a process that builds a model may import this module.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -23,6 +29,42 @@ def image_input(input_shape: tuple[int, ...]) -> keras.KerasTensor:
     if len(input_shape) != 3:
         raise bad_value("input shape", input_shape, "(rows, columns, channels) for a convolutional network")
     return keras.Input(input_shape)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """How hidden layers are made: ``activation``, and the knobs that no lecture's network has by default.
+
+    l2: the weight penalty of every kernel. batch_norm: batch normalization between a layer and its activation.
+    """
+
+    activation: str
+    l2: float = 0.0
+    batch_norm: bool = False
+
+    def dense(self, nodes: int, **options: Any) -> list[keras.Layer]:
+        """Return a dense layer, with what the knobs put after it."""
+        return self._layers(keras.layers.Dense, nodes, **options)
+
+    def convolution(self, filters: int, kernel_size: int, **options: Any) -> list[keras.Layer]:
+        """Return a convolution, with what the knobs put after it."""
+        return self._layers(keras.layers.Conv2D, filters, kernel_size, **options)
+
+    def _layers(self, layer: Any, *sizes: int, **options: Any) -> list[keras.Layer]:
+        if self.l2:
+            options["kernel_regularizer"] = keras.regularizers.L2(self.l2)
+        if not self.batch_norm:
+            return [layer(*sizes, activation=self.activation, **options)]
+        return [
+            layer(*sizes, **options),
+            keras.layers.BatchNormalization(),
+            keras.layers.Activation(self.activation),
+        ]
+
+
+def dropout(rate: float, **options: Any) -> list[keras.Layer]:
+    """Return a dropout layer, none for a rate of 0."""
+    return [keras.layers.Dropout(rate, **options)] if rate else []
 
 
 def classifier(classes: int, activation: str = "softmax", **options: str) -> keras.Layer:

@@ -1,17 +1,17 @@
 """The networks of "Deep Learning in an Afternoon" (PSC, J. Urbanic), one factory each.
 
 ``numnodes`` is the neurons of a hidden dense layer, ``numfm`` the feature maps of the first convolution. All
-convolutions are 3x3, stride 1, without padding; pooling is 2x2. Imports Keras; knows nothing of data or
-training.
+convolutions are 3x3, stride 1, without padding; pooling is 2x2. What all factories take besides is said in ``layers``.
+Imports Keras; knows nothing of data or training.
 """
 
 from __future__ import annotations
 
 import keras
 import numpy as np
-from keras.layers import BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D
+from keras.layers import BatchNormalization, Dense, Flatten, MaxPooling2D
 
-from hpcnn.models.layers import classifier, flat_input, image_input
+from hpcnn.models.layers import Hidden, classifier, dropout, flat_input, image_input
 
 
 def toy(hidden_bias: float | None = None, *, input_shape: tuple[int, ...] = (3,), classes: int = 2) -> keras.Model:
@@ -35,34 +35,47 @@ def fc(
     numnodes: int = 64,
     hidden_layers: int = 2,
     *,
+    d_rate: float = 0.0,
     activation: str = "relu",
+    l2: float = 0.0,
+    batch_norm: bool = False,
     input_shape: tuple[int, ...] = (784,),
     classes: int = 10,
 ) -> keras.Model:
     """Return ``hidden_layers`` dense layers of ``numnodes`` neurons each, then softmax."""
-    hidden = [Dense(numnodes, activation=activation) for _ in range(hidden_layers)]
-    return keras.Sequential([*flat_input(input_shape), *hidden, classifier(classes)])
+    hidden = Hidden(activation, l2, batch_norm)
+    layers = [layer for _ in range(hidden_layers) for layer in (*hidden.dense(numnodes), *dropout(d_rate))]
+    return keras.Sequential([*flat_input(input_shape), *layers, classifier(classes)])
 
 
 def mirrored(
-    numnodes: int = 64, d_rate: float = 0.2, *, input_shape: tuple[int, ...] = (784,), classes: int = 10
+    numnodes: int = 64,
+    d_rate: float = 0.2,
+    *,
+    activation: str = "relu",
+    l2: float = 0.0,
+    batch_norm: bool = False,
+    input_shape: tuple[int, ...] = (784,),
+    classes: int = 10,
 ) -> keras.Model:
     """Return dropout on the input, one dense layer, then softmax: the lecture's MirroredStrategy fragment.
 
     The lecture leaves out what follows the dense layer; the softmax layer is hpcnn's.
     """
-    return keras.Sequential(
-        [
-            *flat_input(input_shape),
-            Dropout(d_rate),
-            Dense(numnodes, activation="relu"),
-            classifier(classes),
-        ]
-    )
+    hidden = Hidden(activation, l2, batch_norm)
+    layers = [*flat_input(input_shape), *dropout(d_rate), *hidden.dense(numnodes), classifier(classes)]
+    return keras.Sequential(layers)
 
 
 def hparams(
-    numnodes: int = 16, d_rate: float = 0.1, *, input_shape: tuple[int, ...] = (784,), classes: int = 10
+    numnodes: int = 16,
+    d_rate: float = 0.1,
+    *,
+    activation: str = "relu",
+    l2: float = 0.0,
+    batch_norm: bool = False,
+    input_shape: tuple[int, ...] = (784,),
+    classes: int = 10,
 ) -> keras.Model:
     """Return one dense layer with dropout, then softmax: the network behind the lecture's table of hyper-parameters.
 
@@ -72,8 +85,8 @@ def hparams(
     return keras.Sequential(
         [
             *flat_input(input_shape),
-            Dense(numnodes, activation="relu"),
-            Dropout(d_rate),
+            *Hidden(activation, l2, batch_norm).dense(numnodes),
+            *dropout(d_rate),
             classifier(classes),
         ]
     )
@@ -83,18 +96,25 @@ def cnn1(
     numfm: int = 32,
     numnodes: int = 100,
     *,
+    d_rate_conv: float = 0.0,
+    d_rate_dense: float = 0.0,
     activation: str = "relu",
+    l2: float = 0.0,
+    batch_norm: bool = False,
     input_shape: tuple[int, ...] = (28, 28, 1),
     classes: int = 10,
 ) -> keras.Model:
     """Return one convolution with pooling, one dense layer, then softmax."""
+    hidden = Hidden(activation, l2, batch_norm)
     return keras.Sequential(
         [
             image_input(input_shape),
-            Conv2D(numfm, 3, activation=activation),
+            *hidden.convolution(numfm, 3),
             MaxPooling2D(pool_size=2),
+            *dropout(d_rate_conv),
             Flatten(),
-            Dense(numnodes, activation=activation),
+            *hidden.dense(numnodes),
+            *dropout(d_rate_dense),
             classifier(classes),
         ]
     )
@@ -104,19 +124,29 @@ def cnn2(
     numfm: int = 32,
     numnodes: int = 128,
     *,
+    d_rate_conv: float = 0.0,
+    d_rate_dense: float = 0.0,
     activation: str = "relu",
+    l2: float = 0.0,
+    batch_norm: bool = False,
     input_shape: tuple[int, ...] = (28, 28, 1),
     classes: int = 10,
 ) -> keras.Model:
-    """Return two convolutions (``numfm``, then twice that), pooling, one dense layer, then softmax."""
+    """Return two convolutions (``numfm``, then twice that), pooling, one dense layer, then softmax.
+
+    With dropout after the pooling and after the dense layer where their rates are not 0.
+    """
+    hidden = Hidden(activation, l2, batch_norm)
     return keras.Sequential(
         [
             image_input(input_shape),
-            Conv2D(numfm, 3, activation=activation),
-            Conv2D(2 * numfm, 3, activation=activation),
+            *hidden.convolution(numfm, 3),
+            *hidden.convolution(2 * numfm, 3),
             MaxPooling2D(pool_size=2),
+            *dropout(d_rate_conv),
             Flatten(),
-            Dense(numnodes, activation=activation),
+            *hidden.dense(numnodes),
+            *dropout(d_rate_dense),
             classifier(classes),
         ]
     )
@@ -129,6 +159,8 @@ def cnn_dropout(
     d_rate_conv: float = 0.25,
     d_rate_dense: float = 0.5,
     activation: str = "relu",
+    l2: float = 0.0,
+    batch_norm: bool = False,
     input_shape: tuple[int, ...] = (28, 28, 1),
     classes: int = 10,
 ) -> keras.Model:
@@ -136,18 +168,16 @@ def cnn_dropout(
 
     Also the network of Keras's mnist_cnn and of Horovod's keras_mnist examples.
     """
-    return keras.Sequential(
-        [
-            image_input(input_shape),
-            Conv2D(numfm, 3, activation=activation),
-            Conv2D(2 * numfm, 3, activation=activation),
-            MaxPooling2D(pool_size=2),
-            Dropout(d_rate_conv),
-            Flatten(),
-            Dense(numnodes, activation=activation),
-            Dropout(d_rate_dense),
-            classifier(classes),
-        ]
+    return cnn2(
+        numfm,
+        numnodes,
+        d_rate_conv=d_rate_conv,
+        d_rate_dense=d_rate_dense,
+        activation=activation,
+        l2=l2,
+        batch_norm=batch_norm,
+        input_shape=input_shape,
+        classes=classes,
     )
 
 
@@ -156,20 +186,22 @@ def cnn_batchnorm(
     numnodes: int = 128,
     *,
     activation: str = "relu",
+    l2: float = 0.0,
     input_shape: tuple[int, ...] = (28, 28, 1),
     classes: int = 10,
 ) -> keras.Model:
     """Return ``cnn2`` with batch normalization after the activations, which sit inside the layers."""
+    hidden = Hidden(activation, l2)
     return keras.Sequential(
         [
             image_input(input_shape),
-            Conv2D(numfm, 3, activation=activation),
+            *hidden.convolution(numfm, 3),
             BatchNormalization(),
-            Conv2D(2 * numfm, 3, activation=activation),
+            *hidden.convolution(2 * numfm, 3),
             MaxPooling2D(pool_size=2),
             BatchNormalization(),
             Flatten(),
-            Dense(numnodes, activation=activation),
+            *hidden.dense(numnodes),
             BatchNormalization(),
             classifier(classes),
         ]

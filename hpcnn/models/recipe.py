@@ -47,9 +47,10 @@ class Recipe:
     title: str
     source: str
     """The lecture, in words."""
-    input_shape: tuple[int, ...]
-    """Shape of one sample, without the batch axis: (pixels,) or (rows, columns, channels)."""
-    classes: int
+    input_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]]
+    """Shape of one sample, without the batch axis: (pixels,) or (rows, columns, channels); by name for several."""
+    classes: int | Mapping[str, int]
+    """Classes, or numbers to predict; by name for several labels."""
     parameters: int
     """All weights, moving averages of batch normalization included."""
     trainable: int
@@ -69,7 +70,8 @@ class Recipe:
     learning_rate: float
     momentum: float
     """Of SGD; 0 for the others."""
-    loss: Loss
+    loss: Loss | None
+    """None for a network that its factory compiles, with a loss for each output."""
     batch_size: int
     epochs: int
     reported: Mapping[str, float]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcnn import pickled
 from hpcnn.errors import UsageError, bad_value, unknown_value
-from hpcnn.models import recipes_psc, recipes_scinet, recipes_scratch, recipes_wolter
+from hpcnn.models import recipes_exercises, recipes_psc, recipes_scinet, recipes_scratch, recipes_wolter
 from hpcnn.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RECIPES: dict[str, Recipe] = {
     entry.id: entry
-    for module in (recipes_scratch, recipes_scinet, recipes_psc, recipes_wolter)
+    for module in (recipes_scratch, recipes_scinet, recipes_psc, recipes_wolter, recipes_exercises)
     for entry in module.RECIPES
 }
 
@@ -50,6 +50,23 @@ def check_name(name: str) -> None:
     """Raise UsageError for a ``name`` that is neither an id of the zoo nor ``package.module:function``."""
     if ":" not in name and not is_zoo(name):
         raise unknown_value("--model", name, [*RECIPES, _OWN])
+
+
+def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
+    """Raise UsageError for a keyword that a network of the zoo has not. Says nothing of any other network.
+
+    Reads the factory's source, so that a login node without Keras finds the mistake, and not the job.
+    """
+    if not arguments or not is_zoo(name):
+        return
+    module, _, function = RECIPES[name].factory.partition(":")
+    origin = getattr(importlib.util.find_spec(module), "origin", None)
+    tree = ast.parse(Path(str(origin)).read_text(encoding="utf-8"))
+    factory = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    valid = [argument.arg for argument in (*factory.args.args, *factory.args.kwonlyargs)]
+    for keyword in arguments:
+        if keyword not in valid:
+            raise unknown_value(f"argument of model {name}", keyword, valid)
 
 
 def recipe(id: str) -> Recipe:
@@ -80,15 +97,16 @@ def keywords(name: str) -> tuple[str, ...] | None:
 def build(
     name: str,
     *,
-    input_shape: tuple[int, ...] | None = None,
-    classes: int | None = None,
+    input_shape: Any = None,
+    classes: Any = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> keras.Model:
-    """Return a new, uncompiled model.
+    """Return a new model, uncompiled unless its function compiles it.
 
     ``name`` is an id of the zoo, whose recipe gives what is not given here, or ``package.module:function``,
     found as Python finds it with the current directory first; that function gets ``input_shape`` (one sample,
-    without the batch axis) and ``classes`` if its signature has them. ``arguments`` are further keywords.
+    without the batch axis) and ``classes`` (outputs: one a class, or one a target of a regression) if its signature
+    has them; dictionaries or tuples of these for several inputs or outputs. ``arguments`` are further keywords.
 
     UsageError when the name is unknown, the function cannot be imported, a keyword is not the function's, or
     what it returns is not a ``keras.Model``; when Keras is not installed; when a network of the zoo cannot be
@@ -124,8 +142,8 @@ def build_numpy(
     return network
 
 
-def _shape_and_classes(input_shape: tuple[int, ...] | None, classes: int | None) -> dict[str, Any]:
-    given = {"input_shape": None if input_shape is None else tuple(input_shape), "classes": classes}
+def _shape_and_classes(input_shape: Any, classes: Any) -> dict[str, Any]:
+    given = {"input_shape": tuple(input_shape) if isinstance(input_shape, list) else input_shape, "classes": classes}
     return {key: value for key, value in given.items() if value is not None}
 
 
@@ -145,7 +163,7 @@ def _build_zoo(entry: Recipe, arguments: dict[str, Any], overrides: dict[str, An
 def _build_own(name: str, arguments: dict[str, Any], offered: dict[str, Any]) -> keras.Model:
     import keras
 
-    function = _import_function(name)
+    function = import_function("--model", name)
     taken = inspect.signature(function).parameters
     keywords = {key: value for key, value in offered.items() if key in taken} | arguments
     _check_keywords(name, function, keywords)
@@ -155,12 +173,13 @@ def _build_own(name: str, arguments: dict[str, Any], offered: dict[str, Any]) ->
     return model
 
 
-def _import_function(name: str) -> Callable[..., Any]:
+def import_function(option: str, name: str) -> Callable[..., Any]:
+    """Return a user's ``package.module:function``, found with the current directory first. Errors name the option."""
     if pickled.is_pickled(name):
-        return pickled.read("--model", name)
+        return pickled.read(option, name)
     module_name, _, function_name = name.partition(":")
     if not module_name or not function_name.isidentifier():
-        raise bad_value("--model", name, _OWN)
+        raise bad_value(option, name, _OWN)
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -168,11 +187,11 @@ def _import_function(name: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except Exception as error:  # a user's module may fail in any way; the message says which
         raise UsageError(
-            f"--model: {name!r}: cannot import {module_name!r}: {type(error).__name__}: {error}"
+            f"{option}: {name!r}: cannot import {module_name!r}: {type(error).__name__}: {error}"
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise UsageError(f"--model: {name!r}: module {module_name!r} has no function {function_name!r}")
+        raise UsageError(f"{option}: {name!r}: module {module_name!r} has no function {function_name!r}")
     return function  # type: ignore[no-any-return]
 
 

@@ -68,6 +68,8 @@ def _output_shape(layer: keras.Layer) -> Any:
 
 def shape_text(shape: Any) -> str:
     """Write a shape as 28x28x1, an unknown size as a question mark, several shapes one after the other."""
+    if isinstance(shape, dict):
+        return ", ".join(shape_text(one) for one in shape.values())
     if shape and isinstance(shape[0], list):
         return ", ".join(shape_text(one) for one in shape)
     return "x".join("?" if size is None else str(size) for size in shape) or "scalar"

@@ -1,6 +1,7 @@
 """The networks of M. Wolter's lecture (IFJ PAN, 2020) and of the notebooks it links, one factory each.
 
-``numnodes`` is the neurons of a hidden dense layer, ``numfm`` the feature maps of the first convolution.
+``numnodes`` is the neurons of a hidden dense layer, ``numfm`` the feature maps of the first convolution. What all
+factories take besides is said in ``layers``.
 Imports Keras; knows nothing of data or training.
 """
 
@@ -13,14 +14,12 @@ from keras.layers import (
     AveragePooling2D,
     BatchNormalization,
     Conv2D,
-    Dense,
-    Dropout,
     Flatten,
     MaxPooling2D,
 )
 
 from hpcnn.errors import bad_value
-from hpcnn.models.layers import classifier, flat_input, image_input
+from hpcnn.models.layers import Hidden, classifier, dropout, flat_input, image_input
 
 
 def mlp(
@@ -29,14 +28,15 @@ def mlp(
     *,
     d_rate: float = 0.2,
     activation: str = "relu",
+    l2: float = 0.0,
+    batch_norm: bool = False,
     input_shape: tuple[int, ...] = (784,),
     classes: int = 10,
 ) -> keras.Model:
     """Return ``hidden_layers`` dense layers with dropout after each, then softmax."""
-    hidden = []
-    for _ in range(hidden_layers):
-        hidden += [Dense(numnodes, activation=activation), Dropout(d_rate)]
-    return keras.Sequential([*flat_input(input_shape), *hidden, classifier(classes)])
+    hidden = Hidden(activation, l2, batch_norm)
+    layers = [layer for _ in range(hidden_layers) for layer in (*hidden.dense(numnodes), *dropout(d_rate))]
+    return keras.Sequential([*flat_input(input_shape), *layers, classifier(classes)])
 
 
 def mnist_cnn(
@@ -46,24 +46,27 @@ def mnist_cnn(
     d_rate_conv: float = 0.25,
     d_rate_dense: float = 0.5,
     activation: str = "relu",
+    l2: float = 0.0,
+    batch_norm: bool = False,
     input_shape: tuple[int, ...] = (28, 28, 1),
     classes: int = 10,
 ) -> keras.Model:
     """Return twice two convolutions with pooling and dropout, one dense layer with dropout, then softmax."""
+    hidden = Hidden(activation, l2, batch_norm)
     return keras.Sequential(
         [
             image_input(input_shape),
-            Conv2D(numfm, 3, activation=activation),
-            Conv2D(2 * numfm, 3, activation=activation),
+            *hidden.convolution(numfm, 3),
+            *hidden.convolution(2 * numfm, 3),
             MaxPooling2D(pool_size=2),
-            Dropout(d_rate_conv),
-            Conv2D(2 * numfm, 3, activation=activation),
-            Conv2D(2 * numfm, 3, activation=activation),
+            *dropout(d_rate_conv),
+            *hidden.convolution(2 * numfm, 3),
+            *hidden.convolution(2 * numfm, 3),
             MaxPooling2D(pool_size=2),
-            Dropout(d_rate_conv),
+            *dropout(d_rate_conv),
             Flatten(),
-            Dense(numnodes, activation=activation),
-            Dropout(d_rate_dense),
+            *hidden.dense(numnodes),
+            *dropout(d_rate_dense),
             classifier(classes),
         ]
     )
@@ -76,6 +79,8 @@ def cifar10_cnn(
     d_rate_conv: float = 0.25,
     d_rate_dense: float = 0.5,
     activation: str = "relu",
+    l2: float = 0.0,
+    batch_norm: bool = False,
     input_shape: tuple[int, ...] = (32, 32, 3),
     classes: int = 10,
 ) -> keras.Model:
@@ -83,20 +88,21 @@ def cifar10_cnn(
 
     The dropout rates are those of Keras's cifar10_cnn example: the lecture does not state them.
     """
+    hidden = Hidden(activation, l2, batch_norm)
     return keras.Sequential(
         [
             image_input(input_shape),
-            Conv2D(numfm, 3, padding="same", activation=activation),
-            Conv2D(numfm, 3, activation=activation),
+            *hidden.convolution(numfm, 3, padding="same"),
+            *hidden.convolution(numfm, 3),
             MaxPooling2D(pool_size=2),
-            Dropout(d_rate_conv),
-            Conv2D(2 * numfm, 3, padding="same", activation=activation),
-            Conv2D(2 * numfm, 3, activation=activation),
+            *dropout(d_rate_conv),
+            *hidden.convolution(2 * numfm, 3, padding="same"),
+            *hidden.convolution(2 * numfm, 3),
             MaxPooling2D(pool_size=2),
-            Dropout(d_rate_conv),
+            *dropout(d_rate_conv),
             Flatten(),
-            Dense(numnodes, activation=activation),
-            Dropout(d_rate_dense),
+            *hidden.dense(numnodes),
+            *dropout(d_rate_dense),
             classifier(classes),
         ]
     )

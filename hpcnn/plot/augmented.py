@@ -24,7 +24,7 @@ def draw(spec: TrainSpec, name: str = "", *, count: int = 4) -> Figure:
     """
     import_tensorflow()
     from hpcnn.train.augment import augmentation_of
-    from hpcnn.train.feed import pixel_factor, place
+    from hpcnn.train.feed import Form, pixel_factor, place
 
     data = load(spec.data, samples=spec.samples, expand=spec.expand, seed=spec.seed)
     check_images(data)
@@ -35,7 +35,7 @@ def draw(spec: TrainSpec, name: str = "", *, count: int = 4) -> Figure:
     if change is None:
         raise UsageError(f"{name or '--augment: '}no image is changed; expected --augment rotation=10, say")
     images = dataclasses.replace(
-        place(data.x_train[:count], data.y_train[:count], devices, pixel_factor(data, "unit"), None), change=change
+        place(data.x_train[:count], data.y_train[:count], devices, Form(pixel_factor(data, "unit"))), change=change
     )
     changed = []
     for epoch in range(_EPOCHS):

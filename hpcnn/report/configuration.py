@@ -83,7 +83,8 @@ def _varying_axes(runs: pd.DataFrame, tables: Sequence[str]) -> list[str]:
     varying = [key for key in own if differs[key]]
     # an axis `model.numfm` is also a keyword in `model_args`, `augment.zoom` one in `augment`: one column says it
     told = any(key.startswith("point_") for key in varying)
-    return [key for key in varying if not (told and key in ("train_model_args", "train_augment"))]
+    tables = ("train_model_args", "train_data_args", "train_augment")
+    return [key for key in varying if not (told and key in tables)]
 
 
 def _has_other_column(key: str, columns: set[Any]) -> bool:

@@ -173,7 +173,8 @@ def _asked(spec: Row, done: Mapping[str, Any]) -> Row:
     row |= {key: train.get(key) for key in _TRAIN} | {key: resources.get(key) for key in _RESOURCES}
     row["program"] = shlex.join(map(str, program)) if isinstance(program, list) else program
     row |= _prefixed("point_", spec.get("point"))
-    own = {key: value for key, value in train.items() if key not in (*_TRAIN, *_IMPLIED)}
+    # a table that is empty is one that was not given, whether or not hpcnn knew it then
+    own = {key: value for key, value in train.items() if key not in (*_TRAIN, *_IMPLIED) and value != {}}
     return row | _prefixed("train_", own)
 
 

@@ -26,6 +26,9 @@ def check_options(spec: TrainSpec) -> None:
         "checkpoint": (False,),
         "checkpoint_best": (False,),
         "evaluate_training": (False,),
+        "lr_schedule": (None,),
+        "layer_lr": ({},),
+        "class_weight": ({},),
     }
     for field, values in valid.items():
         given = getattr(spec, field)

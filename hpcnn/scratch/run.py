@@ -58,7 +58,12 @@ def train_in_numpy(spec: TrainSpec, run_dir: str, say: Callable[[str], None], *,
 def _train(spec: TrainSpec, run_dir: str, say: Callable[[str], None], *, resume: bool) -> bool:
     strategy = SingleReplica()
     data = load_data(
-        spec.data, samples=spec.samples, test_samples=spec.test_samples, expand=spec.expand, seed=spec.seed
+        spec.data,
+        arguments=spec.data_args,
+        samples=spec.samples,
+        test_samples=spec.test_samples,
+        expand=spec.expand,
+        seed=spec.seed,
     )
     batch = min(spec.batch_size or len(data.x_train), len(data.x_train))
     full = complete(dataclasses.replace(spec, batch_size=batch))

@@ -43,7 +43,12 @@ def boundary(run_dir: str | os.PathLike[str], *, grid: int = POINTS) -> Boundary
 
     spec, network = load(run_dir)
     data = load_data(
-        spec.data, samples=spec.samples, test_samples=spec.test_samples, expand=spec.expand, seed=spec.seed
+        spec.data,
+        arguments=spec.data_args,
+        samples=spec.samples,
+        test_samples=spec.test_samples,
+        expand=spec.expand,
+        seed=spec.seed,
     )
     points = data.x_train
     if data.input_shape != (2,):

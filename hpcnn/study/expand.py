@@ -29,7 +29,18 @@ from hpcnn.study.read import TABLES
 _NO_NUMBERS = ("account", "qos", "time", "mem", "requeue", "requeue_limit")
 # Fields that the first version did not have: they are left out where they are not given, so that what is finished
 # keeps its name.
-_LATER = ("communication", "profile", "requeue_limit", "expand", "augment", "augmentation")
+_LATER = (
+    "communication",
+    "profile",
+    "requeue_limit",
+    "expand",
+    "augment",
+    "augmentation",
+    "data_args",
+    "lr_schedule",
+    "layer_lr",
+    "class_weight",
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,9 @@ def _short(point: dict[str, Any]) -> dict[str, Any]:
     """
     fields = {*hints(TrainSpec), *hints(Resources), *hints(SoftwareSpec)}
     split = ((key, *key.split(".", 1), value) for key, value in point.items())
-    return {key if section == "model" and name in fields else name: value for key, section, name, value in split}
+    return {
+        key if section in ("model", "data") and name in fields else name: value for key, section, name, value in split
+    }
 
 
 def _slug(point: dict[str, Any]) -> str:

@@ -14,7 +14,9 @@ from hpcnn.spec import AugmentSpec, Resources, SoftwareSpec, StudySpec, TrainSpe
 
 _SECTIONS = {"train": TrainSpec, "resources": Resources, "software": SoftwareSpec}
 # Tables within [train] whose keys may be axes: the name of such an axis begins with this, and the table is called that.
-TABLES = {"model": "model_args", "augment": "augment"}
+TABLES = {"model": "model_args", "data": "data_args", "augment": "augment"}
+# Those whose keys are keywords of a function, which knows them.
+_KEYWORDS = ("model", "data")
 # What `--set` changes besides fields and keywords of the model.
 _PLAIN = ("name", "kind", "description", "repeats", "seeds")
 
@@ -57,12 +59,12 @@ def read(path: Path, changes: Mapping[str, Any] | None = None) -> StudySpec:
 
 
 def full_key(key: str, name: str) -> str:
-    """Return the dotted name of an axis: ``ntasks`` is ``resources.ntasks``; ``model.dropout``, ``augment.zoom`` stay.
+    """Return the dotted name of an axis: ``ntasks`` is ``resources.ntasks``; ``model.d_rate``, ``augment.zoom`` stay.
 
     Raises UsageError, calling the key ``name``, for one that is a field of no table.
     """
     section, dot, field = key.partition(".")
-    if dot and section == "model" and field:
+    if dot and section in _KEYWORDS and field:
         return key
     if dot and section == "augment":
         if field not in hints(AugmentSpec):
@@ -76,9 +78,8 @@ def full_key(key: str, name: str) -> str:
     for section, cls in _SECTIONS.items():
         if key in hints(cls):
             return f"{section}.{key}"
-    raise unknown_value(
-        name, key, [*(field for cls in _SECTIONS.values() for field in hints(cls)), "model.KEYWORD", "augment.KEY"]
-    )
+    fields = [field for cls in _SECTIONS.values() for field in hints(cls)]
+    raise unknown_value(name, key, [*fields, *(f"{section}.KEYWORD" for section in _KEYWORDS), "augment.KEY"])
 
 
 def _check_table(cls: type, table: Mapping[str, Any], where: str) -> None:
@@ -132,9 +133,9 @@ def _flat(point: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(where: str, key: str, value: Any) -> Any:
-    """Return one value of a field, checked; keywords of a model are checked by the model."""
+    """Return one value of a field, checked; keywords of a model or a data set are checked by it."""
     section, _, field = full_key(key, f"{where}key").partition(".")
-    if section == "model":
+    if section in _KEYWORDS:
         return value
     cls = AugmentSpec if section == "augment" else _SECTIONS[section]
     return check_field(cls, field, value, f"{where}{key}")

@@ -81,8 +81,9 @@ def prepare_again(run: PlannedRun, path: Path) -> Prepared:
 
 def check_all_staged(runs: Sequence[Prepared]) -> None:
     """Raise UsageError if the data of one of ``runs`` is not staged."""
-    for data in {run.job.train.data for run in runs if run.job.train is not None}:
-        check_staged(data)
+    for run in runs:
+        if run.job.train is not None:
+            check_staged(run.job.train.data, run.job.train.data_args)
 
 
 def set_aside(path: Path) -> Path | None:

@@ -1,7 +1,8 @@
 """Data on the devices, in the form that a model and its loss want it.
 
 The whole set stays resident on every device, integer pixels as bytes: 60,000 MNIST images take 47 MB. Scaling and
-one-hot labels are done a slice at a time inside the compiled step, where they cost next to nothing.
+one-hot labels are done a slice at a time inside the compiled step, where they cost next to nothing. What a model of
+several inputs or outputs takes is a nest (``data/nest.py``), here as everywhere.
 """
 
 from __future__ import annotations
@@ -16,41 +17,61 @@ import keras
 import tensorflow as tf
 
 from hpcnn.data.dataset import DataSet
+from hpcnn.data.nest import is_nest, leaves, map_nest
 from hpcnn.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a slice goes through on its way into the model and the loss.
+
+    factor: what features are multiplied by (1/255 for unit pixels), or None.
+    tokens: features are integers that number words, and stay integers.
+    one_hot: the number of classes of labels that the loss wants one-hot, else None; a nest like the labels.
+    class_weights: a weight for each class, shape (classes,), or None: what each sample's loss is multiplied by.
+    """
+
+    factor: float | None = None
+    tokens: bool = False
+    one_hot: Any = None
+    class_weights: Any = None
+
+    def features(self, x: Any) -> Any:
+        """*graph*: return one array of features as the model wants it."""
+        if self.tokens:
+            return x
+        if self.factor is not None:
+            return tf.cast(x, tf.float32) * self.factor
+        return x if x.dtype.is_floating else tf.cast(x, tf.float32)
 
 
 @dataclass(frozen=True)
 class Resident:
     """A data set on every local device: features and labels, one copy a device.
 
-    factor: what features are multiplied by on the way into the model (1/255 for unit pixels), or None.
-    one_hot: number of classes if the loss wants one-hot labels, else None.
     change: what is done to the samples last, given (replica, x, indices), or None (``augment.Augmentation``).
     """
 
     features: tuple[Any, ...]
     labels: tuple[Any, ...]
-    factor: float | None
-    one_hot: int | None
+    form: Form
     change: Callable[[Any, Any, Any], Any] | None = None
 
     def unchanged(self) -> Resident:
-        """Return the same samples without what is done to them last."""
-        return dataclasses.replace(self, change=None)
+        """Return the same samples for an evaluation: without what is done to them last and without class weights."""
+        return dataclasses.replace(self, form=dataclasses.replace(self.form, class_weights=None), change=None)
 
-    def gather(self, replica: Any, indices: Any) -> tuple[Any, Any]:
-        """Return the samples ``indices`` as the model and the loss want them."""
-        x = tf.gather(self.features[replica], indices)
-        y = tf.gather(self.labels[replica], indices)
-        if self.factor is not None:
-            x = tf.cast(x, tf.float32) * self.factor
-        elif not x.dtype.is_floating:
-            x = tf.cast(x, tf.float32)
+    def gather(self, replica: Any, indices: Any) -> tuple[Any, Any, Any]:
+        """Return the samples ``indices`` as the model and the loss want them, and their weights in the loss or None."""
+        x = map_nest(lambda part: self.form.features(tf.gather(part, indices)), self.features[replica])
+        y = map_nest(lambda part: tf.gather(part, indices), self.labels[replica])
         if self.change is not None:
             x = self.change(replica, x, indices)
-        if self.one_hot is not None:
-            y = tf.one_hot(y, self.one_hot)
-        return x, y
+        weights = None if self.form.class_weights is None else tf.gather(self.form.class_weights, y)
+        classes = self.form.one_hot
+        if classes is not None:
+            y = map_nest(lambda part, size: part if size is None else tf.one_hot(part, size), y, classes)
+        return _as_keras(x), _as_keras(y), weights
 
 
 def pixel_factor(data: DataSet, pixel_scale: str | None) -> float | None:
@@ -58,29 +79,49 @@ def pixel_factor(data: DataSet, pixel_scale: str | None) -> float | None:
     return 1.0 / data.pixel_scale if pixel_scale == "unit" and data.pixel_scale != 1.0 else None
 
 
-def place(x: Any, y: Any, devices: Sequence[str], factor: float | None, one_hot: int | None) -> Resident:
+def place(x: Any, y: Any, devices: Sequence[str], form: Form) -> Resident:
     """Copy a data set to every local device."""
     features, labels = [], []
     for device in devices:
         with tf.device(device):
-            features.append(tf.constant(x))
-            labels.append(tf.constant(y))
-    return Resident(tuple(features), tuple(labels), factor, one_hot)
+            features.append(map_nest(tf.constant, x))
+            labels.append(map_nest(tf.constant, y))
+    return Resident(tuple(features), tuple(labels), form)
 
 
-def sample_shape(model: Any, data: DataSet) -> tuple[int | None, ...]:
-    """Return the shape of one sample as the model takes it; a subclassed model does not tell, and takes the data's."""
-    shape: tuple[int | None, ...] = getattr(model, "input_shape", (None, *data.input_shape))[1:]
-    return shape
+def sample_shape(model: Any, data: DataSet) -> Any:
+    """Return the shape of one sample as the model takes it; a subclassed model does not tell, and takes the data's.
+
+    Raises UsageError where the model has other inputs than the data.
+    """
+    shape: Any = getattr(model, "input_shape", None)
+    if shape is None:
+        return data.input_shape
+    if not is_nest(data.x_train):
+        if isinstance(shape, (list, dict)):
+            raise UsageError(f"--model, --data: the model has {len(shape)} inputs, the data has one array of features")
+        return shape[1:]
+    names = [tensor.name for tensor in model.inputs]
+    shapes = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+    if isinstance(data.x_train, dict) and set(data.x_train) == set(names):
+        return {name: shapes[name] for name in data.x_train}
+    if isinstance(data.x_train, tuple) and len(data.x_train) == len(names):
+        return tuple(shapes[name] for name in names)
+    given = ", ".join(data.x_train) if isinstance(data.x_train, dict) else f"{len(data.x_train)} arrays"
+    raise UsageError(f"--model, --data: the model has the inputs {', '.join(names)}; the features of the data: {given}")
 
 
-def fit_shape(x: Any, shape: Sequence[int | None]) -> Any:
+def fit_shape(x: Any, shape: Any) -> Any:
     """Return the samples reshaped to a model's input (28x28x1 to 784, say) where the number of features allows.
 
     A model that wants the channels first gets them first.
 
     Raises UsageError naming both shapes where it does not.
     """
+    return map_nest(_fit_shape, x, shape) if is_nest(x) else _fit_shape(x, shape)
+
+
+def _fit_shape(x: Any, shape: Sequence[int | None]) -> Any:
     if any(size is None for size in shape):
         if len(shape) == x.ndim - 1:
             return x
@@ -93,17 +134,51 @@ def fit_shape(x: Any, shape: Sequence[int | None]) -> Any:
     )
 
 
-def wants_one_hot(model: Any, classes: int) -> bool:
+def one_hot_sizes(model: Any, classes: Any) -> Any:
+    """Return the number of classes of each label array that must become one-hot, None for the others.
+
+    classes: a nest like the labels; 0 for the targets of a regression. Raises UsageError where the model has other
+    outputs than the data has labels.
+    """
+    if not is_nest(classes):
+        shape = model.output_shape
+        wants = wants_one_hot(model.loss, shape if isinstance(shape, tuple) else (), classes)
+        return classes if wants else None
+    names, shapes = list(getattr(model, "output_names", [])), model.output_shape
+    if isinstance(shapes, dict):
+        names, shapes = list(shapes), list(shapes.values())
+    keys = list(classes) if isinstance(classes, dict) else names
+    if len(leaves(classes)) != len(names) or set(keys) != set(names):
+        given = ", ".join(classes) if isinstance(classes, dict) else f"{len(classes)} arrays"
+        raise UsageError(
+            f"--model, --data: the model has the outputs {', '.join(names)}; the labels of the data: {given}"
+        )
+    sizes = []
+    for key, count in zip(keys, leaves(classes), strict=True):
+        number = names.index(key)
+        loss = model.loss
+        if isinstance(loss, dict):
+            loss = loss.get(key)
+        elif isinstance(loss, (list, tuple)):
+            loss = loss[number]
+        sizes.append(count if wants_one_hot(loss, shapes[number], count) else None)
+    return dict(zip(keys, sizes, strict=True)) if isinstance(classes, dict) else tuple(sizes)
+
+
+def wants_one_hot(loss: Any, output_shape: Sequence[int | None], classes: int) -> bool:
     """Whether integer labels must become one-hot: one of Keras's own losses compares one output a class.
 
     Sparse losses take the integers, and a user's own loss function gets the labels as the data has them.
     """
-    loss = model.loss
     if isinstance(loss, str):
         name = loss
     elif isinstance(loss, keras.losses.Loss):
         name = loss.name
     else:
         return False
-    shape = model.output_shape
-    return isinstance(shape, tuple) and shape[-1] == classes and "sparse" not in name
+    return len(output_shape) > 0 and output_shape[-1] == classes and "sparse" not in name
+
+
+def _as_keras(nest: Any) -> Any:
+    """Return several arrays as Keras has them: its functional models take and give lists, not tuples."""
+    return list(nest) if isinstance(nest, tuple) else nest

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -60,31 +61,67 @@ class Metrics:
     """A compiled model's metrics as pure sums, so that steps, replicas and ranks can be added in any order.
 
     Uses Keras's stateless interface: no variable is written, so it works the same inside every strategy. A metric
-    whose state is not a sum (none of Keras's classification metrics) would be wrong here.
+    whose state is not a sum (none of Keras's classification metrics) would be wrong here. Of a model with several
+    outputs, the loss of each is among them, as a sum over samples.
     """
 
     def __init__(self, model: Any, data: Resident) -> None:
+        self._model = model
         self._metric = model._compile_metrics  # Keras has no public name for "the metrics of compile()"
-        if self._metric is None:
-            self.shapes, self.dtypes = [], []
-            return
-        x, y = data.gather(0, tf.constant([0], tf.int32))
-        if not self._metric.built:
-            self._metric.build(y, model(x, training=False))
-        self.shapes = [tuple(v.shape) for v in self._metric.variables]
-        self.dtypes = [v.dtype for v in self._metric.variables]
+        self._means = _means_of_outputs(model, data)
+        self.shapes: list[tuple[int, ...]] = []
+        self.dtypes: list[Any] = []
+        if self._metric is not None:
+            x, y, _ = data.gather(0, tf.constant([0], tf.int32))
+            if not self._metric.built:
+                self._metric.build(y, model(x, training=False))
+            self.shapes = [tuple(v.shape) for v in self._metric.variables]
+            self.dtypes = [v.dtype for v in self._metric.variables]
+        if self._means:
+            self.shapes.append((len(self._means) + 1,))  # with the samples
+            self.dtypes.append("float32")
 
-    def of_batch(self, y: Any, predicted: Any, present: Any) -> list[Any]:
-        """*graph*: return the state that one batch adds to zero; nothing where ``present`` is 0."""
-        if self._metric is None:
-            return []
-        zero = [tf.zeros(s, d) for s, d in zip(self.shapes, self.dtypes, strict=True)]
-        state = self._metric.stateless_update_state(zero, y, predicted)
-        return [tf.convert_to_tensor(part) * tf.cast(present, d) for part, d in zip(state, self.dtypes, strict=True)]
+    def loss(self, x: Any, y: Any, predicted: Any, weights: Any, *, training: bool) -> tuple[Any, list[Any]]:
+        """*graph*: return the loss of a slice, as Keras has it, and the mean over samples of each output's own."""
+        if not self._means:
+            return self._model.compute_loss(x, y, predicted, weights, training=training), []
+        variables = [variable for mean in self._means for variable in mean.variables]
+        # Keras writes each output's loss to variables of its own; here they are read and never written.
+        with keras.StatelessScope([(variable, tf.zeros(variable.shape)) for variable in variables]) as scope:
+            loss = self._model.compute_loss(x, y, predicted, weights, training=training)
+        values = [[scope.get_current_value(variable) for variable in mean.variables] for mean in self._means]
+        return loss, [total / count for total, count in values]
+
+    def of_batch(self, y: Any, predicted: Any, losses: Sequence[Any], samples: Any) -> list[Any]:
+        """*graph*: return the state that a batch of so many samples adds to zero; nothing where they are 0."""
+        state = []
+        if self._metric is not None:
+            shapes = self.shapes[: len(self._metric.variables)]
+            zero = [tf.zeros(s, d) for s, d in zip(shapes, self.dtypes, strict=False)]
+            state += self._metric.stateless_update_state(zero, y, predicted)
+        present = tf.sign(samples)
+        state = [tf.convert_to_tensor(part) * tf.cast(present, d) for part, d in zip(state, self.dtypes, strict=False)]
+        return [*state, tf.stack([*losses, 1.0]) * samples] if losses else state
 
     def results(self, state: Sequence[Array]) -> dict[str, float]:
         """Return name -> value for summed states."""
-        if self._metric is None:
-            return {}
+        found: dict[str, float] = {}
         tensors = [tf.constant(part, dtype) for part, dtype in zip(state, self.dtypes, strict=True)]
-        return {name: float(value) for name, value in self._metric.stateless_result(tensors).items()}
+        if self._means:
+            *sums, samples = state[-1].tolist()
+            found = {m.name: total / max(samples, 1.0) for m, total in zip(self._means, sums, strict=True)}
+            tensors = tensors[:-1]
+        if self._metric is not None:
+            found |= {name: float(value) for name, value in self._metric.stateless_result(tensors).items()}
+        return found
+
+
+def _means_of_outputs(model: Any, data: Resident) -> list[Any]:
+    """Return Keras's own means of the losses of several outputs; none where there is one output."""
+    losses = model._compile_loss
+    x, y, _ = data.gather(0, tf.constant([0], tf.int32))
+    if losses is None or not isinstance(y, (dict, list)):
+        return []
+    if not losses.built:
+        losses(y, model(x, training=False))
+    return list(losses.metrics)

@@ -68,12 +68,13 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
         stopped_line,
     )
     from hpcnn.train.dropout import draw_own_masks
-    from hpcnn.train.feed import fit_shape, pixel_factor, place, sample_shape, wants_one_hot
+    from hpcnn.train.feed import Form, fit_shape, one_hot_sizes, pixel_factor, place, sample_shape
     from hpcnn.train.loop import Loop
+    from hpcnn.train.losses import class_weights
     from hpcnn.train.plan import steps_per_epoch
     from hpcnn.train.profile import Profile
     from hpcnn.train.record import Record
-    from hpcnn.train.setup import check_batch, complete, make_model, prepare_keras, trainable_parameters
+    from hpcnn.train.setup import check_batch, check_target, complete, make_model, prepare_keras, trainable_parameters
     from hpcnn.train.state import load as load_state
     from hpcnn.train.state import save, values_of
     from hpcnn.train.steps import Steps
@@ -94,24 +95,32 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
             "train": to_mapping(spec),
         }
     )
-    data = load(full.data, samples=full.samples, test_samples=full.test_samples, expand=full.expand, seed=full.seed)
+    data = load(
+        full.data,
+        arguments=full.data_args,
+        samples=full.samples,
+        test_samples=full.test_samples,
+        expand=full.expand,
+        seed=full.seed,
+    )
     record.event("data_stop")
     prepare_keras(full)
-    samples, batch = len(data.x_train), min(full.batch_size, len(data.x_train))
+    samples, batch = data.samples, min(full.batch_size, data.samples)
     check_batch(full, samples, strategy.size)
-    model = make_model(full, strategy, data.input_shape, data.classes, steps_per_epoch(samples, batch))
+    model = make_model(full, strategy, data, steps_per_epoch(samples, batch))
     draw_own_masks(model, strategy)
     if state:
         state.restore(model)
     strategy.broadcast([v.value for v in model.weights] + [v.value for v in model.optimizer.variables])
     record.event("model_stop")
-    factor = pixel_factor(data, full.pixel_scale)
-    one_hot = data.classes if wants_one_hot(model, data.classes) else None
+    form = Form(pixel_factor(data, full.pixel_scale), data.tokens, one_hot_sizes(model, data.classes))
     shape = sample_shape(model, data)
-    training = place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, factor, one_hot)
-    test = place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, factor, one_hot)
+    weighted = dataclasses.replace(form, class_weights=class_weights(full.class_weight, data))
+    training = place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, weighted)
+    test = place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, form)
     augmentation = augmentation_of(full, data, training.features[0], strategy.devices)
     steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test)
+    check_target(full, steps.metrics)
     profile = Profile(full.profile, record.run, strategy) if full.profile else None
     hosts = record.provenance(
         device_name(),
@@ -145,7 +154,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
             record,
             stop,
             samples=samples,
-            test_samples=len(data.x_test),
+            test_samples=data.test_samples,
             batch_size=batch,
             seed=full.seed,
             profile=profile,
@@ -179,7 +188,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
         epochs=reached.epochs,
         training=full.communication,
         test=test_results,
-        test_samples=len(data.x_test),
+        test_samples=data.test_samples,
         training_set=training_results,
         target_accuracy=full.target_accuracy,
         seconds_to_target=reached.seconds_to_target,
@@ -189,5 +198,5 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
             say(profile_line(profile.epoch, record.run.path))
         if training_results:
             say(last_line(training_results, samples, of="training set"))
-        say(last_line(test_results, len(data.x_test)) if test_results else ceiling_line(strategy))
+        say(last_line(test_results, data.test_samples) if test_results else ceiling_line(strategy))
     return True

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hpcnn.data.dataset import DataSet
+from hpcnn.data.nest import leaves, map_nest, several_shapes
 from hpcnn.errors import UsageError, bad_value
 from hpcnn.models.registry import build, is_zoo, recipe
 from hpcnn.parallel.base import Strategy
 from hpcnn.spec import TrainSpec
+from hpcnn.train.losses import loss_of
+from hpcnn.train.rates import check_schedule, schedule, set_layer_rates, warmed_up
 
+# What tells how good a regression is: Keras's mean of |true - predicted|, under a short name.
+_MAE = "mae"
 # What a user's own model gets where the user does not say. Its optimizer and loss are those of its compile().
 _OWN_MODEL: dict[str, Any] = {"epochs": 10, "batch_size": 128, "pixel_scale": "unit"}
 
@@ -52,6 +58,7 @@ def complete(spec: TrainSpec) -> TrainSpec:
 def _check_effect(spec: TrainSpec) -> None:
     if spec.warmup_epochs and spec.lr_scaling == "none":
         raise bad_value("--warmup-epochs", spec.warmup_epochs, "no value unless --lr-scaling is linear or sqrt")
+    check_schedule(spec.lr_schedule)
     if spec.target_accuracy is not None and not spec.evaluate:
         raise bad_value("--target-accuracy", spec.target_accuracy, "no value with --no-evaluate")
     if spec.checkpoint_best and (spec.checkpoint or not spec.evaluate):
@@ -75,26 +82,32 @@ def prepare_keras(spec: TrainSpec) -> None:
     keras.config.set_dtype_policy(policy)
 
 
-def build_network(spec: TrainSpec, input_shape: tuple[int, ...], classes: int) -> Any:
-    """Build the network of a spec for samples of this shape, with its initial weights; not compiled by hpcnn yet."""
+def build_network(spec: TrainSpec, input_shape: Any, outputs: Any) -> Any:
+    """Build the network of a spec for samples of this shape, with its initial weights; not compiled by hpcnn yet.
+
+    input_shape, outputs: as ``DataSet`` has them, dictionaries or tuples for several inputs or labels.
+    """
     model = build(
         spec.model,
         input_shape=_input_shape(spec.model, input_shape),
-        classes=classes if not is_zoo(spec.model) or classes != recipe(spec.model).classes else None,
+        classes=outputs if not is_zoo(spec.model) or outputs != recipe(spec.model).classes else None,
         arguments=spec.model_args,
     )
     if not model.built:
-        model.build((None, *input_shape))
+        one = not several_shapes(input_shape)
+        model.build((None, *input_shape) if one else map_nest(lambda shape: (None, *shape), input_shape))
     return model
 
 
-def make_model(spec: TrainSpec, strategy: Strategy, input_shape: tuple[int, ...], classes: int, steps: int) -> Any:
+def make_model(spec: TrainSpec, strategy: Strategy, data: DataSet, steps: int) -> Any:
     """Build and compile the model inside the strategy's scope. ``spec`` is complete; ``steps`` is those of an epoch.
 
-    A user's model that comes compiled keeps its own loss, metrics and optimizer unless the spec names others.
+    A user's model that comes compiled keeps its own losses, their weights, its metrics and optimizer unless the spec
+    names others.
     """
     with strategy.scope():
-        model = build_network(spec, input_shape, classes)
+        model = build_network(spec, data.input_shape, data.outputs)
+        _check_words(model, data)
         if spec.sync_batch_norm:
             _synchronize_batch_norm(model, strategy)
         own = model.optimizer if getattr(model, "compiled", False) else None
@@ -103,11 +116,13 @@ def make_model(spec: TrainSpec, strategy: Strategy, input_shape: tuple[int, ...]
         else:
             optimizer = make_optimizer(spec, steps)
         if own is not None and spec.loss is None:
-            loss, metrics = model.loss, model.get_compile_config().get("metrics") or ["accuracy"]
+            loss, loss_weights, metrics = _own_losses(model)
         else:
-            loss, metrics = spec.loss or _guess_loss(model, classes), ["accuracy"]
-        model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)
+            loss, loss_weights = loss_of(spec.loss or _guess_loss(model, data)), None
+            metrics = [_MAE] if data.regression else ["accuracy"]
+        model.compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, jit_compile=False)
         model.optimizer.build(model.trainable_variables)
+        set_layer_rates(model, spec.layer_lr)
         strategy.adopt(model.optimizer)
     return model
 
@@ -125,9 +140,11 @@ def make_optimizer(spec: TrainSpec, steps: int) -> Any:
     base = spec.learning_rate if spec.learning_rate is not None else float(cls().learning_rate)
     factor = lr_factor(spec)
     rate: Any = base * factor
+    if spec.lr_schedule is not None:
+        assert spec.epochs is not None
+        rate = schedule(spec.lr_schedule, base * factor, steps, spec.epochs)
     if spec.warmup_epochs and factor > 1:
-        warmup = max(round(spec.warmup_epochs * steps), 1)
-        rate = keras.optimizers.schedules.PolynomialDecay(base, warmup, base * factor, power=1.0)
+        rate = warmed_up(rate, base, base * factor, max(round(spec.warmup_epochs * steps), 1))
     drops = lr_drops(spec)
     if drops:
         last_steps = [epoch * steps - 1 for epoch in drops]
@@ -146,7 +163,7 @@ def lr_drops(spec: TrainSpec) -> Mapping[int, float]:
 
     Raises UsageError for a warm-up besides: a rate has one schedule.
     """
-    if not is_zoo(spec.model) or spec.optimizer != recipe(spec.model).optimizer:
+    if not is_zoo(spec.model) or spec.optimizer != recipe(spec.model).optimizer or spec.lr_schedule is not None:
         return {}
     drops = recipe(spec.model).lr_drops
     if drops and spec.warmup_epochs:
@@ -169,7 +186,8 @@ def lr_factor(spec: TrainSpec) -> float:
 
 def _adjusted(optimizer: Any, spec: TrainSpec) -> Any:
     """Return the optimizer that a user's model was compiled with, with the learning rate that the spec asks for."""
-    for option, value in (("--momentum", spec.momentum), ("--warmup-epochs", spec.warmup_epochs)):
+    only_ours = {"momentum": spec.momentum, "warmup-epochs": spec.warmup_epochs, "lr-schedule": spec.lr_schedule}
+    for option, value in ((f"--{name}", value) for name, value in only_ours.items()):
         if value:
             raise bad_value(option, value, "no value with the optimizer of the model's own compile(); add --optimizer")
     factor = lr_factor(spec)
@@ -184,23 +202,52 @@ def _adjusted(optimizer: Any, spec: TrainSpec) -> Any:
     return optimizer
 
 
-def _input_shape(model: str, data_shape: tuple[int, ...]) -> tuple[int, ...] | None:
+def _input_shape(model: str, data_shape: Any) -> Any:
     """Return the input shape to build with; None for the lecture's own where the data fits it."""
     if not is_zoo(model):
         return data_shape
     own = recipe(model).input_shape
+    if several_shapes(own) or several_shapes(data_shape):
+        return data_shape
     if math.prod(own) == math.prod(data_shape):
         return None
     return data_shape if len(own) == len(data_shape) else (math.prod(data_shape),)
 
 
-def _guess_loss(model: Any, classes: int) -> str:
-    """Return the loss for an uncompiled user's model: cross-entropy for one output a class."""
+def _own_losses(model: Any) -> tuple[Any, Any, Any]:
+    """Return losses, their weights and the metrics with which a user's model was compiled."""
+    compiled = model._compile_config.config  # get_compile_config() has texts where a metric is the user's own object
+    return model.loss, compiled.get("loss_weights"), compiled.get("metrics") or ["accuracy"]
+
+
+def _check_words(model: Any, data: DataSet) -> None:
+    """Raise UsageError for an embedding with too few words: on a GPU it would give zeros, without an error."""
+    if not data.tokens:
+        return
+    import keras
+
+    largest = max(int(part.max()) for part in (*leaves(data.x_train), *leaves(data.x_test)))
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.Embedding) and layer.input_dim <= largest:
+            raise UsageError(
+                f"--model-arg, --data-arg: layer {layer.name!r} has {layer.input_dim} words, and the data numbers them "
+                f"up to {largest}; give the model more words, or the data fewer"
+            )
+
+
+def _guess_loss(model: Any, data: DataSet) -> str:
+    """Return the loss for an uncompiled user's model: cross-entropy for one output a class, else the quadratic one."""
     shape = getattr(model, "output_shape", None)
-    if isinstance(shape, tuple) and shape[-1] == classes:
+    if isinstance(shape, (list, dict)):
+        raise UsageError(
+            f"--model: the model has {len(shape)} outputs; compile it in its function, with a loss for each of them"
+        )
+    if data.regression:
+        return "mean_squared_error"
+    if isinstance(shape, tuple) and shape[-1] == data.classes:
         return "sparse_categorical_crossentropy"
     raise UsageError(
-        f"--loss: the model has outputs of shape {shape} for {classes} classes, so hpcnn cannot tell the loss; "
+        f"--loss: the model has outputs of shape {shape} for {data.classes} classes, so hpcnn cannot tell the loss; "
         "compile the model in its function, or give --loss"
     )
 
@@ -210,6 +257,16 @@ def _synchronize_batch_norm(model: Any, strategy: Strategy) -> None:
     from hpcnn.train.sync_batch_norm import synchronize
 
     synchronize(model, strategy)
+
+
+def check_target(spec: TrainSpec, metrics: Iterable[str]) -> None:
+    """Raise UsageError for a target accuracy that no metric of the network can reach: of a regression, say."""
+    if spec.target_accuracy is not None and "accuracy" not in metrics:
+        raise bad_value(
+            "--target-accuracy",
+            spec.target_accuracy,
+            f"no value with {spec.model} on {spec.data}, whose metrics are {', '.join(metrics) or 'none'}",
+        )
 
 
 def trainable_parameters(model: Any) -> int:

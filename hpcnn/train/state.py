@@ -126,10 +126,15 @@ def _check(facts: Mapping[str, Any], strategy: Strategy, train: Mapping[str, Any
         raise bad_value("--resume", facts["schema"], f"a state of version {SCHEMA_VERSION}")
     wanted = json.loads(json.dumps(dict(train), default=str))
     for key, value in facts["train"].items():
-        if key not in _FREE and wanted.get(key) != value:
+        if not _free(key, train) and wanted.get(key) != value:
             raise bad_value(f"--{key.replace('_', '-')}", wanted.get(key), f"{value!r}, with which the run began")
     if facts["size"] != strategy.size:
         raise bad_value("--resume", strategy.size, f"{facts['size']} replicas, with which the run began")
+
+
+def _free(key: str, train: Mapping[str, Any]) -> bool:
+    """Whether a field may change; a cosine's rates depend on how many epochs there are."""
+    return key in _FREE and not (key == "epochs" and str(train.get("lr_schedule")).startswith("cosine"))
 
 
 def _variables(model: Any) -> list[Any]:

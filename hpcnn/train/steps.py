@@ -62,6 +62,11 @@ class Steps:
         """Return the metrics' values for summed states."""
         return self._metrics.results(state)
 
+    @property
+    def metrics(self) -> list[str]:
+        """Return the metrics' names."""
+        return list(self.results(self.no_sums().state))
+
     def _call(self, function: Callable[..., Any], block: Block) -> Sums:
         tables = [tf.constant(table) for table in block.indices]
         weights = [tf.constant(weight, tf.float32) for weight in block.weights]
@@ -103,13 +108,14 @@ class Steps:
         weight = weights[replica]
         start = tf.timestamp()
         with tf.control_dependencies([start]):
-            x, y = data.gather(replica, tables[replica][number])
-        gathered = _when([x, y])
+            indices = tables[replica][number]
+            x, y, sample_weights = data.gather(replica, indices)
+        gathered = _when(tf.nest.flatten([x, y]))
         with tf.control_dependencies([gathered]):  # or a lone inter-op thread may read the clock after the forward pass
-            x = tf.identity(x)
+            x = tf.nest.map_structure(tf.identity, x)
         with tf.GradientTape() as tape:
             predicted = model(x, training=True)
-            loss = self._mean_loss(x, y, predicted, training=True)
+            loss, losses = self._mean_loss(x, y, predicted, sample_weights, training=True)
             scaled = model.optimizer.scale_loss(loss * weight)
         variables = model.trainable_variables
         own = [dense(g) for g in tape.gradient(scaled, [v.value for v in variables])]
@@ -117,8 +123,8 @@ class Steps:
         gradients = sum_present(strategy, own)
         summed = _when([g for g in gradients if g is not None])
         model.optimizer.apply(gradients, variables)
-        count = tf.cast(tf.shape(x)[0], tf.float32) * tf.sign(weight)
-        state = self._metrics.of_batch(y, predicted, tf.sign(weight))
+        count = tf.cast(tf.size(indices), tf.float32) * tf.sign(weight)
+        state = self._metrics.of_batch(y, predicted, losses, count)
         # The end of the step is the start of the next: what the optimizer takes is the rest of the total.
         times = tf.stack([gathered - start, ready - gathered, summed - ready])
         return loss * count, times, state
@@ -126,17 +132,21 @@ class Steps:
     def _test_step(self, data: Resident, number: Any, tables: Any, weights: Any) -> tuple[Any, Any, list[Any]]:
         replica = self._strategy.local_replica()
         weight = weights[replica]
-        x, y = data.gather(replica, tables[replica][number])
+        indices = tables[replica][number]
+        x, y, sample_weights = data.gather(replica, indices)
         predicted = self._model(x, training=False)
-        loss = self._mean_loss(x, y, predicted, training=False)
-        count = tf.cast(tf.shape(x)[0], tf.float32) * tf.sign(weight)
-        state = self._metrics.of_batch(y, predicted, tf.sign(weight))
+        loss, losses = self._mean_loss(x, y, predicted, sample_weights, training=False)
+        count = tf.cast(tf.size(indices), tf.float32) * tf.sign(weight)
+        state = self._metrics.of_batch(y, predicted, losses, count)
         return loss * count, tf.zeros(3, tf.float64), state
 
-    def _mean_loss(self, x: Any, y: Any, predicted: Any, *, training: bool) -> Any:
-        """Return the loss of this replica's slice, its mean over samples plus the regularisation, in float32."""
-        loss = self._model.compute_loss(x, y, predicted, training=training)
-        return tf.cast(loss, tf.float32) * self._strategy.loss_divisor
+    def _mean_loss(self, x: Any, y: Any, predicted: Any, weights: Any, *, training: bool) -> tuple[Any, list[Any]]:
+        """Return the loss of this replica's slice, its mean over samples plus the regularisation, in float32.
+
+        With it, the loss of each output where there are several.
+        """
+        loss, losses = self._metrics.loss(x, y, predicted, weights, training=training)
+        return tf.cast(loss, tf.float32) * self._strategy.loss_divisor, losses
 
     def _synchronize(self, weights: Any) -> None:
         """Average what batch normalisation gathered, once a call.

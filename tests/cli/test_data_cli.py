@@ -57,8 +57,11 @@ def write_small_cifar(folder):
 def test_list_says_what_is_staged(folder):
     file = write_small_cifar(folder)
     listed = {row["name"]: row for row in rows("list")}
-    assert list(listed) == ["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "blobs", "circles", "beach"]
-    assert [row["staged"] for row in listed.values()] == ["built in", "no", "no", "yes", "no", *["built in"] * 3]
+    images = ["digits", "mnist", "fashion_mnist", "cifar10", "cifar100"]
+    others = ["imdb", "reuters", "boston_housing", "california_housing"]
+    assert list(listed) == [*images, "blobs", "circles", "beach", *others, "halves"]
+    assert [name for name, row in listed.items() if row["staged"] == "yes"] == ["cifar10"]
+    assert [name for name, row in listed.items() if row["staged"] == "no"] == [*images[1:3], "cifar100", *others]
     assert listed["cifar10"]["file"] == str(file)
     assert listed["mnist"] == {
         "name": "mnist",
@@ -68,6 +71,8 @@ def test_list_says_what_is_staged(folder):
         "classes": 10,
         "staged": "no",
         "file": None,
+        "model": "scinet-cnn1",
+        "options": {},
         "description": "handwritten digits",
     }
 
@@ -78,7 +83,7 @@ def test_list_as_a_table_and_as_csv(folder):
     assert "28x28x1" in table
     assert "60,000" in table
     read = list(csv.DictReader(io.StringIO(hpcnn("list", "--format", "csv").stdout)))
-    assert [row["classes"] for row in read] == ["10", "10", "10", "10", "100", "2", "2", "2"]
+    assert [row["classes"] for row in read] == ["10", "10", "10", "10", "100", "2", "2", "2", "2", "46", "", "", "10"]
 
 
 def test_list_imports_nothing_heavy():

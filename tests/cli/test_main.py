@@ -64,7 +64,9 @@ def test_every_field_is_an_option_with_its_words(words, cls):
     for field in dataclasses.fields(cls):
         option = options[field.metadata["option"] or option_name(field.name)]
         assert option.help.startswith(field.metadata["help"])
-        if field.metadata["choices"]:
+        if field.metadata["own"]:
+            assert option.metavar == f"[{'|'.join((*field.metadata['choices'], 'package.module:function'))}]"
+        elif field.metadata["choices"]:
             assert tuple(option.type.choices) == field.metadata["choices"]
 
 
@@ -110,7 +112,7 @@ finally:
         ["models"],
         ["data", "list"],
         ["submit", "--dry-run", "--ntasks", "2"],
-        ["submit", "--dry-run", "--model", "psc-cnn-dropout", "--model-arg", "d_rate=0.2", "--data", "digits"],
+        ["submit", "--dry-run", "--model", "psc-cnn-dropout", "--model-arg", "d_rate_conv=0.2", "--data", "digits"],
         ["submit", "--dry-run", "--", "python", "x.py"],
         ["study", "run", "smoke", "--dry-run"],
         ["tune", "--ntasks", "2", "--dry-run"],

@@ -233,7 +233,10 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["smoek"], "study: 'smoek' is not known. Did you mean 'smoke'? Valid: augmentation, smoke, "),
+            (
+                ["smoek"],
+                "study: 'smoek' is not known. Did you mean 'smoke'? Valid: accuracy_ladder, augmentation, ",
+            ),
             (["smoke", "--set", "epoch=3"], "--set: 'epoch' is not known. Did you mean 'epochs'? Valid: "),
             (["smoke", "--set", "epochs"], "--set: 'epochs' is not valid; expected KEY=VALUE."),
             (["smoke", "--set", "epochs=0"], "smoke.toml: [train] epochs: 0 is not valid; expected at least 1."),

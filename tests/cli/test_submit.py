@@ -69,9 +69,18 @@ class TestDryRun:
         assert os.access(here / "run" / "job.sh", os.X_OK)
 
     def test_a_training(self, here):
-        words = ["--ntasks", "2", "--model", "psc-cnn-dropout", "--model-arg", "d_rate=0.3", "--learning-rate", "1e-5"]
+        words = [
+            "--ntasks",
+            "2",
+            "--model",
+            "psc-cnn-dropout",
+            "--model-arg",
+            "d_rate_conv=0.3",
+            "--learning-rate",
+            "1e-5",
+        ]
         script = submit("--dry-run", *words).stdout
-        assert "    --strategy horovod \\\n    --model-arg d_rate=0.3 \\\n    --learning-rate 1e-05\n" in script
+        assert "    --strategy horovod \\\n    --model-arg d_rate_conv=0.3 \\\n    --learning-rate 1e-05\n" in script
         assert f"run_dir={here}/runs/psc-cnn-dropout/" in script
         assert not list(here.iterdir())
 

@@ -42,6 +42,19 @@ CASES = {
         MOMENTUM,
         augment={"rotation": 10.0, "zoom": 0.1, "translation": 0.1, "flip": "both", "gamma": 0.2, "noise": 0.05},
     ),
+    "two-inputs": replace(
+        _OWN, model="own:two_inputs", data="own:halves", samples=None, test_samples=None, optimizer=None, momentum=None
+    ),
+    "class-weight": replace(MOMENTUM, class_weight={"3": 5, "7": 0.25}),
+    "rates": replace(
+        MOMENTUM,
+        model="scinet-dense-tanh",
+        model_args={"numnodes": 16},
+        pixel_scale="unit",
+        optimizer="sgd",
+        lr_schedule="cosine",
+        layer_lr={"hidden": 0.5},
+    ),
     "bfloat16": replace(MOMENTUM, precision="bfloat16"),
     "float16": replace(MOMENTUM, precision="float16"),
     ALONE: replace(MOMENTUM, checkpoint=False, communication=False),
@@ -62,6 +75,9 @@ SETUPS = {
             "batch-norm-one-step",
             "dropout",
             "augment",
+            "two-inputs",
+            "class-weight",
+            "rates",
             "float16",
             ALONE,
         ),
@@ -80,7 +96,7 @@ STOPPED = {
     "serial": ("momentum", "adam", "dropout", "augment", "float16"),
     "mirrored": ("adam", "dropout"),
     "multiworker-2": ("momentum",),
-    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16"),
+    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates"),
 }
 REPLICAS = {"serial": 1, "mirrored": 2, "multiworker-2": 2, "horovod-2": 2, "horovod-3": 3, "horovod-4": 4}
 

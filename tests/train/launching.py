@@ -25,9 +25,8 @@ def options_of(spec: TrainSpec) -> list[str]:
     """Return the command-line options of a training."""
     words = []
     for name, value in given(spec).items():
-        option = "--" + name.replace("_", "-")
+        option = {"model_args": "--model-arg", "data_args": "--data-arg"}.get(name, "--" + name.replace("_", "-"))
         if isinstance(value, dict):
-            option = "--model-arg" if name == "model_args" else option
             words += [word for key, item in value.items() for word in (option, f"{key}={item}")]
         elif isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")

@@ -137,3 +137,128 @@ def two_outputs(input_shape: Shape) -> Any:
 def for_other_images(classes: int) -> Any:
     """For images of another size than any data set of these tests."""
     return ridge((5, 5, 3), classes)
+
+
+def halves() -> Any:
+    """The digits as two inputs, upper and lower half, with two labels: the digit, and whether it is odd."""
+    from hpcnn.data.registry import load
+
+    data = load("digits", samples=333, test_samples=120)
+
+    def part(x: Any, y: Any) -> Any:
+        pixels = (x / 255).astype(np.float32)
+        return {"upper": pixels[:, :14], "lower": pixels[:, 14:]}, {"digit": y, "odd": y % 2}
+
+    return part(data.x_train, data.y_train), part(data.x_test, data.y_test)
+
+
+def halves_as_tuples() -> Any:
+    """The same as tuples."""
+    return tuple(tuple(tuple(part.values()) for part in pair) for pair in halves())
+
+
+def far_from(truth: Any, predicted: Any) -> Any:
+    """A loss of one's own: the square root of the quadratic one, a sample. Keras gives both as (N,) for one output."""
+    return keras.ops.sqrt(1e-4 + (keras.ops.cast(truth, predicted.dtype) - predicted) ** 2)
+
+
+def two_inputs(input_shape: Any, classes: Any) -> Any:
+    """Two inputs, two outputs, a loss for each (one of its own) and their weights."""
+    keys = ("upper", "lower") if isinstance(input_shape, dict) else (0, 1)
+    inputs = [keras.Input(input_shape[key], name=name) for key, name in zip(keys, ("upper", "lower"), strict=True)]
+    flat = [keras.layers.Flatten()(one) for one in inputs]
+    hidden = keras.layers.Dense(16, activation="tanh")(keras.layers.Concatenate()(flat))
+    digit = keras.layers.Dense(10, activation="softmax", name="digit")(hidden)
+    odd = keras.layers.Dense(1, activation="sigmoid", name="odd")(flat[1])
+    model = keras.Model(inputs, [digit, odd])
+    model.compile(
+        keras.optimizers.SGD(0.05),
+        loss=["categorical_crossentropy", far_from],
+        loss_weights=[1.0, 0.2],
+        metrics=[["accuracy"], ["accuracy"]],
+    )
+    return model
+
+
+def two_fixed_inputs() -> Any:
+    """The same for halves of 28x28 images, whatever the data."""
+    return two_inputs({"upper": (14, 28, 1), "lower": (14, 28, 1)}, {})
+
+
+def _renamed(pair: Any, kind: int, names: tuple[str, str]) -> Any:
+    parts = list(pair)
+    parts[kind] = dict(zip(names, parts[kind].values(), strict=True))
+    return tuple(parts)
+
+
+def halves_of_other_names() -> Any:
+    """``halves`` with inputs of other names."""
+    return tuple(_renamed(pair, 0, ("top", "bottom")) for pair in halves())
+
+
+def halves_of_other_labels() -> Any:
+    """``halves`` with labels of other names."""
+    return tuple(_renamed(pair, 1, ("digit", "even")) for pair in halves())
+
+
+def log_probabilities(input_shape: Shape, classes: int) -> Any:
+    """``ridge`` without a penalty, with log-probabilities for outputs, uncompiled."""
+    model = ridge(input_shape, classes, 0.0)
+    model.layers[-1].activation = keras.activations.log_softmax
+    return model
+
+
+def quadratic(truth: Any, predicted: Any) -> Any:
+    """A loss of one's own: the quadratic cost, of class numbers and one output a class."""
+    wanted = keras.ops.one_hot(keras.ops.reshape(truth, (-1,)), predicted.shape[-1])
+    return keras.ops.mean((wanted - predicted) ** 2, axis=-1)
+
+
+def word_numbers(input_shape: Shape, classes: int) -> Any:
+    """An embedding of 5000 words in one number, each word's own number divided by 5000."""
+    table = keras.initializers.Constant(np.arange(5000, dtype=np.float32)[:, None] / 5000)
+    return keras.Sequential(
+        [
+            keras.Input(input_shape, dtype="int32"),
+            keras.layers.Embedding(5000, 1, embeddings_initializer=table, dtype="float32"),
+            keras.layers.Flatten(dtype="float32"),
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", dtype="float32"),
+        ]
+    )
+
+
+def sentences(largest: int = 4999) -> Any:
+    """Texts of two words, of which half precision would round the greater numbers; the mean is to be predicted."""
+    from hpcnn.data.dataset import DataSet
+
+    words = np.array([[2049, largest], [4097, 3]] * 4)
+    return DataSet("sentences", words, words.sum(axis=1) / 5000, words, words.sum(axis=1) / 5000, tokens=True)
+
+
+def planes() -> Any:
+    """A regression of two targets from two features."""
+    generator = np.random.default_rng(2)
+    x = generator.normal(0, 1, (200, 2)).astype(np.float32)
+    y = np.stack([x[:, 0] - x[:, 1], 2 * x[:, 1]], axis=1)
+    return (x[:150], y[:150]), (x[150:], y[150:])
+
+
+def uncompiled_regression(input_shape: Shape, classes: int) -> Any:
+    """One linear layer with an output for each target."""
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Dense(classes)])
+
+
+def every_layer(input_shape: Shape, classes: int, activation: str = "relu") -> Any:
+    """A network with every kind of layer that the lectures name, and an activation of choice."""
+    layers = keras.layers
+    inputs = x = keras.Input(input_shape)
+    x = layers.Conv2D(4, 3, padding="same", strides=2)(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.LeakyReLU(0.2)(x)
+    a = layers.Conv2D(4, 3, padding="valid", activation=activation)(x)
+    b = layers.SpatialDropout2D(0.1)(layers.Conv2D(4, 3)(x))
+    x = layers.Concatenate()([layers.Add()([a, b]), layers.Subtract()([a, b]), layers.Multiply()([a, b])])
+    x = layers.Concatenate()([layers.AveragePooling2D(2)(x), layers.MaxPooling2D(2)(x)])
+    x = layers.Dropout(0.1)(layers.Flatten()(x))
+    x = layers.Activation(activation)(layers.Dense(8)(x))
+    return keras.Model(inputs, layers.Dense(classes, activation="log_softmax")(x))

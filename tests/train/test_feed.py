@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from hpcnn.train.feed import fit_shape, wants_one_hot
+from hpcnn.train.feed import fit_shape, one_hot_sizes
 
 
 def _own_loss(truth: Any, predicted: Any) -> Any:
@@ -31,7 +31,7 @@ def test_labels_become_one_hot_where_a_loss_of_keras_compares_one_output_a_class
 ) -> None:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(outputs)])
     model.compile(loss=loss)
-    assert wants_one_hot(model, 10) is one_hot
+    assert one_hot_sizes(model, 10) == (10 if one_hot else None)
 
 
 def test_a_model_that_wants_the_channels_first_gets_them_first() -> None:

@@ -99,7 +99,7 @@ def test_many_steps_a_call_are_keras_s_own_steps_one_by_one(
     full = complete(spec)
     data = load(spec.data, samples=spec.samples)
     prepare_keras(full)
-    model = make_model(full, SingleReplica(), data.input_shape, data.classes, line["steps"])
+    model = make_model(full, SingleReplica(), data, line["steps"])
     x = data.x_train.astype(np.float32) / 255
     y = np.eye(10)[data.y_train] if spec.loss == "mean_squared_error" else data.y_train
     order = epoch_order(len(x), spec.seed, 1)

@@ -30,6 +30,9 @@ TOLERANCES = {
     "l2": 2e-6,
     "own-initial-weights": 1e-6,  # 3e-8
     "augment": 1e-6,  # 6e-8
+    "two-inputs": 1e-6,
+    "class-weight": 1e-6,
+    "rates": 1e-6,
     "adam": 5e-6,  # 2e-7: Adam divides small gradients by their own size
     "sync-batch-norm": 4e-5,  # 2e-6: dividing by a deviation enlarges rounding
 }

@@ -1,0 +1,62 @@
+"""Losses by name: Keras's, the negative log-likelihood, and a user's own function; and weights of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpcnn.errors import bad_value
+from hpcnn.models.registry import import_function
+
+if TYPE_CHECKING:
+    from hpcnn.data.dataset import Array, DataSet
+
+
+def loss_of(name: str) -> Any:
+    """Return what Keras compiles a model with: its own name, or a function of (true, predicted).
+
+    Raises UsageError for a function that cannot be imported.
+    """
+    if ":" in name:
+        return import_function("--loss", name)
+    return negative_log_likelihood if name == "negative_log_likelihood" else name
+
+
+def negative_log_likelihood(true: Any, predicted: Any) -> Any:
+    """Return -log p of each sample's class, (N,), from log-probabilities (N, classes), as a log-softmax gives them.
+
+    true: class numbers, (N,). PyTorch's ``nll_loss``; with a log-softmax, the sparse categorical cross-entropy.
+    """
+    import keras
+
+    classes = keras.ops.one_hot(keras.ops.reshape(true, (-1,)), predicted.shape[-1], dtype=predicted.dtype)
+    return -keras.ops.sum(classes * predicted, axis=-1)
+
+
+def class_weights(given: Mapping[str, Any], data: DataSet) -> Array | None:
+    """Return the weight of each class, float32 (classes,), 1 where none is given; None where none is given at all.
+
+    What a sample's loss is multiplied by. The mean stays one over the samples of the global batch, as in Keras's
+    ``fit(class_weight=...)``: it is not divided by the sum of the weights.
+
+    Raises UsageError for data without one label of classes, a class there is not, and what is no weight.
+    """
+    if not given:
+        return None
+    if data.several or data.regression:
+        what = "several arrays" if data.several else "a number to predict"
+        raise bad_value("--class-weight", _text(given), f"no value with data set {data.name!r}, which has {what}")
+    weights = np.ones(data.classes, np.float32)
+    for key, weight in given.items():
+        if not key.isdecimal() or int(key) >= data.classes:
+            raise bad_value("--class-weight", _text(given), f"class numbers from 0 to {data.classes - 1}")
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
+            raise bad_value("--class-weight", f"{key}={weight}", "a weight of at least 0")
+        weights[int(key)] = weight
+    return weights
+
+
+def _text(pairs: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in pairs.items())

@@ -1,0 +1,115 @@
+"""Learning rates that change: by epoch, over a warm-up, and from layer to layer. Made of Keras's own schedules.
+
+A schedule counts the optimizer's steps, which a state keeps: a resumed training goes on with the same rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.errors import bad_value, unknown_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EXPECTED = (
+    "step:N:GAMMA (times GAMMA every N epochs), milestones:N,N,...:GAMMA (after these epochs), exponential:GAMMA "
+    "(every epoch, smoothly), cosine or cosine:SHARE (down to a share of it at the end)"
+)
+
+
+def check_schedule(text: str | None) -> None:
+    """Raise UsageError for what is no schedule."""
+    if text is not None:
+        _parsed(text)
+
+
+def schedule(text: str, rate: float, steps: int, epochs: int) -> Any:
+    """Return Keras's schedule for ``text``, beginning at ``rate``; ``steps`` are those of an epoch.
+
+    ``step`` is PyTorch's StepLR, ``milestones`` its MultiStepLR. ``cosine`` is I. Loshchilov and F. Hutter,
+    arXiv:1608.03983, without restarts. Raises UsageError for what is no schedule.
+    """
+    import keras
+
+    kind, whole, gamma = _parsed(text)
+    schedules = keras.optimizers.schedules
+    if kind == "cosine":
+        return schedules.CosineDecay(rate, epochs * steps, alpha=gamma)
+    if kind == "milestones":
+        # The boundary is the last step at the old rate.
+        edges = [epoch * steps - 1 for epoch in whole]
+        return schedules.PiecewiseConstantDecay(edges, [rate * gamma**n for n in range(len(edges) + 1)])
+    return schedules.ExponentialDecay(rate, whole[0] * steps, gamma, staircase=kind == "step")
+
+
+def warmed_up(after: Any, start: float, peak: float, steps: int) -> Any:
+    """Return a schedule that grows from ``start`` to ``peak`` by the same amount each of ``steps`` steps.
+
+    After them it is ``after``, a rate or a schedule that counts from the first step too, as in Goyal et al. (2017),
+    arXiv:1706.02677, section 2.2.
+    """
+    import keras
+
+    growth = keras.optimizers.schedules.PolynomialDecay(start, steps, peak, power=1.0)
+    if not isinstance(after, keras.optimizers.schedules.LearningRateSchedule):
+        return growth
+
+    class WarmUp(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+        def __call__(self, step: Any) -> Any:
+            """Return the rate at a step."""
+            return keras.ops.where(step < steps, growth(step), after(step))
+
+        def get_config(self) -> dict[str, Any]:
+            """Return what it was made of; a saved network is loaded without its optimizer."""
+            return {"steps": steps, "start": start, "peak": peak}
+
+    return WarmUp()
+
+
+def set_layer_rates(model: Any, factors: Mapping[str, Any]) -> None:
+    """Make the model's optimizer, which is built, multiply the learning rate of each layer's weights by its factor.
+
+    Raises UsageError for a layer the model has not, and for what is no factor.
+    """
+    if not factors:
+        return
+    layers = {layer.name: layer for layer in model._flatten_layers(include_self=False) if layer.trainable_weights}
+    by_variable: dict[str, float] = {}
+    for name, factor in factors.items():
+        if name not in layers:
+            raise unknown_value("--layer-lr", name, layers)
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 <= factor < float("inf"):
+            raise bad_value("--layer-lr", f"{name}={factor}", "a factor of at least 0")
+        by_variable |= {variable.path: float(factor) for variable in layers[name].trainable_weights}
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # not the loss scaling of float16
+    of_number = [by_variable.get(variable.path, 1.0) for variable in model.trainable_variables]
+    optimizer.update_step = _scaled(optimizer, optimizer.update_step, of_number)
+
+
+def _scaled(optimizer: Any, update: Callable[..., Any], factors: list[float]) -> Callable[..., Any]:
+    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> Any:
+        return update(gradient, variable, learning_rate * factors[optimizer._get_variable_index(variable)])
+
+    return update_step
+
+
+def _parsed(text: str) -> tuple[str, list[int], float]:
+    """Return the kind of a schedule, its epochs and its factor."""
+    kind, *parts = text.split(":")
+    try:
+        if kind == "cosine" and len(parts) <= 1:
+            share = float(parts[0]) if parts else 0.0
+            if 0 <= share <= 1:
+                return kind, [], share
+        if kind == "exponential" and len(parts) == 1 and 0 < float(parts[0]) <= 1:
+            return kind, [1], float(parts[0])
+        if kind in ("step", "milestones") and len(parts) == 2 and 0 < float(parts[1]) <= 1:
+            epochs = [int(part) for part in parts[0].split(",")]
+            rising = all(a < b for a, b in zip([0, *epochs], epochs, strict=False))
+            if rising and (kind == "milestones" or len(epochs) == 1):
+                return kind, epochs, float(parts[1])
+    except ValueError:
+        pass
+    raise bad_value("--lr-schedule", text, _EXPECTED)
