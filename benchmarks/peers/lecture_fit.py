@@ -1,8 +1,9 @@
 """The lecture's own way: ``model.fit`` as printed in the decks, on the same network and data.
 
-``python lecture_fit.py MODEL DATA.npz PRECISION EPOCHS BATCH SCALE THREADS SEED [start]`` prints one JSON object:
-seconds of each epoch (training alone, as hpcnn's clock has it), and the test accuracy after the last; with ``start``
-also the seconds from the start of the process to the end of the first batch.
+``python lecture_fit.py MODEL DATA.npz PRECISION EPOCHS BATCH SCALE THREADS SEED [start|TARGET]`` prints one JSON
+object: seconds of each epoch (training alone, as hpcnn's clock has it), and the test accuracy after the last; with
+``start`` also the seconds from the start of the process to the end of the first batch. With a TARGET it tests after
+every epoch and stops after the one that reaches this accuracy, and tells the seconds since ``fit`` was called.
 """
 
 from __future__ import annotations
@@ -47,6 +48,26 @@ class FirstBatch(keras.callbacks.Callback):  # type: ignore[misc]
             self.seconds = process_seconds()
 
 
+class Target(keras.callbacks.Callback):  # type: ignore[misc]
+    """Stops after the epoch that reaches a test accuracy, and notes the seconds since the training began."""
+
+    reached: float | None = None
+
+    def __init__(self, accuracy: float) -> None:
+        super().__init__()
+        self._accuracy = accuracy
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Start the clock."""
+        self._begin = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Look whether it is enough."""
+        if logs["val_accuracy"] >= self._accuracy:
+            self.reached = time.perf_counter() - self._begin
+            self.model.stop_training = True
+
+
 def main(
     name: str,
     file: str,
@@ -56,7 +77,7 @@ def main(
     scale: str,
     threads: str,
     seed: str,
-    start: str = "",
+    more: str = "",
 ) -> None:
     """Train and print."""
     tf.config.threading.set_intra_op_parallelism_threads(int(threads))
@@ -70,13 +91,24 @@ def main(
     model = build(name)
     optimizer = keras.optimizers.SGD(known.learning_rate, momentum=known.momentum or 0.0)
     model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+    start, target = more == "start", None if more in ("", "start") else Target(float(more))
     clock, first = Clock(), FirstBatch()
-    callbacks = [clock, *([first] if start else [])]
-    labels = keras.utils.to_categorical(y, 10)
-    model.fit(x, labels, batch_size=int(batch), epochs=int(epochs), verbose=2, callbacks=callbacks)
-    _, accuracy = model.evaluate(x_test, keras.utils.to_categorical(y_test, 10), batch_size=1000, verbose=0)
+    callbacks = [clock, *([first] if start else []), *([target] if target else [])]
+    labels, test = keras.utils.to_categorical(y, 10), (x_test, keras.utils.to_categorical(y_test, 10))
+    model.fit(
+        x,
+        labels,
+        batch_size=int(batch),
+        epochs=int(epochs),
+        verbose=2,
+        callbacks=callbacks,
+        validation_data=test if target else None,
+    )
+    _, accuracy = model.evaluate(*test, batch_size=1000, verbose=0)
     found = {"seconds": clock.seconds, "samples": len(x), "test_accuracy": float(accuracy)}
-    print(json.dumps({**found, **({"start": first.seconds} if start else {})}))
+    found |= {"start": first.seconds} if start else {}
+    found |= {"seconds_to_target": target.reached} if target else {}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -27,19 +27,13 @@ from hpcnn.study.read import TABLES
 # What decides when a run may start and how long it may take, but not its numbers: a run that hit its time limit is
 # the same run with a longer one.
 _NO_NUMBERS = ("account", "qos", "time", "mem", "requeue", "requeue_limit")
-# Fields that the first version did not have: they are left out where they are not given, so that what is finished
-# keeps its name.
-_LATER = (
-    "communication",
-    "profile",
-    "requeue_limit",
-    "expand",
-    "augment",
-    "augmentation",
-    "data_args",
-    "lr_schedule",
-    "layer_lr",
-    "class_weight",
+# The fields of the first version. Any other is left out where it has its default, so that a run that is finished keeps
+# its name when hpcnn learns something new.
+_FIRST = (
+    "account batch_size checkpoint constraint cpus_per_task data devices epochs evaluate gpu_type "
+    "gpus_per_node learning_rate loss lr_scaling mem model model_args momentum nodes ntasks ntasks_per_node "
+    "optimizer partition pixel_scale precision qos requeue samples sbatch_options seed strategy "
+    "sync_batch_norm target_accuracy tensorboard test_samples time warmup_epochs"
 )
 
 
@@ -161,4 +155,4 @@ def _deciding(cls: type, table: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     default = to_mapping(cls())
     plain = {key: default[key] if key in _NO_NUMBERS else value for key, value in table.items()}
-    return {key: value for key, value in plain.items() if key not in _LATER or value != default[key]}
+    return {key: value for key, value in plain.items() if key in _FIRST.split() or value != default[key]}

@@ -241,7 +241,7 @@ def folder_with_makefile(tmp_path: Path) -> Path:
 
 def test_make_alone_lists_the_targets(folder_with_makefile: Path) -> None:
     listed = re.findall(r"^  make ([\w-]+) +\S", run("make", "-C", folder_with_makefile).stdout, flags=re.MULTILINE)
-    assert listed == ["help", "demo", "test", "lint", "venv", "testbed", "testbed-down", "clean"]
+    assert listed == ["help", "demo", "test", "lint", "docs", "venv", "bench", "testbed", "testbed-down", "clean"]
 
 
 def test_make_says_what_debian_lacks_for_virtual_environments(folder_with_makefile: Path, tmp_path: Path) -> None:
