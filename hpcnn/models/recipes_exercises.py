@@ -32,6 +32,29 @@ _TEXT = partial(
 )
 
 RECIPES = (
+    Recipe(
+        id="lenet",
+        title="LeNet-5's layout with ReLU: 99 % in two passes over MNIST",
+        source="hpcnn, after LeCun et al., 1998",
+        input_shape=(28, 28, 1),
+        classes=10,
+        parameters=80_202,
+        trainable=80_202,
+        factory="hpcnn.models.exercises:lenet",
+        arguments={"numfm": 16, "numnodes": 128},
+        data="mnist",
+        samples=None,
+        test_samples=None,
+        pixel_scale="unit",
+        optimizer="sgd",
+        learning_rate=0.05,
+        momentum=0.9,
+        loss="sparse_categorical_crossentropy",
+        batch_size=64,
+        epochs=3,
+        reported={},
+        slips=("No lecture's network: the study `time_to_accuracy` trains it.",),
+    ),
     _TEXT(
         id="imdb-embedding",
         title="Film reviews: the mean of what the words are worth",

@@ -84,7 +84,7 @@ class TestDryRun:
     @pytest.mark.parametrize("name", PACKAGED)
     def test_packaged_studies(self, name, here):
         runs = listed(name)
-        assert len(runs) >= 6
+        assert len(runs) >= 5
         assert set(runs.values()) == {"missing"}
         assert not list(here.iterdir())
 
