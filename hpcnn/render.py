@@ -77,6 +77,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         strategy=strategy_of(job),
         ntasks=job.resources.ntasks,
         cpus_per_task=cpus,
+        gpus_per_node=job.resources.gpus_per_node,
         mpirun=launched,
         command=[*launcher, *inside, as_ranks(program) if launched else program],
         bin=place.bin,

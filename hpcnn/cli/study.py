@@ -51,7 +51,7 @@ def run_command(
     from hpcnn.sites.load import load_site
     from hpcnn.study.expand import expand
     from hpcnn.study.lock import lock
-    from hpcnn.study.run import check_all_staged, missing
+    from hpcnn.study.run import check_all_staged, for_this_machine, missing
 
     load_site(site)  # an unknown one is said before anything else, in a dry run too
     study = read_study(file, changes, options)
@@ -61,8 +61,15 @@ def run_command(
     if dry_run:
         _list(study, runs, todo.runs, place, fmt)
         return
-    check_all_staged(todo.runs)
-    if todo.runs:
+    here, elsewhere = for_this_machine(todo.runs)
+    check_all_staged(here)
+    if elsewhere:
+        click.echo(
+            f"left out: {len(elsewhere)} of {len(runs)} runs ask for GPUs, and this machine has none "
+            "(hpcnn study submit runs them on a cluster)",
+            err=True,
+        )
+    if here:
         with lock(place):
             failed = _run_all(study, runs, place)
     else:
@@ -76,18 +83,19 @@ def run_command(
 def _run_all(study: StudySpec, runs: list[PlannedRun], place: Path) -> list[Outcome]:
     """Run what is missing, and return how the runs ended that failed."""
     from hpcnn.cli.progress import Progress
-    from hpcnn.study.run import missing, run_all
+    from hpcnn.study.run import for_this_machine, missing, run_all
 
     todo = missing(runs, place)  # as it is now that nobody else is at work
+    here, _ = for_this_machine(todo.runs)
     _say(study, runs, todo, f", in {place}")
-    with Progress(len(todo.runs)) as progress:
+    with Progress(len(here)) as progress:
 
         def ended(outcome: Outcome) -> None:
             word = "ok" if outcome.code == 0 else f"FAILED ({outcome.reason})"
             progress.ended(outcome.path.name, f"{outcome.seconds:.1f} s  {word}")
 
         try:
-            outcomes = run_all(todo.runs, lambda prepared: progress.started(prepared.run.path.name), ended)
+            outcomes = run_all(here, lambda prepared: progress.started(prepared.run.path.name), ended)
         except KeyboardInterrupt:
             click.echo("interrupted; the same command goes on with what is missing", err=True)
             sys.exit(130)

@@ -18,6 +18,7 @@ from hpcnn import __version__
 from hpcnn.doctor import shell, software
 from hpcnn.doctor.finding import Finding
 from hpcnn.doctor.probe import probe
+from hpcnn.gpus import nvidia_gpus
 from hpcnn.provenance import version_of
 
 __all__ = ["Finding", "examine", "trains_serially"]
@@ -47,7 +48,7 @@ def examine(environment: shell.Environment) -> list[Finding]:
         software.check_horovod(horovod, tensorflow, keras, version_of("horovod"), _horovod_built_for()),
         software.check_mpirun(mpirun, mpi),
         software.check_mpi4py(imported["mpi4py"], mpi),
-        software.check_gpus(tensorflow, _driver_gpus(environment), environment),
+        software.check_gpus(tensorflow, nvidia_gpus(environment), environment),
         shell.check_cores(allowed, os.cpu_count() or allowed, environment),
         shell.check_threads(environment, allowed),
         shell.check_onednn(environment),
@@ -83,14 +84,6 @@ def _horovod_built_for() -> str | None:
     except (OSError, ValueError):
         return None
     return str(record["tensorflow"]) if "tensorflow" in record else None
-
-
-def _driver_gpus(environment: shell.Environment) -> list[str]:
-    """Return the names of the GPUs that NVIDIA's driver sees."""
-    command = shutil.which("nvidia-smi", path=environment.get("PATH", os.defpath))
-    if command is None:
-        return []
-    return _output([command, "--query-gpu=name", "--format=csv,noheader"]).splitlines()
 
 
 def _output(command: list[str]) -> str:

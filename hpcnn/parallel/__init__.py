@@ -17,7 +17,7 @@ def open_strategy(name: str, task: TaskEnvironment) -> Strategy:
     """Start the strategy ``name`` in this process: set up devices and threads, and meet the other ranks.
 
     Must come before TensorFlow has created any tensor. Raises RunError when the ranks that were asked for
-    (``task.world_size``) are not the ranks that are there.
+    (``task.world_size``) are not the ranks that are there, or TensorFlow sees none of the GPUs that were asked for.
     """
     try:
         import_tensorflow()
@@ -25,6 +25,11 @@ def open_strategy(name: str, task: TaskEnvironment) -> Strategy:
         raise RunError(f"training needs TensorFlow ({error}): pip install 'hpcnn[cpu]' or 'hpcnn[gpu]'") from error
     strategy = _open(name, task)
     start_devices()
+    if task.gpus_per_node and not any("GPU" in device for device in strategy.devices):
+        raise RunError(
+            f"rank {strategy.rank}: the job asked for GPUs ({task.gpus_per_node} a node), and TensorFlow sees none. "
+            "`hpcnn doctor` in the same environment says why: no GPU here, a TensorFlow for CPUs, or missing libraries"
+        )
     return strategy
 
 

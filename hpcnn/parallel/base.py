@@ -40,6 +40,7 @@ class TaskEnvironment:
     traced: whether what the processes say to each other will be recorded.
     intra_op_per_core, inter_op_per_core: TensorFlow's threads within and between operations, for each core.
     grouped: whether Horovod reduces all gradients in one operation, instead of each as soon as it is ready.
+    gpus_per_node: GPUs that were asked for, None for none.
     """
 
     world_size: int | None = None
@@ -49,6 +50,7 @@ class TaskEnvironment:
     intra_op_per_core: float = 1.0
     inter_op_per_core: float = 1.0
     grouped: bool = False
+    gpus_per_node: int | None = None
 
     @classmethod
     def read(
@@ -67,6 +69,7 @@ class TaskEnvironment:
             _threads(environment, INTRA_OP),
             _threads(environment, INTER_OP),
             grouped == "1",
+            int(environment.get("HPCNN_GPUS_PER_NODE") or 0) or None,
         )
 
 

@@ -5,6 +5,7 @@ A run that was stopped and kept its state goes on; an attempt that cannot is set
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,16 @@ def missing(runs: Sequence[PlannedRun], folder: Path) -> Todo:
         if state.status != "completed" and not waits
     ]
     return Todo(todo, completed, sum(queued))
+
+
+def for_this_machine(runs: Sequence[Prepared]) -> tuple[list[Prepared], list[Prepared]]:
+    """Return the runs that can run here, and those that ask for GPUs where there is none."""
+    from hpcnn.gpus import any_gpu
+
+    wanting = [run for run in runs if run.job.resources.gpus_per_node]
+    if not wanting or any_gpu(os.environ):
+        return list(runs), []
+    return [run for run in runs if run not in wanting], wanting
 
 
 def run_all(

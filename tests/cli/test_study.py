@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -278,3 +279,39 @@ def test_a_real_study(here):
             assert [line["epoch"] for line in read_lines(file)] == [1, 2]
         assert json.loads(run.provenance.read_text())["world_size"] == ntasks
     assert set(listed(*words).values()) == {"finished"}
+
+
+WANTS_GPU = """
+name = "both"
+kind = "throughput"
+
+[train]
+samples = 64
+epochs = 1
+evaluate = false
+
+[[points]]
+nodes = 1
+
+[[points]]
+gpus_per_node = 1
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(Path("/dev/kfd").exists() or Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
+def test_what_asks_for_gpus_is_left_out_where_there_is_none(here, monkeypatch, hpcnn):
+    (here / "both.toml").write_text(WANTS_GPU)
+    ended = hpcnn("study", "run", "both.toml")
+    assert ended.returncode == 0, ended.stderr
+    assert "left out: 1 of 2 runs ask for GPUs, and this machine has none" in ended.stderr
+    assert sorted(listed(here / "both.toml").values()) == ["finished", "missing"]
+    # a driver that sees a GPU which TensorFlow does not
+    driver = here / "bin" / "nvidia-smi"
+    driver.parent.mkdir()
+    driver.write_text("#!/bin/sh\necho NVIDIA H100\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{driver.parent}{os.pathsep}{os.environ['PATH']}")
+    ended = hpcnn("study", "run", "both.toml")
+    assert ended.returncode == 1
+    assert "the job asked for GPUs (1 a node), and TensorFlow sees none" in ended.stderr

@@ -24,6 +24,7 @@ export HPCNN_RUN_DIR="$run_dir"
 export HPCNN_STRATEGY=horovod
 export HPCNN_WORLD_SIZE=4
 export HPCNN_CPUS_PER_TASK=5
+export HPCNN_GPUS_PER_NODE=4
 export OMP_NUM_THREADS=5
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
 export HPCNN_DATA='/project/data sets'

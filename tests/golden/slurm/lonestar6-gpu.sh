@@ -21,6 +21,7 @@ export HPCNN_RUN_DIR="$run_dir"
 export HPCNN_STRATEGY=horovod
 export HPCNN_WORLD_SIZE=6
 export HPCNN_CPUS_PER_TASK=42
+export HPCNN_GPUS_PER_NODE=3
 export OMP_NUM_THREADS=42
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
 export HPCNN_DATA='/project/data sets'

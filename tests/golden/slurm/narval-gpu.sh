@@ -25,6 +25,7 @@ export HPCNN_RUN_DIR="$run_dir"
 export HPCNN_STRATEGY=serial
 export HPCNN_WORLD_SIZE=1
 export HPCNN_CPUS_PER_TASK=12
+export HPCNN_GPUS_PER_NODE=1
 export OMP_NUM_THREADS=12
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
 export HPCNN_DATA='/project/data sets'

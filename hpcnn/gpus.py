@@ -1,0 +1,29 @@
+"""Which GPUs this machine has, as the driver says: without TensorFlow, for commands that must be quick."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+# The device through which ROCm reaches AMD's GPUs.
+_AMD = Path("/dev/kfd")
+
+
+def nvidia_gpus(environment: Mapping[str, str]) -> list[str]:
+    """Return the names of the GPUs that NVIDIA's driver sees; none where it cannot be asked."""
+    command = shutil.which("nvidia-smi", path=environment.get("PATH", os.defpath))
+    if command is None:
+        return []
+    words = [command, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return []
+
+
+def any_gpu(environment: Mapping[str, str]) -> bool:
+    """Return whether there is a GPU here."""
+    return _AMD.exists() or bool(nvidia_gpus(environment))
