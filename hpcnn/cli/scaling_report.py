@@ -26,6 +26,7 @@ TITLES = {
     "scaling": "Scaling",
     "accuracy": "Time to accuracy",
     "devices": "CPU and GPU",
+    "lectures": "Beside the lectures",
     "cost": "Cost",
     "roofline": "Roofline",
     "left-out": "Runs left out",
@@ -46,8 +47,8 @@ TABLES = tuple(TITLES)
     type=click.Choice([*TABLES, "all"]),
     default="scaling",
     show_default=True,
-    help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); cost; "
-    "roofline (share of the machine); left-out (runs).",
+    help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); "
+    "lectures (their accuracies beside these); cost; roofline (share of the machine); left-out (runs).",
 )
 @click.option(
     "--base",
@@ -131,7 +132,8 @@ def command(
     wanted = _pairs(base)
     rules = Rules(warmup, confidence, drop_outliers, _names(by))
 
-    from hpcnn.report import cost_table, cpu_vs_gpu, left_out, load, roofline_table, scaling_table, time_to_accuracy
+    from hpcnn import report
+    from hpcnn.report import left_out, load
     from hpcnn.report.roofline import read_machine
 
     ceilings = read_machine(machine) if machine else None
@@ -141,10 +143,11 @@ def command(
     if len(out) == len(data.runs) and which != "left-out":
         raise HpcnnError("\n".join(["no run can be counted.", *remarks]))
     make: dict[str, Callable[[], pd.DataFrame]] = {
-        "scaling": lambda: scaling_table(data, wanted, warmup, confidence, drop_outliers, rules.by),
-        "accuracy": lambda: time_to_accuracy(data, target, confidence, rules.by),
-        "devices": lambda: cpu_vs_gpu(data, warmup),
-        "cost": lambda: cost_table(
+        "scaling": lambda: report.scaling_table(data, wanted, warmup, confidence, drop_outliers, rules.by),
+        "accuracy": lambda: report.time_to_accuracy(data, target, confidence, rules.by),
+        "devices": lambda: report.cpu_vs_gpu(data, warmup),
+        "lectures": lambda: report.lectures_table(data, warmup),
+        "cost": lambda: report.cost_table(
             data,
             target,
             wanted,
@@ -156,7 +159,7 @@ def command(
             joules=_joules(data) if energy else None,
             carbon_g_per_kwh=carbon_g_per_kwh,
         ),
-        "roofline": lambda: roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
+        "roofline": lambda: report.roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
         "left-out": lambda: out,
     }
     tables = {name: make[name]() for name in (TABLES if which == "all" else (which,))}
@@ -241,6 +244,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
         "scaling": scaling_views,
         "accuracy": others.accuracy_views,
         "devices": others.devices_views,
+        "lectures": others.lectures_views,
         "cost": others.cost_views,
         "roofline": roofline_views,
         "left-out": others.left_out_views,

@@ -7,6 +7,7 @@ from hpcnn.report.accuracy import time_to_accuracy
 from hpcnn.report.compare import Comparison, compare, compare_runs, differing
 from hpcnn.report.cost import Charge, cost_table
 from hpcnn.report.devices import cpu_vs_gpu
+from hpcnn.report.lectures import lectures_table
 from hpcnn.report.load import RunData, load
 from hpcnn.report.measured import ceiling_times, epoch_times, left_out, outlying
 from hpcnn.report.roofline import roofline_table
@@ -25,6 +26,7 @@ __all__ = [
     "cpu_vs_gpu",
     "differing",
     "epoch_times",
+    "lectures_table",
     "left_out",
     "load",
     "median_interval",

@@ -56,16 +56,19 @@ def _with_ends(row: Row) -> Row:
     never = "not reached" if row["not_reached"] else None
     seconds, epochs = row["seconds_to_target"], row["epochs_to_target"]
 
-    quality = None
-    if row["test_accuracy_median"] is not None:
-        quality = "{:.2%} ({:.2%}..{:.2%})".format(*(row[f"test_accuracy_{key}"] for key in ("median", "min", "max")))
     return {
         **row,
         "seconds": never if seconds is None else significant(seconds),
         "epochs": never if epochs is None else f"{epochs:g}",
         "interval": span(row, "interval_low", "interval_high") if row["interval_coverage"] is not None else None,
-        "quality": quality,
+        "quality": _quality(row),
     }
+
+
+def _quality(row: Row) -> str | None:
+    if row["test_accuracy_median"] is None:
+        return None
+    return "{:.2%} ({:.2%}..{:.2%})".format(*(row[f"test_accuracy_{key}"] for key in ("median", "min", "max")))
 
 
 def devices_views(table: pd.DataFrame, rules: Rules) -> list[View]:
@@ -103,6 +106,32 @@ def devices_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         if missing:
             parts.append(f"no {kind} was measured: the {kind} rows are the lectures' alone")
     return [View("CPU and GPU", rows, columns, caption="; ".join(parts))]
+
+
+def lectures_views(table: pd.DataFrame, rules: Rules) -> list[View]:
+    """Return the view of ``lectures_table``."""
+    rows = [
+        {**row, "quality": _quality(row), "otherwise": row["otherwise"] or None, "epoch": row["epoch_seconds"]}
+        for row in records(table)
+    ]
+    columns = [
+        Column("model", "model"),
+        Column("otherwise", "done otherwise"),
+        count("runs", "runs"),
+        Column("quality", "test accuracy", right=True),
+        percent("lecture_accuracy", "lecture", 2),
+        Column("lecture_lies", "lecture's is"),
+        number("epoch", "s/epoch"),
+        number("lecture_epoch_seconds", "lecture, s/epoch"),
+    ]
+    parts = [
+        "test accuracy: after the last epoch, median over runs (smallest..largest)",
+        "lecture's is within, above or below that range: it is of one run",
+        "the lectures' seconds are of their machines",
+        warm_up(rules.warmup),
+    ]
+    caption = "; ".join(parts) if rows else "no run trained a network of the lectures (hpcnn models)"
+    return [View("Beside the lectures", rows, columns, caption=caption)]
 
 
 def cost_views(table: pd.DataFrame, rules: Rules) -> list[View]:

@@ -1,0 +1,102 @@
+"""Everything that a loop trains, put together from a complete spec: data on the devices, the network, compiled steps.
+
+Read top-down. Knows the strategy, and nothing of records, of people, or of what a loop does with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hpcnn.data.dataset import DataSet
+from hpcnn.data.registry import load
+from hpcnn.models.work import work_of
+from hpcnn.parallel.base import Strategy
+from hpcnn.spec import TrainSpec
+from hpcnn.train.augment import augmentation_of
+from hpcnn.train.dropout import draw_own_masks
+from hpcnn.train.feed import Form, Resident, fit_shape, one_hot_sizes, pixel_factor, place, sample_shape
+from hpcnn.train.losses import class_weights
+from hpcnn.train.plan import steps_per_epoch
+from hpcnn.train.setup import check_batch, check_target, make_model, prepare_keras, trainable_parameters
+from hpcnn.train.state import State
+from hpcnn.train.steps import Steps
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A compiled model with its data. ``batch`` is the global batch size, never more than there are samples."""
+
+    model: Any
+    data: DataSet
+    steps: Steps
+    batch: int
+    callbacks: list[Any]
+    """Keras callbacks that the input needs."""
+
+    @property
+    def samples(self) -> int:
+        """Training samples of an epoch."""
+        return self.data.samples
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return steps_per_epoch(self.samples, self.batch)
+
+
+def assemble(full: TrainSpec, strategy: Strategy, state: State | None, mark: Callable[[str], object]) -> Assembled:
+    """Load the data, build and compile the network, and give every rank the same weights.
+
+    full: a complete spec. state: where an earlier attempt stopped. mark: told ``data_stop`` and ``model_stop`` when
+    each is there. Raises UsageError for a network, data and options that do not go together.
+    """
+    assert full.batch_size is not None
+    data = load(
+        full.data,
+        arguments=full.data_args,
+        samples=full.samples,
+        test_samples=full.test_samples,
+        expand=full.expand,
+        seed=full.seed,
+    )
+    mark("data_stop")
+    prepare_keras(full)
+    batch = min(full.batch_size, data.samples)
+    check_batch(full, data.samples, strategy.size)
+    model = make_model(full, strategy, data, steps_per_epoch(data.samples, batch))
+    draw_own_masks(model, strategy)
+    if state:
+        state.restore(model)
+    strategy.broadcast([v.value for v in model.weights] + [v.value for v in model.optimizer.variables])
+    mark("model_stop")
+    training, test = _on_devices(full, model, data, strategy)
+    augmentation = augmentation_of(full, data, training.features[0], strategy.devices)
+    steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test)
+    check_target(full, steps.metrics)
+    return Assembled(model, data, steps, batch, [augmentation] if augmentation else [])
+
+
+def facts(full: TrainSpec, assembled: Assembled) -> dict[str, Any]:
+    """Return what the record says of the network: its size, and the operations and bytes of a step."""
+    model = assembled.model
+    return {
+        "parameters": model.count_params(),
+        "trainable": trainable_parameters(model),
+        "tensors": len(model.trainable_weights),
+        "name": full.model,
+        **work_of(model).facts(full.precision),
+    }
+
+
+def _on_devices(full: TrainSpec, model: Any, data: DataSet, strategy: Strategy) -> tuple[Resident, Resident]:
+    """Return training and test samples, a copy on each device, as the model and its loss want them."""
+    shape = sample_shape(model, data)
+    form = Form(pixel_factor(data, full.pixel_scale), data.tokens, one_hot_sizes(model, data.classes))
+    weighted = dataclasses.replace(form, class_weights=class_weights(full.class_weight, data))
+    return (
+        place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, weighted),
+        place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, form),
+    )
