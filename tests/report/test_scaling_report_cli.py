@@ -163,8 +163,8 @@ def test_every_table_in_every_format(study, table, fmt):
 
 def test_all_tables(study):
     tables = json.loads(report(study, "--table", "all", "--format", "json").stdout)
-    assert list(tables) == ["scaling", "accuracy", "devices", "cost", "roofline", "left_out"]
-    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 2, 1]
+    assert list(tables) == ["scaling", "accuracy", "devices", "lectures", "cost", "roofline", "left_out"]
+    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 1]
     for title in ("strong scaling", "time to accuracy", "CPU and GPU", "cost", "Left out: 1"):
         assert title in report(study, "--table", "all").stdout
     for fmt in ("csv", "parquet"):
