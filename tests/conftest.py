@@ -36,7 +36,7 @@ def command() -> Command:
     """
 
     def run(
-        *words: object, timeout: float = 200.0, cwd: Path | None = None, **environment: str
+        *words: object, timeout: float = 500.0, cwd: Path | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         with _start(*words, cwd=cwd, **environment) as process:
             try:

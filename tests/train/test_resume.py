@@ -71,7 +71,7 @@ def test_a_signal_makes_it_stop_with_status_75_and_resume_goes_on(
     run = RunDir(tmp_path / "run")
     process = _begin(hpcnn_process, run)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 75, out + err
     result = run.read_result()
     assert result is not None
@@ -144,7 +144,7 @@ def test_a_signal_to_one_rank_stops_all_and_another_world_size_is_refused(
         time.sleep(0.02)
     pid = json.loads(run.provenance.read_text())["hosts"][1]["pid"]
     os.kill(pid, signal.SIGUSR2)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 75, out + err
     result = run.read_result()
     assert result is not None
@@ -168,7 +168,7 @@ def test_a_users_script_stops_in_an_epoch_and_does_it_again_when_resumed(
         assert time.monotonic() < end
         time.sleep(0.02)
     run.stop.write_text("a test")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 75, out + err
     assert "the whole script was run" not in out
     result = run.read_result()
@@ -210,7 +210,7 @@ def test_a_stopped_run_of_a_study_goes_on_when_the_study_is_run_again(
     (folder,) = (tmp_path / "runs" / "tiny").glob("*/")
     run = RunDir(folder)
     run.stop.write_text("a test")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 1, out + err
     assert (run.read_result() or {})["status"] == "interrupted"
     again = hpcnn(*words)

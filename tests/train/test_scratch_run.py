@@ -249,7 +249,7 @@ def test_a_signal_stops_it(tmp_path, hpcnn_process: Callable):
         if line.startswith("epoch"):
             break
     process.send_signal(signal.SIGUSR2)
-    assert process.wait(timeout=60) == 75
+    assert process.wait(timeout=180) == 75
     assert "SIGUSR2 at rank 0" in RunDir(tmp_path / "run").read_result()["reason"]
     assert RunDir(tmp_path / "run").state.exists()
 

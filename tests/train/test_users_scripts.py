@@ -95,7 +95,7 @@ def test_an_optimizer_that_nobody_distributed_is_found_out(submit: Submit, tmp_p
     text = DISTRIBUTED.read_text()
     script.write_text(text.replace("run.distribute(keras.optimizers.SGD(0.1))", "keras.optimizers.SGD(0.1)"))
     assert script.read_text() != text
-    result = submit(run.path, 2, "--", sys.executable, script, timeout=90)
+    result = submit(run.path, 2, "--", sys.executable, script, timeout=240)
 
     assert result.returncode == 1
     assert "the ranks do not hold the same weights" in (run.read_result() or {})["reason"]
@@ -113,7 +113,7 @@ def test_an_optimizer_that_nobody_distributed_is_found_out(submit: Submit, tmp_p
 )
 def test_a_rank_that_fails_ends_the_job(what: str, rank: int, reason: str, submit: Submit, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
-    result = submit(run.path, 2, "--", sys.executable, HERE / "script_failing.py", what, timeout=90)
+    result = submit(run.path, 2, "--", sys.executable, HERE / "script_failing.py", what, timeout=240)
 
     assert result.returncode in (1, 3)
     recorded = run.read_result() or {}
@@ -128,7 +128,7 @@ def test_a_rank_that_fails_ends_the_job(what: str, rank: int, reason: str, submi
 def test_a_run_directory_of_a_finished_run_is_refused_by_all_ranks(mpirun: Command, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text("{}")
     script = HERE / "script_failing.py"
-    result = mpirun(2, sys.executable, script, "nothing", HPCNN_RUN_DIR=str(tmp_path), timeout=90)
+    result = mpirun(2, sys.executable, script, "nothing", HPCNN_RUN_DIR=str(tmp_path), timeout=240)
     assert result.returncode == 2
     assert "already holds a finished run" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
@@ -142,7 +142,7 @@ def fits(submit: Submit, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunD
     """Return the record of script_fits.py with two ranks, and of each training what each rank saw."""
     folder = tmp_path_factory.mktemp("fits")
     run = RunDir(folder / "run")
-    result = submit(run.path, 2, "--", sys.executable, HERE / "script_fits.py", folder, timeout=120)
+    result = submit(run.path, 2, "--", sys.executable, HERE / "script_fits.py", folder, timeout=240)
     assert result.returncode == 0, result.stdout + result.stderr
     names = ("batch_norm", "two_fits", "early_stopping", "float16")
     return run, {name: [np.load(folder / f"{name}.rank{rank}.npz") for rank in (0, 1)] for name in names}

@@ -27,7 +27,7 @@ def test_processes_that_each_believe_to_be_alone(hpcnn_process: Process, tmp_pat
     run = RunDir(tmp_path / "run")
     words = ("train", "--run-dir", run.path, *HOROVOD)
     processes = [hpcnn_process(*words, cwd=HERE, HPCNN_WORLD_SIZE="2") for _ in range(2)]
-    errors = [process.communicate(timeout=60)[1] for process in processes]
+    errors = [process.communicate(timeout=180)[1] for process in processes]
 
     assert [process.returncode for process in processes] == [1, 1]
     for text in (*errors, failed_for(run)):
