@@ -59,6 +59,7 @@ bench: venv ## Measure hpcnn beside its peers (long; BENCH_REPEATS=N, PEERS=ENV,
 	$(BIN)/python benchmarks/start.py $(BENCH_ALL)/start.json
 	$(BIN)/python benchmarks/horovod.py $(BENCH_ALL)/horovod.json
 	$(BIN)/python benchmarks/training.py $(BENCH_ALL)/training.json $(if $(TORCH),--torch $(TORCH))
+	$(BIN)/python benchmarks/time_to_accuracy.py $(BENCH_ALL)/time_to_accuracy.json
 
 clean: ## Remove .venv and what tools left behind; runs/ and built Horovod wheels are kept
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -131,11 +131,11 @@ def _list(search: Search, place: Path, fmt: str) -> None:
         click.echo(f"{search.trials - len(points)} more trials are chosen by what these show")
 
 
-@command.command("work", hidden=True)
+@command.command("work", hidden=True, epilog="\b\nExample:\n  hpcnn search work searches/psc_hparams --site local")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--site", required=True)
-@click.option("--cpus-per-task", type=int, default=None)
-@click.option("--wait", "waits", is_flag=True)
+@click.option("--site", required=True, help="Site profile of the trials.")
+@click.option("--cpus-per-task", type=int, default=None, help="Processor cores of each task of a trial.")
+@click.option("--wait", "waits", is_flag=True, help="Wait for trials that other workers hold.")
 def work_command(folder: Path, site: str, cpus_per_task: int | None, waits: bool) -> None:
     """Be a worker of the search in FOLDER: train one trial after another (called by hpcnn itself)."""
     from hpcnn.search.storage import load, trials_of

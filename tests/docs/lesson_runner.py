@@ -57,9 +57,12 @@ def short(words: list[str]) -> list[str]:
 def main(out: str, *pages: str) -> None:
     """Run the pages one after the other, each in a folder of its own."""
     from hpcnn.cli.main import main as hpcnn
+    from hpcnn.parallel.base import TaskEnvironment
     from hpcnn.parallel.devices import set_threads
 
-    set_threads(None)  # as each training will: TensorFlow takes it once, and the first command may build a model
+    set_threads(
+        TaskEnvironment()
+    )  # as each training will: TensorFlow takes it once, and the first command may build a model
     here = Path.cwd()
     stage(here / "data")
     os.environ["HPCNN_DATA"] = str(here / "data")

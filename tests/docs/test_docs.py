@@ -122,6 +122,17 @@ LONG |= {
         "predict runs/strong_scaling --ranks 1..64 --network infiniband-hdr",
     )
 }
+MINUTES = "it measures for minutes"
+LONG |= {
+    "make bench": (MINUTES, "make -n bench"),
+    "make bench BENCH_REPEATS=10 PEERS=~/peers TORCH=~/torch": (
+        MINUTES,
+        "make -n bench BENCH_REPEATS=10 PEERS=~/peers",
+    ),
+    "python benchmarks/start.py --repeats 5 --json start.json": (MINUTES, "python -m py_compile benchmarks/start.py"),
+    "hpcnn study run accuracy_ladder": (OF_A_STUDY, "hpcnn study run accuracy_ladder --dry-run"),
+    "hpcnn scaling-report runs/accuracy_ladder --table lectures": (OF_A_STUDY, "hpcnn scaling-report --help"),
+}
 STAGES = "python docs/examples/stages/"
 LONG |= {
     f"{launcher}{STAGES}{stage}.py": (
