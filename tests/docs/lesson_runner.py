@@ -60,9 +60,8 @@ def main(out: str, *pages: str) -> None:
     from hpcnn.parallel.base import TaskEnvironment
     from hpcnn.parallel.devices import set_threads
 
-    set_threads(
-        TaskEnvironment()
-    )  # as each training will: TensorFlow takes it once, and the first command may build a model
+    # As each training will: TensorFlow takes it once, and the first command may build a model.
+    set_threads(TaskEnvironment())
     here = Path.cwd()
     stage(here / "data")
     os.environ["HPCNN_DATA"] = str(here / "data")
