@@ -37,7 +37,7 @@ def own(train: Mapping[str, Any], file: Path, seed: int, folder: Path) -> dict[s
     result: dict[str, Any] = json.loads((run / "result.json").read_text())
     return {
         "seconds": result["seconds_to_target"],
-        "epochs": result["epochs_completed"],
+        "epochs": result["epochs"],
         "accuracy": result["test"]["accuracy"],
     }
 
