@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 # The device through which ROCm reaches AMD's GPUs.
@@ -24,6 +25,7 @@ def nvidia_gpus(environment: Mapping[str, str]) -> list[str]:
         return []
 
 
-def any_gpu(environment: Mapping[str, str]) -> bool:
-    """Return whether there is a GPU here."""
-    return _AMD.exists() or bool(nvidia_gpus(environment))
+@cache
+def any_gpu() -> bool:
+    """Return whether there is a GPU here; the driver, which takes its time, is asked once a process."""
+    return _AMD.exists() or bool(nvidia_gpus(os.environ))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from hpcnn.data.catalogue import describe
 from hpcnn.models.registry import RECIPES
 from hpcnn.report.measured import counted_runs, epoch_times
 
@@ -92,19 +93,9 @@ def _lies(told: float, low: float, high: float) -> str:
 
 
 def _otherwise(run: Mapping[Any, Any], recipe: Recipe) -> str:
-    """Return in words what of a run is not as in the lecture."""
-    differs = []
-    for key, field in _AS_TAUGHT.items():
-        found, taught = run.get(key), getattr(recipe, field)
-        if not _missing(found) and found != taught:
-            differs.append(f"{field} {found}")
-    taught_samples = recipe.samples
-    if taught_samples is not None and run["samples"] != taught_samples:
-        differs.append(f"samples {run['samples']}")
-    if run["precision"] != "float32":
-        differs.append(str(run["precision"]))
-    return ", ".join(differs)
-
-
-def _missing(value: Any) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+    """Return in words what of a run is not as in the lecture; what a run does not record is taken for as taught."""
+    taught = {key: (field, getattr(recipe, field)) for key, field in _AS_TAUGHT.items()}
+    taught["samples"] = ("samples", recipe.samples or describe(recipe.data).train)
+    taught["precision"] = ("", "float32")  # its values say what they are
+    found = {key: run[key] for key in taught if key in run and not pd.isna(run[key])}
+    return ", ".join(f"{taught[key][0]} {value}".strip() for key, value in found.items() if value != taught[key][1])

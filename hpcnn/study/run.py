@@ -5,7 +5,6 @@ A run that was stopped and kept its state goes on; an attempt that cannot is set
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def for_this_machine(runs: Sequence[Prepared]) -> tuple[list[Prepared], list[Pre
     from hpcnn.gpus import any_gpu
 
     wanting = [run for run in runs if run.job.resources.gpus_per_node]
-    if not wanting or any_gpu(os.environ):
+    if not wanting or any_gpu():
         return list(runs), []
     return [run for run in runs if run not in wanting], wanting
 

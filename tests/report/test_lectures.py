@@ -52,6 +52,13 @@ def test_what_was_trained_otherwise_is_not_compared(run_in, tmp_path):
     assert pd.isna(table["lecture_lies"].tolist()[1])
 
 
+def test_fewer_images_are_another_training(run_in, tmp_path):
+    run_in("a", samples=1000, batch_size=128, seconds=[0.5] * 39, train=TAUGHT)
+    table = lectures_table(load(tmp_path))
+    assert table["otherwise"].tolist() == ["samples 1000"]
+    assert table["lecture_lies"].isna().all()
+
+
 def test_a_users_own_network_is_on_no_ladder(run_in, tmp_path):
     run_in("own")
     assert lectures_table(load(tmp_path)).empty
