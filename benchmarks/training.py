@@ -40,15 +40,14 @@ CASES = (Case("scinet-cnn1", 128, 1 / 255, "unit", 4), Case("psc-cnn-dropout", 3
 
 
 def hpcnn(case: Case, file: Path, precision: str, threads: int, seed: int, folder: Path) -> dict[str, Any]:
-    """Train by ``hpcnn train`` and return what its record says, as the peers print it."""
+    """Train as ``hpcnn submit`` starts a job here and return what its record says, as the peers print it."""
     run = folder / f"{case.name}-{precision}-{seed}"
     words = [
-        *(sys.executable, "-m", "hpcnn", "train", "--run-dir", run, "--model", case.name, "--data", file),
+        *(sys.executable, "-m", "hpcnn", "submit", "--quiet", "--run-dir", run, "--model", case.name, "--data", file),
         *("--precision", precision, "--epochs", case.epochs, "--batch-size", case.batch, "--seed", seed),
-        *("--pixel-scale", case.pixel_scale, "--no-evaluate"),
+        *("--pixel-scale", case.pixel_scale, "--no-evaluate", "--ntasks", 1, "--cpus-per-task", threads),
     ]
-    environment = {**os.environ, "HPCNN_CPUS_PER_TASK": str(threads)}
-    subprocess.run([str(word) for word in words], env=environment, check=True, capture_output=True)
+    subprocess.run([str(word) for word in words], check=True, capture_output=True)
     lines = [json.loads(line) for line in (run / "epochs.rank00000.jsonl").read_text().splitlines()]
     accuracy = json.loads((run / "result.json").read_text())["test"]["accuracy"]
     return {
