@@ -19,7 +19,8 @@ from pathlib import Path
 
 from common import Result, machine, markdown, parser, report
 
-from hpcnn.rundir import RunDir, write_json
+from hpcnn.files import write_json
+from hpcnn.rundir import RunDir
 
 RESOURCES = ("--nodes", "2", "--ntasks", "4", "--cpus-per-task", "8")
 SUBMITIT_START = "import submitit; submitit.SlurmExecutor(folder='logs')"

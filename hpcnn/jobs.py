@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.errors import UsageError
-from hpcnn.rundir import RunDir, read_json
+from hpcnn.files import read_json
+from hpcnn.rundir import RunDir
 from hpcnn.submit import runs_folder
 
 

@@ -44,7 +44,7 @@ def name_of(function: Callable[..., Any], folder: Path) -> str:
     content = _pickled({word: function})
     file = folder / f"{word}-{hashlib.sha256(content).hexdigest()[:_DIGITS]}{_SUFFIX}"
     if not file.exists():
-        from hpcnn.rundir import write_bytes
+        from hpcnn.files import write_bytes
 
         write_bytes(file, content)
     return f"{_from_here(file)}:{word}"

@@ -10,7 +10,8 @@ import contextlib
 import os
 import signal
 
-from hpcnn.rundir import RunDir, read_json, write_json
+from hpcnn.files import read_json, write_json
+from hpcnn.rundir import RunDir
 
 # 75: the ranks stopped and kept their state (train/stop.py). 128 + signal, as shells report a process that a signal
 # ended (bash(1), "EXIT STATUS").

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpcnn.errors import UsageError
+from hpcnn.files import read_json
 from hpcnn.jobs import run_of
-from hpcnn.rundir import RunDir, read_json
+from hpcnn.rundir import RunDir
 from hpcnn.scheduler import slurm
 from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, from_mapping
 from hpcnn.submit import Prepared, prepare

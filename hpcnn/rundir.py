@@ -19,7 +19,7 @@
       result.json               written last, atomically; without it the run is unfinished
       checkpoints/  tensorboard/  plots/  log.out
 
-This module owns every file name above, writes each file whole or appends whole lines, and reads them back. A file
+This module owns every file name above; each is written whole or by whole lines (``files.py``), and read back. A file
 has one writer, so any number of runs may write to one file system at once, NFS included. It must not know what
 training is, nor import anything heavy: login-node commands read run directories too.
 """
@@ -27,15 +27,15 @@ training is, nor import anything heavy: login-node commands read run directories
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hpcnn.errors import UsageError
+from hpcnn.files import LineWriter, read_json, read_lines, write_json, write_text
 
 SCHEMA_VERSION = 1
 STATUSES = ("completed", "failed", "interrupted")
@@ -165,22 +165,6 @@ def _by_rank(files: Iterable[Path], name: re.Pattern[str]) -> list[tuple[int, Pa
     return sorted((int(match.group(1)), file) for match, file in found if match)
 
 
-class LineWriter:
-    """Appends whole JSON lines to one file and hands each to the operating system at once."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Append one record as one line."""
-        self._file.write(json.dumps(_finite(record), allow_nan=False, default=_plain) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file; writing afterwards is an error."""
-        self._file.close()
-
-
 class EventLog:
     """Rank 0's ``events.jsonl``: MLPerf-style keys with seconds of a monotonic clock.
 
@@ -216,69 +200,3 @@ class EventLog:
 def utc_now() -> str:
     """Return the wall-clock time in UTC as ISO 8601, for people; durations never come from it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def write_text(path: Path, text: str, *, mode: int = 0o644, durable: bool = True) -> None:
-    """Write a file whole: to a temporary name beside it, flushed to disk, then renamed into place.
-
-    durable: whether to wait until the disk has it. What can be written again after a crash need not wait.
-    """
-    # surrogateescape: a path on Linux need not be UTF-8, and arrives in a job script byte for byte
-    write_bytes(path, text.encode("utf-8", "surrogateescape"), mode=mode, durable=durable)
-
-
-def write_bytes(path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
-    """Write a binary file whole, as ``write_text`` does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.chmod(mode)
-    temporary.replace(path)
-
-
-def write_json(path: Path, record: Mapping[str, Any], *, durable: bool = True) -> None:
-    """Write one JSON object whole (see ``write_text``). Numbers that are not finite become null."""
-    write_text(path, json.dumps(_finite(record), indent=2, allow_nan=False, default=_plain) + "\n", durable=durable)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in ``path``, or None where there is no such file or no whole object in it."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of a ``.jsonl`` file. A last line that was cut off by a crash is left out."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict):
-                yield record
-
-
-def _plain(value: Any) -> Any:
-    """Make NumPy scalars and paths into what JSON knows."""
-    if hasattr(value, "item"):
-        return value.item()
-    return str(value)
-
-
-def _finite(value: Any) -> Any:
-    """Replace numbers JSON has no word for (nan, inf) by None, all the way down."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -19,11 +19,12 @@ from typing import Any
 from hpcnn.data.catalogue import FOLDER_VARIABLE, check_name, check_staged, file_of
 from hpcnn.data.catalogue import check_arguments as check_data_arguments
 from hpcnn.errors import HpcnnError, bad_value
+from hpcnn.files import write_json, write_text
 from hpcnn.models.registry import check_arguments as check_model_arguments
 from hpcnn.models.registry import check_name as check_model_name
 from hpcnn.record import finish
 from hpcnn.render import Place, render
-from hpcnn.rundir import SCHEMA_VERSION, RunDir, utc_now, write_json, write_text
+from hpcnn.rundir import SCHEMA_VERSION, RunDir, utc_now
 from hpcnn.scheduler import local, slurm
 from hpcnn.scratch.options import check_options
 from hpcnn.sites.load import load_site, with_machine_cores
@@ -125,7 +126,7 @@ def would_start(prepared: Prepared) -> str:
 
 
 def write(prepared: Prepared, *, durable: bool = True) -> None:
-    """Write the run directory's first files: what was asked, and the script. durable: as for ``rundir.write_text``."""
+    """Write the run directory's first files: what was asked, and the script. durable: as for ``files.write_text``."""
     run, job = prepared.run, prepared.job
     if job.train is not None:
         check_staged(job.train.data, job.train.data_args)

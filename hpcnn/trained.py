@@ -16,9 +16,10 @@ import numpy as np
 
 from hpcnn.data.dataset import Array, DataSet
 from hpcnn.errors import UsageError, bad_value
+from hpcnn.files import read_json
 from hpcnn.models.registry import in_numpy
 from hpcnn.report.read import read_run
-from hpcnn.rundir import RunDir, read_json
+from hpcnn.rundir import RunDir
 from hpcnn.spec import TrainSpec, from_mapping
 
 # Samples that go through the network at once.

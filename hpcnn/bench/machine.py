@@ -17,9 +17,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hpcnn import __version__
+from hpcnn.files import write_json
 from hpcnn.parallel.base import TaskEnvironment
 from hpcnn.provenance import cpu_model
-from hpcnn.rundir import SCHEMA_VERSION, RunDir, write_json
+from hpcnn.rundir import SCHEMA_VERSION, RunDir
 from hpcnn.train.failure import end_failed
 
 PRECISIONS = ("float32", "bfloat16")

@@ -19,10 +19,11 @@ from hpcnn.bench.messages import Message, of_model, of_sizes
 from hpcnn.bench.result import Measured, line, result
 from hpcnn.bench.sizes import sweep
 from hpcnn.errors import RunError
+from hpcnn.files import write_json
 from hpcnn.parallel.base import Strategy, TaskEnvironment, check_world_size
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.parallel.mpi import library, world
-from hpcnn.rundir import RunDir, write_json
+from hpcnn.rundir import RunDir
 from hpcnn.train.failure import end_failed
 
 Operations = Iterator[tuple[Message, Callable[[int], None]]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from hpcnn.errors import UsageError, bad_value
+from hpcnn.files import read_json
 from hpcnn.jobs import find
-from hpcnn.rundir import RunDir, read_json
+from hpcnn.rundir import RunDir
 
 # The names that every writer of event files gives them (tensorboard, "--logdir"), and those of profiles.
 _LOGS = ("*tfevents*", "*.xplane.pb")

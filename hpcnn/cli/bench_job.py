@@ -13,7 +13,8 @@ import click
 from hpcnn.cli.options import given_options, spec_from_options, spec_options
 from hpcnn.cli.output import format_option
 from hpcnn.errors import RunError, UsageError, bad_value
-from hpcnn.rundir import RunDir, read_json, write_json
+from hpcnn.files import read_json, write_json
+from hpcnn.rundir import RunDir
 from hpcnn.spec import JobSpec, Resources, SoftwareSpec
 
 if TYPE_CHECKING:

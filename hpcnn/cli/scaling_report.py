@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpcnn.cli.report.view import View
-    from hpcnn.report import Charge, RunData
+    from hpcnn.report import RunData
 
 TITLES = {
     "scaling": "Scaling",
@@ -133,13 +133,15 @@ def command(
     rules = Rules(warmup, confidence, drop_outliers, _names(by))
 
     from hpcnn import report
+    from hpcnn.cli.report.prices import charges, joules
+    from hpcnn.cli.report.remarks import left_out_lines, problem_lines, version_lines
     from hpcnn.report import left_out, load
     from hpcnn.report.roofline import read_machine
 
     ceilings = read_machine(machine) if machine else None
     data = load(*dirs, cache=cache)
     out = left_out(data, warmup)
-    remarks = [*_left_out_lines(out), *_problem_lines(data, out), *_version_lines(data, out)]
+    remarks = [*left_out_lines(out), *problem_lines(data, out), *version_lines(data, out)]
     if len(out) == len(data.runs) and which != "left-out":
         raise HpcnnError("\n".join(["no run can be counted.", *remarks]))
     make: dict[str, Callable[[], pd.DataFrame]] = {
@@ -155,8 +157,8 @@ def command(
             confidence,
             drop_outliers,
             rules.by,
-            charges=_charges(data),
-            joules=_joules(data) if energy else None,
+            charges=charges(data),
+            joules=joules(data) if energy else None,
             carbon_g_per_kwh=carbon_g_per_kwh,
         ),
         "roofline": lambda: report.roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
@@ -168,7 +170,7 @@ def command(
     else:
         write_data(tables, fmt)
     if "left-out" in tables:
-        remarks = [*_problem_lines(data, out), *_version_lines(data, out)]
+        remarks = [*problem_lines(data, out), *version_lines(data, out)]
     for line in remarks:
         click.echo(line, err=fmt != "table")
     advice = _advice(data, tables.get("scaling"), make["scaling"], budget)
@@ -269,60 +271,3 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     if not all(names):
         raise bad_value("--by", text, "COLUMN,..., as in model,cpu_model")
     return names
-
-
-def _charges(data: RunData) -> dict[str, Charge]:
-    """Return what the sites of the runs charge, by the profiles that are on this machine."""
-    from hpcnn.report import Charge
-    from hpcnn.sites.load import load_site
-
-    found = {}
-    for name in sorted(data.runs["site"].dropna().unique()):
-        try:
-            site = load_site(name)
-        except UsageError:
-            continue  # the runs are from elsewhere: what that site charges is not known here
-        if site.charge_core_hour is not None or site.charge_gpu_hour is not None:
-            found[name] = Charge(site.charge_core_hour or 0.0, site.charge_gpu_hour or 0.0, site.charge_unit)
-    return found
-
-
-def _joules(data: RunData) -> dict[str, float]:
-    """Return the energy of each run's job by the run's path."""
-    from hpcnn.scheduler import slurm
-
-    submitted = data.runs[data.runs["job_id"].notna()]
-    jobs = dict(zip(map(str, submitted["path"]), map(str, submitted["job_id"]), strict=True))
-    energies = slurm.energies(sorted(set(jobs.values())))
-    return {path: energies[job] for path, job in jobs.items() if job in energies}
-
-
-def _left_out_lines(out: pd.DataFrame) -> list[str]:
-    if out.empty:
-        return []
-    lines = (f"  {_place(row.path)}: {row.status}: {row.reason}" for row in out.itertuples())
-    return [f"Left out ({len(out)}):", *lines]
-
-
-def _problem_lines(data: RunData, out: pd.DataFrame) -> list[str]:
-    runs = data.runs[data.runs["problem"].notna() & ~data.runs["path"].isin(out["path"])]
-    if runs.empty:
-        return []
-    lines = (f"  {_place(row.path)}: {row.problem}" for row in runs.itertuples())
-    return [f"Counted, with a problem ({len(runs)}):", *lines]
-
-
-def _version_lines(data: RunData, out: pd.DataFrame) -> list[str]:
-    """Return which versions of hpcnn measured, if they are several."""
-    counted = data.runs[~data.runs["path"].isin(out["path"])]
-    of_version = counted.groupby(counted["hpcnn"].fillna("unknown"))["path"]
-    if of_version.ngroups < 2:
-        return []
-    lines = (f"  {version}: {len(paths)} of the runs, {_place(paths.iloc[0])} for one" for version, paths in of_version)
-    return ["Measured with several versions of hpcnn:", *lines]
-
-
-def _place(path: Any) -> str:
-    from hpcnn.cli.report.others import place
-
-    return place(path)

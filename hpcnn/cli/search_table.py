@@ -153,7 +153,7 @@ def _importances(search: Search, study: Study) -> list[str]:
 
 def _site(place: Path, number: int) -> str:
     """Return the site of a trial's run."""
-    from hpcnn.rundir import read_json
+    from hpcnn.files import read_json
     from hpcnn.search.storage import run_of
 
     return str((read_json(run_of(place, number).spec) or {}).get("site") or "local")

@@ -84,7 +84,8 @@ def init_command(name: str | None, output: Path | None, force: bool, dry_run: bo
     command it came from; where a person must decide, its line says so.
     """
     from hpcnn import __version__
-    from hpcnn.rundir import utc_now, write_text
+    from hpcnn.files import write_text
+    from hpcnn.rundir import utc_now
     from hpcnn.sites import ask
     from hpcnn.sites.load import check, user_folder
     from hpcnn.sites.propose import profile

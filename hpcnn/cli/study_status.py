@@ -100,7 +100,8 @@ def _points_in(folder: Path, site: str | None, changes: tuple[str, ...], options
 
 
 def _spec(path: Path) -> dict[str, Any]:
-    from hpcnn.rundir import RunDir, read_json
+    from hpcnn.files import read_json
+    from hpcnn.rundir import RunDir
 
     return read_json(RunDir(path).spec) or {}
 

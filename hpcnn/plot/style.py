@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from hpcnn.data.dataset import PIXEL_MAX, Array, DataSet
 from hpcnn.errors import UsageError
-from hpcnn.rundir import write_bytes
+from hpcnn.files import write_bytes
 from hpcnn.trained import Trained
 
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpcnn.errors import RunError
-from hpcnn.rundir import SCHEMA_VERSION, write_bytes
+from hpcnn.files import write_bytes
+from hpcnn.rundir import SCHEMA_VERSION
 
 OPERATION, KERNEL, COMMUNICATION = "operation", "kernel", "communication"
 RUNTIME, STEPS = "runtime", "steps"

@@ -11,12 +11,13 @@ import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpcnn.errors import HpcnnError
+from hpcnn.files import read_json
 from hpcnn.render import Place, train_command
 from hpcnn.report.base import SIZE, base_name
 from hpcnn.report.measured import epoch_times, left_out
 from hpcnn.report.scaling import TABLE
 from hpcnn.report.series import settings_of
-from hpcnn.rundir import RunDir, read_json
+from hpcnn.rundir import RunDir
 from hpcnn.spec import Resources, SoftwareSpec, TrainSpec, from_mapping, given
 
 if TYPE_CHECKING:

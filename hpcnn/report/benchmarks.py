@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from hpcnn.errors import UsageError
+from hpcnn.files import read_json
 from hpcnn.report.compare import compare
 from hpcnn.report.stats import CONFIDENCE
-from hpcnn.rundir import read_json
 
 
 def compare_benchmarks(a: Path, b: Path, confidence: float = CONFIDENCE) -> pd.DataFrame:

@@ -11,7 +11,8 @@ import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpcnn.rundir import SCHEMA_VERSION, RunDir, read_json
+from hpcnn.files import read_json
+from hpcnn.rundir import SCHEMA_VERSION, RunDir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from hpcnn.errors import bad_value
+from hpcnn.files import read_json
 from hpcnn.report.base import SIZE
 from hpcnn.report.configuration import configured
 from hpcnn.report.measured import counted_runs
-from hpcnn.rundir import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from hpcnn.errors import UsageError
+from hpcnn.files import read_json, write_bytes
 from hpcnn.models.registry import build_numpy
-from hpcnn.rundir import RunDir, read_json, write_bytes
+from hpcnn.rundir import RunDir
 from hpcnn.scratch.networks import Network, Weights
 from hpcnn.spec import TrainSpec, from_mapping
 

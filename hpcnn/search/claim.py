@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcnn.errors import HpcnnError
-from hpcnn.rundir import read_json, write_json
+from hpcnn.files import read_json, write_json
 from hpcnn.scheduler import slurm
 from hpcnn.search.draw import distributions, sampler
 from hpcnn.search.result import settle

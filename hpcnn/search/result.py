@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpcnn.files import read_lines
 from hpcnn.record import finish
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.rundir import RunDir
 from hpcnn.search.hparams import write_session
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of

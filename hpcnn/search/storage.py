@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpcnn.data.optional import optional_module
 from hpcnn.errors import UsageError
-from hpcnn.rundir import SCHEMA_VERSION, RunDir, read_json, write_json
+from hpcnn.files import read_json, write_json
+from hpcnn.rundir import SCHEMA_VERSION, RunDir
 from hpcnn.search.draw import known_points, pruner
 from hpcnn.search.read import parse
 from hpcnn.search.spec import Search

@@ -11,9 +11,9 @@ from pathlib import Path
 from hpcnn.data.catalogue import FOLDER_VARIABLE
 from hpcnn.directives import directives, quoted
 from hpcnn.errors import UsageError
+from hpcnn.files import write_json, write_text
 from hpcnn.launch import cpus_of
 from hpcnn.render import modules, render_workers
-from hpcnn.rundir import write_json, write_text
 from hpcnn.scheduler import slurm
 from hpcnn.search.spec import Search
 from hpcnn.sites.load import load_site

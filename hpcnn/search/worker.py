@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpcnn.data.optional import optional_module
 from hpcnn.errors import UsageError
+from hpcnn.files import write_text
 from hpcnn.record import finish
-from hpcnn.rundir import RunDir, write_text
+from hpcnn.rundir import RunDir
 from hpcnn.scheduler import local
 from hpcnn.search.claim import Claim, next_trial, under_way
 from hpcnn.search.draw import most_epochs

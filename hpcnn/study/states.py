@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.rundir import RunDir, read_json
+from hpcnn.files import read_json
+from hpcnn.rundir import RunDir
 from hpcnn.scheduler import slurm
 from hpcnn.scheduler.parse import JobState
 from hpcnn.scheduler.states import ALIVE

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hpcnn.errors import HpcnnError, UsageError
-from hpcnn.rundir import SCHEMA_VERSION, RunDir, read_json, utc_now, write_bytes, write_json, write_text
+from hpcnn.files import read_json, write_bytes, write_json, write_text
+from hpcnn.rundir import SCHEMA_VERSION, RunDir, utc_now
 from hpcnn.scheduler import slurm
 from hpcnn.scheduler.parse import JobState
 from hpcnn.scheduler.states import ALIVE

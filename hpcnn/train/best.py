@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from hpcnn.rundir import CHECKPOINT_NAME, RunDir, read_lines
+from hpcnn.files import read_lines
+from hpcnn.rundir import CHECKPOINT_NAME, RunDir
 
 
 class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]

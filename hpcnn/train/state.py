@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcnn.errors import UsageError, bad_value
+from hpcnn.files import write_bytes
 from hpcnn.parallel.base import Strategy
-from hpcnn.rundir import SCHEMA_VERSION, write_bytes
+from hpcnn.rundir import SCHEMA_VERSION
 
 # What may change from one attempt to the next: how long and what is written, not what is computed.
 _FREE = (

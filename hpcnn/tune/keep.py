@@ -11,7 +11,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable, Table
 
 from hpcnn.errors import UsageError
-from hpcnn.rundir import write_text
+from hpcnn.files import write_text
 from hpcnn.sites.load import check
 from hpcnn.toml import loads
 

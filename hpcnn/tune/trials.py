@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hpcnn.errors import UsageError, bad_value
+from hpcnn.files import read_lines
 from hpcnn.models.registry import in_numpy
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.rundir import RunDir
 from hpcnn.sites.profile import Site
 from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec
 from hpcnn.submit import prepare, submit

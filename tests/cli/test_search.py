@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.files import read_lines
+from hpcnn.rundir import RunDir
 
 pytest.importorskip("optuna", reason="searches need Optuna: pip install '.[search]'")
 

@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
+from hpcnn.files import read_lines
 from hpcnn.resources import share_dir
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.rundir import RunDir
 
 PACKAGED = sorted(file.stem for file in share_dir("scaling_studies").glob("*.toml"))
 

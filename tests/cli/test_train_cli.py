@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.files import read_lines
+from hpcnn.rundir import RunDir
 
 
 @pytest.fixture(autouse=True)

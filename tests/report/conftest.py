@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hpcnn.rundir import SCHEMA_VERSION, LineWriter, RunDir, write_json
+from hpcnn.files import LineWriter, write_json
+from hpcnn.rundir import SCHEMA_VERSION, RunDir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

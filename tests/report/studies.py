@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpcnn.rundir import RunDir, write_json, write_text
+from hpcnn.files import write_json, write_text
+from hpcnn.rundir import RunDir
 from tests.report.conftest import write_run
 
 Parts = Mapping[str, float]

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from hpcnn.errors import UsageError
+from hpcnn.files import LineWriter, read_lines
 from hpcnn.report import load, time_to_accuracy
-from hpcnn.rundir import LineWriter, read_lines
 
 # WARMUP_SECONDS of training in the first epoch, and of evaluation after each.
 FIRST, EVALUATION = 100.0, 1000.0

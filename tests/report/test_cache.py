@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpcnn.files import write_json
 from hpcnn.report import load
 from hpcnn.report.load import RunData
-from hpcnn.rundir import SCHEMA_VERSION, RunDir, write_json
+from hpcnn.rundir import SCHEMA_VERSION, RunDir
 
 EPOCHS = 3000  # four runs of so many are enough to be worth keeping
 

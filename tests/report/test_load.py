@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from hpcnn.errors import UsageError
+from hpcnn.files import write_json
 from hpcnn.report import load
 from hpcnn.report.load import EPOCH_COLUMNS, RUN_COLUMNS
-from hpcnn.rundir import RunDir, write_json
+from hpcnn.rundir import RunDir
 from tests.report.conftest import write_run
 
 

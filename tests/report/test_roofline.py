@@ -11,9 +11,9 @@ import pytest
 from hpcnn.cli.report.roofline import roofline_views
 from hpcnn.cli.report.scaling import Rules
 from hpcnn.errors import UsageError
+from hpcnn.files import LineWriter, read_lines, write_json
 from hpcnn.report import RunData, epoch_times, load, roofline_table, scaling_table
 from hpcnn.report.roofline import Ceiling, Machine, read_machine
-from hpcnn.rundir import LineWriter, read_lines, write_json
 from tests.report.conftest import write_run
 from tests.report.studies import amend
 

@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
+from hpcnn.files import write_json
 from hpcnn.report import load, scaling_table
-from hpcnn.rundir import SCHEMA_VERSION, write_json
+from hpcnn.rundir import SCHEMA_VERSION
 
 
 def report(*arguments):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.files import read_lines
+from hpcnn.rundir import RunDir
 from tests.slurm.conftest import Cluster, wait_for
 from tests.testbed import cluster as testbed
 

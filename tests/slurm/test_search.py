@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from hpcnn.rundir import RunDir, read_json, read_lines
+from hpcnn.files import read_json, read_lines
+from hpcnn.rundir import RunDir
 from tests.slurm.conftest import Cluster, wait_for
 
 pytestmark = pytest.mark.slurm

@@ -11,7 +11,7 @@ import pytest
 from launching import Train
 
 from hpcnn.errors import UsageError
-from hpcnn.rundir import read_lines
+from hpcnn.files import read_lines
 from hpcnn.spec import AugmentSpec, TrainSpec
 from hpcnn.train.augment import Augmentation, augmentation_of
 from hpcnn.train.draws import COLUMNS, noise_pictures, sample_draws

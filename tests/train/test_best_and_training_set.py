@@ -10,7 +10,8 @@ import pytest
 from launching import Train
 
 from hpcnn.errors import UsageError
-from hpcnn.rundir import LineWriter, RunDir, read_lines
+from hpcnn.files import LineWriter, read_lines
+from hpcnn.rundir import RunDir
 from hpcnn.spec import TrainSpec
 from hpcnn.train.console import devices_line
 from hpcnn.train.setup import complete

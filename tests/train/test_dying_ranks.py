@@ -14,7 +14,8 @@ import pytest
 from cases import MOMENTUM
 from launching import HERE, Process, Submit, options_of
 
-from hpcnn.rundir import RunDir, read_json, read_lines
+from hpcnn.files import read_json, read_lines
+from hpcnn.rundir import RunDir
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 

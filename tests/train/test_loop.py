@@ -15,8 +15,9 @@ from cases import MOMENTUM
 from launching import Train
 
 from hpcnn.data.registry import load
+from hpcnn.files import read_lines
 from hpcnn.parallel.serial import SingleReplica
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.rundir import RunDir
 from hpcnn.smoke import weights
 from hpcnn.spec import TrainSpec
 from hpcnn.train.loop import STEPS_PER_CALL

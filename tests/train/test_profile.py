@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from launching import Command, Submit, Train, options_of
 
 from hpcnn.cli.main import main
+from hpcnn.files import read_lines
 from hpcnn.profile.trace import COMMUNICATION, OPERATION, read
 from hpcnn.report import epoch_times, load
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.rundir import RunDir
 from hpcnn.train.console import profile_line
 
 pytest.importorskip("tensorflow")

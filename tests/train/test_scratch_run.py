@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from hpcnn.errors import RunError, UsageError
+from hpcnn.files import read_lines
 from hpcnn.report import load
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.rundir import RunDir
 from hpcnn.scratch import boundary
 from hpcnn.scratch import weights as scratch_weights
 from hpcnn.scratch.run import features

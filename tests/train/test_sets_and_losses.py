@@ -10,7 +10,8 @@ import pytest
 from launching import Train
 
 from hpcnn.errors import UsageError
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.files import read_lines
+from hpcnn.rundir import RunDir
 from hpcnn.smoke import weights
 from hpcnn.spec import TrainSpec
 

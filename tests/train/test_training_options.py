@@ -12,8 +12,9 @@ from cases import MOMENTUM
 from launching import HERE, Command, Train, options_of
 
 from hpcnn.errors import UsageError
+from hpcnn.files import read_lines
 from hpcnn.parallel.serial import SingleReplica
-from hpcnn.rundir import RunDir, read_lines
+from hpcnn.rundir import RunDir
 from hpcnn.spec import TrainSpec
 
 keras = pytest.importorskip("keras")

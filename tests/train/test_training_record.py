@@ -11,7 +11,8 @@ import pytest
 from cases import CASES, MOMENTUM, REPLICAS, SETUPS
 from launching import Trained
 
-from hpcnn.rundir import SCHEMA_VERSION, RunDir, read_json, read_lines
+from hpcnn.files import read_json, read_lines
+from hpcnn.rundir import SCHEMA_VERSION, RunDir
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pytest
 from launching import HERE, Command, Submit
 
-from hpcnn.rundir import RunDir, read_json, read_lines
+from hpcnn.files import read_json, read_lines
+from hpcnn.rundir import RunDir
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 

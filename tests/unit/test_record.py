@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from hpcnn.files import write_json
 from hpcnn.record import finish
-from hpcnn.rundir import RunDir, write_json
+from hpcnn.rundir import RunDir
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from hpcnn.errors import UsageError
-from hpcnn.rundir import EventLog, LineWriter, RunDir, read_json, read_lines, write_json, write_text
+from hpcnn.files import LineWriter, read_json, read_lines, write_json, write_text
+from hpcnn.rundir import EventLog, RunDir
 
 REWRITE = """
 import pathlib, sys
-from hpcnn.rundir import write_json
+from hpcnn.files import write_json
 for number in range(200):
     write_json(pathlib.Path(sys.argv[1]), {"n": number, "pad": "x" * 100_000})
 """

@@ -26,6 +26,8 @@ def test_the_packaged_local_site():
     site = load_site("local")
     assert (site.name, site.scheduler, site.launcher) == ("local", "local", "mpirun")
     assert site.cores is None
+    tunables = site.environment.pop("GLIBC_TUNABLES")
+    assert "glibc.malloc.hugetlb=1" in tunables.split(":")
     assert site.environment == {"OMPI_MCA_mpi_yield_when_idle": "1", "HOROVOD_CYCLE_TIME": "0.1"}
 
 

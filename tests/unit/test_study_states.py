@@ -5,7 +5,8 @@ import json
 import pytest
 
 from hpcnn.errors import UsageError
-from hpcnn.rundir import RunDir, write_json
+from hpcnn.files import write_json
+from hpcnn.rundir import RunDir
 from hpcnn.scheduler.parse import JobState
 from hpcnn.sites.profile import Site
 from hpcnn.spec import StudySpec, from_mapping

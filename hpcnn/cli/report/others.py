@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcnn.cli.output import Column
 from hpcnn.cli.report.scaling import Rules, interval_rule, settings, title, warm_up
-from hpcnn.cli.report.view import Row, View, count, name, number, percent, records, same_and_varying, span
+from hpcnn.cli.report.view import Row, View, count, name, number, percent, records, same_and_varying, setting, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def accuracy_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         columns = [
             count("ranks", "ranks"),
             count("nodes", "nodes"),
-            *(Column(key, name(key)) for key in varying),
+            *(setting(key) for key in varying),
             percent("target", "target", 2),
             count("runs", "runs"),
             count("reached", "reached"),
@@ -145,7 +145,7 @@ def cost_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         columns = [
             count("ranks", "ranks"),
             count("nodes", "nodes"),
-            *(Column(key, name(key)) for key in varying),
+            *(setting(key) for key in varying),
             count("runs", "runs"),
             number("epoch_seconds_median", "s/epoch"),
             percent("efficiency", "efficiency"),
@@ -189,7 +189,7 @@ def comparison_view(table: pd.DataFrame, differing: Mapping[str, tuple[str, str]
     varying = [key for key in varying if any(row[key] != row["ranks"] for row in rows)]
     columns = [
         count("ranks", "ranks"),
-        *(Column(key, name(key)) for key in varying),
+        *(setting(key) for key in varying),
         count("runs_a", "runs A"),
         count("runs_b", "runs B"),
         number("epoch_seconds_a", "s/epoch A"),

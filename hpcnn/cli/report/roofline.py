@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hpcnn.cli.output import Column
 from hpcnn.cli.report.scaling import Rules, settings, title, warm_up
-from hpcnn.cli.report.view import Row, View, count, name, number, percent, records, same_and_varying
+from hpcnn.cli.report.view import Row, View, count, number, percent, records, same_and_varying, setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ def roofline_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         columns = [
             count("ranks", "ranks"),
             count("nodes", "nodes"),
-            *(Column(key, name(key)) for key in varying),
+            *(setting(key) for key in varying),
             count("threads", "threads/rank"),
             count("runs", "runs"),
             number("images_per_second", "images/s"),

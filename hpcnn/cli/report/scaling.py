@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpcnn.cli.output import Column
-from hpcnn.cli.report.view import Row, View, count, name, number, percent, records, same_and_varying, span
+from hpcnn.cli.report.view import Row, View, count, number, percent, records, same_and_varying, setting, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def _columns(varying: Sequence[str]) -> list[Column]:
     return [
         count("ranks", "ranks"),
         count("nodes", "nodes"),
-        *(Column(key, name(key)) for key in varying),
+        *(setting(key) for key in varying),
         count("runs", "runs"),
         count("epochs", "epochs"),
         number("epoch_seconds_median", "s/epoch"),

@@ -5,11 +5,13 @@ Must not know how it is written: as text, Markdown or LaTeX.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hpcnn.cli.output import Column
+from hpcnn.spec import AugmentSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
+
+# Options that are a table of keywords; a report's tables hold them as JSON.
+_WITH_KEYWORDS = ("train_augment", "train_model_args", "train_data_args")
 
 
 @dataclass(frozen=True)
@@ -58,13 +63,31 @@ def records(table: pd.DataFrame) -> list[Row]:
 def same_and_varying(rows: Sequence[Row], settings: Sequence[str]) -> tuple[str, list[str]]:
     """Return the settings that are the same in all rows, in words, and the names of the others."""
     varying = [key for key in settings if any(row[key] != rows[0][key] for row in rows)]
-    same = [f"{name(key)} {rows[0][key]}" for key in settings if key not in varying and rows[0][key] not in (None, "")]
+    alike = [key for key in settings if key not in varying and rows[0][key] not in (None, "")]
+    same = [f"{name(key)} {setting(key).show(rows[0][key])}" for key in alike]
     return (f"In all rows: {', '.join(same)}." if same else ""), varying
 
 
 def name(key: str) -> str:
     """Return a setting as the user wrote it: without what the table puts before its name."""
     return key.removeprefix("point_").removeprefix("train_")
+
+
+def setting(key: str) -> Column:
+    """Return a column of what was set; of one with several keywords (``--augment``), those that do something."""
+    return Column(key, name(key), _keywords if key in _WITH_KEYWORDS else str)
+
+
+def _keywords(text: Any) -> str:
+    """Return ``rotation=10, zoom=0.1`` for the JSON object that a table holds; other text as it is."""
+    try:
+        keywords = json.loads(text)
+    except ValueError:
+        return str(text)
+    if not isinstance(keywords, dict):
+        return str(text)
+    idle = vars(AugmentSpec())
+    return ", ".join(f"{key}={value}" for key, value in keywords.items() if value != idle.get(key)) or "none"
 
 
 def number(key: str, heading: str, digits: int | None = None) -> Column:

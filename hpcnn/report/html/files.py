@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hpcnn.errors import HpcnnError, UsageError
-from hpcnn.rundir import write_text
+from hpcnn.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -13,6 +13,7 @@ import io
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hpcnn import __version__
+from hpcnn.files import write_bytes
 from hpcnn.report.behind import Behind, behind
 from hpcnn.report.diagnose import findings, verdict
 from hpcnn.report.html.origin import commands, facts, studies
@@ -22,7 +23,7 @@ from hpcnn.report.measured import left_out
 from hpcnn.report.plots.style import COLOURS
 from hpcnn.report.text import significant
 from hpcnn.resources import share_dir
-from hpcnn.rundir import utc_now, write_bytes
+from hpcnn.rundir import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,8 +7,8 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hpcnn.files import write_bytes
 from hpcnn.report.plots.style import settings
-from hpcnn.rundir import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
