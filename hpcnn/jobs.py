@@ -9,8 +9,7 @@ from pathlib import Path
 
 from hpcnn.errors import UsageError
 from hpcnn.files import read_json
-from hpcnn.rundir import RunDir
-from hpcnn.submit import runs_folder
+from hpcnn.rundir import RunDir, runs_folder
 
 
 @dataclass(frozen=True)

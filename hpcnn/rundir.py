@@ -29,6 +29,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,6 +52,16 @@ CHECKPOINT_NAME = "epoch-{epoch:03d}.keras"
 def holds_run(names: Iterable[str]) -> bool:
     """Return whether a directory with files of these ``names`` is a run directory, be it half-written."""
     return any(name in ("spec.json", "result.json") or _EPOCH_FILE.match(name) for name in names)
+
+
+def runs_folder() -> Path:
+    """Return the folder of all runs: $HPCNN_RUNS, or ``runs`` here."""
+    return Path(os.environ.get("HPCNN_RUNS") or "runs").absolute()
+
+
+def new_run_id() -> str:
+    """Return a name that sorts by time and that no other run has: 20261121-101500-3fa9."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 class RunDir:

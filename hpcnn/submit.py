@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,16 +39,6 @@ class Prepared:
     run: RunDir
     script: str
     resume: bool = False
-
-
-def runs_folder() -> Path:
-    """Return the folder of all runs: $HPCNN_RUNS, or ``runs`` here."""
-    return Path(os.environ.get("HPCNN_RUNS") or "runs").absolute()
-
-
-def new_run_id() -> str:
-    """Return a name that sorts by time and that no other run has: 20261121-101500-3fa9."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:

@@ -66,7 +66,8 @@ def result_of(
     Ends the command where there is none yet: after a dry run, a job that runs later, one that failed.
     """
     from hpcnn.cli.submit import run_prepared
-    from hpcnn.submit import new_run_id, prepare, runs_folder
+    from hpcnn.rundir import new_run_id, runs_folder
+    from hpcnn.submit import prepare
 
     prepared = prepare(job, Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id())
     ends = prepared.site.scheduler == "local" or wait

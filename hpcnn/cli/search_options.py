@@ -42,7 +42,7 @@ def read_search(file: str, changes: tuple[str, ...], options: dict[str, Any]) ->
 
 def folder_of(search: Search, folder: str | None) -> Path:
     """Return the folder of a search."""
-    from hpcnn.submit import runs_folder
+    from hpcnn.rundir import runs_folder
 
     return ((Path(folder) if folder else runs_folder()) / search.name).absolute()
 

@@ -58,6 +58,6 @@ def _listed(key: str, value: Any) -> Any:
 
 def folder_of(study: StudySpec, folder: str | None) -> Path:
     """Return the folder of a study's runs."""
-    from hpcnn.submit import runs_folder
+    from hpcnn.rundir import runs_folder
 
     return ((Path(folder) if folder else runs_folder()) / study.name).absolute()

@@ -61,7 +61,8 @@ def command(
     at once, and the command exits with its status; at a site with Slurm it is submitted, and the command prints the job
     id and the run directory.
     """
-    from hpcnn.submit import new_run_id, prepare, runs_folder, would_start
+    from hpcnn.rundir import new_run_id, runs_folder
+    from hpcnn.submit import prepare, would_start
 
     job = job_from_options(site, name, program, options)
     folder = Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id()

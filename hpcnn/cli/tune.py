@@ -64,7 +64,8 @@ def command(
     measured together once more. None of them changes what is computed. Trials that fail are reported and skipped.
     """
     from hpcnn.launch import cpus_of
-    from hpcnn.submit import new_run_id, prepare, runs_folder
+    from hpcnn.rundir import new_run_id, runs_folder
+    from hpcnn.submit import prepare
     from hpcnn.tune.knobs import knobs
     from hpcnn.tune.search import search
     from hpcnn.tune.trials import Trials, check_allocation

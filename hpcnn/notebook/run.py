@@ -16,9 +16,9 @@ from hpcnn.errors import RunError, bad_value, unknown_value
 from hpcnn.notebook.progress import Progress
 from hpcnn.notebook.result import Result
 from hpcnn.pickled import name_of
-from hpcnn.rundir import RunDir
+from hpcnn.rundir import RunDir, new_run_id, runs_folder
 from hpcnn.spec import JobSpec, Resources, TrainSpec, check_field, check_ranks, from_mapping
-from hpcnn.submit import new_run_id, prepare, runs_folder, submit
+from hpcnn.submit import prepare, submit
 
 # What a job on this machine can be given, of all that Slurm can.
 _RESOURCES = ("cpus_per_task", "gpus_per_node")

@@ -14,10 +14,11 @@ from hpcnn.errors import UsageError
 from hpcnn.files import write_json, write_text
 from hpcnn.launch import cpus_of
 from hpcnn.render import modules, render_workers
+from hpcnn.rundir import new_run_id
 from hpcnn.scheduler import slurm
 from hpcnn.search.spec import Search
 from hpcnn.sites.load import load_site
-from hpcnn.submit import hpcnn_command, job_record, new_run_id
+from hpcnn.submit import hpcnn_command, job_record
 
 # What a worker needs that `sbatch --export=NONE`, a site's habit, would not hand on.
 _HANDED_ON = (FOLDER_VARIABLE, "HPCNN_CONFIG")
