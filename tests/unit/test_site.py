@@ -28,7 +28,11 @@ def test_the_packaged_local_site():
     assert site.cores is None
     tunables = site.environment.pop("GLIBC_TUNABLES")
     assert "glibc.malloc.hugetlb=1" in tunables.split(":")
-    assert site.environment == {"OMPI_MCA_mpi_yield_when_idle": "1", "HOROVOD_CYCLE_TIME": "0.1"}
+    assert site.environment == {
+        "OMPI_MCA_mpi_yield_when_idle": "1",
+        "HOROVOD_CYCLE_TIME": "0.1",
+        "HOROVOD_FUSION_THRESHOLD": "131072",
+    }
 
 
 def test_the_users_file_overrides_key_by_key(sites):
