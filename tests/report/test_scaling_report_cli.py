@@ -10,9 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
+from hpcnn.cli.report.view import setting
 from hpcnn.files import write_json
 from hpcnn.report import load, scaling_table
 from hpcnn.rundir import SCHEMA_VERSION
+from hpcnn.spec import AugmentSpec
 
 
 def report(*arguments):
@@ -380,3 +382,11 @@ def test_what_to_measure_next_and_predictions(study):
         refused = report(study, *words)
         assert refused.exit_code == 2
         assert f"{key}: " in refused.stderr
+
+
+def test_keywords_of_an_option_are_shown_as_words_and_idle_ones_not_at_all():
+    given = json.dumps({**vars(AugmentSpec()), "rotation": 10.0, "zoom": 0.1})
+    assert setting("train_augment").show(given) == "rotation=10.0, zoom=0.1"
+    assert setting("train_augment").show(json.dumps(vars(AugmentSpec()))) == "none"
+    assert setting("train_model_args").show('{"numfm": 8}') == "numfm=8"
+    assert setting("train_loss").show('{"a": 1}') == '{"a": 1}'
