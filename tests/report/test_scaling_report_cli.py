@@ -389,4 +389,5 @@ def test_keywords_of_an_option_are_shown_as_words_and_idle_ones_not_at_all():
     assert setting("train_augment").show(given) == "rotation=10.0, zoom=0.1"
     assert setting("train_augment").show(json.dumps(vars(AugmentSpec()))) == "none"
     assert setting("train_model_args").show('{"numfm": 8}') == "numfm=8"
+    assert setting("train_model_args").show('{"noise": 0.0}') == "noise=0.0"  # a network's own, and no augmentation
     assert setting("train_loss").show('{"a": 1}') == '{"a": 1}'

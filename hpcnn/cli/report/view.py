@@ -14,7 +14,7 @@ from hpcnn.cli.output import Column
 from hpcnn.spec import AugmentSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -74,20 +74,23 @@ def name(key: str) -> str:
 
 
 def setting(key: str) -> Column:
-    """Return a column of what was set; of one with several keywords (``--augment``), those that do something."""
-    return Column(key, name(key), _keywords if key in _WITH_KEYWORDS else str)
+    """Return a column of what was set; of ``--augment``, only what does something."""
+    idle = vars(AugmentSpec()) if key == "train_augment" else {}
+    return Column(key, name(key), (lambda text: _keywords(text, idle)) if key in _WITH_KEYWORDS else str)
 
 
-def _keywords(text: Any) -> str:
-    """Return ``rotation=10, zoom=0.1`` for the JSON object that a table holds; other text as it is."""
+def _keywords(text: str, idle: Mapping[str, Any]) -> str:
+    """Return the JSON object that a table holds as ``rotation=10.0, zoom=0.1``, without values that are ``idle``.
+
+    Text that is none, of a damaged record, stays as it is.
+    """
     try:
         keywords = json.loads(text)
     except ValueError:
-        return str(text)
+        return text
     if not isinstance(keywords, dict):
-        return str(text)
-    idle = vars(AugmentSpec())
-    return ", ".join(f"{key}={value}" for key, value in keywords.items() if value != idle.get(key)) or "none"
+        return text
+    return ", ".join(f"{key}={value}" for key, value in keywords.items() if value != idle.get(key, ...)) or "none"
 
 
 def number(key: str, heading: str, digits: int | None = None) -> Column:
