@@ -26,7 +26,7 @@ Vector = npt.NDArray[np.float64]
 
 # Variables of a site's [environment] that change speed and never results; `hpcnn tune` finds their values.
 INTRA_OP, INTER_OP = "HPCNN_INTRA_OP_THREADS_PER_CORE", "HPCNN_INTER_OP_THREADS_PER_CORE"
-GROUPED = "HPCNN_GROUPED_ALLREDUCE"
+GROUPED, FACTORS = "HPCNN_GROUPED_ALLREDUCE", "HPCNN_FACTORS"
 MOST_THREADS_PER_CORE = 16
 
 
@@ -40,6 +40,7 @@ class TaskEnvironment:
     traced: whether what the processes say to each other will be recorded.
     intra_op_per_core, inter_op_per_core: TensorFlow's threads within and between operations, for each core.
     grouped: whether Horovod reduces all gradients in one operation, instead of each as soon as it is ready.
+    factors: whether gradients of wide dense layers may be made from factors that the ranks gather (train/factors.py).
     gpus_per_node: GPUs that were asked for, None for none.
     """
 
@@ -50,6 +51,7 @@ class TaskEnvironment:
     intra_op_per_core: float = 1.0
     inter_op_per_core: float = 1.0
     grouped: bool = False
+    factors: bool = True
     gpus_per_node: int | None = None
 
     @classmethod
@@ -58,9 +60,6 @@ class TaskEnvironment:
     ) -> TaskEnvironment:
         """Return the promise from the variables that job scripts export. Raises UsageError for a bad one."""
         world, cpus = environment.get("HPCNN_WORLD_SIZE"), environment.get("HPCNN_CPUS_PER_TASK")
-        grouped = environment.get(GROUPED) or "0"
-        if grouped not in ("0", "1"):
-            raise unknown_value(GROUPED, grouped, ("0", "1"))
         return cls(
             int(world) if world else None,
             int(cpus) if cpus else None,
@@ -68,9 +67,17 @@ class TaskEnvironment:
             traced,
             _threads(environment, INTRA_OP),
             _threads(environment, INTER_OP),
-            grouped == "1",
+            _switch(environment, GROUPED, "0"),
+            _switch(environment, FACTORS, "1"),
             int(environment.get("HPCNN_GPUS_PER_NODE") or 0) or None,
         )
+
+
+def _switch(environment: Mapping[str, str], variable: str, default: str) -> bool:
+    value = environment.get(variable) or default
+    if value not in ("0", "1"):
+        raise unknown_value(variable, value, ("0", "1"))
+    return value == "1"
 
 
 def _threads(environment: Mapping[str, str], variable: str) -> float:
@@ -102,6 +109,8 @@ class Strategy(Protocol):
 
     A training sets it before its first step. False measures the ceiling: each replica then trains a network of its own.
     """
+    gathers: bool
+    """Whether ``concatenate`` is there, and every replica computes the same bits from what it gives to all of them."""
     mpi_version: str | None
     """The MPI library through which the processes meet, or None where they do without."""
     loss_divisor: int
@@ -131,6 +140,12 @@ class Strategy(Protocol):
         """*graph, inside run*: sum each tensor over all replicas; differentiable.
 
         ``name`` tells reductions apart that may be under way at the same time.
+        """
+
+    def concatenate(self, tensor: Any, name: str) -> Any:
+        """*graph, inside run*: return the rows of every replica's tensor, in the order of the replicas.
+
+        Only of a strategy that ``gathers``. The tensors may differ in their number of rows. No gradient flows back.
         """
 
     def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:

@@ -18,10 +18,11 @@ import numpy as np
 
 from hpcnn.errors import RunError
 from hpcnn.parallel.base import TaskEnvironment, Vector, check_world_size
-from hpcnn.parallel.devices import set_threads, use_one_gpu
+from hpcnn.parallel.devices import set_threads, threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.parallel.mpi import library, world
 from hpcnn.parallel.serial import SingleReplica
+from hpcnn.provenance import cpu_model
 
 # Horovod reads it when it starts; with this value it waits to be asked (Horovod's documentation, "Timeline").
 _TIMELINE, _ON_REQUEST = "HOROVOD_TIMELINE", "DYNAMIC"
@@ -49,6 +50,15 @@ class Horovod(SingleReplica):
         self._grouped = task.grouped
         self.devices = (use_one_gpu(self.local_rank),)
         set_threads(task)
+        self.gathers = task.factors and self.size > 1 and self._compute_alike()
+
+    def _compute_alike(self) -> bool:
+        """Whether the same operation gives the same bits on every rank: on CPUs of one model, with as many threads.
+
+        TensorFlow chooses its instructions by the processor and divides its sums among the threads.
+        """
+        ways = self._comm.allgather((self.devices[0], cpu_model(), threads()))
+        return self.devices[0].startswith("/CPU") and len(set(ways)) == 1
 
     def reduce(self, tensors: Sequence[Any], name: str = "gradient") -> list[Any]:
         """Sum each tensor over the ranks, each as soon as it is ready: reduction overlaps back-propagation.
@@ -63,6 +73,14 @@ class Horovod(SingleReplica):
         if self._grouped and len({t.dtype for t in tensors}) == 1:  # Horovod groups tensors of one type
             return list(hvd.grouped_allreduce(list(tensors), op=hvd.Sum, name=name))
         return [hvd.allreduce(t, op=hvd.Sum, name=f"{name}.{i:04d}") for i, t in enumerate(tensors)]
+
+    def concatenate(self, tensor: Any, name: str) -> Any:
+        """Gather the rows of all ranks. Horovod has no bfloat16: its 16 bits travel as a whole number."""
+        import tensorflow as tf
+
+        if tensor.dtype != tf.bfloat16:
+            return self._hvd.allgather(tensor, name=name)
+        return tf.bitcast(self._hvd.allgather(tf.bitcast(tensor, tf.uint16), name=name), tf.bfloat16)
 
     def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
         """Average the variables over the ranks, each rank weighted by its share of the batch."""

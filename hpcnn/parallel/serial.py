@@ -26,6 +26,7 @@ class SingleReplica:
     local_rank = 0
     devices: Sequence[str] = ("/CPU:0",)
     communicates = True
+    gathers = False
     mpi_version: str | None = None
     loss_divisor = 1
 
@@ -57,6 +58,10 @@ class SingleReplica:
     def reduce(self, tensors: Sequence[Any], name: str = "gradient") -> list[Any]:
         """Return the tensors: there is nothing to add."""
         return list(tensors)
+
+    def concatenate(self, tensor: Any, name: str) -> Any:
+        """Return the tensor: there are no other rows."""
+        return tensor
 
     def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
         """Do nothing: there is one copy."""

@@ -26,6 +26,7 @@ class TfDistribute:
     processes = 1
     local_rank = 0
     communicates = True
+    gathers = False
     mpi_version: str | None = None
 
     def __init__(self, strategy: Any, devices: Sequence[str]) -> None:
@@ -93,6 +94,12 @@ class TfDistribute:
 
         context = tf.distribute.get_replica_context()
         return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
+
+    def concatenate(self, tensor: Any, name: str) -> Any:
+        """Return all replicas' rows."""
+        import tensorflow as tf
+
+        return tf.distribute.get_replica_context().all_gather(tensor, axis=0)
 
     def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
         """Average the variables over the replicas.

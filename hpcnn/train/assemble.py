@@ -74,7 +74,7 @@ def assemble(full: TrainSpec, strategy: Strategy, state: State | None, mark: Cal
     mark("model_stop")
     training, test = _on_devices(full, model, data, strategy)
     augmentation = augmentation_of(full, data, training.features[0], strategy.devices)
-    steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test)
+    steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test, batch)
     check_target(full, steps.metrics)
     return Assembled(model, data, steps, batch, [augmentation] if augmentation else [])
 
@@ -87,6 +87,7 @@ def facts(full: TrainSpec, assembled: Assembled) -> dict[str, Any]:
         "trainable": trainable_parameters(model),
         "tensors": len(model.trainable_weights),
         "name": full.model,
+        "factored": assembled.steps.factored,
         **work_of(model).facts(full.precision),
     }
 

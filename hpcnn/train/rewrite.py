@@ -93,8 +93,8 @@ def _activate_after_pooling(changes: ExitStack, pool: Any, before: Any) -> None:
     activate, pooling = _activation(before), pool.call
     assert activate is not None
     if type(before) is not keras.layers.Conv2D:
-        _change(changes, before, "call", lambda inputs, *args, **kwargs: inputs)
-        _change(changes, pool, "call", lambda *args, **kwargs: activate(pooling(*args, **kwargs)))
+        change(changes, before, "call", lambda inputs, *args, **kwargs: inputs)
+        change(changes, pool, "call", lambda *args, **kwargs: activate(pooling(*args, **kwargs)))
         return
     form = "NHWC" if before.data_format == "channels_last" else "NCHW"
 
@@ -106,8 +106,8 @@ def _activate_after_pooling(changes: ExitStack, pool: Any, before: Any) -> None:
         pooled = pooling(*args, **kwargs)
         return activate(_give_gradient(pooled, before.bias, form) if before.use_bias else pooled)
 
-    _change(changes, before, "call", convolve)
-    _change(changes, pool, "call", pool_and_activate)
+    change(changes, before, "call", convolve)
+    change(changes, pool, "call", pool_and_activate)
 
 
 def _give_gradient(pooled: Any, bias: Any, form: str) -> Any:
@@ -144,10 +144,10 @@ def _drop_by_few_bits(changes: ExitStack, layer: Any) -> None:
         kept = tf.reshape(drawn >= tf.constant(dropped, dtype), tf.shape(inputs))
         return inputs * (tf.cast(kept, inputs.dtype) * tf.constant(1 / (1 - layer.rate), inputs.dtype))
 
-    _change(changes, layer, "call", drop)
+    change(changes, layer, "call", drop)
 
 
-def _change(changes: ExitStack, layer: Any, name: str, value: Any) -> None:
+def change(changes: ExitStack, layer: Any, name: str, value: Any) -> None:
     """Set an attribute of a layer past Keras's tracking, until the context ends."""
     own = name in vars(layer)
     before = vars(layer).get(name)

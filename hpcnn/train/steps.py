@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from hpcnn.parallel.base import Strategy
+from hpcnn.train.factors import Factors, factored_layers
 from hpcnn.train.feed import Resident
 from hpcnn.train.metrics import Array, Metrics, Sums
 from hpcnn.train.plan import Block
@@ -30,14 +31,22 @@ from hpcnn.train.update import fuse
 class Steps:
     """Compiled training and evaluation of one model under one strategy."""
 
-    def __init__(self, model: Any, strategy: Strategy, training: Resident, test: Resident | None) -> None:
+    def __init__(
+        self, model: Any, strategy: Strategy, training: Resident, test: Resident | None, batch_size: int
+    ) -> None:
         self._model, self._strategy = model, strategy
+        self._factored = factored_layers(model, strategy, batch_size)
         self._metrics, self._training = Metrics(model, training), training.unchanged()
         self._statistics = moving_statistics(model)
         fuse(model.optimizer)
         self._train = self._compile(self._train_step, training, self._synchronize)
         self._test = self._compile(self._test_step, test, None) if test is not None else None
         self._retest: Any = None
+
+    @property
+    def factored(self) -> list[str]:
+        """Return the names of the layers whose kernels' gradients are gathered as factors."""
+        return [str(layer.name) for layer in self._factored]
 
     def train(self, block: Block) -> Sums:
         """Do the steps of a block and return this process's sums."""
@@ -113,14 +122,16 @@ class Steps:
         gathered = _when(tf.nest.flatten([x, y]))
         with tf.control_dependencies([gathered]):  # or a lone inter-op thread may read the clock after the forward pass
             x = tf.nest.map_structure(tf.identity, x)
+        factors = Factors(strategy, self._factored)
         with tf.GradientTape() as tape:
-            predicted = model(x, training=True)
+            with factors.kept():
+                predicted = model(x, training=True)
             loss, losses = self._mean_loss(x, y, predicted, sample_weights, training=True)
             scaled = model.optimizer.scale_loss(loss * weight)
         variables = model.trainable_variables
         own = [dense(g) for g in tape.gradient(scaled, [v.value for v in variables])]
-        ready = _when([g for g in own if g is not None])
-        gradients = sum_present(strategy, own)
+        ready = _when([*(g for g in own if g is not None), *factors.own])
+        gradients = factors.add_to(sum_present(strategy, own), variables)
         summed = _when([g for g in gradients if g is not None])
         model.optimizer.apply(gradients, variables)
         count = tf.cast(tf.size(indices), tf.float32) * tf.sign(weight)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpcnn.network.allreduce import CYCLE_SECONDS, FUSION_BYTES
-from hpcnn.parallel.base import GROUPED, INTER_OP, INTRA_OP
+from hpcnn.parallel.base import FACTORS, GROUPED, INTER_OP, INTRA_OP
 
 STRATEGIES = ("serial", "horovod")
 
@@ -54,6 +54,7 @@ def _horovod() -> list[Knob]:
             f"{1000 * CYCLE_SECONDS:g}",
             ("0.1", "1", "5"),
         ),
+        Knob(FACTORS, "wide dense layers by factors", "1", ("0", "1")),
         Knob(GROUPED, "all gradients in one operation", "0", ("0", "1")),
         Knob("HOROVOD_FUSION_THRESHOLD", "bytes that Horovod sends at once", fusion, ("0", str(2**20), fusion)),
     ]

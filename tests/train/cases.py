@@ -31,6 +31,8 @@ CASES = {
     "last-batch-of-one": replace(MOMENTUM, samples=201),
     "adam": replace(MOMENTUM, optimizer="adam", learning_rate=0.003, momentum=None, samples=201),
     "l2": replace(_OWN, model="own:ridge", loss="mean_squared_error", learning_rate=0.5, samples=201),
+    "factors": replace(_OWN, model="own:wide", batch_size=20, samples=201, learning_rate=0.05),
+    "factors-bfloat16": replace(_OWN, model="own:wide", batch_size=20, samples=100, precision="bfloat16"),
     "own-initial-weights": replace(_OWN, model="own:each_rank_its_own_weights"),
     "batch-norm": replace(_OWN, model="own:normalized"),
     "sync-batch-norm": replace(_OWN, model="own:normalized", sync_batch_norm=True),
@@ -88,7 +90,11 @@ SETUPS = {
         ("momentum", "last-batch-of-one", "l2", "own-initial-weights", "sync-batch-norm", "batch-norm-one-step", ALONE),
     ),
     "horovod-2": ("horovod", 2, tuple(CASES)),
-    "horovod-3": ("horovod", 3, ("momentum", "last-batch-of-one", "l2", "sync-batch-norm", "batch-norm-one-step")),
+    "horovod-3": (
+        "horovod",
+        3,
+        ("momentum", "last-batch-of-one", "l2", "factors", "sync-batch-norm", "batch-norm-one-step"),
+    ),
     "horovod-4": ("horovod", 4, ("momentum", "last-batch-of-one")),
 }
 # Cases that are also stopped and resumed, under these set-ups.

@@ -27,6 +27,15 @@ def ridge(input_shape: Shape, classes: int, strength: float = 0.01) -> Any:
     )
 
 
+def wide(input_shape: Shape, classes: int) -> Any:
+    """Kernels that are large beside a batch of 20: the first on the input and with a penalty, the second used twice."""
+    inputs = keras.Input(input_shape)
+    first = keras.layers.Dense(512, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.001))
+    second = keras.layers.Dense(512, activation="tanh", use_bias=False)
+    outputs = second(second(first(keras.layers.Flatten()(inputs))))
+    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(outputs))
+
+
 def compiled(input_shape: Shape, classes: int) -> Any:
     """Compiled by its owner, with an optimizer, a loss and metrics that hpcnn would not have chosen."""
     model = ridge(input_shape, classes, 0.0)

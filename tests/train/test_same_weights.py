@@ -28,6 +28,7 @@ TOLERANCES = {
     "momentum": 1e-6,  # measured: 5e-8
     "last-batch-of-one": 1e-6,  # 4e-8
     "l2": 2e-6,
+    "factors": 1e-6,
     "own-initial-weights": 1e-6,  # 3e-8
     "augment": 1e-6,  # 6e-8
     "two-inputs": 1e-6,
