@@ -3,9 +3,9 @@
 ``python benchmarks/horovod.py [--repeats N] [--json FILE]`` trains two networks of the lectures on MNIST
 (``HPCNN_DATA``; without it, on random images), each with the lecture's batch as the global one, in turn: hpcnn under
 Horovod as a job starts it, the same without communication (the ceiling: no network and no library could be faster),
-mirrored in one process, multiworker in two, and Horovod's own example with Horovod's own settings. A training's
-images/s are the median of its epochs after the first; it prints the median over the trainings of each way, their range,
-and the share of the ceiling.
+the ceiling of ranks that meet in every step (``peers/meeting.py``), mirrored in one process, multiworker in two, and
+Horovod's own example with Horovod's own settings. A training's images/s are those of all its epochs after the first; it
+prints the median over the trainings of each way, their range, and the share of the ceiling.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from pathlib import Path
 from common import PEERS, Result, data_file, machine, markdown, parser, report
 
 CEILING = "ceiling: no communication"
+MEETING = "ceiling of ranks that meet in every step"
 RANKS = ("--ntasks", "2", "--cpus-per-task", "1")
 WAYS: dict[str, Sequence[str]] = {
     "hpcnn, horovod": (*RANKS, "--strategy", "horovod"),
     CEILING: (*RANKS, "--strategy", "horovod", "--no-communication"),
+    MEETING: RANKS,
     "hpcnn, mirrored": ("--cpus-per-task", "2", "--strategy", "mirrored", "--devices", "2"),
     "hpcnn, multiworker": (*RANKS, "--strategy", "multiworker"),
 }
@@ -37,23 +39,25 @@ MPIRUN = ("mpirun", "-np", "2", "--bind-to", "none", "--map-by", "slot", "--over
 
 @dataclass(frozen=True)
 class Case:
-    """One network with the global batch of its lecture."""
+    """One network with the global batch of its lecture. samples: of an epoch."""
 
     name: str
     batch: int
     epochs: int
+    samples: int
 
 
-CASES = (Case("scinet-cnn1", 128, 4), Case("psc-cnn-dropout", 32, 2))
+CASES = (Case("scinet-cnn1", 128, 4, 60_000), Case("psc-cnn-dropout", 32, 3, 20_000))
 
 
 def hpcnn(case: Case, file: Path, way: str, run: Path, seed: int) -> list[float]:
     """Train as a job and return the images/s of each epoch: all ranks' samples over the slowest rank's seconds."""
-    words = [
-        *(sys.executable, "-m", "hpcnn", "submit", "--quiet", "--run-dir", run, "--model", case.name, "--data", file),
-        *("--epochs", case.epochs, "--batch-size", case.batch, "--pixel-scale", "unit", "--no-evaluate"),
-        *("--seed", seed, *WAYS[way]),
-    ]
+    training = ["--model", case.name, "--data", file, "--epochs", case.epochs, "--batch-size", case.batch]
+    training += ["--samples", case.samples, "--pixel-scale", "unit", "--no-evaluate", "--seed", seed]
+    words = [sys.executable, "-m", "hpcnn", "submit", "--quiet", "--run-dir", run, *WAYS[way]]
+    if way == MEETING:
+        words += ["--", sys.executable, PEERS / "meeting.py", "--no-communication"]
+    words += training
     subprocess.run([str(word) for word in words], check=True, capture_output=True)
     ranks = [[json.loads(line) for line in file.read_text().splitlines()] for file in run.glob("epochs.rank*.jsonl")]
     epochs = zip(*ranks, strict=True)
@@ -63,7 +67,7 @@ def hpcnn(case: Case, file: Path, way: str, run: Path, seed: int) -> list[float]
 def peer(case: Case, file: Path, seed: int) -> list[float]:
     """Train by Horovod's example and return the images/s of each epoch."""
     words = [*MPIRUN, sys.executable, PEERS / "horovod_keras.py"]
-    words += [case.name, file, case.epochs, case.batch, 1 / 255, 1, seed]
+    words += [case.name, file, case.epochs, case.batch, 1 / 255, 1, seed, case.samples]
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith(("HOROVOD_", "OMPI_MCA_"))},
         **{"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TF_CPP_MIN_LOG_LEVEL": "2"},
@@ -106,10 +110,10 @@ def main() -> None:
     cases = [case for case in CASES if case.name in (options.model or [case.name for case in CASES])]
     ways, samples, repeats = list(WAYS), 60_000, options.repeats
     if options.smoke:
-        cases, ways, samples, repeats = [Case("scinet-cnn1", 128, 2)], ways[:2], 1_024, 1
+        cases, ways, samples, repeats = [Case("scinet-cnn1", 128, 2, 1_024)], ways[:3], 1_024, 1
     facts, found = machine(), dict[tuple[str, str], Result]()
     for case, way, rates in measure(cases, ways, samples, repeats):
-        found.setdefault((case, way), Result(case, way, "images/s")).values.append(statistics.median(rates))
+        found.setdefault((case, way), Result(case, way, "images/s")).values.append(statistics.harmonic_mean(rates))
         print(f"{case}, {way}: {', '.join(f'{rate:,.0f}' for rate in rates)} images/s", file=sys.stderr)
     results = sorted(found.values(), key=lambda one: [case.name for case in CASES].index(one.case))
     report("horovod", facts, table(results), results, options.json)

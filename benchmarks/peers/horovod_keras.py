@@ -3,9 +3,9 @@
 tf.data with shuffle and batch on every rank, a compiled step with ``DistributedGradientTape``, a Python loop over the
 steps, and Horovod's default settings. Not ``fit``: on Keras 3, Horovod's optimizer trains there without reducing.
 
-``mpirun -np N python horovod_keras.py MODEL DATA.npz EPOCHS GLOBAL_BATCH SCALE THREADS SEED`` prints, on rank 0, one
-JSON object: seconds of each epoch, and samples of an epoch over all ranks. Fails where the ranks end with different
-weights.
+``mpirun -np N python horovod_keras.py MODEL DATA.npz EPOCHS GLOBAL_BATCH SCALE THREADS SEED SAMPLES`` prints, on rank
+0, one JSON object: seconds of each epoch, and samples of an epoch over all ranks. Fails where the ranks end with
+different weights.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import tensorflow as tf
 from hpcnn.models.registry import build, recipe
 
 
-def main(name: str, file: str, epochs: str, batch: str, scale: str, threads: str, seed: str) -> None:
+def main(name: str, file: str, epochs: str, batch: str, scale: str, threads: str, seed: str, samples: str) -> None:
     """Train and print."""
     hvd.init()
     tf.config.threading.set_intra_op_parallelism_threads(int(threads))
     tf.config.threading.set_inter_op_parallelism_threads(int(threads))
     keras.utils.set_random_seed(int(seed))
     with np.load(file) as data:
-        x = data["x_train"].reshape(-1, 28, 28, 1).astype("float32") * np.float32(scale)
-        y = keras.utils.to_categorical(data["y_train"], 10)
+        x = data["x_train"][: int(samples)].reshape(-1, 28, 28, 1).astype("float32") * np.float32(scale)
+        y = keras.utils.to_categorical(data["y_train"][: int(samples)], 10)
     local = int(batch) // hvd.size()
     dataset = tf.data.Dataset.from_tensor_slices((x, y)).repeat().shuffle(10_000, seed=hvd.rank()).batch(local)
     known = recipe(name)

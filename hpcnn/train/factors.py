@@ -2,9 +2,9 @@
 
 The gradient of a dense layer's kernel is a product, inputs^T (batch x rows) times gradients of the outputs (batch x
 columns). Where the global batch is small beside the kernel, the two factors are far smaller than the product: PSC's
-network with dropout has a kernel of 9216 x 128, 4.7 MB, and factors of 1.2 MB at the global batch of 32. So each replica
-gathers everybody's factors and multiplies once, instead of summing everybody's products; the result is the same sum in
-another order. Each replica multiplies the whole batch then, and not its slice: that is what it costs.
+network with dropout has a kernel of 9216 x 128, 4.7 MB, and factors of 1.2 MB at the global batch of 32. So each
+replica gathers everybody's factors and multiplies once, instead of summing everybody's products; the result is the same
+sum in another order. Each replica multiplies the whole batch then, and not its slice: that is what it costs.
 
 Sources: P. Xie et al., "Lighter-communication distributed machine learning via sufficient factor broadcasting" (UAI
 2016); H. Zhang et al., "Poseidon" (USENIX ATC 2017), section 3.2, for choosing layer by layer. Knows no strategy by
@@ -38,7 +38,7 @@ def pays(rows: int, columns: int, batch: int, cores: int) -> bool:
 
 
 def factored_layers(model: Any, strategy: Strategy, batch: int) -> list[Any]:
-    """Return the dense layers of a model whose kernels' gradients are to be gathered, at a global batch of this size."""
+    """Return the dense layers of a model whose kernels' gradients are to be gathered, at this global batch size."""
     if not (strategy.gathers and strategy.communicates and enabled()):
         return []
     layers = model._flatten_layers(include_self=True, recursive=True)
