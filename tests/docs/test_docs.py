@@ -95,7 +95,7 @@ LONG |= {
     "make testbed": (ROOT_ALONE, "make -n testbed"),
     "make testbed-down": (ROOT_ALONE, "make -n testbed-down"),
 }
-IMAGE = "it needs Apptainer, and minutes (tests/unit/test_container.py, tests/slurm/test_sif.py)"
+IMAGE = "it needs Apptainer, and minutes (tests/unit/test_container_build.py, tests/slurm/test_sif.py)"
 LONG |= {
     f"hpcnn container {words}": (IMAGE, f"hpcnn container {words.split()[0]} --help")
     for words in (

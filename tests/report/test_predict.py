@@ -134,6 +134,21 @@ def test_what_a_strategy_costs_on_one_rank_is_overhead_and_not_communication(run
     assert predict(workload, [1], CLUSTER)["seconds_per_epoch"][0] == pytest.approx(10)
 
 
+def test_what_is_sent_as_factors_is_less_than_the_gradients(run_in, tmp_path):
+    """Said by the runs of several ranks: one rank sends nothing."""
+    for ranks, sent in ((1, 36), (2, 20)):
+        run = run_in(f"r{ranks}", ranks=ranks, seconds=[10.0 / ranks], samples=1000, batch_size=100)
+        facts = json.loads(run.provenance.read_text())
+        facts["model"] |= {"trainable": 9, "allreduce_bytes": sent}
+        run.provenance.write_text(json.dumps(facts))
+    data, rows = series_in(tmp_path)
+    strong, weak = (predict_study(data, rows, [1, 4], CLUSTER, kind=kind) for kind in ("strong", "weak"))
+    assert (strong.workload.gradient_bytes, strong.workload.factored) == (20, True)
+    assert any(line.startswith("gradients: 20 bytes a step (what moves as much") for line in strong.assumptions)
+    # Their share of the gradients depends on the global batch, which weak scaling changes.
+    assert (weak.workload.gradient_bytes, weak.workload.factored) == (36, False)
+
+
 def test_the_other_kind_keeps_the_work_of_the_base_case(run_in, tmp_path):
     for ranks in (1, 2):
         write_measured(run_in, f"r{ranks}", ranks)
