@@ -1,11 +1,11 @@
 """How fast two ranks of one core train together: hpcnn's ways beside each other, Horovod's own, and the ceiling.
 
-``python benchmarks/horovod.py [--repeats N] [--json FILE]`` trains two networks of the lectures on MNIST
+``python benchmarks/horovod.py [--repeats N] [--way NAME] [--json FILE]`` trains two networks of the lectures on MNIST
 (``HPCNN_DATA``; without it, on random images), each with the lecture's batch as the global one, in turn: hpcnn under
 Horovod as a job starts it, the same without communication (the ceiling: no network and no library could be faster),
 the ceiling of ranks that meet in every step (``peers/meeting.py``), mirrored in one process, multiworker in two, and
 Horovod's own example with Horovod's own settings. A training's images/s are those of all its epochs after the first; it
-prints the median over the trainings of each way, their range, and the share of the ceiling.
+prints the median over the trainings of each way, their range, and the share of the ceiling of the same round.
 """
 
 from __future__ import annotations
@@ -88,29 +88,37 @@ def measure(
         for seed in range(1, repeats + 1):
             for case in cases:
                 for number, way in enumerate(ways):
-                    yield case.name, way, hpcnn(case, file, way, folder / f"{case.name}-{number}-{seed}", seed)[1:]
-                yield case.name, PEER, peer(case, file, seed)[1:]
+                    run = folder / f"{case.name}-{number}-{seed}"
+                    rates = peer(case, file, seed) if way == PEER else hpcnn(case, file, way, run, seed)
+                    yield case.name, way, rates[1:]
 
 
 def table(results: Sequence[Result]) -> str:
     """Return the results as a Markdown table."""
-    ceilings = {one.case: one.median for one in results if one.way == CEILING}
+    ceilings = {one.case: one.values for one in results if one.way == CEILING}
     rows = [
-        [one.case, one.way, f"{one.median:,.0f}", one.spread(), f"{one.median / ceilings[one.case]:.0%}"]
+        [one.case, one.way, f"{one.median:,.0f}", one.spread(), _share(one.values, ceilings.get(one.case, []))]
         for one in results
     ]
     return markdown(["network", "way", "images/s, median", "min..max", "of the ceiling"], rows)
+
+
+def _share(rates: Sequence[float], ceilings: Sequence[float]) -> str:
+    """Return the share of the ceiling, median and range over rounds: each against the ceiling of its own round."""
+    shares = [rate / ceiling for rate, ceiling in zip(rates, ceilings, strict=False)]
+    return f"{statistics.median(shares):.0%} ({min(shares):.0%}..{max(shares):.0%})" if shares else ""
 
 
 def main() -> None:
     """Measure, print, and write what was measured."""
     made = parser(__doc__, repeats=3)
     made.add_argument("--model", action="append", choices=[case.name for case in CASES], help="only this network")
+    made.add_argument("--way", action="append", choices=[*WAYS, PEER], help="only this way")
     options = made.parse_args()
     cases = [case for case in CASES if case.name in (options.model or [case.name for case in CASES])]
-    ways, samples, repeats = list(WAYS), 60_000, options.repeats
+    ways, samples, repeats = options.way or [*WAYS, PEER], 60_000, options.repeats
     if options.smoke:
-        cases, ways, samples, repeats = [Case("scinet-cnn1", 128, 2, 1_024)], ways[:3], 1_024, 1
+        cases, ways, samples, repeats = [Case("scinet-cnn1", 128, 2, 1_024)], [*ways[:3], PEER], 1_024, 1
     facts, found = machine(), dict[tuple[str, str], Result]()
     for case, way, rates in measure(cases, ways, samples, repeats):
         found.setdefault((case, way), Result(case, way, "images/s")).values.append(statistics.harmonic_mean(rates))

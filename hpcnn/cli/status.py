@@ -17,6 +17,7 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
     """
     from hpcnn.jobs import find
     from hpcnn.scheduler import slurm
+    from hpcnn.scheduler.states import requeued
 
     found = find(jobs)
     states = slurm.query([job.job_id for job in found])
@@ -24,11 +25,11 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
     for job in found:
         state = states[job.job_id]
         result = (job.run.read_result() if job.run else None) or {}
-        requeued = result.get("status") == "interrupted" and state.status in ("pending", "running")
+        goes_on = requeued(result.get("status"), state.status)
         rows.append(
             {
                 "job_id": job.job_id,
-                "status": state.status if requeued else result.get("status") or state.status,
+                "status": state.status if goes_on else result.get("status") or state.status,
                 "slurm_state": state.state,
                 "elapsed": state.elapsed or None,
                 "nodes": state.nodes or None,

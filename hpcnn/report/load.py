@@ -56,6 +56,7 @@ RUN_COLUMNS = {
     "parameters": "Int64",
     "trainable": "Int64",
     "tensors": "Int64",
+    "allreduce_bytes": "Int64",
     "threads": "Int64",
     "flops_training": "Int64",
     "bytes_per_sample": "Int64",

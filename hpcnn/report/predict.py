@@ -107,7 +107,7 @@ def predict_study(
     """
     largest = rows["ranks"].max()
     below = rows[rows["ranks"] < largest]
-    workload = measure(data, below if len(below) else rows, kind, parameters)
+    workload = measure(data, below if len(below) else rows, kind, parameters, exchanged=rows)
     same_kind = workload.kind == rows["kind"].iloc[0]
     check = _check(workload, rows[rows["ranks"] == largest], cluster, overlap) if len(below) and same_kind else None
     measured = rows.groupby("ranks")["epoch_seconds_median"].median() if same_kind else pd.Series(dtype="float64")
@@ -128,13 +128,14 @@ def assumptions(workload: Workload, cluster: Cluster, overlap: float, ranks: int
     """Return what a prediction up to ``ranks`` takes for granted, in words with their numbers."""
     size = workload.gradient_bytes
     messages = max(1, -(-size // int(cluster.fusion_bytes)))
+    of = "what moves as much as the factors sent" if workload.factored else f"{size // 4:,} parameters of float32"
     sizes = ", ".join(map(str, workload.measured_on))
     held = "samples and batch" if workload.kind == "strong" else "samples and batch of each rank"
     said = [
         f"{workload.kind} scaling: {held} stay {workload.samples:,} and {workload.batch_size:,}; every rank is as fast "
         f"as the slowest where measured (ranks {sizes}): no stragglers, no jitter, nothing shared more than there",
         _split(workload),
-        f"gradients: {size:,} bytes a step ({size // 4:,} parameters of float32) in {counted(messages, 'message')} of "
+        f"gradients: {size:,} bytes a step ({of}) in {counted(messages, 'message')} of "
         f"up to {cluster.fusion_bytes / 2**20:g} MiB, each half a cycle of {cluster.cycle_seconds * 1e3:g} ms late",
         f"{cluster.algorithm} allreduce, {counted(cluster.ranks_per_node, 'rank')} a node with "
         f"{counted(cluster.adapters, 'adapter')}; nobody else uses the network; the sum itself costs nothing",

@@ -193,6 +193,7 @@ def _measured_on(provenance: Row, asked: Row) -> Row:
         "parameters": model.get("parameters"),
         "trainable": model.get("trainable"),
         "tensors": model.get("tensors"),
+        "allreduce_bytes": model.get("allreduce_bytes"),
         **{key: model.get(key) for key in _WORK},
         "threads": provenance.get("threads"),
         "host": _distinct(names, ","),

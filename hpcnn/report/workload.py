@@ -43,10 +43,11 @@ class Workload:
     """A training: what is held constant, and what a step costs.
 
     kind: "strong" or "weak". samples and batch_size: of an epoch and of a step, over all ranks (strong) or of each
-    rank (weak). gradient_bytes: summed over the ranks in every step. compute, input, other: seconds of the slowest
-    rank, the last of all that is neither of the first two nor communication. base_ranks, base_seconds: the base case,
-    measured, in s an epoch. split: whether compute and input were measured apart; otherwise all is compute.
-    measured_on: the numbers of ranks that the costs are from.
+    rank (weak). gradient_bytes: summed over the ranks in every step, or of a sum that moves as much as the factors that
+    they exchange for some gradients (``factored``). compute, input, other: seconds of the slowest rank, the last of all
+    that is neither of the first two nor communication. base_ranks, base_seconds: the base case, measured, in s an
+    epoch. split: whether compute and input were measured apart; otherwise all is compute. measured_on: the numbers of
+    ranks that the costs are from.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Workload:
     base_ranks: int
     base_seconds: float
     split: bool = True
+    factored: bool = False
     measured_on: tuple[int, ...] = ()
 
     @property
@@ -71,10 +73,17 @@ class Workload:
         return self.batch_size if self.kind == "weak" else math.ceil(self.batch_size / ranks)
 
 
-def measure(data: RunData, rows: pd.DataFrame, kind: str | None = None, parameters: int | None = None) -> Workload:
+def measure(
+    data: RunData,
+    rows: pd.DataFrame,
+    kind: str | None = None,
+    parameters: int | None = None,
+    exchanged: pd.DataFrame | None = None,
+) -> Workload:
     """Return the workload that ``rows`` of one series show; its base case is the smallest of them.
 
     kind: "strong" or "weak" where not that of the study. parameters: trainable ones, where the runs do not say.
+    exchanged: rows that show what several ranks exchange, if not the same.
     Raises UsageError where the number of parameters is unknown, or not the same in all rows.
     """
     rows = rows.sort_values("ranks", kind="stable")
@@ -93,17 +102,22 @@ def measure(data: RunData, rows: pd.DataFrame, kind: str | None = None, paramete
         # On one rank, what a strategy's communication costs is its overhead: no message goes anywhere.
         exposed = np.where(ranks == 1, 0.0, share["communication"])
         other = np.clip(step * (1 - share["compute"] - share["input"] - exposed), 0, None)
+    factored = None
+    if strong and kind != "weak" and parameters is None:
+        factored = _bytes_with_factors(data, rows if exchanged is None else exchanged)
     workload = Workload(
         kind="strong" if strong else "weak",
         samples=int(base["samples"] if strong else base["samples"] // base["ranks"]),
         batch_size=int(base["batch_size"] if strong else base["batch_size"] // base["ranks"]),
-        gradient_bytes=BYTES_PER_PARAMETER * (_parameters(data, rows) if parameters is None else parameters),
+        gradient_bytes=factored
+        or BYTES_PER_PARAMETER * (_parameters(data, rows) if parameters is None else parameters),
         compute=_cost(slices, compute),
         input=_cost(slices, fetch),
         other=_cost(slices, other, alone_fixed=True),
         base_ranks=int(base["ranks"]),
         base_seconds=float(base["epoch_seconds_median"]),
         split=split,
+        factored=factored is not None,
         measured_on=tuple(int(number) for number in ranks),
     )
     return workload if kind in (None, workload.kind) else _as_kind(workload, str(kind))
@@ -132,6 +146,14 @@ def _cost(samples: NDArray[np.float64], seconds: NDArray[np.float64], *, alone_f
         return Cost(fixed, 0.0) if alone_fixed else Cost(0.0, each)
     ((fixed, per_sample),) = solve(np.stack([1 / seconds, samples / seconds], axis=1)[None], np.ones_like(seconds))
     return Cost(float(fixed), float(per_sample))
+
+
+def _bytes_with_factors(data: RunData, rows: pd.DataFrame) -> int | None:
+    """Return what several ranks exchange in a step, where all rows say the same and it is less than the gradients."""
+    known = runs_of(data, rows[rows["ranks"] > 1])[["allreduce_bytes", "trainable"]].dropna().drop_duplicates()
+    if len(known) != 1 or known["allreduce_bytes"].iloc[0] >= BYTES_PER_PARAMETER * known["trainable"].iloc[0]:
+        return None
+    return int(known["allreduce_bytes"].iloc[0])
 
 
 def _parameters(data: RunData, rows: pd.DataFrame) -> int:

@@ -10,7 +10,7 @@ from hpcnn.files import read_json
 from hpcnn.rundir import RunDir
 from hpcnn.scheduler import slurm
 from hpcnn.scheduler.parse import JobState
-from hpcnn.scheduler.states import ALIVE
+from hpcnn.scheduler.states import ALIVE, requeued
 from hpcnn.study.lock import held
 
 STATUSES = ("completed", "running", "pending", "failed", "interrupted", "unknown", "missing")
@@ -46,7 +46,8 @@ def look(paths: Iterable[Path], queue: Mapping[str, JobState] | None = None) -> 
     asked = {path: job for path, job in jobs.items() if job and not _has_ended(recorded[path])}
     told = slurm.query(list(asked.values()), queue)
     for path, job in asked.items():
-        if told[job].status in ALIVE:
+        state = recorded[path]
+        if state and requeued(state.status, told[job].status):
             recorded[path] = None
     return [recorded[run.path] or _unrecorded(run, jobs[run.path], told) for run in runs]
 

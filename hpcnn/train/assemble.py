@@ -17,6 +17,7 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.spec import TrainSpec
 from hpcnn.train.augment import augmentation_of
 from hpcnn.train.dropout import draw_own_masks
+from hpcnn.train.factors import allreduce_bytes
 from hpcnn.train.feed import Form, Resident, fit_shape, one_hot_sizes, pixel_factor, place, sample_shape
 from hpcnn.train.losses import class_weights
 from hpcnn.train.plan import steps_per_epoch
@@ -87,7 +88,8 @@ def facts(full: TrainSpec, assembled: Assembled) -> dict[str, Any]:
         "trainable": trainable_parameters(model),
         "tensors": len(model.trainable_weights),
         "name": full.model,
-        "factored": assembled.steps.factored,
+        "factored": [layer.name for layer in assembled.steps.factored],
+        "allreduce_bytes": allreduce_bytes(model, assembled.steps.factored, assembled.batch),
         **work_of(model).facts(full.precision),
     }
 

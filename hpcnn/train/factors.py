@@ -13,6 +13,7 @@ name, and nothing of data or time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -47,8 +48,20 @@ def factored_layers(model: Any, strategy: Strategy, batch: int) -> list[Any]:
         for layer in layers
         if type(layer) is keras.layers.Dense and layer.built and layer.trainable
         if not layer.lora_enabled and layer.quantization_mode is None
-        if pays(*layer._kernel.shape, batch, threads())
+        if pays(layer._kernel.shape[0], layer._kernel.shape[1], batch, threads())
     ]
+
+
+def allreduce_bytes(model: Any, layers: Sequence[Any], batch: int) -> int:
+    """Return what the ranks exchange in a step, as the bytes of an allreduce that moves as much.
+
+    layers: those with factors. A gradient has 4 bytes a number. Of n bytes gathered in all a rank gets (p-1)/p n, half
+    of what an allreduce of n bytes moves.
+    """
+    numbers = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    numbers -= sum(math.prod(layer._kernel.shape) for layer in layers)
+    factors = sum(batch * sum(layer._kernel.shape) * int(tf.as_dtype(layer.compute_dtype).size) for layer in layers)
+    return 4 * numbers + factors // 2
 
 
 class Factors:

@@ -35,18 +35,13 @@ class Steps:
         self, model: Any, strategy: Strategy, training: Resident, test: Resident | None, batch_size: int
     ) -> None:
         self._model, self._strategy = model, strategy
-        self._factored = factored_layers(model, strategy, batch_size)
+        self.factored = factored_layers(model, strategy, batch_size)
         self._metrics, self._training = Metrics(model, training), training.unchanged()
         self._statistics = moving_statistics(model)
         fuse(model.optimizer)
         self._train = self._compile(self._train_step, training, self._synchronize)
         self._test = self._compile(self._test_step, test, None) if test is not None else None
         self._retest: Any = None
-
-    @property
-    def factored(self) -> list[str]:
-        """Return the names of the layers whose kernels' gradients are gathered as factors."""
-        return [str(layer.name) for layer in self._factored]
 
     def train(self, block: Block) -> Sums:
         """Do the steps of a block and return this process's sums."""
@@ -122,7 +117,7 @@ class Steps:
         gathered = _when(tf.nest.flatten([x, y]))
         with tf.control_dependencies([gathered]):  # or a lone inter-op thread may read the clock after the forward pass
             x = tf.nest.map_structure(tf.identity, x)
-        factors = Factors(strategy, self._factored)
+        factors = Factors(strategy, self.factored)
         with tf.GradientTape() as tape:
             with factors.kept():
                 predicted = model(x, training=True)
