@@ -63,7 +63,8 @@ def runs_of(data: RunData, rows: pd.DataFrame, warmup: int = 1) -> pd.DataFrame:
 
     Columns: ``row`` (the index label in ``rows``), ``path``, ``ranks``, ``seconds`` (the median of the run's own
     measured epochs, in s), ``job_seconds`` (of the whole run, in s; its epochs alone where that was not recorded),
-    ``cores`` (of the whole run; one a task where the run left it open) and ``trainable`` (parameters with gradients).
+    ``cores`` (of the whole run; one a task where the run left it open), ``trainable`` (parameters with gradients) and
+    ``allreduce_bytes`` (what its ranks exchange in a step, as docs/run-directory.md has it).
     """
     keys = [*TABLE, *settings_of(rows), *SIZE]
     runs = counted_runs(data, warmup).rename(columns={"world_size": "ranks"})
@@ -73,5 +74,5 @@ def runs_of(data: RunData, rows: pd.DataFrame, warmup: int = 1) -> pd.DataFrame:
     cores = (found["ntasks"].fillna(found["ranks"]) * found["cpus_per_task"].fillna(1)).astype("int64")
     job = found["seconds_total"].fillna(found["epochs"].astype("float64") * found["seconds"])
     found = found.assign(cores=cores, ranks=found["ranks"].astype("int64"), job_seconds=job)
-    columns = ["row", "path", "ranks", "seconds", "job_seconds", "cores", "trainable"]
+    columns = ["row", "path", "ranks", "seconds", "job_seconds", "cores", "trainable", "allreduce_bytes"]
     return found[columns].sort_values(["ranks", "seconds", "path"]).reset_index(drop=True)

@@ -150,7 +150,8 @@ def _cost(samples: NDArray[np.float64], seconds: NDArray[np.float64], *, alone_f
 
 def _bytes_with_factors(data: RunData, rows: pd.DataFrame) -> int | None:
     """Return what several ranks exchange in a step, where all rows say the same and it is less than the gradients."""
-    known = runs_of(data, rows[rows["ranks"] > 1])[["allreduce_bytes", "trainable"]].dropna().drop_duplicates()
+    runs = runs_of(data, rows)
+    known = runs.loc[runs["ranks"] > 1, ["allreduce_bytes", "trainable"]].dropna().drop_duplicates()
     if len(known) != 1 or known["allreduce_bytes"].iloc[0] >= BYTES_PER_PARAMETER * known["trainable"].iloc[0]:
         return None
     return int(known["allreduce_bytes"].iloc[0])

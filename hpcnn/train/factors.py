@@ -58,10 +58,10 @@ def allreduce_bytes(model: Any, layers: Sequence[Any], batch: int) -> int:
     layers: those with factors. A gradient has 4 bytes a number. Of n bytes gathered in all a rank gets (p-1)/p n, half
     of what an allreduce of n bytes moves.
     """
-    numbers = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    numbers -= sum(math.prod(layer._kernel.shape) for layer in layers)
-    factors = sum(batch * sum(layer._kernel.shape) * int(tf.as_dtype(layer.compute_dtype).size) for layer in layers)
-    return 4 * numbers + factors // 2
+    numbers = sum(int(math.prod(variable.shape)) for variable in model.trainable_variables)
+    numbers -= sum(int(math.prod(layer._kernel.shape)) for layer in layers)
+    ends = sum(int(sum(layer._kernel.shape) * tf.as_dtype(layer.compute_dtype).size) for layer in layers)
+    return 4 * numbers + batch * ends // 2
 
 
 class Factors:
