@@ -90,11 +90,12 @@ class Factors:
 
         A kernel may also have a gradient that was summed: of a weight penalty, or of a use that is no dense layer.
         """
-        return [self._with_product(gradient, variable) for gradient, variable in zip(gradients, variables, strict=True)]
+        pairs = enumerate(zip(gradients, variables, strict=True))
+        return [self._with_product(gradient, variable, number) for number, (gradient, variable) in pairs]
 
-    def _with_product(self, gradient: Any, variable: Any) -> Any:
-        for number, (inputs, upstream) in enumerate(self._factors.get(id(variable), [])):
-            name = f"factor.{variable.path}.{number}"
+    def _with_product(self, gradient: Any, variable: Any, number: int) -> Any:
+        for use, (inputs, upstream) in enumerate(self._factors.get(id(variable), [])):
+            name = f"factor.{number:04d}.{use}"
             rows = self._strategy.concatenate(inputs, f"{name}.inputs")
             gradients = self._strategy.concatenate(upstream, f"{name}.gradients")
             product = tf.cast(tf.matmul(rows, gradients, transpose_a=True), variable.dtype)
