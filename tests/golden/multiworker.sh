@@ -17,7 +17,8 @@ export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes fro
 export OMPI_MCA_mpi_yield_when_idle=1
 export HOROVOD_CYCLE_TIME=0.1
 export HOROVOD_FUSION_THRESHOLD=131072
-export GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=67108864:glibc.malloc.trim_threshold=536870912:glibc.malloc.arena_max=1
+export GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=67108864:glibc.malloc.trim_threshold=536870912
+export MALLOC_ARENA_MAX=1
 export HPCNN_DATA='/project/data sets'
 if [ "$(id -u)" -eq 0 ]; then # Open MPI asks twice before it starts ranks as root
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

@@ -32,6 +32,7 @@ def test_the_packaged_local_site():
         "OMPI_MCA_mpi_yield_when_idle": "1",
         "HOROVOD_CYCLE_TIME": "0.1",
         "HOROVOD_FUSION_THRESHOLD": "131072",
+        "MALLOC_ARENA_MAX": "1",
     }
 
 
