@@ -82,14 +82,15 @@ def assemble(full: TrainSpec, strategy: Strategy, state: State | None, mark: Cal
 
 def facts(full: TrainSpec, assembled: Assembled) -> dict[str, Any]:
     """Return what the record says of the network: its size, and the operations and bytes of a step."""
-    model = assembled.model
+    model, factored = assembled.model, assembled.steps.factored
+    trainable = trainable_parameters(model)
     return {
         "parameters": model.count_params(),
-        "trainable": trainable_parameters(model),
+        "trainable": trainable,
         "tensors": len(model.trainable_weights),
         "name": full.model,
-        "factored": [layer.name for layer in assembled.steps.factored],
-        "allreduce_bytes": allreduce_bytes(model, assembled.steps.factored, assembled.batch),
+        "factored": [layer.name for layer in factored],
+        "allreduce_bytes": allreduce_bytes(trainable, factored, assembled.batch),
         **work_of(model).facts(full.precision),
     }
 

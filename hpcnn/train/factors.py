@@ -52,16 +52,15 @@ def factored_layers(model: Any, strategy: Strategy, batch: int) -> list[Any]:
     ]
 
 
-def allreduce_bytes(model: Any, layers: Sequence[Any], batch: int) -> int:
+def allreduce_bytes(trainable: int, layers: Sequence[Any], batch: int) -> int:
     """Return what the ranks exchange in a step, as the bytes of an allreduce that moves as much.
 
-    layers: those with factors. A gradient has 4 bytes a number. Of n bytes gathered in all a rank gets (p-1)/p n, half
-    of what an allreduce of n bytes moves.
+    trainable: weights of the model. layers: those with factors. A gradient has 4 bytes a number. Of n bytes gathered in
+    all a rank gets (p-1)/p n, half of what an allreduce of n bytes moves.
     """
-    numbers = sum(int(math.prod(variable.shape)) for variable in model.trainable_variables)
-    numbers -= sum(int(math.prod(layer._kernel.shape)) for layer in layers)
+    summed = trainable - sum(int(math.prod(layer._kernel.shape)) for layer in layers)
     ends = sum(int(sum(layer._kernel.shape) * tf.as_dtype(layer.compute_dtype).size) for layer in layers)
-    return 4 * numbers + batch * ends // 2
+    return 4 * summed + batch * ends // 2
 
 
 class Factors:
