@@ -27,11 +27,10 @@ from hpcnn.errors import HpcnnError, UsageError, unknown_value
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.launcher import launched_by
-from hpcnn.rundir import RunDir
+from hpcnn.rundir import STOPPED_EXIT_STATUS, RunDir
 from hpcnn.train.failure import end_failed
 from hpcnn.train.record import Fits, Record
 from hpcnn.train.state import load
-from hpcnn.train.stop import EXIT_STATUS
 
 _STRATEGIES = ("serial", "horovod")
 
@@ -148,7 +147,7 @@ class Run:
             return
         if fits.stopped:
             reason = f"{fits.stopped}; its state is kept: hpcnn resume goes on there"
-            fits.record.finish("interrupted", exit_code=EXIT_STATUS, reason=reason, epochs=fits.epochs)
+            fits.record.finish("interrupted", exit_code=STOPPED_EXIT_STATUS, reason=reason, epochs=fits.epochs)
             if self.is_chief:
                 fits.record.run.stop.unlink(missing_ok=True)
                 print(reason, flush=True)

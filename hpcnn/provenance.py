@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hpcnn import __version__
+from hpcnn.version import __version__
 
 _PACKAGES = {
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow_cpu"),

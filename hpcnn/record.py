@@ -11,11 +11,10 @@ import os
 import signal
 
 from hpcnn.files import read_json, write_json
-from hpcnn.rundir import RunDir
+from hpcnn.rundir import STOPPED_EXIT_STATUS, RunDir
 
-# 75: the ranks stopped and kept their state (train/stop.py). 128 + signal, as shells report a process that a signal
-# ended (bash(1), "EXIT STATUS").
-_INTERRUPTED = {75, 128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}
+# 128 + signal: as shells report a process that a signal ended (bash(1), "EXIT STATUS").
+_INTERRUPTED = {STOPPED_EXIT_STATUS, 128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}
 
 
 def finish(

@@ -7,7 +7,6 @@ arrives unchanged; an undefined name in a template is an error.
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -18,13 +17,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
 
-from hpcnn import __version__
 from hpcnn.directives import directives
 from hpcnn.errors import unknown_value
 from hpcnn.launch import Expanded, as_ranks, container_command, cpus_of, launch_command, shell_word
 from hpcnn.resources import share_dir
 from hpcnn.sites.profile import Site
-from hpcnn.spec import JobSpec, SoftwareSpec, TrainSpec, given
+from hpcnn.spec import JobSpec, SoftwareSpec, TrainSpec
+from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
+from hpcnn.version import __version__
 
 
 @dataclass(frozen=True)
@@ -122,34 +122,7 @@ def title(job: JobSpec) -> str:
 def train_command(spec: TrainSpec, place: Place) -> list[str]:
     """Return the words of ``hpcnn train`` with every option that differs from its default."""
     words = [*place.hpcnn, "train", "--run-dir", place.run_dir, *(["--resume"] if place.resume else [])]
-    options = {f.name: f.metadata["option"] for f in dataclasses.fields(TrainSpec)}
-    for key, value in {
-        "model": spec.model,
-        "data": spec.data,
-        "strategy": spec.strategy,
-        **given(spec),
-    }.items():
-        option = options[key] or "--" + key.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(option if value else f"--no-{option[2:]}")
-        elif isinstance(value, dict):
-            words += [word for k, v in value.items() for word in (option, f"{k}={toml_text(v)}")]
-        else:
-            words += [option, str(value)]
-    return words
-
-
-def toml_text(value: Any) -> str:
-    """Return a keyword's value as the command line reads it back (``options.toml_value``)."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(toml_text(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{toml_text(key)} = {toml_text(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, str):  # JSON's escapes are TOML's too, but for DEL (TOML 1.0, "String")
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return str(value)
+    return [*words, *options_of(spec, ALWAYS_OF_TRAINING)]
 
 
 def render_array(title: str, directives: Sequence[str], folder: str, runs: Sequence[str]) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent
+from hpcnn import version
+
+PACKAGE = Path(version.__file__).resolve().parent
 
 
 def share_dir(name: str) -> Path:
@@ -16,7 +18,7 @@ def share_dir(name: str) -> Path:
 
     Raises FileNotFoundError when neither a checkout nor a wheel holds it: a broken installation.
     """
-    for folder in (_PACKAGE / "_share" / name, _PACKAGE.parent / name):
+    for folder in (PACKAGE / "_share" / name, PACKAGE.parent / name):
         if folder.is_dir():
             return folder
     raise FileNotFoundError(f"this installation of hpcnn lacks its {name!r} folder; reinstall it")
@@ -24,7 +26,7 @@ def share_dir(name: str) -> Path:
 
 def constraints_file() -> Path:
     """Return ``constraints.txt``, the versions that hpcnn is tested with. Raises FileNotFoundError as above."""
-    for file in (_PACKAGE / "_share" / "containers" / "constraints.txt", _PACKAGE.parent / "constraints.txt"):
+    for file in (PACKAGE / "_share" / "containers" / "constraints.txt", PACKAGE.parent / "constraints.txt"):
         if file.is_file():
             return file
     raise FileNotFoundError("this installation of hpcnn lacks its constraints.txt; reinstall it")

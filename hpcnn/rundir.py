@@ -36,10 +36,12 @@ from pathlib import Path
 from typing import Any
 
 from hpcnn.errors import UsageError
-from hpcnn.files import LineWriter, read_json, read_lines, write_json, write_text
+from hpcnn.files import read_json, read_lines, write_json, write_text
 
 SCHEMA_VERSION = 1
 STATUSES = ("completed", "failed", "interrupted")
+# sysexits.h, EX_TEMPFAIL: the ranks stopped and kept their state. No error: the same command, tried again, goes on.
+STOPPED_EXIT_STATUS = 75
 
 _EPOCH_FILE = re.compile(r"epochs\.rank(\d{5,})\.jsonl$")
 _TRACE_FILE = re.compile(r"trace\.rank(\d{5,})\.json\.gz$")
@@ -174,38 +176,6 @@ class RunDir:
 def _by_rank(files: Iterable[Path], name: re.Pattern[str]) -> list[tuple[int, Path]]:
     found = ((name.search(file.name), file) for file in files)
     return sorted((int(match.group(1)), file) for match, file in found if match)
-
-
-class EventLog:
-    """Rank 0's ``events.jsonl``: MLPerf-style keys with seconds of a monotonic clock.
-
-    ``seconds`` counts from the moment this log was first opened, without the gaps between attempts; ``time`` is the
-    wall clock, for people only.
-    """
-
-    def __init__(self, run: RunDir) -> None:
-        before = list(read_lines(run.events))[-1:] if run.events.exists() else []
-        earlier = float(before[0].get("seconds") or 0.0) if before else 0.0
-        self._start = time.monotonic() - earlier
-        self._lines = LineWriter(run.events)
-
-    def write(self, key: str, value: Any = None, **metadata: Any) -> float:
-        """Write one event and return its time in seconds since the log was opened."""
-        seconds = time.monotonic() - self._start
-        self._lines.write(
-            {
-                "key": key,
-                "seconds": round(seconds, 6),
-                "time": utc_now(),
-                "value": value,
-                "metadata": metadata,
-            }
-        )
-        return seconds
-
-    def close(self) -> None:
-        """Close the file."""
-        self._lines.close()
 
 
 def utc_now() -> str:

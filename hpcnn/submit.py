@@ -18,16 +18,16 @@ from hpcnn.data.catalogue import FOLDER_VARIABLE, check_name, check_staged, file
 from hpcnn.data.catalogue import check_arguments as check_data_arguments
 from hpcnn.errors import HpcnnError, bad_value
 from hpcnn.files import write_json, write_text
-from hpcnn.models.registry import check_arguments as check_model_arguments
-from hpcnn.models.registry import check_name as check_model_name
 from hpcnn.record import finish
 from hpcnn.render import Place, render
 from hpcnn.rundir import SCHEMA_VERSION, RunDir, utc_now
 from hpcnn.scheduler import local, slurm
-from hpcnn.scratch.options import check_options
 from hpcnn.sites.load import load_site, with_machine_cores
 from hpcnn.sites.profile import Site
 from hpcnn.spec import JobSpec, to_mapping
+from hpcnn.specs.numpy_options import check_options
+from hpcnn.zoo.registry import check_arguments as check_model_arguments
+from hpcnn.zoo.registry import check_name as check_model_name
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,6 @@ def hpcnn_command() -> tuple[str, ...]:
 
 
 def _version() -> str:
-    from hpcnn import __version__
+    from hpcnn.version import __version__
 
     return __version__

@@ -17,10 +17,10 @@ import numpy as np
 from hpcnn.data.dataset import Array, DataSet
 from hpcnn.errors import UsageError, bad_value
 from hpcnn.files import read_json
-from hpcnn.models.registry import in_numpy
 from hpcnn.report.read import read_run
 from hpcnn.rundir import RunDir
 from hpcnn.spec import TrainSpec, from_mapping
+from hpcnn.zoo.registry import in_numpy, is_zoo
 
 # Samples that go through the network at once.
 _BATCH = 500
@@ -113,16 +113,16 @@ def new_network(target: str) -> tuple[Any, str]:
     """
     from hpcnn.data.optional import optional_module
     from hpcnn.data.registry import load
-    from hpcnn.models import registry
+    from hpcnn.models.registry import build
     from hpcnn.quiet import without_notes
     from hpcnn.train.setup import build_network
 
-    if not Path(target).is_dir() and not registry.is_zoo(target) and ":" not in target:
+    if not Path(target).is_dir() and not is_zoo(target) and ":" not in target:
         raise UsageError(f"RUN|MODEL: {target!r} is neither a run directory nor the name of a model")
     optional_module("keras", "a network")
     with without_notes():
         if not Path(target).is_dir():
-            return registry.build(target), target
+            return build(target), target
         run = RunDir(target)
         spec = spec_of(run)
         data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
@@ -145,7 +145,7 @@ def spec_of(run: RunDir) -> TrainSpec:
     if not train:
         raise UsageError(f"RUN: {str(run.path)!r} ran a program of its own; hpcnn does not know its network")
 
-    from hpcnn.train.setup import complete
+    from hpcnn.specs.complete import complete
 
     return complete(from_mapping(TrainSpec, train, where=f"{run.path.name}: "))
 

@@ -20,7 +20,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hpcnn.models.registry import build, recipe
+from hpcnn.models.registry import build
+from hpcnn.zoo.registry import recipe
 
 
 def main(name: str, file: str, epochs: str, batch: str, scale: str, threads: str, seed: str, samples: str) -> None:

@@ -17,8 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hpcnn.models.registry import build, recipe
+from hpcnn.models.registry import build
 from hpcnn.provenance import process_seconds
+from hpcnn.zoo.registry import recipe
 
 
 class Clock(keras.callbacks.Callback):  # type: ignore[misc]

@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hpcnn import __version__
 from hpcnn.files import write_json
 from hpcnn.parallel.base import TaskEnvironment
 from hpcnn.provenance import cpu_model
 from hpcnn.rundir import SCHEMA_VERSION, RunDir
 from hpcnn.train.failure import end_failed
+from hpcnn.version import __version__
 
 PRECISIONS = ("float32", "bfloat16")
 _REPEATS, _SECONDS_OF_REPEATS = 5, 0.3  # at least

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from hpcnn import __version__
 from hpcnn.bench.fit import CONFIDENCE, RingFit, fit_ring
 from hpcnn.bench.messages import Message
 from hpcnn.bench.sizes import written
 from hpcnn.rundir import SCHEMA_VERSION
+from hpcnn.version import __version__
 
 BACKENDS = ("mpi", "horovod")
 

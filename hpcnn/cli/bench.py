@@ -10,9 +10,9 @@ from hpcnn.bench import sizes as message_sizes
 from hpcnn.cli.bench_job import job_of, job_options, result_of
 from hpcnn.cli.bench_machine import machine_command
 from hpcnn.cli.options import option_name
-from hpcnn.cli.output import Column, emit
 from hpcnn.errors import bad_value
 from hpcnn.spec import JobSpec, check_ranks
+from hpcnn.table import Column, emit
 
 BACKENDS = {"mpi": ("mpi",), "horovod": ("horovod",), "both": ("mpi", "horovod")}
 
@@ -64,7 +64,7 @@ def allreduce_command(
     rank, and the table has its median with the exact interval of the median. The run directory gets allreduce.json,
     which `hpcnn predict --network` reads.
     """
-    from hpcnn.models.registry import check_name
+    from hpcnn.zoo.registry import check_name
 
     check_name(model)
     _check_sizes(sizes)

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from hpcnn.cli.bench_job import job_of, job_options, result_of
-from hpcnn.cli.output import Column, emit
 from hpcnn.errors import bad_value
+from hpcnn.table import Column, emit
 
 
 @click.command(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from hpcnn.cli.output import Column, console, emit, format_option
+from hpcnn.cli.output import format_option
+from hpcnn.table import Column, console, emit
 
 _KIND = click.argument("kind", type=click.Choice(["cpu", "gpu"]), default="cpu")
 _COLUMNS = (

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpcnn.cli.output import Column, console, emit, format_option
+from hpcnn.cli.output import format_option
+from hpcnn.table import Column, console, emit
 
 if TYPE_CHECKING:
     from hpcnn.data.dataset import Array, DataSet

@@ -7,7 +7,8 @@ import os
 
 import click
 
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
+from hpcnn.table import Column, emit
 
 _COLUMNS = (
     Column("check", "Check"),

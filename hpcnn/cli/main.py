@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from hpcnn import __version__
 from hpcnn.errors import HpcnnError, unknown_value
+from hpcnn.version import __version__
 
 # command -> (module, one line for `hpcnn --help`), in the order of the work
 COMMANDS = {

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
 from hpcnn.errors import bad_value
 from hpcnn.models.summary import shape_text
+from hpcnn.table import Column, emit
 
 if TYPE_CHECKING:
     from hpcnn.models.recipe import Recipe
@@ -71,20 +72,21 @@ def list_models(fmt: str) -> None:
 @format_option
 def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> None:
     """Show the layers of MODEL: an id of the list, or package.module:function of your own."""
-    from hpcnn.models import registry
+    from hpcnn.models.registry import build, build_numpy
     from hpcnn.models.summary import layer_rows, numpy_rows
     from hpcnn.quiet import without_notes
+    from hpcnn.zoo.registry import RECIPES, in_numpy
 
     shape = None if input_shape is None else _parse_shape(input_shape)
-    if registry.in_numpy(model):
-        written_out = registry.build_numpy(model, input_shape=shape, classes=classes)
+    if in_numpy(model):
+        written_out = build_numpy(model, input_shape=shape, classes=classes)
         rows, total, trainable = numpy_rows(written_out), written_out.parameters, written_out.parameters
     else:
         with without_notes():
-            network = registry.build(model, input_shape=shape, classes=classes)
+            network = build(model, input_shape=shape, classes=classes)
         rows, total = layer_rows(network), network.count_params()
         trainable = sum(variable.shape.num_elements() for variable in network.trainable_variables)
-    entry = registry.RECIPES.get(model)
+    entry = RECIPES.get(model)
     if fmt == "table" and entry is not None:
         click.echo(_facts(entry))
     emit(rows, fmt, LAYER_COLUMNS)
@@ -93,7 +95,7 @@ def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> 
 
 
 def _print_list(fmt: str) -> None:
-    from hpcnn.models.registry import RECIPES
+    from hpcnn.zoo.registry import RECIPES
 
     rows = [recipe.as_dict() for recipe in RECIPES.values()]
     if fmt == "table":

@@ -11,6 +11,7 @@ import click
 
 from hpcnn.errors import bad_value
 from hpcnn.spec import from_mapping, hints, plain_type
+from hpcnn.specs.command_line import option_of
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -44,7 +45,7 @@ def given_options(cls: type, values: dict[str, Any]) -> dict[str, Any]:
         if value is None or value == ():
             continue
         is_table = plain_type(hints(cls)[f.name]) is dict
-        found[f.name] = key_values(_option_of(f), value, texts=f.metadata["texts"]) if is_table else value
+        found[f.name] = key_values(option_of(f), value, texts=f.metadata["texts"]) if is_table else value
     return found
 
 
@@ -85,7 +86,7 @@ def option_name(field_name: str) -> str:
 
 def _option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
     facts = f.metadata
-    kind, name = plain_type(hint), _option_of(f)
+    kind, name = plain_type(hint), option_of(f)
     if kind in (dict, tuple):
         metavar = "KEY=VALUE" if kind is dict else "TEXT"
         return click.option(name, f.name, multiple=True, metavar=metavar, help=facts["help"])
@@ -99,10 +100,6 @@ def _option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command
         return click.option(name, f.name, type=click.Choice(facts["choices"]), default=None, help=help_text)
     metavars = {int: "N", float: "X", str: "TEXT"}
     return click.option(name, f.name, type=kind, default=None, metavar=metavars[kind], help=help_text)
-
-
-def _option_of(f: dataclasses.Field[Any]) -> str:
-    return f.metadata["option"] or option_name(f.name)
 
 
 def _default_text(f: dataclasses.Field[Any]) -> str:

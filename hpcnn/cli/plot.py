@@ -190,7 +190,7 @@ def augmentation(run: str | None, count: int, output: Path | None, **options: An
 
     from hpcnn.plot import augmented as kind
     from hpcnn.rundir import RunDir
-    from hpcnn.train.setup import complete
+    from hpcnn.specs.complete import complete
     from hpcnn.trained import spec_of
 
     directory = RunDir(run or ".")

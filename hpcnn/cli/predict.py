@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
 from hpcnn.errors import HpcnnError, UsageError, bad_value
 from hpcnn.network import ALGORITHMS, LINKS, Cluster, link
 from hpcnn.network.allreduce import FUSION_BYTES
+from hpcnn.table import Column, emit
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
 from hpcnn.errors import UsageError, bad_value
+from hpcnn.table import Column, emit
 
 
 @click.command(epilog="\b\nExample:\n  hpcnn profile runs/first --top 5")

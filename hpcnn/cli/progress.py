@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpcnn.cli.output import console
+from hpcnn.table import console
 
 
 class Progress:

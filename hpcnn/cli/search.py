@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli import search_submit, search_table
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
 from hpcnn.cli.search_options import folder_of, read_search, search_options
+from hpcnn.table import Column, emit
 
 if TYPE_CHECKING:
     from optuna.study import Study

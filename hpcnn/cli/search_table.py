@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
 from hpcnn.cli.search_options import begun
 from hpcnn.cli.study_options import runs_option
+from hpcnn.table import Column, emit
 
 if TYPE_CHECKING:
     from optuna.study import Study

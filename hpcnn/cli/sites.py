@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
 from hpcnn.errors import UsageError, bad_value
+from hpcnn.table import Column, emit
 
 
 @click.group(epilog="Example:  hpcnn sites show bridges2 --origin")
@@ -83,13 +84,13 @@ def init_command(name: str | None, output: Path | None, force: bool, dry_run: bo
     Asks sinfo, scontrol, srun and sacctmgr, and this node for modules, containers and folders. Each key names the
     command it came from; where a person must decide, its line says so.
     """
-    from hpcnn import __version__
     from hpcnn.files import write_text
     from hpcnn.rundir import utc_now
     from hpcnn.sites import ask
     from hpcnn.sites.load import check, user_folder
     from hpcnn.sites.propose import profile
     from hpcnn.toml import loads
+    from hpcnn.version import __version__
 
     cluster = ask.cluster()
     name = _site_name(name, cluster.config.get("ClusterName", ""))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
+from hpcnn.table import Column, emit
 
 
 @click.command(epilog="Example:  hpcnn status 1234   or   hpcnn status runs/strong_scaling")

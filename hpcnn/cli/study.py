@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli import study_status, study_submit
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
+from hpcnn.table import Column, emit
 
 if TYPE_CHECKING:
     from hpcnn.spec import StudySpec

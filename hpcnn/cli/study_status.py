@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.errors import UsageError
+from hpcnn.table import Column, emit
 
 if TYPE_CHECKING:
     from hpcnn.study.states import RunState

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.errors import HpcnnError
+from hpcnn.table import Column, emit
 
 if TYPE_CHECKING:
     from hpcnn.scheduler.parse import JobState

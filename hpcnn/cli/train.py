@@ -37,9 +37,9 @@ def command(run_dir: str, resume: bool, **options: Any) -> None:
     """
     from hpcnn.data.catalogue import check_arguments as check_options_of_data
     from hpcnn.data.catalogue import check_name, check_staged
-    from hpcnn.models.registry import check_arguments
-    from hpcnn.models.registry import check_name as check_model_name
-    from hpcnn.scratch.options import check_options
+    from hpcnn.specs.numpy_options import check_options
+    from hpcnn.zoo.registry import check_arguments
+    from hpcnn.zoo.registry import check_name as check_model_name
 
     # a mistake is said before TensorFlow is loaded and before the run directory is made
     spec = spec_from_options(TrainSpec, given_options(TrainSpec, options))
@@ -50,8 +50,8 @@ def command(run_dir: str, resume: bool, **options: Any) -> None:
     check_name(spec.data)
     check_options_of_data(spec.data, spec.data_args)
     check_staged(spec.data, spec.data_args)
+    from hpcnn.rundir import STOPPED_EXIT_STATUS
     from hpcnn.train.run import train
-    from hpcnn.train.stop import EXIT_STATUS
 
     if not train(spec, run_dir, say=click.echo, resume=resume):
-        sys.exit(EXIT_STATUS)
+        sys.exit(STOPPED_EXIT_STATUS)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
-from hpcnn.cli.output import Column, emit, format_option
+from hpcnn.cli.output import format_option
 from hpcnn.errors import unknown_value
 from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, check_ranks
+from hpcnn.table import Column, emit
 
 if TYPE_CHECKING:
     from hpcnn.sites.profile import Site

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn import __version__
 from hpcnn.container.cache import image_path
 from hpcnn.container.context import Context, context_of
 from hpcnn.container.machine import debian_mirror, find_debootstrap, find_runtime, needs_fakeroot, pip_files
 from hpcnn.errors import HpcnnError
+from hpcnn.version import __version__
 
 Say = Callable[[str], None]
 

@@ -8,10 +8,10 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from hpcnn import __version__
 from hpcnn.doctor import find_mpirun
 from hpcnn.doctor.software import mpi_version
 from hpcnn.sites.profile import Site
+from hpcnn.version import __version__
 
 
 @dataclass(frozen=True)

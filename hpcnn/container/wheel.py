@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-import hpcnn
-from hpcnn.resources import constraints_file, share_dir
+from hpcnn.resources import PACKAGE, constraints_file, share_dir
+from hpcnn.version import __version__
 
 _SHARED = ("templates", "containers", "scaling_studies", "searches")
 _WHEEL = "Wheel-Version: 1.0\nGenerator: hpcnn\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -25,13 +25,13 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that ZIP has
 
 def write_wheel(folder: Path) -> Path:
     """Write ``hpcnn-VERSION-py3-none-any.whl`` into ``folder`` and return it."""
-    info = f"hpcnn-{hpcnn.__version__}.dist-info"
+    info = f"hpcnn-{__version__}.dist-info"
     content = dict(sorted(_package()))
     content[f"{info}/METADATA"] = _metadata()
     content[f"{info}/WHEEL"] = _WHEEL.encode()
     content[f"{info}/entry_points.txt"] = b"[console_scripts]\nhpcnn = hpcnn.cli.main:main\n"
     content[f"{info}/RECORD"] = _record(content, info)
-    wheel = folder / f"hpcnn-{hpcnn.__version__}-py3-none-any.whl"
+    wheel = folder / f"hpcnn-{__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in content.items():
             entry = zipfile.ZipInfo(name, _EPOCH)
@@ -42,7 +42,7 @@ def write_wheel(folder: Path) -> Path:
 
 def _package() -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of every file, laid out as ``pyproject.toml`` lays out hpcnn's own wheel."""
-    package = Path(hpcnn.__file__).parent
+    package = PACKAGE
     for file in _files(package):
         if file.relative_to(package).parts[0] != "_share":
             yield f"hpcnn/{file.relative_to(package).as_posix()}", file.read_bytes()
@@ -60,7 +60,7 @@ def _files(folder: Path) -> list[Path]:
 def _metadata() -> bytes:
     """Return the installation's own metadata (dependencies, extras), with the version of the code that runs."""
     text = metadata.distribution("hpcnn").read_text("METADATA") or ""
-    return re.sub(r"^Version: .*$", f"Version: {hpcnn.__version__}", text, count=1, flags=re.MULTILINE).encode()
+    return re.sub(r"^Version: .*$", f"Version: {__version__}", text, count=1, flags=re.MULTILINE).encode()
 
 
 def _record(content: dict[str, bytes], info: str) -> bytes:

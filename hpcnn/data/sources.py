@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import inspect
 import os
-import sys
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -20,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn import pickled
 from hpcnn.data.catalogue import Entry, check_staged, describe, staged_file
 from hpcnn.data.dataset import PIXEL_MAX, Array, Arrays, DataSet
 from hpcnn.data.optional import optional_module
 from hpcnn.errors import UsageError, bad_value
+from hpcnn.util.user_code import import_function
 
 # The key names of the files that Keras keeps its own data sets in.
 KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -99,7 +98,7 @@ def read_function(name: str, arguments: Mapping[str, Any]) -> DataSet:
     dictionary or a tuple of arrays. Modules in the working directory are found, as ``python -m`` finds them. An error
     within the user's code is left as it is.
     """
-    function = _import_function(name)
+    function = import_function("--data", name)
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
@@ -181,26 +180,6 @@ def file_sha256(file: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _import_function(name: str) -> Any:
-    if pickled.is_pickled(name):
-        return pickled.read("--data", name)
-    module_name, _, function_name = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        # A module that the user's own module fails to import is a fault in there: leave that traceback whole.
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
-        raise bad_value("--data", name, f"package.module:function, and there is no module {error.name!r}") from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise bad_value("--data", name, f"package.module:function, and {module_name} has no such function")
-    return function
 
 
 def part_notes(entry: Entry, train: int, test: int) -> tuple[str, ...]:

@@ -14,12 +14,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from hpcnn import __version__
 from hpcnn.doctor import shell, software
 from hpcnn.doctor.finding import Finding
 from hpcnn.doctor.probe import probe
 from hpcnn.gpus import nvidia_gpus
 from hpcnn.provenance import version_of
+from hpcnn.resources import PACKAGE
+from hpcnn.version import __version__
 
 __all__ = ["Finding", "examine", "trains_serially"]
 
@@ -41,7 +42,7 @@ def examine(environment: shell.Environment) -> list[Finding]:
     mpi = _mpi_version(mpirun)
     return [
         software.check_python(sys.version_info[:3]),
-        Finding("hpcnn", f"{__version__} ({Path(__file__).parents[1]})"),
+        Finding("hpcnn", f"{__version__} ({PACKAGE})"),
         software.check_tensorflow(tensorflow),
         software.check_keras(keras),
         *shell.check_keras_variables(environment),

@@ -6,18 +6,15 @@ training.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import inspect
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcnn import pickled
-from hpcnn.errors import UsageError, bad_value, unknown_value
-from hpcnn.models import recipes_exercises, recipes_psc, recipes_scinet, recipes_scratch, recipes_wolter
+from hpcnn.errors import UsageError, unknown_value
 from hpcnn.quiet import import_tensorflow
+from hpcnn.util.user_code import import_function
+from hpcnn.zoo.registry import RECIPES, check_name, in_numpy, is_zoo, recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,72 +23,6 @@ if TYPE_CHECKING:
 
     from hpcnn.models.recipe import Recipe
     from hpcnn.scratch.networks import Network
-
-RECIPES: dict[str, Recipe] = {
-    entry.id: entry
-    for module in (recipes_scratch, recipes_scinet, recipes_psc, recipes_wolter, recipes_exercises)
-    for entry in module.RECIPES
-}
-
-_OWN = "package.module:function"
-
-
-def is_zoo(name: str) -> bool:
-    """Say whether ``name`` is an id of the zoo (and not a user's own function)."""
-    return name in RECIPES
-
-
-def in_numpy(name: str) -> bool:
-    """Say whether ``name`` is a network of the zoo that is written in NumPy, and trained by ``hpcnn.scratch``."""
-    return is_zoo(name) and RECIPES[name].framework == "numpy"
-
-
-def check_name(name: str) -> None:
-    """Raise UsageError for a ``name`` that is neither an id of the zoo nor ``package.module:function``."""
-    if ":" not in name and not is_zoo(name):
-        raise unknown_value("--model", name, [*RECIPES, _OWN])
-
-
-def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
-    """Raise UsageError for a keyword that a network of the zoo has not. Says nothing of any other network.
-
-    Reads the factory's source, so that a login node without Keras finds the mistake, and not the job.
-    """
-    if not arguments or not is_zoo(name):
-        return
-    module, _, function = RECIPES[name].factory.partition(":")
-    origin = getattr(importlib.util.find_spec(module), "origin", None)
-    tree = ast.parse(Path(str(origin)).read_text(encoding="utf-8"))
-    factory = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
-    valid = [argument.arg for argument in (*factory.args.args, *factory.args.kwonlyargs)]
-    for keyword in arguments:
-        if keyword not in valid:
-            raise unknown_value(f"argument of model {name}", keyword, valid)
-
-
-def recipe(id: str) -> Recipe:
-    """Return the recipe of an id of the zoo. UsageError for any other name."""
-    if id not in RECIPES:
-        raise unknown_value("--model", id, RECIPES)
-    return RECIPES[id]
-
-
-def keywords(name: str) -> tuple[str, ...] | None:
-    """Return the keywords of a network of the zoo, read from the source of its factory, which imports Keras.
-
-    None where they cannot be told: a user's own function, or one that takes any keyword.
-    """
-    if not is_zoo(name):
-        return None
-    module, _, function_name = RECIPES[name].factory.partition(":")
-    found = importlib.util.find_spec(module)
-    assert found is not None
-    assert found.origin is not None
-    for node in ast.parse(Path(found.origin).read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef) and node.name == function_name:
-            taken = (*node.args.args, *node.args.kwonlyargs)
-            return None if node.args.kwarg else tuple(argument.arg for argument in taken)
-    return None
 
 
 def build(
@@ -171,28 +102,6 @@ def _build_own(name: str, arguments: dict[str, Any], offered: dict[str, Any]) ->
     if not isinstance(model, keras.Model):
         raise UsageError(f"--model: {name} returned {type(model).__qualname__}, not a keras.Model")
     return model
-
-
-def import_function(option: str, name: str) -> Callable[..., Any]:
-    """Return a user's ``package.module:function``, found with the current directory first. Errors name the option."""
-    if pickled.is_pickled(name):
-        return pickled.read(option, name)
-    module_name, _, function_name = name.partition(":")
-    if not module_name or not function_name.isidentifier():
-        raise bad_value(option, name, _OWN)
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may fail in any way; the message says which
-        raise UsageError(
-            f"{option}: {name!r}: cannot import {module_name!r}: {type(error).__name__}: {error}"
-        ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise UsageError(f"{option}: {name!r}: module {module_name!r} has no function {function_name!r}")
-    return function  # type: ignore[no-any-return]
 
 
 def _check_keywords(name: str, function: Callable[..., Any], keywords: Mapping[str, Any]) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hpcnn.errors import UsageError, bad_value, unknown_value
-from hpcnn.report.text import counted, known, significant
+from hpcnn.report.columns import known
+from hpcnn.report.text import counted, significant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpcnn.errors import HpcnnError
 from hpcnn.files import read_json
-from hpcnn.render import Place, train_command
 from hpcnn.report.base import SIZE, base_name
 from hpcnn.report.measured import epoch_times, left_out
 from hpcnn.report.scaling import TABLE
 from hpcnn.report.series import settings_of
 from hpcnn.rundir import RunDir
-from hpcnn.spec import Resources, SoftwareSpec, TrainSpec, from_mapping, given
+from hpcnn.spec import Resources, SoftwareSpec, TrainSpec, from_mapping
+from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -104,13 +104,12 @@ def submit_command(path: str | Path, **changes: Any) -> str | None:
         changes["ntasks_per_node"] = None
     try:
         words = ["hpcnn", "submit", *(["--site", spec["site"]] if spec.get("site") not in (None, "local") else [])]
-        words += _options(_chosen(Resources, spec["resources"], changes))
-        words += _options(_chosen(SoftwareSpec, spec.get("software"), changes))
+        words += options_of(_chosen(Resources, spec["resources"], changes))
+        words += options_of(_chosen(SoftwareSpec, spec.get("software"), changes))
         if spec.get("program"):
             return shlex.join([*words, "--", *map(str, spec["program"])])
         asked = _chosen(TrainSpec, {**spec["train"]}, changes)
-        trained = train_command(asked, Place(run_dir="", directory="", bin="", hpcnn=(), environment={}))
-        return shlex.join([*words, *trained[3:]])  # without "train --run-dir DIR"
+        return shlex.join([*words, *options_of(asked, ALWAYS_OF_TRAINING)])
     except (HpcnnError, KeyError, TypeError, AttributeError):
         return None
 
@@ -120,20 +119,6 @@ def _chosen(cls: type[Any], asked: Any, changes: Mapping[str, Any]) -> Any:
     names = {f.name for f in dataclasses.fields(cls)}
     merged = {**(asked or {}), **changes}
     return from_mapping(cls, {key: value for key, value in merged.items() if key in names})
-
-
-def _options(spec: Any) -> Iterator[str]:
-    """Yield the words of what differs from its default, as the command line spells it."""
-    for f in dataclasses.fields(spec):
-        value = given(spec).get(f.name)
-        option = f.metadata["option"] or "--" + f.name.replace("_", "-")
-        if isinstance(value, bool):
-            yield option
-        elif isinstance(value, (dict, tuple)):
-            pairs = [f"{key}={text}" for key, text in value.items()] if isinstance(value, dict) else value
-            yield from (word for text in pairs for word in (option, str(text)))
-        elif value is not None:
-            yield from (option, str(value))
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -150,3 +150,8 @@ _AS: dict[str, Callable[[Any], Any]] = {
     "float64": _number,
     "boolean": lambda value: value if isinstance(value, bool) else None,
 }
+
+
+def known(value: Any, unknown: str = "unset") -> str:
+    """Return ``value`` as text, or ``unknown`` where it is missing."""
+    return unknown if pd.isna(value) else str(value)

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from hpcnn.errors import UsageError
+from hpcnn.report.columns import known
 from hpcnn.report.configuration import SETTINGS, TABLE, configured
 from hpcnn.report.measured import counted_runs, epoch_times
 from hpcnn.report.shift import Shift, shift, values_needed
 from hpcnn.report.stats import CONFIDENCE
-from hpcnn.report.text import counted, known, significant
+from hpcnn.report.text import counted, significant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ import numpy as np
 from hpcnn.errors import HpcnnError
 
 if TYPE_CHECKING:
-    from hpcnn.report.models import Array
+    from hpcnn.report.stats import Array
 
 
 def solve(matrices: Array, targets: Array) -> Array:

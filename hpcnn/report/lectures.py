@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hpcnn.data.catalogue import describe
-from hpcnn.models.registry import RECIPES
 from hpcnn.report.measured import counted_runs, epoch_times
+from hpcnn.zoo.registry import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

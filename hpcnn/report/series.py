@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpcnn.report.base import SIZE, base_name, series_of
+from hpcnn.report.columns import known
 from hpcnn.report.configuration import TABLE
 from hpcnn.report.measured import counted_runs, epoch_times
-from hpcnn.report.text import known
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,10 +1,6 @@
-"""How the report writes numbers and names for people. Must not know what they mean."""
+"""How hpcnn writes numbers and names for people. Must not know what they mean."""
 
 from __future__ import annotations
-
-from typing import Any
-
-import pandas as pd
 
 
 def significant(value: float) -> str:
@@ -15,8 +11,3 @@ def significant(value: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Return "1 run", "2 runs", "1,000 runs"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def known(value: Any, unknown: str = "unset") -> str:
-    """Return ``value`` as text, or ``unknown`` where it is missing."""
-    return unknown if pd.isna(value) else str(value)

@@ -19,20 +19,20 @@ from hpcnn.errors import UsageError
 from hpcnn.models.registry import build_numpy
 from hpcnn.parallel.base import TaskEnvironment
 from hpcnn.parallel.serial import SingleReplica, check_alone
-from hpcnn.rundir import RunDir
+from hpcnn.rundir import STOPPED_EXIT_STATUS, RunDir
 from hpcnn.scratch import weights
 from hpcnn.scratch.costs import Array
 from hpcnn.scratch.descent import Best, Descent, Score, score
 from hpcnn.scratch.networks import Network
-from hpcnn.scratch.options import check_options
 from hpcnn.spec import TrainSpec, to_mapping
+from hpcnn.specs.complete import complete
+from hpcnn.specs.numpy_options import check_options
 from hpcnn.train import state
 from hpcnn.train.console import epoch_line, last_line, resumed_line, stopped_line
 from hpcnn.train.plan import steps_per_epoch
 from hpcnn.train.record import Record
-from hpcnn.train.setup import complete
 from hpcnn.train.state import Position, State
-from hpcnn.train.stop import EXIT_STATUS, StopRequest
+from hpcnn.train.stop import StopRequest
 
 # Lines for people: the lecture prints 10 or 20 of its 10,000 or 20,000 epochs.
 _LINES = 10
@@ -98,7 +98,7 @@ def _train(spec: TrainSpec, run_dir: str, say: Callable[[str], None], *, resume:
         if reached.stopped:
             training.keep(reached.stopped)
             reason = stopped_line(reached.stopped, training.steps, stop.reason())
-            record.finish("interrupted", exit_code=EXIT_STATUS, reason=reason, epochs=reached.epochs)
+            record.finish("interrupted", exit_code=STOPPED_EXIT_STATUS, reason=reason, epochs=reached.epochs)
             record.run.stop.unlink(missing_ok=True)
             say(reason)
             return False

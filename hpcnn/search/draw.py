@@ -6,10 +6,10 @@ import itertools
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.models.registry import is_zoo, recipe
 from hpcnn.search.space import distribution, points
 from hpcnn.search.spec import Search
 from hpcnn.spec import TrainSpec
+from hpcnn.zoo.registry import is_zoo, recipe
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -7,11 +7,11 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from hpcnn.render import Place, toml_text, train_command
 from hpcnn.search.draw import lecture_epochs
 from hpcnn.search.space import short
 from hpcnn.search.spec import Search
-from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, from_mapping, given
+from hpcnn.spec import JobSpec, Resources, TrainSpec, from_mapping
+from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
 
 
 def train_of(search: Search, point: Mapping[str, Any]) -> TrainSpec:
@@ -51,29 +51,9 @@ def again(search: Search, point: Mapping[str, Any], site: str) -> str:
     spec = train_of(search, point)
     if "train.epochs" not in point and spec.epochs is not None:
         spec = dataclasses.replace(spec, epochs=max(spec.epochs, lecture_epochs(spec.model)))
-    run_dir = f"runs/{search.name}-best"
-    trains = train_command(spec, Place(run_dir, ".", "", ("hpcnn",), {}))
-    needs = [*_options(search.resources), *_options(search.software)]
+    where = ["--run-dir", f"runs/{search.name}-best"]
+    training = options_of(spec, ALWAYS_OF_TRAINING)
+    needs = [*options_of(search.resources), *options_of(search.software)]
     if site == "local" and not needs:
-        return shlex.join(trains)
-    return shlex.join(["hpcnn", "submit", "--site", site, *trains[2:4], *needs, *trains[4:]])
-
-
-def _options(spec: Resources | SoftwareSpec) -> list[str]:
-    words = []
-    for key, value in given(spec).items():
-        option = "--" + key.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(option)
-        elif isinstance(value, dict):
-            option = "--sbatch-option" if key == "sbatch_options" else option
-            words += [word for name, item in value.items() for word in (option, f"{name}={_plain(item)}")]
-        elif isinstance(value, tuple):
-            words += [word for item in value for word in (option, item)]
-        else:
-            words += [option, str(value)]
-    return words
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else toml_text(value)
+        return shlex.join(["hpcnn", "train", *where, *training])
+    return shlex.join(["hpcnn", "submit", "--site", site, *where, *needs, *training])

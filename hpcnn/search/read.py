@@ -10,12 +10,12 @@ from typing import Any
 from hpcnn import toml
 from hpcnn.data.catalogue import check_name as check_data_name
 from hpcnn.errors import UsageError, bad_value, unknown_value
-from hpcnn.models.registry import check_name as check_model_name
-from hpcnn.models.registry import keywords
 from hpcnn.resources import share_dir
 from hpcnn.search.space import Dimension, Values, dimension, points, short
 from hpcnn.search.spec import Options, Search, SearchFile
 from hpcnn.spec import Resources, SoftwareSpec, TrainSpec, check_field, check_ranks, from_mapping, hints
+from hpcnn.zoo.registry import check_name as check_model_name
+from hpcnn.zoo.registry import keywords
 
 _TABLES = {"search": Options, "train": TrainSpec, "resources": Resources, "software": SoftwareSpec}
 # Fields that say how a trial is run or what it writes, and never how well it does.

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from hpcnn.files import read_lines
 from hpcnn.record import finish
-from hpcnn.rundir import RunDir
+from hpcnn.rundir import STOPPED_EXIT_STATUS, RunDir
 from hpcnn.search.hparams import write_session
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
-from hpcnn.train.stop import EXIT_STATUS
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -93,7 +92,7 @@ def settle(search: Search, study: Study, trial: Trial, folder: Path) -> str | No
     run = run_of(folder, trial.number)
     pruned_after = trial.user_attrs.get(PRUNED)
     if pruned_after is not None and run.read_result() is None:
-        finish(run.path, EXIT_STATUS, reason=f"pruned after epoch {pruned_after}")
+        finish(run.path, STOPPED_EXIT_STATUS, reason=f"pruned after epoch {pruned_after}")
     result = run.read_result()
     if result is None or (result.get("status") == "interrupted" and pruned_after is None):
         return None

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpcnn.render import toml_text
 from hpcnn.sites.discover import Cluster, Nodes, Partition, plain_nodes, usual_of
+from hpcnn.toml import toml_text
 
 _HOUR = 3600
 

@@ -15,13 +15,14 @@ import tensorflow as tf
 from hpcnn.errors import RunError
 from hpcnn.parallel.base import Strategy
 from hpcnn.parallel.devices import device_name
+from hpcnn.rundir import STOPPED_EXIT_STATUS
 from hpcnn.train.agreement import check_same_weights
 from hpcnn.train.dropout import draw_own_masks
 from hpcnn.train.record import Fits
 from hpcnn.train.setup import trainable_parameters
 from hpcnn.train.state import Position, save, values_of
 from hpcnn.train.steps import dense, moving_statistics, sum_present
-from hpcnn.train.stop import EXIT_STATUS, StopRequest
+from hpcnn.train.stop import StopRequest
 
 # Steps of ``fit`` between two questions to all ranks whether one of them was asked to stop.
 _STEPS_BETWEEN_LOOKS = 16
@@ -141,7 +142,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._stop.__exit__(None, None, None)
         if self._record and self._fits.stopped:
             self._save_state()
-            raise SystemExit(EXIT_STATUS)
+            raise SystemExit(STOPPED_EXIT_STATUS)
         self._strategy.barrier()
 
     def _keeps(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcnn.errors import bad_value
-from hpcnn.models.registry import import_function
+from hpcnn.util.user_code import import_function
 
 if TYPE_CHECKING:
     from hpcnn.data.dataset import Array, DataSet

@@ -9,20 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hpcnn.errors import bad_value, unknown_value
+from hpcnn.specs.schedule import parse_schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_EXPECTED = (
-    "step:N:GAMMA (times GAMMA every N epochs), milestones:N,N,...:GAMMA (after these epochs), exponential:GAMMA "
-    "(every epoch, smoothly), cosine or cosine:SHARE (down to a share of it at the end)"
-)
-
-
-def check_schedule(text: str | None) -> None:
-    """Raise UsageError for what is no schedule."""
-    if text is not None:
-        _parsed(text)
 
 
 def schedule(text: str, rate: float, steps: int, epochs: int) -> Any:
@@ -33,7 +23,7 @@ def schedule(text: str, rate: float, steps: int, epochs: int) -> Any:
     """
     import keras
 
-    kind, whole, gamma = _parsed(text)
+    kind, whole, gamma = parse_schedule(text)
     schedules = keras.optimizers.schedules
     if kind == "cosine":
         return schedules.CosineDecay(rate, epochs * steps, alpha=gamma)
@@ -93,23 +83,3 @@ def _scaled(optimizer: Any, update: Callable[..., Any], factors: list[float]) ->
         return update(gradient, variable, learning_rate * factors[optimizer._get_variable_index(variable)])
 
     return update_step
-
-
-def _parsed(text: str) -> tuple[str, list[int], float]:
-    """Return the kind of a schedule, its epochs and its factor."""
-    kind, *parts = text.split(":")
-    try:
-        if kind == "cosine" and len(parts) <= 1:
-            share = float(parts[0]) if parts else 0.0
-            if 0 <= share <= 1:
-                return kind, [], share
-        if kind == "exponential" and len(parts) == 1 and 0 < float(parts[0]) <= 1:
-            return kind, [1], float(parts[0])
-        if kind in ("step", "milestones") and len(parts) == 2 and 0 < float(parts[1]) <= 1:
-            epochs = [int(part) for part in parts[0].split(",")]
-            rising = all(a < b for a, b in zip([0, *epochs], epochs, strict=False))
-            if rising and (kind == "milestones" or len(epochs) == 1):
-                return kind, epochs, float(parts[1])
-    except ValueError:
-        pass
-    raise bad_value("--lr-schedule", text, _EXPECTED)

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hpcnn.models.registry import in_numpy
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.devices import device_name, threads
@@ -20,6 +19,7 @@ from hpcnn.rundir import RunDir
 from hpcnn.spec import TrainSpec, to_mapping
 from hpcnn.train.failure import end_failed
 from hpcnn.train.state import Position
+from hpcnn.zoo.registry import in_numpy
 
 if TYPE_CHECKING:
     from hpcnn.train.assemble import Assembled
@@ -59,15 +59,16 @@ def has_own_code(spec: TrainSpec) -> bool:
 
 def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = False) -> bool:
     """Train under an open strategy and write the record; whatever goes wrong is raised."""
+    from hpcnn.rundir import STOPPED_EXIT_STATUS
+    from hpcnn.specs.complete import complete
     from hpcnn.train.assemble import assemble, facts
     from hpcnn.train.callbacks import callbacks_of
     from hpcnn.train.console import devices_line, epoch_line, first_line, resumed_line, stopped_line
     from hpcnn.train.loop import Loop
     from hpcnn.train.profile import Profile
     from hpcnn.train.record import Record
-    from hpcnn.train.setup import complete
     from hpcnn.train.state import load, save, values_of
-    from hpcnn.train.stop import EXIT_STATUS, StopRequest
+    from hpcnn.train.stop import StopRequest
 
     full = complete(spec)
     assert full.epochs is not None
@@ -124,7 +125,7 @@ def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = pr
         if reached.stopped:
             keep(reached.stopped)
             reason = stopped_line(reached.stopped, made.steps_per_epoch, stop.reason())
-            record.finish("interrupted", exit_code=EXIT_STATUS, reason=reason, epochs=reached.stopped.epoch - 1)
+            record.finish("interrupted", exit_code=STOPPED_EXIT_STATUS, reason=reason, epochs=reached.stopped.epoch - 1)
             if strategy.is_chief:
                 record.run.stop.unlink(missing_ok=True)
             tell(reason)

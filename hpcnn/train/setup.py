@@ -6,7 +6,6 @@ its shape.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,61 +13,16 @@ from typing import Any
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.nest import leaves, map_nest, several_shapes
 from hpcnn.errors import UsageError, bad_value
-from hpcnn.models.registry import build, is_zoo, recipe
+from hpcnn.models.registry import build
 from hpcnn.parallel.base import Strategy
 from hpcnn.spec import TrainSpec
+from hpcnn.specs.complete import OWN_MODEL
 from hpcnn.train.losses import loss_of
-from hpcnn.train.rates import check_schedule, schedule, set_layer_rates, warmed_up
+from hpcnn.train.rates import schedule, set_layer_rates, warmed_up
+from hpcnn.zoo.registry import is_zoo, recipe
 
 # What tells how good a regression is: Keras's mean of |true - predicted|, under a short name.
 _MAE = "mae"
-# What a user's own model gets where the user does not say. Its optimizer and loss are those of its compile().
-_OWN_MODEL: dict[str, Any] = {"epochs": 10, "batch_size": 128, "pixel_scale": "unit"}
-
-
-def complete(spec: TrainSpec) -> TrainSpec:
-    """Return the spec with every open field filled: from the lecture's recipe, or a stated default.
-
-    A learning rate belongs to its optimizer: with another optimizer than the lecture's, the field stays open, and
-    ``make_optimizer`` takes Keras's default for that one. Raises UsageError for an option that could have no effect.
-    """
-    _check_effect(spec)
-    if is_zoo(spec.model):
-        known = recipe(spec.model)
-        source: dict[str, Any] = {
-            "epochs": known.epochs,
-            "batch_size": known.batch_size,
-            "optimizer": known.optimizer,
-            "learning_rate": known.learning_rate,
-            "momentum": known.momentum,
-            "loss": known.loss,
-            "pixel_scale": known.pixel_scale,
-        }
-        spec = dataclasses.replace(spec, augment={**known.augment, **spec.augment})
-    else:
-        source = dict(_OWN_MODEL)
-    if spec.optimizer not in (None, source.get("optimizer")):
-        source.update(learning_rate=None, momentum=None)
-    missing = {key: value for key, value in source.items() if getattr(spec, key) is None}
-    missing["evaluate"] = spec.evaluate and spec.communication
-    missing["augment"] = spec.augment if spec.augmentation else {}
-    return dataclasses.replace(spec, **missing)
-
-
-def _check_effect(spec: TrainSpec) -> None:
-    if spec.warmup_epochs and spec.lr_scaling == "none":
-        raise bad_value("--warmup-epochs", spec.warmup_epochs, "no value unless --lr-scaling is linear or sqrt")
-    check_schedule(spec.lr_schedule)
-    if spec.target_accuracy is not None and not spec.evaluate:
-        raise bad_value("--target-accuracy", spec.target_accuracy, "no value with --no-evaluate")
-    if spec.checkpoint_best and (spec.checkpoint or not spec.evaluate):
-        other = "--checkpoint, which keeps all" if spec.checkpoint else "--no-evaluate"
-        raise bad_value("--checkpoint-best", True, f"no value with {other}")
-    if not spec.communication:
-        for key in ("target_accuracy", "checkpoint", "checkpoint_best", "evaluate_training"):
-            if getattr(spec, key):
-                option = "--" + key.replace("_", "-")
-                raise bad_value(option, getattr(spec, key), "no value with --no-communication, which trains no network")
 
 
 def prepare_keras(spec: TrainSpec) -> None:
@@ -178,7 +132,7 @@ def lr_factor(spec: TrainSpec) -> float:
     """
     if spec.lr_scaling == "none":
         return 1.0
-    reference = recipe(spec.model).batch_size if is_zoo(spec.model) else _OWN_MODEL["batch_size"]
+    reference = recipe(spec.model).batch_size if is_zoo(spec.model) else OWN_MODEL["batch_size"]
     assert spec.batch_size is not None
     ratio: float = spec.batch_size / reference
     return ratio if spec.lr_scaling == "linear" else math.sqrt(ratio)

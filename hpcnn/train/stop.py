@@ -16,8 +16,6 @@ from types import FrameType, TracebackType
 
 from hpcnn.parallel.base import Strategy
 
-# sysexits.h, EX_TEMPFAIL: not an error; the same command, tried again, goes on.
-EXIT_STATUS = 75
 _SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
 _SECONDS_BETWEEN_LOOKS = 1.0  # at a file that may lie on a parallel file system
 

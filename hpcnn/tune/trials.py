@@ -13,14 +13,14 @@ from pathlib import Path
 
 from hpcnn.errors import UsageError, bad_value
 from hpcnn.files import read_lines
-from hpcnn.models.registry import in_numpy
 from hpcnn.rundir import RunDir
 from hpcnn.sites.profile import Site
 from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec
+from hpcnn.specs.complete import complete
 from hpcnn.submit import prepare, submit
-from hpcnn.train.setup import complete
 from hpcnn.tune.knobs import STRATEGIES
 from hpcnn.tune.search import TrialFailed
+from hpcnn.zoo.registry import in_numpy
 
 # The first epoch pays for tracing and is left out.
 EPOCHS = 5

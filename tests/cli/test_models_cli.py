@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
-from hpcnn.models.registry import RECIPES
+from hpcnn.zoo.registry import RECIPES
 
 
 def hpcnn(*words):

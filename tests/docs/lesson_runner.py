@@ -92,10 +92,11 @@ def _check_knob(words: list[str]) -> None:
     """Build the network of a training that turns a knob, with its optimizer, and leave out the training."""
     from hpcnn.cli.options import given_options, spec_from_options
     from hpcnn.cli.train import command
-    from hpcnn.models.registry import in_numpy
     from hpcnn.scratch.run import make_network
     from hpcnn.spec import TrainSpec
-    from hpcnn.train.setup import build_network, complete, make_optimizer
+    from hpcnn.specs.complete import complete
+    from hpcnn.train.setup import build_network, make_optimizer
+    from hpcnn.zoo.registry import in_numpy
 
     with command.make_context("train", words[1:]) as context:
         options = {key: value for key, value in context.params.items() if key not in ("run_dir", "resume")}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hpcnn.models import recipes_exercises
-from hpcnn.models.registry import RECIPES
+from hpcnn.zoo.registry import RECIPES
 from tests.docs.documents import DECKS, LESSONS, ROOT
 
 Ended = dict[str, list[tuple[str, int, str]]]

@@ -13,9 +13,10 @@ from launching import Train
 from hpcnn.errors import UsageError
 from hpcnn.files import read_lines
 from hpcnn.spec import AugmentSpec, TrainSpec
+from hpcnn.specs.complete import complete
 from hpcnn.train.augment import Augmentation, augmentation_of
 from hpcnn.train.draws import COLUMNS, noise_pictures, sample_draws
-from hpcnn.train.setup import complete, make_optimizer
+from hpcnn.train.setup import make_optimizer
 
 COLOUR, GREY = (9, 7, 3), (9, 7, 1)
 EVERY = AugmentSpec(

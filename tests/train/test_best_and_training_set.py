@@ -13,8 +13,8 @@ from hpcnn.errors import UsageError
 from hpcnn.files import LineWriter, read_lines
 from hpcnn.rundir import RunDir
 from hpcnn.spec import TrainSpec
+from hpcnn.specs.complete import complete
 from hpcnn.train.console import devices_line
-from hpcnn.train.setup import complete
 from hpcnn.trained import open_trained
 
 keras = pytest.importorskip("keras")

@@ -15,7 +15,7 @@ from hpcnn.errors import UsageError
 from hpcnn.report import load
 from hpcnn.rundir import RunDir
 from hpcnn.spec import TrainSpec
-from hpcnn.train.setup import complete
+from hpcnn.specs.complete import complete
 
 CEILING = replace(MOMENTUM, strategy="horovod", checkpoint=False, communication=False)
 

@@ -90,7 +90,8 @@ def test_many_steps_a_call_are_keras_s_own_steps_one_by_one(
 
     Weights were seen to differ by up to 6e-7.
     """
-    from hpcnn.train.setup import complete, make_model, prepare_keras
+    from hpcnn.specs.complete import complete
+    from hpcnn.train.setup import make_model, prepare_keras
 
     kept = Kept()
     with_callbacks(kept)

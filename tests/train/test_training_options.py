@@ -65,7 +65,8 @@ def test_the_rate_is_scaled_by_the_batch(scaling: str, batch: int, rate: float, 
 
 def test_warm_up_reaches_the_scaled_rate_step_by_step() -> None:
     """lr/k ((k-1) e/w + 1), Goyal et al. (2017), section 2.2: after e of w epochs, lr the scaled rate, k the factor."""
-    from hpcnn.train.setup import complete, make_optimizer
+    from hpcnn.specs.complete import complete
+    from hpcnn.train.setup import make_optimizer
 
     steps, warmup, k, base = 10, 2.5, 4, 0.01
     spec = replace(QUICK, learning_rate=base, lr_scaling="linear", batch_size=128, warmup_epochs=warmup)

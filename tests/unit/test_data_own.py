@@ -114,9 +114,9 @@ def test_a_function_gives_a_data_set(module):
     ("suffix", "words"),
     [
         (":wrong", "returned tuple; expected (x_train, y_train), (x_test, y_test) or an hpcnn DataSet"),
-        (":number", "has no such function"),
-        (":pears", "has no such function"),
-        ("_absent:pairs", "there is no module"),
+        (":number", "has no function 'number'"),
+        (":pears", "has no function 'pears'"),
+        ("_absent:pairs", "ModuleNotFoundError: No module named"),
     ],
 )
 def test_a_function_that_cannot_be_used(module, suffix, words):
@@ -126,6 +126,8 @@ def test_a_function_that_cannot_be_used(module, suffix, words):
     assert words in str(caught.value)
 
 
-def test_an_import_that_fails_within_the_users_module_is_not_hidden(module):
-    with pytest.raises(ModuleNotFoundError, match="a_module_that_does_not_exist"):
+def test_an_import_that_fails_within_the_users_module_is_named_with_its_line(module):
+    fault = "No module named 'a_module_that_does_not_exist'"
+    expected = rf"cannot import '{module}_broken': ModuleNotFoundError: {fault} \({module}_broken.py:1\)"
+    with pytest.raises(UsageError, match=expected):
         load(f"{module}_broken:pairs")

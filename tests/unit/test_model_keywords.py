@@ -7,6 +7,7 @@ from zoo_counts import COUNTS
 
 from hpcnn.errors import UsageError
 from hpcnn.models import registry
+from hpcnn.zoo.registry import recipe
 
 pytest.importorskip("keras")
 
@@ -57,7 +58,7 @@ def test_wrong_resnet_depth(depth):
 
 def test_unknown_id_suggests_the_nearest():
     with pytest.raises(UsageError, match=r"--model: 'psc-cn1' is not known. Did you mean 'psc-cnn1'\?") as error:
-        registry.recipe("psc-cn1")
+        recipe("psc-cn1")
     assert all(name in str(error.value) for name in COUNTS)
 
 

@@ -3,7 +3,8 @@
 import pytest
 from zoo_counts import COUNTS
 
-from hpcnn.models import registry
+from hpcnn.models.registry import build
+from hpcnn.zoo import registry
 
 keras = pytest.importorskip("keras")
 
@@ -20,7 +21,7 @@ def test_the_zoo_is_the_lectures():
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_parameter_counts(name):
-    model = registry.build(name)
+    model = build(name)
     assert (model.count_params(), trainable(model)) == COUNTS[name]
     recipe = registry.recipe(name)
     assert (recipe.parameters, recipe.trainable) == COUNTS[name]
@@ -48,5 +49,5 @@ def test_resnet_counts_follow_from_its_depth(blocks):
         total -= 4 * inputs if stage == 0 else 0  # the first block begins with a convolution
         inputs = outputs
     total += 4 * 256 + 256 * 10 + 10
-    model = registry.build("wolter-cifar10-resnet110", arguments={"depth": 9 * blocks + 2})
+    model = build("wolter-cifar10-resnet110", arguments={"depth": 9 * blocks + 2})
     assert model.count_params() == total

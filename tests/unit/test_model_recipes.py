@@ -2,8 +2,8 @@
 
 import pytest
 
-from hpcnn.models import registry
 from hpcnn.models.recipe import LOSSES, OPTIMIZERS, PIXEL_SCALES, REPORTED
+from hpcnn.zoo import registry
 
 keras = pytest.importorskip("keras")
 

@@ -25,11 +25,12 @@ from hpcnn.cli.options import given_options, spec_from_options, toml_value
 from hpcnn.cli.train import command as train_command
 from hpcnn.errors import UsageError
 from hpcnn.files import write_text
-from hpcnn.render import Place, render, title, toml_text
+from hpcnn.render import Place, render, title
 from hpcnn.scheduler import local
 from hpcnn.sites.load import load_site
 from hpcnn.sites.profile import Site
 from hpcnn.spec import JobSpec, Resources, TrainSpec
+from hpcnn.toml import toml_text
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PLACE = Place(

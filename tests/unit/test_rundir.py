@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from hpcnn.errors import UsageError
+from hpcnn.events import EventLog
 from hpcnn.files import LineWriter, read_json, read_lines, write_json, write_text
-from hpcnn.rundir import EventLog, RunDir
+from hpcnn.rundir import RunDir
 
 REWRITE = """
 import pathlib, sys

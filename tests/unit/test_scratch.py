@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from hpcnn.errors import UsageError
-from hpcnn.models.registry import RECIPES, build, build_numpy, in_numpy
+from hpcnn.models.registry import build, build_numpy
 from hpcnn.scratch.costs import COSTS, sigmoid
 from hpcnn.scratch.descent import Descent, score
 from hpcnn.scratch.networks import Hidden, Neuron
-from hpcnn.scratch.options import check_options
 from hpcnn.spec import TrainSpec
+from hpcnn.specs.numpy_options import check_options
+from hpcnn.zoo.registry import RECIPES, in_numpy
 
 NAMES = [name for name in RECIPES if in_numpy(name)]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from hpcnn.errors import UsageError
-from hpcnn.models import registry
 from hpcnn.search.draw import known_points
 from hpcnn.search.job import again, train_of
 from hpcnn.search.read import find, read
 from hpcnn.search.space import Range, Values
 from hpcnn.search.spec import Search
+from hpcnn.zoo import registry
 
 FILE = """
 [search]

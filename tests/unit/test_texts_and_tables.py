@@ -16,8 +16,8 @@ from hpcnn.data.registry import load
 from hpcnn.data.sequences import plain
 from hpcnn.data.staging import stage
 from hpcnn.errors import UsageError
-from hpcnn.models.registry import RECIPES
 from hpcnn.spec import TrainSpec, from_mapping, given
+from hpcnn.zoo.registry import RECIPES
 
 keras = pytest.importorskip("keras")
 

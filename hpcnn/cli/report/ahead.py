@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.cli.output import Column
 from hpcnn.cli.report.view import View, count
+from hpcnn.table import Column
 
 if TYPE_CHECKING:
     import pandas as pd

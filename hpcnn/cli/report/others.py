@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.cli.output import Column
 from hpcnn.cli.report.scaling import Rules, interval_rule, settings, title, warm_up
 from hpcnn.cli.report.view import Row, View, count, name, number, percent, records, same_and_varying, setting, span
+from hpcnn.table import Column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

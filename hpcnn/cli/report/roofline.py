@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.cli.output import Column
 from hpcnn.cli.report.scaling import Rules, settings, title, warm_up
 from hpcnn.cli.report.view import Row, View, count, number, percent, records, same_and_varying, setting
+from hpcnn.table import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

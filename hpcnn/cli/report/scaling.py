@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpcnn.cli.output import Column
 from hpcnn.cli.report.view import Row, View, count, number, percent, records, same_and_varying, setting, span
+from hpcnn.table import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

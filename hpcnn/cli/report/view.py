@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.cli.output import Column
 from hpcnn.spec import AugmentSpec
+from hpcnn.table import Column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.output import emit
 from hpcnn.cli.report.view import Row, View, records
 from hpcnn.errors import HpcnnError, UsageError
+from hpcnn.table import emit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,6 @@ import hashlib
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from hpcnn import __version__
 from hpcnn.files import write_bytes
 from hpcnn.report.behind import Behind, behind
 from hpcnn.report.diagnose import findings, verdict
@@ -24,6 +23,7 @@ from hpcnn.report.plots.style import COLOURS
 from hpcnn.report.text import significant
 from hpcnn.resources import share_dir
 from hpcnn.rundir import utc_now
+from hpcnn.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

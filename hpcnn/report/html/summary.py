@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hpcnn.report.base import base_name
+from hpcnn.report.columns import known
 from hpcnn.report.plots.points import Series, coverage, ratio_bars, scaling_of, series_in
 from hpcnn.report.scaling import TABLE
 from hpcnn.report.series import settings_of
-from hpcnn.report.text import counted, known, significant
+from hpcnn.report.text import counted, significant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

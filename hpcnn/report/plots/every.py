@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hpcnn.report.behind import Behind, behind
+from hpcnn.report.columns import known
 from hpcnn.report.plots.epochs import learning_plot, traces_plot
 from hpcnn.report.plots.plot import Plot
 from hpcnn.report.plots.ranks import imbalance_plot
@@ -14,7 +15,6 @@ from hpcnn.report.plots.scaling import efficiency_plot, speedup_plot, time_plot
 from hpcnn.report.plots.shares import shares_plot, throughput_plot
 from hpcnn.report.plots.style import settings
 from hpcnn.report.scaling import TABLE
-from hpcnn.report.text import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

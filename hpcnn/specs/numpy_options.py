@@ -1,18 +1,19 @@
-"""Which options of ``hpcnn train`` a network in NumPy can follow. Pure; imports NumPy for such a network alone."""
+"""Which options of ``hpcnn train`` a network in NumPy can follow. Pure."""
 
 from __future__ import annotations
 
 from hpcnn.errors import bad_value, unknown_value
-from hpcnn.models.registry import in_numpy
 from hpcnn.spec import TrainSpec
+from hpcnn.zoo.registry import in_numpy
+
+# The costs of the lecture, by Keras's names (``models/numpy/costs.py``).
+NUMPY_LOSSES = ("mean_squared_error", "binary_crossentropy")
 
 
 def check_options(spec: TrainSpec) -> None:
     """Raise UsageError for an option that a network in NumPy cannot follow. Says nothing of any other network."""
     if not in_numpy(spec.model):
         return
-    from hpcnn.scratch.costs import COSTS
-
     valid: dict[str, tuple[object, ...]] = {
         "strategy": ("serial",),
         "optimizer": (None, "sgd"),
@@ -36,5 +37,5 @@ def check_options(spec: TrainSpec) -> None:
             expected = f"{values[-1]!r}" if values[-1] else "no value"
             option = f"--{field.replace('_', '-')}"
             raise bad_value(option, given, f"{expected} with {spec.model}, which is NumPy in one process")
-    if spec.loss not in (None, *COSTS):
-        raise unknown_value(f"--loss with {spec.model}", spec.loss, COSTS)
+    if spec.loss not in (None, *NUMPY_LOSSES):
+        raise unknown_value(f"--loss with {spec.model}", spec.loss, NUMPY_LOSSES)

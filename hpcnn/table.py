@@ -1,0 +1,76 @@
+"""How every command prints rows: a table for people, JSON and CSV for programs.
+
+Rows are plain dictionaries with the same keys. JSON and CSV carry the raw values; the table carries what a
+person wants to read. Knows nothing of what the rows mean.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+FORMATS = ("table", "json", "csv")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the printed table: the key of the row, its heading, and how to write a value."""
+
+    key: str
+    heading: str
+    show: Callable[[Any], str] = str
+    right: bool = False
+
+
+def emit(rows: Sequence[Row], fmt: str, columns: Sequence[Column], *, title: str | None = None) -> None:
+    """Print ``rows`` to standard output in the asked format."""
+    if fmt == "json":
+        click.echo(json.dumps(list(rows), indent=2, allow_nan=False, default=str))
+    elif fmt == "csv":
+        _emit_csv(rows, columns)
+    else:
+        _emit_table(rows, columns, title)
+
+
+def _emit_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    keys = list(rows[0]) if rows else [column.key for column in columns]
+    writer = csv.DictWriter(sys.stdout, fieldnames=keys, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: json.dumps(v) if isinstance(v, (list, dict)) else v for k, v in row.items()})
+
+
+def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | None) -> None:
+    from rich import box
+    from rich.table import Table
+
+    if title:
+        console().print(title, markup=False)  # as a table's own title, it would be folded to the table's width
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row.get(column.key), column.show) for column in columns))
+    console().print(table)
+
+
+def _cell(value: Any, show: Callable[[Any], str]) -> str:
+    from rich.markup import escape
+
+    return "–" if value is None else escape(show(value))
+
+
+def console(*, stderr: bool = False) -> Any:
+    """Return a rich console that does not break long lines when the output is piped into a file."""
+    from rich.console import Console
+
+    plain = not (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, width=200 if plain else None, highlight=False, soft_wrap=False)

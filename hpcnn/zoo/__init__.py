@@ -1,0 +1,1 @@
+"""What the lectures teach, as facts: their networks, data sets and settings. Imports no Keras and no NumPy."""

@@ -1,0 +1,75 @@
+"""Look-ups in the zoo: which networks there are, what the lecture did with one, which keywords its factory takes.
+
+Builds nothing (``hpcnn.models.registry`` does), and imports neither Keras nor NumPy: a login node asks here.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.errors import unknown_value
+from hpcnn.models import recipes_exercises, recipes_psc, recipes_scinet, recipes_scratch, recipes_wolter
+from hpcnn.util.user_code import OWN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hpcnn.models.recipe import Recipe
+
+RECIPES: dict[str, Recipe] = {
+    entry.id: entry
+    for module in (recipes_scratch, recipes_scinet, recipes_psc, recipes_wolter, recipes_exercises)
+    for entry in module.RECIPES
+}
+
+
+def is_zoo(name: str) -> bool:
+    """Say whether ``name`` is an id of the zoo (and not a user's own function)."""
+    return name in RECIPES
+
+
+def in_numpy(name: str) -> bool:
+    """Say whether ``name`` is a network of the zoo that is written in NumPy, and trained by ``hpcnn.scratch``."""
+    return is_zoo(name) and RECIPES[name].framework == "numpy"
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for a ``name`` that is neither an id of the zoo nor ``package.module:function``."""
+    if ":" not in name and not is_zoo(name):
+        raise unknown_value("--model", name, [*RECIPES, OWN])
+
+
+def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
+    """Raise UsageError for a keyword that a network of the zoo has not. Says nothing of any other network.
+
+    A login node without Keras finds the mistake so, and not the job.
+    """
+    valid = keywords(name)
+    for keyword in arguments:
+        if valid is not None and keyword not in valid:
+            raise unknown_value(f"argument of model {name}", keyword, valid)
+
+
+def recipe(id: str) -> Recipe:
+    """Return the recipe of an id of the zoo. UsageError for any other name."""
+    if id not in RECIPES:
+        raise unknown_value("--model", id, RECIPES)
+    return RECIPES[id]
+
+
+def keywords(name: str) -> tuple[str, ...] | None:
+    """Return the keywords of a network of the zoo, read from the source of its factory, which imports Keras.
+
+    None where they cannot be told: a user's own function, or one that takes any keyword.
+    """
+    if not is_zoo(name):
+        return None
+    module, _, function = RECIPES[name].factory.partition(":")
+    origin = getattr(importlib.util.find_spec(module), "origin", None)
+    tree = ast.parse(Path(str(origin)).read_text(encoding="utf-8"))
+    factory = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    taken = (*factory.args.args, *factory.args.kwonlyargs)
+    return None if factory.args.kwarg else tuple(argument.arg for argument in taken)
