@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpcnn.provenance import cpu_model, versions
+from hpcnn.util.host import cpu_model, versions
 
 PEERS = Path(__file__).with_name("peers")
 

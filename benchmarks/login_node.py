@@ -19,8 +19,8 @@ from pathlib import Path
 
 from common import Result, machine, markdown, parser, report
 
-from hpcnn.files import write_json
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import write_json
 
 RESOURCES = ("--nodes", "2", "--ntasks", "4", "--cpus-per-task", "8")
 SUBMITIT_START = "import submitit; submitit.SlurmExecutor(folder='logs')"

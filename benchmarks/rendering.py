@@ -21,10 +21,11 @@ from pathlib import Path
 import jinja2
 from common import PEERS, Result, machine, markdown, parser, report
 
-from hpcnn import __version__, render
-from hpcnn.resources import share_dir
+from hpcnn import __version__
+from hpcnn.jobs import script as render
 from hpcnn.sites.load import load_site
-from hpcnn.spec import JobSpec, Resources, TrainSpec
+from hpcnn.specs.spec import JobSpec, Resources, TrainSpec
+from hpcnn.util.share import share_dir
 
 PLACE = render.Place("/project/runs/first", "/project", "/venv/bin", ("/venv/bin/hpcnn",), {})
 SITE = load_site("generic-slurm")

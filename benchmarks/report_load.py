@@ -24,9 +24,9 @@ from typing import Any
 from common import Result, machine, markdown, parser
 from common import report as publish
 
-from hpcnn.provenance import host_facts, job_facts
-from hpcnn.rundir import SCHEMA_VERSION, RunDir
-from hpcnn.spec import JobSpec, Resources, TrainSpec, to_mapping
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
+from hpcnn.specs.spec import JobSpec, Resources, TrainSpec, to_mapping
+from hpcnn.util.host import host_facts, job_facts
 
 PARTS = {"input": 0.1, "compute": 0.6, "communication": 0.25, "other": 0.05}
 POINTS = (1, 2, 4, 8, 16, 32, 64, 128)  # batch sizes, in hundreds: the rows of the table

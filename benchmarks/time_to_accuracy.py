@@ -20,7 +20,7 @@ from typing import Any
 
 from common import PEERS, Result, data_file, machine, markdown, parser, report
 
-from hpcnn import toml
+from hpcnn.util import toml
 
 STUDY = Path(__file__).parent.parent / "scaling_studies" / "time_to_accuracy.toml"
 LECTURE = ("psc-cnn-dropout", "float32", 15, 32, 1 / 255)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from hpcnn.version import __version__
 
 if TYPE_CHECKING:
-    from hpcnn.api import Run as Run
-    from hpcnn.api import init as init
     from hpcnn.notebook.result import Result as Result
     from hpcnn.notebook.run import run as run
+    from hpcnn.train.script import Run as Run
+    from hpcnn.train.script import init as init
 
 _LAZY = {
-    "init": "hpcnn.api",
-    "Run": "hpcnn.api",
+    "init": "hpcnn.train.script",
+    "Run": "hpcnn.train.script",
     "run": "hpcnn.notebook.run",
     "Result": "hpcnn.notebook.result",
     "report": "hpcnn",

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from hpcnn.models.registry import build
-from hpcnn.provenance import process_seconds
+from hpcnn.util.host import process_seconds
 from hpcnn.zoo.registry import recipe
 
 

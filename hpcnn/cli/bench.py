@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from hpcnn.bench import sizes as message_sizes
 from hpcnn.cli.bench_job import job_of, job_options, result_of
 from hpcnn.cli.bench_machine import machine_command
 from hpcnn.cli.options import option_name
-from hpcnn.errors import bad_value
-from hpcnn.spec import JobSpec, check_ranks
-from hpcnn.table import Column, emit
+from hpcnn.machine.bench import sizes as message_sizes
+from hpcnn.specs.spec import JobSpec, check_ranks
+from hpcnn.util.errors import bad_value
+from hpcnn.util.table import Column, emit
 
 BACKENDS = {"mpi": ("mpi",), "horovod": ("horovod",), "both": ("mpi", "horovod")}
 
@@ -74,7 +74,7 @@ def allreduce_command(
 
 
 def _check_sizes(text: str) -> None:
-    from hpcnn.bench.fit import SIZES_NEEDED
+    from hpcnn.machine.bench.fit import SIZES_NEEDED
 
     count = len(message_sizes.sweep(text))
     if count < SIZES_NEEDED:
@@ -83,7 +83,7 @@ def _check_sizes(text: str) -> None:
 
 def _job(site: str, name: str, options: dict[str, Any], words: list[str], backends: tuple[str, ...]) -> JobSpec:
     chosen = [word for backend in backends for word in ("--backend", backend)]
-    job = job_of(site, name, options, ("python", "-m", "hpcnn.bench.ranks", *words, *chosen))
+    job = job_of(site, name, options, ("python", "-m", "hpcnn.machine.bench.ranks", *words, *chosen))
     check_ranks(job.resources, None, option_name)
     if job.resources.ntasks < 2:
         raise bad_value("--ntasks", job.resources.ntasks, "at least 2: one rank has nobody to reduce with")
@@ -94,7 +94,7 @@ def _print(result: dict[str, Any], fmt: str) -> None:
     """Print a table for people; the whole record as JSON; the times as CSV."""
     import json
 
-    from hpcnn.bench.sizes import written
+    from hpcnn.machine.bench.sizes import written
 
     if fmt == "json":
         click.echo(json.dumps(result, indent=2))

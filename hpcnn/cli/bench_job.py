@@ -12,10 +12,10 @@ import click
 
 from hpcnn.cli.options import given_options, spec_from_options, spec_options
 from hpcnn.cli.output import format_option
-from hpcnn.errors import RunError, UsageError, bad_value
-from hpcnn.files import read_json, write_json
-from hpcnn.rundir import RunDir
-from hpcnn.spec import JobSpec, Resources, SoftwareSpec
+from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec
+from hpcnn.util.errors import RunError, UsageError, bad_value
+from hpcnn.util.files import read_json, write_json
 
 if TYPE_CHECKING:
     _Command = Callable[..., Any]
@@ -66,8 +66,8 @@ def result_of(
     Ends the command where there is none yet: after a dry run, a job that runs later, one that failed.
     """
     from hpcnn.cli.submit import run_prepared
-    from hpcnn.rundir import new_run_id, runs_folder
-    from hpcnn.submit import prepare
+    from hpcnn.jobs.submit import prepare
+    from hpcnn.rundir.layout import new_run_id, runs_folder
 
     prepared = prepare(job, Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id())
     ends = prepared.site.scheduler == "local" or wait

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from hpcnn.cli.bench_job import job_of, job_options, result_of
-from hpcnn.errors import bad_value
-from hpcnn.table import Column, emit
+from hpcnn.util.errors import bad_value
+from hpcnn.util.table import Column, emit
 
 
 @click.command(
@@ -46,7 +46,7 @@ def machine_command(
     reads.
     """
     words = [word for number in threads for word in ("--threads", str(number))]
-    job = job_of(site, name, options, ("python", "-m", "hpcnn.bench.machine", *words))
+    job = job_of(site, name, options, ("python", "-m", "hpcnn.machine.bench.machine", *words))
     if job.resources.ntasks != 1:
         raise bad_value("--ntasks", job.resources.ntasks, "1: one process measures, with the threads of --threads")
     result = result_of(job, lambda run: run.machine, run_dir=run_dir, output=output, dry_run=dry_run, wait=wait)

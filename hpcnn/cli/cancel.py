@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.errors import UsageError
+from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
-    from hpcnn.jobs import Job
+    from hpcnn.rundir.find import Job
 
 
 @click.command(epilog="Example:  hpcnn cancel 1234   or   hpcnn cancel runs/strong_scaling")
 @click.argument("jobs", nargs=-1, required=True)
 def command(jobs: tuple[str, ...]) -> None:
     """Cancel JOBS: job ids, run directories, or folders of runs. Jobs that have ended are left alone."""
-    from hpcnn.jobs import find
-    from hpcnn.record import finish
+    from hpcnn.rundir.close import finish
+    from hpcnn.rundir.find import find
     from hpcnn.scheduler import slurm
     from hpcnn.scheduler.parse import shortened
     from hpcnn.scheduler.states import ALIVE

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.report.options import confidence_option, format_option
-from hpcnn.cli.report.scaling import Rules
-from hpcnn.cli.report.write import FOR_PEOPLE, write_data, write_views
-from hpcnn.errors import UsageError
+from hpcnn.cli.report_options import confidence_option, format_option
+from hpcnn.report.views.scaling import Rules
+from hpcnn.report.views.write import FOR_PEOPLE, write_data, write_views
+from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +44,8 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
     if Path(a).is_file() and Path(b).is_file():
         _compare_benchmarks(Path(a), Path(b), fmt, confidence, percent)
         return
-    from hpcnn.cli.report.others import comparison_view, left_out_views
     from hpcnn.report import compare_runs, differing, left_out, load
+    from hpcnn.report.views.others import comparison_view, left_out_views
 
     rules = Rules(warmup, confidence)
     sets = load(a), load(b)
@@ -63,8 +63,8 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
 
 
 def _compare_benchmarks(a: Path, b: Path, fmt: str, confidence: float, percent: float | None) -> None:
-    from hpcnn.cli.report.others import benchmarks_view
-    from hpcnn.report.benchmarks import compare_benchmarks
+    from hpcnn.analysis.benchmarks import compare_benchmarks
+    from hpcnn.report.views.others import benchmarks_view
 
     table = compare_benchmarks(a, b, confidence)
     if fmt in FOR_PEOPLE:
@@ -84,7 +84,7 @@ def _judge(table: pd.DataFrame, percent: float, confidence: float) -> None:
         sys.exit(1)
     few = table[(table["runs_a"] > 0) & (table["runs_b"] > 0) & (table["coverage"] < confidence)]
     if len(few):
-        from hpcnn.report.shift import values_needed
+        from hpcnn.stats.rank_tests import values_needed
 
         needed = values_needed(confidence)
         raise UsageError(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hpcnn.cli.output import format_option
-from hpcnn.table import Column, console, emit
+from hpcnn.util.table import Column, console, emit
 
 _KIND = click.argument("kind", type=click.Choice(["cpu", "gpu"]), default="cpu")
 _COLUMNS = (
@@ -36,9 +36,9 @@ def build_command(kind: str, output: Path | None, force: bool, dry_run: bool) ->
     definition, the versions, this hpcnn. The same content is built once. Takes some 10 minutes on 2 cores, and 4 GB
     in $APPTAINER_TMPDIR (/tmp).
     """
-    from hpcnn.container.build import build, copy_to, plan
-    from hpcnn.container.cache import other_images
-    from hpcnn.container.progress import Progress
+    from hpcnn.machine.container.build import build, copy_to, plan
+    from hpcnn.machine.container.cache import other_images
+    from hpcnn.machine.container.progress import Progress
 
     ready = plan(kind)
     if dry_run:
@@ -63,8 +63,8 @@ def path_command(ctx: click.Context, kind: str) -> None:
 
     It is the one that this very hpcnn builds (cpu, unless gpu is named). Exit status 1 where it has not been built.
     """
-    from hpcnn.container.cache import image_path, other_images
-    from hpcnn.container.context import context_of
+    from hpcnn.machine.container.cache import image_path, other_images
+    from hpcnn.machine.container.context import context_of
 
     image = image_path(context_of(kind))
     if image.exists():
@@ -87,9 +87,9 @@ def check_command(ctx: click.Context, image: Path, name: str, fmt: str) -> None:
     Looks at what IMAGE has inside, and whether its MPI fits what starts the ranks. Run it on a login node of
     the site, with the modules of its jobs loaded. Exit status 1 where something does not fit.
     """
-    from hpcnn.container.host import look_outside
-    from hpcnn.container.inside import look_inside
-    from hpcnn.container.judge import judge
+    from hpcnn.machine.container.compatibility import judge
+    from hpcnn.machine.container.host import look_outside
+    from hpcnn.machine.container.inside import look_inside
     from hpcnn.sites.load import load_site
 
     site = load_site(name)

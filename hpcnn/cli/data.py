@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.output import format_option
-from hpcnn.table import Column, console, emit
+from hpcnn.util.table import Column, console, emit
 
 if TYPE_CHECKING:
     from hpcnn.data.dataset import Array, DataSet
@@ -29,7 +29,7 @@ def list_command(fmt: str) -> None:
 
     Wherever a name goes, a path ending in .npz or package.module:function also works.
     """
-    from hpcnn.data.catalogue import data_folder, describe, known, staged_file
+    from hpcnn.zoo.catalogue import data_folder, describe, known, staged_file
 
     rows: list[dict[str, Any]] = []
     for entry in map(describe, known()):
@@ -73,9 +73,9 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: st
     NAME is a known name, a path ending in .npz, or package.module:function.
     """
     from hpcnn.cli.options import key_values
-    from hpcnn.data.nest import named
     from hpcnn.data.registry import file_of, load
     from hpcnn.data.sources import file_sha256
+    from hpcnn.data.structure import named
 
     data = load(name, arguments=key_values("--data-arg", pairs), samples=samples)
     file = file_of(name)

@@ -8,7 +8,7 @@ import os
 import click
 
 from hpcnn.cli.output import format_option
-from hpcnn.table import Column, emit
+from hpcnn.util.table import Column, emit
 
 _COLUMNS = (
     Column("check", "Check"),
@@ -26,7 +26,7 @@ def command(ctx: click.Context, fmt: str) -> None:
 
     Exit status: 0 where one process can train, else 1. Takes some seconds, because it imports TensorFlow.
     """
-    from hpcnn.doctor import examine, trains_serially
+    from hpcnn.machine.doctor import examine, trains_serially
 
     findings = examine(os.environ)
     emit([dataclasses.asdict(finding) for finding in findings], fmt, _COLUMNS)

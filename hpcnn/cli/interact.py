@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.options import given_options, spec_from_options, spec_options
-from hpcnn.errors import UsageError
-from hpcnn.spec import Resources, SoftwareSpec
+from hpcnn.specs.spec import Resources, SoftwareSpec
+from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
-    from hpcnn.interact import Session
+    from hpcnn.jobs.interact import Session
 
 
 @click.command(
@@ -44,7 +44,7 @@ def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **opti
     Without --container the shell has the site's modules and this environment's programs. The session's exit status is
     the command's. Some sites' own commands take nothing to run: then the line to type in the session is printed first.
     """
-    from hpcnn.interact import Here, session
+    from hpcnn.jobs.interact import Here, session
     from hpcnn.sites.load import load_site
 
     profile = load_site(site)

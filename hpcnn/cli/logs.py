@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from hpcnn.errors import UsageError
+from hpcnn.util.errors import UsageError
 
 
 @click.command(epilog="Example:  hpcnn logs -f 1234")
@@ -14,11 +14,11 @@ from hpcnn.errors import UsageError
 @click.option("-f", "--follow", is_flag=True, help="Go on showing it until the job ends; exit with its status.")
 def command(job: str, follow: bool) -> None:
     """Show the log of JOB: a job id or a run directory."""
-    from hpcnn.jobs import find, run_of
+    from hpcnn.rundir.find import find, run_of
 
     run = run_of(job)
     if follow and run.job.exists():
-        from hpcnn.watch import watch
+        from hpcnn.jobs.watch import watch
 
         sys.exit(watch(find([str(run.path)])[0].job_id, run, say=click.echo))
     if not run.log.exists():

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hpcnn.errors import HpcnnError, unknown_value
+from hpcnn.util.errors import HpcnnError, unknown_value
 from hpcnn.version import __version__
 
 # command -> (module, one line for `hpcnn --help`), in the order of the work

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.output import format_option
-from hpcnn.errors import bad_value
 from hpcnn.models.summary import shape_text
-from hpcnn.table import Column, emit
+from hpcnn.util.errors import bad_value
+from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
-    from hpcnn.models.recipe import Recipe
+    from hpcnn.zoo.recipe import Recipe
 
 
 def _percent(fraction: float) -> str:
@@ -74,7 +74,7 @@ def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> 
     """Show the layers of MODEL: an id of the list, or package.module:function of your own."""
     from hpcnn.models.registry import build, build_numpy
     from hpcnn.models.summary import layer_rows, numpy_rows
-    from hpcnn.quiet import without_notes
+    from hpcnn.util.tf_import import without_notes
     from hpcnn.zoo.registry import RECIPES, in_numpy
 
     shape = None if input_shape is None else _parse_shape(input_shape)
@@ -112,7 +112,7 @@ def _optimizer(recipe: Recipe) -> str:
 
 def _facts(recipe: Recipe) -> str:
     """Return what the recipe says, for a person: one fact a line, then what to know about them."""
-    from hpcnn.data.catalogue import describe
+    from hpcnn.zoo.catalogue import describe
 
     samples = "all" if recipe.samples is None else f"the first {recipe.samples:,}"
     test_samples = "all" if recipe.test_samples is None else f"the first {recipe.test_samples:,}"

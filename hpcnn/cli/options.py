@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-from hpcnn.errors import bad_value
-from hpcnn.spec import from_mapping, hints, plain_type
 from hpcnn.specs.command_line import option_of
+from hpcnn.specs.spec import from_mapping, hints, plain_type
+from hpcnn.util.errors import bad_value
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -68,7 +68,7 @@ def toml_value(text: str) -> Any:
 
     Words in a list need no quotes, which a shell would take away: ``[serial, horovod]``.
     """
-    from hpcnn.toml import TOMLDecodeError, loads
+    from hpcnn.util.toml import TOMLDecodeError, loads
 
     try:
         table = loads(f"value = {text}")

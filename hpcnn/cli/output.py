@@ -1,4 +1,4 @@
-"""The option that every command with a table has. How rows are printed is in ``table.py``."""
+"""The option that every command with a table has. How rows are printed is in ``util/table.py``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hpcnn.table import FORMATS
+from hpcnn.util.table import FORMATS
 
 
 def format_option(function: Callable[..., Any]) -> Callable[..., Any]:

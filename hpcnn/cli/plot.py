@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
-from hpcnn.errors import bad_value
-from hpcnn.spec import TrainSpec
+from hpcnn.specs.spec import TrainSpec
+from hpcnn.util.errors import bad_value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hpcnn.data.dataset import Array
-    from hpcnn.rundir import RunDir
-    from hpcnn.trained import Trained
+    from hpcnn.rundir.layout import RunDir
+    from hpcnn.train.trained import Trained
 
 _FORMATS = (".png", ".svg", ".pdf")
 
@@ -76,9 +76,9 @@ def curves(runs: tuple[str, ...], output: Path | None) -> None:
     """
     check_matplotlib()
 
-    from hpcnn.plot import curves as kind
-    from hpcnn.report.load import find_runs
-    from hpcnn.rundir import RunDir
+    from hpcnn.analysis.load import find_runs
+    from hpcnn.figures.networks import curves as kind
+    from hpcnn.rundir.layout import RunDir
 
     paths = find_runs(*runs)
     _write(kind.draw(paths), output, RunDir(paths[0] if len(runs) == 1 and len(paths) == 1 else runs[0]), "curves")
@@ -93,7 +93,7 @@ def digits(run: str, count: int, epoch: int | None, output: Path | None) -> None
     """Test images with predicted labels, the mistakes first."""
     trained = _open(run, epoch)
 
-    from hpcnn.plot import digits as kind
+    from hpcnn.figures.networks import digits as kind
 
     _write(kind.draw(trained, count=count), output, trained.run, "digits")
 
@@ -106,7 +106,7 @@ def confusion(run: str, epoch: int | None, output: Path | None) -> None:
     """Confusion matrix: counts, and the recall of each class."""
     trained = _open(run, epoch)
 
-    from hpcnn.plot import confusion as kind
+    from hpcnn.figures.networks import confusion as kind
 
     _write(kind.draw(trained), output, trained.run, "confusion")
 
@@ -120,7 +120,7 @@ def filters(run: str, count: int, epoch: int | None, output: Path | None) -> Non
     """Filters of the first layer, or its neurons as images."""
     trained = _open(run, epoch)
 
-    from hpcnn.plot import filters as kind
+    from hpcnn.figures.networks import filters as kind
 
     _write(kind.draw(trained, count=count), output, trained.run, "filters")
 
@@ -144,7 +144,7 @@ def features(run: str, image: str, layer: str | None, epoch: int | None, output:
     """
     trained = _open(run, epoch)
 
-    from hpcnn.plot import features as kind
+    from hpcnn.figures.networks import features as kind
 
     pixels, name = _image(trained, image)
     _write(kind.draw(trained, pixels, name, layer=layer), output, trained.run, "features")
@@ -163,7 +163,7 @@ def patches(run: str, layer: str | None, count: int, epoch: int | None, output: 
     """
     trained = _open(run, epoch)
 
-    from hpcnn.plot import patches as kind
+    from hpcnn.figures.networks import patches as kind
 
     _write(kind.draw(trained, layer=layer, count=count), output, trained.run, "patches")
 
@@ -188,10 +188,10 @@ def augmentation(run: str | None, count: int, output: Path | None, **options: An
         )
     check_matplotlib()
 
-    from hpcnn.plot import augmented as kind
-    from hpcnn.rundir import RunDir
+    from hpcnn.figures.networks import augmented as kind
+    from hpcnn.rundir.layout import RunDir
     from hpcnn.specs.complete import complete
-    from hpcnn.trained import spec_of
+    from hpcnn.train.trained import spec_of
 
     directory = RunDir(run or ".")
     spec = spec_of(directory) if run else complete(spec_from_options(TrainSpec, given))
@@ -215,9 +215,9 @@ def layers(run: str, output: Path | None) -> None:
     """
     check_matplotlib()
 
-    from hpcnn.plot import layers as kind
-    from hpcnn.rundir import RunDir
-    from hpcnn.trained import new_network
+    from hpcnn.figures.networks import layers as kind
+    from hpcnn.rundir.layout import RunDir
+    from hpcnn.train.trained import new_network
 
     model, name = new_network(run)
     directory = RunDir(run)
@@ -234,15 +234,15 @@ def decision_boundary(run: str, epoch: int | None, output: Path | None) -> None:
     """Areas of the classes, for points in the plane."""
     check_matplotlib()
 
-    from hpcnn.plot import boundary as kind
-    from hpcnn.rundir import RunDir
+    from hpcnn.figures.networks import boundary as kind
+    from hpcnn.rundir.layout import RunDir
 
     _write(kind.draw(run, epoch=epoch), output, RunDir(run), "decision-boundary")
 
 
 def check_matplotlib() -> None:
     """Raise HpcnnError, saying how to install it, where there is no matplotlib. Before anything that takes long."""
-    from hpcnn.data.optional import optional_module
+    from hpcnn.util.extras import optional_module
 
     optional_module("matplotlib", "hpcnn plot", "report")
 
@@ -250,7 +250,7 @@ def check_matplotlib() -> None:
 def _open(run: str, epoch: int | None) -> Trained:
     check_matplotlib()
 
-    from hpcnn.trained import open_trained
+    from hpcnn.train.trained import open_trained
 
     return open_trained(run, epoch)
 
@@ -270,7 +270,7 @@ def _image(trained: Trained, image: str) -> tuple[Array, str]:
 
 def _write(figure: Figure, output: Path | None, run: RunDir, kind: str) -> None:
     """Write a figure where the user wants it, or beside its run, and print the file's name."""
-    from hpcnn.plot.style import save
+    from hpcnn.figures.networks.style import save
 
     file = output or run.plots / f"{kind}.png"
     save(figure, file)

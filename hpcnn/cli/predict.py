@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.output import format_option
-from hpcnn.errors import HpcnnError, UsageError, bad_value
-from hpcnn.network import ALGORITHMS, LINKS, Cluster, link
-from hpcnn.network.allreduce import FUSION_BYTES
-from hpcnn.table import Column, emit
+from hpcnn.interconnect import ALGORITHMS, LINKS, Cluster, link
+from hpcnn.interconnect.allreduce import FUSION_BYTES
+from hpcnn.util.errors import HpcnnError, UsageError, bad_value
+from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpcnn.analysis.predict.advice import Suggestion
+    from hpcnn.analysis.predict.predict import Check, Prediction
     from hpcnn.report import RunData
-    from hpcnn.report.advice import Suggestion
-    from hpcnn.report.predict import Check, Prediction
 
 Row = dict[str, Any]
 
@@ -90,9 +90,9 @@ def command(
     between = link(network)
     within = link(options["within"], "--within") if options["within"] else between
 
+    from hpcnn.analysis.predict.predict import BACKWARD, predict_study
+    from hpcnn.analysis.series import ranks_per_node, scaling_series
     from hpcnn.report import load, scaling_table
-    from hpcnn.report.predict import BACKWARD, predict_study
-    from hpcnn.report.series import ranks_per_node, scaling_series
 
     data = load(*dirs)
     table = scaling_table(data)
@@ -143,8 +143,8 @@ def parse_ranks(text: str) -> list[int]:
 
 def advice_lines(data: RunData, table: pd.DataFrame, budget: float) -> list[str]:
     """Return what to measure next within ``budget`` core-hours, a line each."""
-    from hpcnn.report.advice import next_measurement
-    from hpcnn.report.text import counted
+    from hpcnn.analysis.predict.advice import next_measurement
+    from hpcnn.util.text import counted
 
     def line(one: Suggestion) -> str:
         runs = f"{counted(one.runs, 'run')} on {counted(one.ranks, 'rank')}"
@@ -165,7 +165,7 @@ def _records(table: pd.DataFrame) -> list[Row]:
 
 
 def _columns(found: Prediction) -> list[Column]:
-    from hpcnn.report.text import significant
+    from hpcnn.util.text import significant
 
     def percent(value: float) -> str:
         return f"{value:.1%}"
@@ -191,7 +191,7 @@ def _columns(found: Prediction) -> list[Column]:
 
 
 def _remarks(found: Prediction) -> list[str]:
-    from hpcnn.report.text import counted, significant
+    from hpcnn.util.text import counted, significant
 
     work = found.workload
     base = f"{counted(work.base_ranks, 'rank')}, measured, {significant(work.base_seconds)} s per epoch"
@@ -200,7 +200,7 @@ def _remarks(found: Prediction) -> list[str]:
 
 
 def _check_lines(check: Check | None) -> list[str]:
-    from hpcnn.report.text import counted, significant
+    from hpcnn.util.text import counted, significant
 
     if check is None:
         return ["WARNING: not checked: no measured size is left to hold this against; measure a larger one."]
@@ -214,13 +214,13 @@ def _check_lines(check: Check | None) -> list[str]:
 
 
 def _fit_lines(data: RunData, rows: pd.DataFrame) -> list[str]:
-    from hpcnn.report.fits import fit_series
+    from hpcnn.analysis.fits import fit_series
 
     return ["Fitted to all measured sizes:", *(f"  - {fit}" for fit in fit_series(data, rows))]
 
 
 def _print_published(fmt: str) -> None:
-    from hpcnn.report.published import validation
+    from hpcnn.analysis.predict.published import validation
 
     def percent(value: float) -> str:
         return f"{value:.1%}"

@@ -9,7 +9,7 @@ import click
 
 from hpcnn.cli.output import format_option
 from hpcnn.cli.plot import check_matplotlib, checked_output, epoch_option
-from hpcnn.table import Column, emit
+from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
     from hpcnn.data.dataset import Array
@@ -67,13 +67,14 @@ def command(
         check_matplotlib()
 
     from hpcnn.data.pictures import read_pictures
-    from hpcnn.trained import open_trained
+    from hpcnn.train.trained import open_trained
 
     trained = open_trained(run, epoch)
     images = read_pictures(files, trained.data, form)
     answers = [_likeliest(probabilities, top) for probabilities in trained.probabilities(images)]
     if show is not None:
-        from hpcnn.plot import seen, style
+        from hpcnn.figures.networks import labelled_images as seen
+        from hpcnn.figures.networks import style
 
         style.save(seen.draw(trained, images, [Path(file).name for file in files], answers), show)
     emit(

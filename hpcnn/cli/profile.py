@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from hpcnn.cli.output import format_option
-from hpcnn.errors import UsageError, bad_value
-from hpcnn.table import Column, emit
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.table import Column, emit
 
 
 @click.command(epilog="\b\nExample:\n  hpcnn profile runs/first --top 5")
@@ -30,9 +30,9 @@ def command(run: Path, top: int, fmt: str) -> None:
     Prints where the recorded steps' seconds went and the operations with the largest self times, over all ranks.
     Writes trace.json.gz there, all ranks on one clock: open it with https://ui.perfetto.dev or chrome://tracing.
     """
-    from hpcnn.profile.operations import KINDS, table
-    from hpcnn.profile.trace import on_one_clock, read, write
-    from hpcnn.rundir import RunDir
+    from hpcnn.rundir.layout import RunDir
+    from hpcnn.trace.chrome import on_one_clock, read, write
+    from hpcnn.trace.operations import KINDS, table
 
     directory = RunDir(run)
     if not run.is_dir():
@@ -71,7 +71,7 @@ _COLUMNS = [
 
 
 def _title(facts: list[dict[str, Any]]) -> str:
-    from hpcnn.report.text import counted
+    from hpcnn.util.text import counted
 
     first = facts[0]
     steps = f"{counted(first['steps'], 'step')} of epoch {first['epoch']}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpcnn.table import console
+from hpcnn.util.table import console
 
 
 class Progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hpcnn.record import finish
+from hpcnn.rundir.close import finish
 
 _EXAMPLE = "\b\nExample:\n  hpcnn record finish --run-dir runs/first --exit-code 0 --seconds 12"
 

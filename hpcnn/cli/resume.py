@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hpcnn.cli.options import given_options, spec_options
-from hpcnn.spec import Resources
+from hpcnn.specs.spec import Resources
 
 
 @click.command(
@@ -26,7 +26,7 @@ def command(run: str, dry_run: bool, wait: bool, follow: bool, **options: Any) -
     (the time limit, say) may be given anew. The tables show one run, with the gap left out.
     """
     from hpcnn.cli.submit import run_prepared
-    from hpcnn.resume import prepare_again
+    from hpcnn.jobs.resume import prepare_again
 
     prepared = prepare_again(run, given_options(Resources, options))
     sys.exit(run_prepared(prepared, dry_run=dry_run, wait=wait, follow=follow))

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.report.options import confidence_option, format_option
-from hpcnn.cli.report.scaling import Rules
-from hpcnn.cli.report.write import FOR_PEOPLE, write_data, write_views
-from hpcnn.errors import HpcnnError, UsageError, bad_value
+from hpcnn.cli.report_options import confidence_option, format_option
+from hpcnn.report.views.scaling import Rules
+from hpcnn.report.views.write import FOR_PEOPLE, write_data, write_views
+from hpcnn.util.errors import HpcnnError, UsageError, bad_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
 
-    from hpcnn.cli.report.view import View
     from hpcnn.report import RunData
+    from hpcnn.report.views.view import View
 
 TITLES = {
     "scaling": "Scaling",
@@ -133,10 +133,10 @@ def command(
     rules = Rules(warmup, confidence, drop_outliers, _names(by))
 
     from hpcnn import report
-    from hpcnn.cli.report.prices import charges, joules
-    from hpcnn.cli.report.remarks import left_out_lines, problem_lines, version_lines
+    from hpcnn.analysis.roofline import read_machine
     from hpcnn.report import left_out, load
-    from hpcnn.report.roofline import read_machine
+    from hpcnn.report.views.prices import charges, joules
+    from hpcnn.report.views.remarks import left_out_lines, problem_lines, version_lines
 
     ceilings = read_machine(machine) if machine else None
     data = load(*dirs, cache=cache)
@@ -190,7 +190,7 @@ def _advice(
 ) -> list[View]:
     if budget is None:
         return []
-    from hpcnn.cli.report.ahead import advice_view
+    from hpcnn.report.views.forecast import advice_view
 
     return [advice_view(data, make() if table is None else table, budget)]
 
@@ -206,8 +206,9 @@ def _write(
     folder: Path | None,
 ) -> None:
     """Write the page and the files: all tables, whichever are printed."""
-    from hpcnn.cli.report.ahead import prediction_plots
-    from hpcnn.report.html import Section, write_report
+    from hpcnn.report.files import write_report
+    from hpcnn.report.page import Section
+    from hpcnn.report.views.forecast import prediction_plots
 
     measured = (tables["devices"]["source"] == "measured").any()
     sections = [
@@ -238,9 +239,9 @@ def _show(tables: dict[str, pd.DataFrame], rules: Rules, fmt: str) -> None:
 
 def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
     """Return what makes each table readable, by the table's name."""
-    from hpcnn.cli.report import others
-    from hpcnn.cli.report.roofline import roofline_views
-    from hpcnn.cli.report.scaling import scaling_views
+    from hpcnn.report.views import others
+    from hpcnn.report.views.roofline import roofline_views
+    from hpcnn.report.views.scaling import scaling_views
 
     return {
         "scaling": scaling_views,

@@ -11,7 +11,7 @@ import click
 from hpcnn.cli import search_submit, search_table
 from hpcnn.cli.output import format_option
 from hpcnn.cli.search_options import folder_of, read_search, search_options
-from hpcnn.table import Column, emit
+from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -112,10 +112,10 @@ def _run(search: Search, study: Study, place: Path, site: str, jobs: int, cpus: 
 
 def _list(search: Search, place: Path, fmt: str) -> None:
     """List the trials that are known beforehand."""
-    from hpcnn.data.optional import optional_module
     from hpcnn.search.draw import known_points
     from hpcnn.search.job import train_of, value_text
     from hpcnn.search.table import column
+    from hpcnn.util.extras import optional_module
 
     if search.options.method != "grid":
         optional_module("optuna", "hpcnn search", "search")

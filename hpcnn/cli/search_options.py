@@ -10,7 +10,7 @@ import click
 
 from hpcnn.cli.options import given_options, key_values, spec_options
 from hpcnn.cli.study_options import RESOURCES, runs_option
-from hpcnn.spec import Resources, SoftwareSpec
+from hpcnn.specs.spec import Resources, SoftwareSpec
 
 if TYPE_CHECKING:
     from hpcnn.search.spec import Search
@@ -42,7 +42,7 @@ def read_search(file: str, changes: tuple[str, ...], options: dict[str, Any]) ->
 
 def folder_of(search: Search, folder: str | None) -> Path:
     """Return the folder of a search."""
-    from hpcnn.rundir import runs_folder
+    from hpcnn.rundir.layout import runs_folder
 
     return ((Path(folder) if folder else runs_folder()) / search.name).absolute()
 

@@ -10,7 +10,7 @@ import click
 from hpcnn.cli.output import format_option
 from hpcnn.cli.search_options import begun
 from hpcnn.cli.study_options import runs_option
-from hpcnn.table import Column, emit
+from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -95,8 +95,8 @@ def plot(target: str, folder: str | None, out: Path | None, suffix: str) -> None
     search, place = begun(target, folder)
     study = trials_of(search, place)
 
-    from hpcnn.plot.style import save
-    from hpcnn.search.plots import draw_all
+    from hpcnn.figures.networks.style import save
+    from hpcnn.figures.search import draw_all
 
     for name, figure in draw_all(search, study).items():
         file = (out or place / "plots") / f"{name}.{suffix}"
@@ -106,8 +106,8 @@ def plot(target: str, folder: str | None, out: Path | None, suffix: str) -> None
 
 def show(search: Search, study: Study, place: Path, fmt: str) -> None:
     """Print the table; for people with what matters most, and the command that trains the best trial again."""
-    from hpcnn.cli.report.view import View
-    from hpcnn.cli.report.write import write_views
+    from hpcnn.report.views.view import View
+    from hpcnn.report.views.write import write_views
     from hpcnn.search.job import again, value_text
     from hpcnn.search.table import best, column, rows
 
@@ -154,7 +154,7 @@ def _importances(search: Search, study: Study) -> list[str]:
 
 def _site(place: Path, number: int) -> str:
     """Return the site of a trial's run."""
-    from hpcnn.files import read_json
     from hpcnn.search.storage import run_of
+    from hpcnn.util.files import read_json
 
     return str((read_json(run_of(place, number).spec) or {}).get("site") or "local")

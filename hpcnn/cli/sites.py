@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from hpcnn.cli.output import format_option
-from hpcnn.errors import UsageError, bad_value
-from hpcnn.table import Column, emit
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.table import Column, emit
 
 
 @click.group(epilog="Example:  hpcnn sites show bridges2 --origin")
@@ -84,12 +84,12 @@ def init_command(name: str | None, output: Path | None, force: bool, dry_run: bo
     Asks sinfo, scontrol, srun and sacctmgr, and this node for modules, containers and folders. Each key names the
     command it came from; where a person must decide, its line says so.
     """
-    from hpcnn.files import write_text
-    from hpcnn.rundir import utc_now
+    from hpcnn.rundir.layout import utc_now
     from hpcnn.sites import ask
     from hpcnn.sites.load import check, user_folder
     from hpcnn.sites.propose import profile
-    from hpcnn.toml import loads
+    from hpcnn.util.files import write_text
+    from hpcnn.util.toml import loads
     from hpcnn.version import __version__
 
     cluster = ask.cluster()
@@ -109,7 +109,7 @@ def init_command(name: str | None, output: Path | None, force: bool, dry_run: bo
 
 def _site_name(given: str | None, cluster: str) -> str:
     """Return the name of a new site. Raises UsageError for what is no file name, or would change a packaged profile."""
-    from hpcnn.resources import share_dir
+    from hpcnn.util.share import share_dir
 
     name = given or cluster.lower()
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
@@ -130,6 +130,6 @@ def _unsourced(key: str, origin: str) -> str | None:
     """Return what stands for a source: a packaged value without one is unverified; your own needs none."""
     if origin == "default" or key in ("name", "description", "status", "checked", "scheduler", "template", "notes"):
         return None
-    from hpcnn.resources import share_dir
+    from hpcnn.util.share import share_dir
 
     return "unverified" if Path(origin).parent == share_dir("templates") / "sites" else None

@@ -24,7 +24,7 @@ def command(ntasks: int, keep: str | None, quiet: bool) -> None:
 
     Takes well under 90 s on 2 cores. Exits with status 0 if all weights agree to float32 rounding, else 1.
     """
-    from hpcnn.smoke import TOLERANCE, smoke
+    from hpcnn.machine.smoke import TOLERANCE, smoke
 
     folder = Path(keep or tempfile.mkdtemp(prefix="hpcnn-smoke-"))
     outcome = smoke(folder, ntasks, say=None if quiet else click.echo)  # an error leaves the logs it names

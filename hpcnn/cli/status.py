@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hpcnn.cli.output import format_option
-from hpcnn.table import Column, emit
+from hpcnn.util.table import Column, emit
 
 
 @click.command(epilog="Example:  hpcnn status 1234   or   hpcnn status runs/strong_scaling")
@@ -16,7 +16,7 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
 
     A job that neither squeue nor sacct knows is shown as unknown, unless its record says how it ended.
     """
-    from hpcnn.jobs import find
+    from hpcnn.rundir.find import find
     from hpcnn.scheduler import slurm
     from hpcnn.scheduler.states import requeued
 

@@ -11,13 +11,13 @@ import click
 from hpcnn.cli import study_status, study_submit
 from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
-from hpcnn.table import Column, emit
+from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
-    from hpcnn.spec import StudySpec
+    from hpcnn.jobs.submit import Prepared
+    from hpcnn.specs.spec import StudySpec
     from hpcnn.study.expand import PlannedRun
     from hpcnn.study.run import Outcome, Todo
-    from hpcnn.submit import Prepared
 
 
 @click.group(epilog="\b\nExample:\n  hpcnn study run strong_scaling --runs runs --set repeats=5")
@@ -51,8 +51,8 @@ def run_command(
     """
     from hpcnn.sites.load import load_site
     from hpcnn.study.expand import expand
-    from hpcnn.study.lock import lock
     from hpcnn.study.run import check_all_staged, for_this_machine, missing
+    from hpcnn.util.lock import lock
 
     load_site(site)  # an unknown one is said before anything else, in a dry run too
     study = read_study(file, changes, options)

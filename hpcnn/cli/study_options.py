@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.options import given_options, key_values, spec_options, toml_value
-from hpcnn.spec import Resources, SoftwareSpec
+from hpcnn.specs.spec import Resources, SoftwareSpec
 
 if TYPE_CHECKING:
-    from hpcnn.spec import StudySpec
+    from hpcnn.specs.spec import StudySpec
 
 # What a user changes from one submission to the next; what the points differ by is changed by --set.
 RESOURCES = ("time", "account", "partition", "qos", "mem", "constraint", "gpu_type", "requeue", "sbatch_options")
@@ -58,6 +58,6 @@ def _listed(key: str, value: Any) -> Any:
 
 def folder_of(study: StudySpec, folder: str | None) -> Path:
     """Return the folder of a study's runs."""
-    from hpcnn.rundir import runs_folder
+    from hpcnn.rundir.layout import runs_folder
 
     return ((Path(folder) if folder else runs_folder()) / study.name).absolute()

@@ -12,8 +12,8 @@ import click
 
 from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
-from hpcnn.errors import UsageError
-from hpcnn.table import Column, emit
+from hpcnn.util.errors import UsageError
+from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
     from hpcnn.study.states import RunState
@@ -101,8 +101,8 @@ def _points_in(folder: Path, site: str | None, changes: tuple[str, ...], options
 
 
 def _spec(path: Path) -> dict[str, Any]:
-    from hpcnn.files import read_json
-    from hpcnn.rundir import RunDir
+    from hpcnn.rundir.layout import RunDir
+    from hpcnn.util.files import read_json
 
     return read_json(RunDir(path).spec) or {}
 

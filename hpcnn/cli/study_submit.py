@@ -11,8 +11,8 @@ import click
 
 from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
-from hpcnn.errors import HpcnnError
-from hpcnn.table import Column, emit
+from hpcnn.util.errors import HpcnnError
+from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
     from hpcnn.scheduler.parse import JobState
@@ -62,10 +62,10 @@ def command(
     """
     from hpcnn.sites.load import load_site
     from hpcnn.study.expand import expand
-    from hpcnn.study.lock import lock
     from hpcnn.study.run import check_all_staged
     from hpcnn.study.submit import adopt, would_start
     from hpcnn.study.submit import plan as make_plan
+    from hpcnn.util.lock import lock
 
     profile = load_site(site)
     study = read_study(file, changes, options)

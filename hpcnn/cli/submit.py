@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
-from hpcnn.errors import UsageError
-from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, check_ranks
+from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, check_ranks
+from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
-    from hpcnn.submit import Prepared
+    from hpcnn.jobs.submit import Prepared
 
 
 @click.command(
@@ -61,8 +61,8 @@ def command(
     at once, and the command exits with its status; at a site with Slurm it is submitted, and the command prints the job
     id and the run directory.
     """
-    from hpcnn.rundir import new_run_id, runs_folder
-    from hpcnn.submit import prepare, would_start
+    from hpcnn.jobs.submit import prepare, would_start
+    from hpcnn.rundir.layout import new_run_id, runs_folder
 
     job = job_from_options(site, name, program, options)
     folder = Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id()
@@ -92,8 +92,8 @@ def run_prepared(
 
 def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool) -> int:
     """Submit to Slurm; print job id and run directory; wait if asked, and return the job's status."""
-    from hpcnn.submit import enqueue
-    from hpcnn.watch import watch
+    from hpcnn.jobs.submit import enqueue
+    from hpcnn.jobs.watch import watch
 
     options = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"] if after else []
     job_id = enqueue(prepared, options)
@@ -109,7 +109,7 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
 
 
 def _run_here(prepared: Prepared, *, quiet: bool) -> int:
-    from hpcnn.submit import submit
+    from hpcnn.jobs.submit import submit
 
     click.echo(f"run directory: {prepared.run.path}", err=True)
     try:

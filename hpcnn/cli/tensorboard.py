@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.errors import UsageError
+from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
-    from hpcnn.board.tunnel import Machine
     from hpcnn.sites.profile import Site
+    from hpcnn.tensorboard.tunnel import Machine
 
 
 @click.command(epilog="Example:  hpcnn tensorboard runs/scinet-cnn1/20261121-101500-3fa9")
@@ -38,9 +38,9 @@ def command(run: str, port: int | None, host: str, site: str | None, dry_run: bo
     """
     import secrets
 
-    from hpcnn.board.logs import log_folder, site_of
-    from hpcnn.board.server import PORT
     from hpcnn.sites.load import known_sites, load_site
+    from hpcnn.tensorboard.logs import log_folder, site_of
+    from hpcnn.tensorboard.server import PORT
 
     folder = log_folder(run)
     named = site or site_of(run)
@@ -71,7 +71,7 @@ def _this_machine(environment: Mapping[str, str]) -> Machine:
     import getpass
     import socket
 
-    from hpcnn.board.tunnel import Machine
+    from hpcnn.tensorboard.tunnel import Machine
 
     node = environment.get("SLURMD_NODENAME", "")  # set in what runs on a compute node, not by salloc on a login node
     full = socket.getfqdn()
@@ -86,7 +86,7 @@ def _this_machine(environment: Mapping[str, str]) -> Machine:
 
 def _message(folder: Path, machine: Machine, site: Site, host: str, port: str, secret: str) -> str:
     """Return what the user must know to open the page, and who else could."""
-    from hpcnn.board.tunnel import NEAR_PORT, is_loopback, is_wildcard, ssh_command
+    from hpcnn.tensorboard.tunnel import NEAR_PORT, is_loopback, is_wildcard, ssh_command
 
     lines = [f"TensorBoard shows {folder}, on {machine.name}, {host} port {port}. Ctrl-C ends it."]
     if site.scheduler == "local" and not machine.in_job:
@@ -109,7 +109,7 @@ def _serve(arguments: list[str], message: str) -> None:
     """Replace this process by the server."""
     import importlib.util
 
-    from hpcnn.board import server
+    from hpcnn.tensorboard import server
 
     if importlib.util.find_spec("tensorboard") is None:
         raise UsageError("TensorBoard is not in this environment: pip install tensorboard, or 'hpcnn[cpu]'")
@@ -120,4 +120,4 @@ def _serve(arguments: list[str], message: str) -> None:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONSAFEPATH": "1",  # a tensorboard.py in this folder is not TensorBoard
     }
-    os.execve(sys.executable, [sys.executable, "-m", "hpcnn.board.server"], environment)
+    os.execve(sys.executable, [sys.executable, "-m", "hpcnn.tensorboard.server"], environment)

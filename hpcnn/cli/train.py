@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
-from hpcnn.spec import TrainSpec, check_strategy
+from hpcnn.specs.spec import TrainSpec, check_strategy
 
 
 @click.command(
@@ -35,9 +35,9 @@ def command(run_dir: str, resume: bool, **options: Any) -> None:
     SIGUSR2, SIGTERM or a file `stop` in the run directory stop it within seconds: rank 0 writes its state, and the
     command exits with status 75. The same command with --resume goes on as if nothing had happened.
     """
-    from hpcnn.data.catalogue import check_arguments as check_options_of_data
-    from hpcnn.data.catalogue import check_name, check_staged
     from hpcnn.specs.numpy_options import check_options
+    from hpcnn.zoo.catalogue import check_arguments as check_options_of_data
+    from hpcnn.zoo.catalogue import check_name, check_staged
     from hpcnn.zoo.registry import check_arguments
     from hpcnn.zoo.registry import check_name as check_model_name
 
@@ -50,7 +50,7 @@ def command(run_dir: str, resume: bool, **options: Any) -> None:
     check_name(spec.data)
     check_options_of_data(spec.data, spec.data_args)
     check_staged(spec.data, spec.data_args)
-    from hpcnn.rundir import STOPPED_EXIT_STATUS
+    from hpcnn.rundir.layout import STOPPED_EXIT_STATUS
     from hpcnn.train.run import train
 
     if not train(spec, run_dir, say=click.echo, resume=resume):

@@ -14,14 +14,14 @@ import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.cli.output import format_option
-from hpcnn.errors import unknown_value
-from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, check_ranks
-from hpcnn.table import Column, emit
+from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, check_ranks
+from hpcnn.util.errors import unknown_value
+from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
+    from hpcnn.machine.tune.knobs import Knob
+    from hpcnn.machine.tune.search import Found
     from hpcnn.sites.profile import Site
-    from hpcnn.tune.knobs import Knob
-    from hpcnn.tune.search import Found
 
 WORK = ("model", "model_args", "data", "strategy", "batch_size", "optimizer", "loss", "precision", "sync_batch_norm")
 
@@ -64,12 +64,12 @@ def command(
     kept where its median is more than 2 % above, and each of its trials above, the median without it; what was kept is
     measured together once more. None of them changes what is computed. Trials that fail are reported and skipped.
     """
-    from hpcnn.launch import cpus_of
-    from hpcnn.rundir import new_run_id, runs_folder
-    from hpcnn.submit import prepare
-    from hpcnn.tune.knobs import knobs
-    from hpcnn.tune.search import search
-    from hpcnn.tune.trials import Trials, check_allocation
+    from hpcnn.jobs.launch import cpus_of
+    from hpcnn.jobs.submit import prepare
+    from hpcnn.machine.tune.knobs import knobs
+    from hpcnn.machine.tune.search import search
+    from hpcnn.machine.tune.trials import Trials, check_allocation
+    from hpcnn.rundir.layout import new_run_id, runs_folder
 
     job = _job(site, steps, options)
     place = Path(folder) if folder else runs_folder() / "tune" / new_run_id()
@@ -88,7 +88,7 @@ def command(
 
 
 def _job(site: str, steps: int, options: dict[str, Any]) -> JobSpec:
-    from hpcnn.tune.trials import trial_job
+    from hpcnn.machine.tune.trials import trial_job
 
     chosen = given_options(TrainSpec, options)
     resources = spec_from_options(Resources, given_options(Resources, options))
@@ -107,7 +107,7 @@ def _chosen(every: list[Knob], only: tuple[str, ...]) -> list[Knob]:
 
 def _start(profile: Site, job: JobSpec, todo: list[Knob]) -> dict[str, str]:
     """Return the value that each knob has now where somebody set it: the job's variables, else this shell's."""
-    from hpcnn.render import variables
+    from hpcnn.jobs.script import variables
 
     own = variables(profile, job.software, {}, bool(job.resources.gpus_per_node))
     now = {**os.environ, **{key: str(value) for key, value in own.items()}}
@@ -116,9 +116,9 @@ def _start(profile: Site, job: JobSpec, todo: list[Knob]) -> dict[str, str]:
 
 def _sbatch(profile: Site, job: JobSpec) -> str:
     """Return the line that runs this very command as one job."""
-    from hpcnn.directives import request
-    from hpcnn.launch import cpus_of
-    from hpcnn.submit import hpcnn_command
+    from hpcnn.jobs.launch import cpus_of
+    from hpcnn.jobs.sbatch import request
+    from hpcnn.jobs.submit import hpcnn_command
 
     if profile.scheduler != "slurm":
         return ""
@@ -148,9 +148,9 @@ def _list(todo: list[Knob], start: dict[str, str], repeats: int, fmt: str) -> No
 
 
 def _keep(profile: Site, job: JobSpec, found: Found) -> Path:
-    from hpcnn.rundir import utc_now
+    from hpcnn.machine.tune.keep import keep
+    from hpcnn.rundir.layout import utc_now
     from hpcnn.sites.load import user_folder
-    from hpcnn.tune.keep import keep
 
     assert job.train is not None
     assert found.together is not None
@@ -171,7 +171,7 @@ def _work(job: JobSpec) -> str:
 
 def _print(job: JobSpec, found: Found, file: Path | None, facts: dict[str, Any], fmt: str) -> None:
     """Print a table for people; the whole result as JSON; the rows as CSV."""
-    from hpcnn.tune.rule import RULE
+    from hpcnn.machine.tune.rule import RULE
 
     rows = [one.row() for one in [*found.tried, *([found.together] if found.together else [])]]
     if fmt == "json":

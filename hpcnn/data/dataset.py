@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpcnn.data.nest import is_nest, leaves, map_nest, named
-from hpcnn.errors import UsageError
+from hpcnn.data.structure import is_nest, leaves, map_nest, named
+from hpcnn.util.errors import UsageError
 
 Array = npt.NDArray[Any]
 

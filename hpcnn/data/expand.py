@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcnn.data.optional import optional_module
-from hpcnn.errors import UsageError, bad_value
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.extras import optional_module
 
 if TYPE_CHECKING:
     from hpcnn.data.dataset import Array

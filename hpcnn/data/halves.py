@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.errors import unknown_value
+from hpcnn.util.errors import unknown_value
 
 # The sets of ten digits (or kinds of clothing), one channel.
 WHOLE = ("digits", "mnist", "fashion_mnist")

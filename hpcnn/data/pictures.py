@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcnn.data.dataset import PIXEL_MAX, Array, DataSet
-from hpcnn.data.optional import optional_module
 from hpcnn.data.sources import DIGITS_MAX, digits_pixels
-from hpcnn.errors import UsageError
+from hpcnn.util.errors import UsageError
+from hpcnn.util.extras import optional_module
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.data.catalogue import describe
 from hpcnn.data.dataset import DataSet
-from hpcnn.data.optional import optional_module
 from hpcnn.data.sources import from_catalogue
+from hpcnn.util.extras import optional_module
+from hpcnn.zoo.catalogue import describe
 
 _BLOBS_SEED = 2
 _CIRCLES_SEED = 1

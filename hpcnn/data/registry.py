@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcnn.data import halves, points, sequences, sources, tables
-from hpcnn.data.catalogue import check_name, describe, file_of, known, options_of
 from hpcnn.data.expand import take
-from hpcnn.data.nest import map_nest
-from hpcnn.errors import UsageError, bad_value
+from hpcnn.data.structure import map_nest
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.zoo.catalogue import check_name, describe, file_of, known, options_of
 
 if TYPE_CHECKING:
     from hpcnn.data.dataset import Array, DataSet

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.data.catalogue import describe
 from hpcnn.data.dataset import Array, DataSet
 from hpcnn.data.sources import KEYS, part_notes, staged_path
-from hpcnn.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.zoo.catalogue import describe
 
 FORMS = ("sequence", "bag")
 

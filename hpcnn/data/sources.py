@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.data.catalogue import Entry, check_staged, describe, staged_file
 from hpcnn.data.dataset import PIXEL_MAX, Array, Arrays, DataSet
-from hpcnn.data.optional import optional_module
-from hpcnn.errors import UsageError, bad_value
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.extras import optional_module
 from hpcnn.util.user_code import import_function
+from hpcnn.zoo.catalogue import Entry, check_staged, describe, staged_file
 
 # The key names of the files that Keras keeps its own data sets in.
 KEYS = ("x_train", "y_train", "x_test", "y_test")

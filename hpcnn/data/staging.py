@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcnn.data.catalogue import FOLDER_VARIABLE, Entry, describe, staged_file
-from hpcnn.data.optional import optional_module
 from hpcnn.data.sequences import plain
 from hpcnn.data.sources import KEYS, from_catalogue
-from hpcnn.errors import HpcnnError
+from hpcnn.util.errors import HpcnnError
+from hpcnn.util.extras import optional_module
+from hpcnn.zoo.catalogue import FOLDER_VARIABLE, Entry, describe, staged_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.data.catalogue import describe
 from hpcnn.data.dataset import Array, DataSet
 from hpcnn.data.sources import KEYS, part_notes, read_named, staged_path
-from hpcnn.errors import UsageError, bad_value
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.zoo.catalogue import describe
 
 # keras.datasets: the seed of the order, and the share that is for testing.
 _SEED, _TEST_SHARE = 113, 0.2

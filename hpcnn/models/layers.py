@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from hpcnn.errors import bad_value
+from hpcnn.util.errors import bad_value
 
 
 def flat_input(input_shape: tuple[int, ...]) -> list[keras.Layer]:

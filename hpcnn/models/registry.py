@@ -11,8 +11,8 @@ import importlib.util
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.errors import UsageError, unknown_value
-from hpcnn.quiet import import_tensorflow
+from hpcnn.util.errors import UsageError, unknown_value
+from hpcnn.util.tf_import import import_tensorflow
 from hpcnn.util.user_code import import_function
 from hpcnn.zoo.registry import RECIPES, check_name, in_numpy, is_zoo, recipe
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import keras
 
-    from hpcnn.models.recipe import Recipe
-    from hpcnn.scratch.networks import Network
+    from hpcnn.models.numpy.networks import Network
+    from hpcnn.zoo.recipe import Recipe
 
 
 def build(

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.errors import UsageError
+from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
 
-    from hpcnn.scratch.networks import Network
+    from hpcnn.models.numpy.networks import Network
 
 
 def layer_rows(model: keras.Model) -> list[dict[str, Any]]:

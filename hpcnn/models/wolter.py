@@ -18,8 +18,8 @@ from keras.layers import (
     MaxPooling2D,
 )
 
-from hpcnn.errors import bad_value
 from hpcnn.models.layers import Hidden, classifier, dropout, flat_input, image_input
+from hpcnn.util.errors import bad_value
 
 
 def mlp(

@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.resources import share_dir
+from hpcnn.util.share import share_dir
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ def _curves(result: Result) -> str:
     """Return the curves as a PNG in base64, or nothing without matplotlib."""
     if importlib.util.find_spec("matplotlib") is None:
         return ""
-    from hpcnn.plot.curves import draw
+    from hpcnn.figures.networks.curves import draw
 
     content = io.BytesIO()
     draw([result.run_dir]).savefig(content, format="png", dpi=_DOTS_PER_INCH)

@@ -11,13 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.errors import bad_value
-from hpcnn.rundir import RunDir, holds_run
+from hpcnn.rundir.layout import RunDir, holds_run
+from hpcnn.util.errors import bad_value
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpcnn.report.load import RunData
+    from hpcnn.analysis.load import RunData
 
 
 class Result:
@@ -55,7 +55,7 @@ class Result:
 
         As the scaling report counts it (``hpcnn.report.epoch_times``).
         """
-        from hpcnn.report.measured import epoch_times
+        from hpcnn.analysis.measured import epoch_times
 
         times = epoch_times(self._data)
         return float(times["samples"].sum() / times["seconds"].sum()) if len(times) else None
@@ -66,7 +66,7 @@ class Result:
 
         ``seconds`` (of the slowest rank), ``images_per_second`` (of all ranks), ``learning_rate``, and as rank 0
         recorded them ``loss`` and metrics of the training and, as ``test_...``, of the test set. A column without any
-        value is left out. ``hpcnn.report.load(run_dir).epochs`` has every rank, and where its seconds went.
+        value is left out. ``hpcnn.analysis.load(run_dir).epochs`` has every rank, and where its seconds went.
         """
         epochs = self._data.epochs
         of_epoch = epochs.groupby("epoch")
@@ -94,7 +94,7 @@ class Result:
 
         This imports TensorFlow. Raises UsageError for a run without a kept network (``checkpoint=True`` keeps them).
         """
-        from hpcnn.trained import open_trained
+        from hpcnn.train.trained import open_trained
 
         return open_trained(self.run_dir, epoch).model
 
@@ -132,7 +132,7 @@ class Result:
 
     @cached_property
     def _data(self) -> RunData:
-        from hpcnn.report.load import load
+        from hpcnn.analysis.load import load
 
         return load(self.run_dir, cache=False)
 

@@ -12,13 +12,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hpcnn.errors import RunError, bad_value, unknown_value
+from hpcnn.jobs.submit import prepare, submit
 from hpcnn.notebook.progress import Progress
 from hpcnn.notebook.result import Result
-from hpcnn.pickled import name_of
-from hpcnn.rundir import RunDir, new_run_id, runs_folder
-from hpcnn.spec import JobSpec, Resources, TrainSpec, check_field, check_ranks, from_mapping
-from hpcnn.submit import prepare, submit
+from hpcnn.rundir.layout import RunDir, new_run_id, runs_folder
+from hpcnn.specs.spec import JobSpec, Resources, TrainSpec, check_field, check_ranks, from_mapping
+from hpcnn.util.errors import RunError, bad_value, unknown_value
+from hpcnn.util.pickled import name_of
 
 # What a job on this machine can be given, of all that Slurm can.
 _RESOURCES = ("cpus_per_task", "gpus_per_node")

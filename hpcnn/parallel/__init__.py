@@ -6,11 +6,11 @@ run directories or commands.
 
 from __future__ import annotations
 
-from hpcnn.errors import RunError, unknown_value
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.devices import start_devices
-from hpcnn.quiet import import_tensorflow
-from hpcnn.spec import STRATEGIES
+from hpcnn.specs.spec import STRATEGIES
+from hpcnn.util.errors import RunError, unknown_value
+from hpcnn.util.tf_import import import_tensorflow
 
 
 def open_strategy(name: str, task: TaskEnvironment) -> Strategy:

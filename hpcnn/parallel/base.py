@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hpcnn.errors import RunError, bad_value, unknown_value
+from hpcnn.util.errors import RunError, bad_value, unknown_value
 
 Vector = npt.NDArray[np.float64]
 

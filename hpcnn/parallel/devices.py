@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from hpcnn.parallel.base import TaskEnvironment
-from hpcnn.quiet import without_notes
+from hpcnn.util.tf_import import without_notes
 
 
 def start_devices() -> None:

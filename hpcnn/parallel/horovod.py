@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.errors import RunError
 from hpcnn.parallel.base import TaskEnvironment, Vector, check_world_size
 from hpcnn.parallel.devices import set_threads, threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.parallel.mpi import library, world
 from hpcnn.parallel.serial import SingleReplica
-from hpcnn.provenance import cpu_model
+from hpcnn.util.errors import RunError
+from hpcnn.util.host import cpu_model
 
 # Horovod reads it when it starts; with this value it waits to be asked (Horovod's documentation, "Timeline").
 _TIMELINE, _ON_REQUEST = "HOROVOD_TIMELINE", "DYNAMIC"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hpcnn.errors import RunError
+from hpcnn.util.errors import RunError
 
 
 def world() -> Any:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.errors import RunError
 from hpcnn.parallel.base import Vector
+from hpcnn.util.errors import RunError
 
 
 class TfDistribute:

@@ -3,16 +3,16 @@
 The public interface for notebooks. Importing it imports pandas.
 """
 
-from hpcnn.report.accuracy import time_to_accuracy
-from hpcnn.report.compare import Comparison, compare, compare_runs, differing
-from hpcnn.report.cost import Charge, cost_table
-from hpcnn.report.devices import cpu_vs_gpu
-from hpcnn.report.lectures import lectures_table
-from hpcnn.report.load import RunData, load
-from hpcnn.report.measured import ceiling_times, epoch_times, left_out, outlying
-from hpcnn.report.roofline import roofline_table
-from hpcnn.report.scaling import scaling_table, strong_scaling, weak_scaling
-from hpcnn.report.stats import Interval, median_interval, runs_needed, tukey_outliers
+from hpcnn.analysis.accuracy import time_to_accuracy
+from hpcnn.analysis.compare import Comparison, compare, compare_runs, differing
+from hpcnn.analysis.cost import Charge, cost_table
+from hpcnn.analysis.devices import cpu_vs_gpu
+from hpcnn.analysis.lectures import lectures_table
+from hpcnn.analysis.load import RunData, load
+from hpcnn.analysis.measured import ceiling_times, epoch_times, left_out, outlying
+from hpcnn.analysis.roofline import roofline_table
+from hpcnn.analysis.scaling import scaling_table, strong_scaling, weak_scaling
+from hpcnn.stats.medians import Interval, median_interval, runs_needed, tukey_outliers
 
 __all__ = [
     "Charge",

@@ -1,117 +1,123 @@
-"""What the measured epochs of one configuration amount to: times with their interval, rates, shares, cost.
+"""The report in three sentences: what was measured, what came of it, and how good and how well understood it is.
 
-Runs first, then rows: epochs of one run are not independent repeats, so an interval is one over runs. Rates are sums
-of work over sums of time, and nothing here is a ratio of two rows. Must not know base cases, files or formats.
+No sentence says more than the tables do: a ratio comes with its base case and interval, or with the words that it has
+none. Must not know how it is shown.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from hpcnn.report.measured import PARTS, ceiling_times, outlying
-from hpcnn.report.stats import median_interval, runs_needed
+from hpcnn.analysis.base import base_name
+from hpcnn.analysis.columns import known
+from hpcnn.analysis.scaling import TABLE
+from hpcnn.analysis.series import settings_of
+from hpcnn.figures.scaling.points import Series, coverage, ratio_bars, scaling_of, series_in
+from hpcnn.util.text import counted, significant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hpcnn.report.load import RunData
+    from hpcnn.analysis.diagnose import Finding
 
-_SECONDS_PER_HOUR = 3600.0
-
-
-def summarised(
-    rows: pd.DataFrame, runs: pd.DataFrame, times: pd.DataFrame, confidence: float, drop_outliers: bool
-) -> dict[str, Any]:
-    """Return the columns that say what was measured of each row, by name.
-
-    ``rows`` have the settings, ``runs`` one line a run and ``times`` one line a measured epoch; the latter two have the
-    label of their row in ``row``.
-
-    - ``runs`` and ``epochs``: how many were measured (``measured.left_out`` lists the runs that were not);
-    - ``epoch_seconds_median``, ``_min``, ``_max``: of the runs' own median epoch times, in seconds;
-    - ``interval_low``, ``interval_high``: the exact interval of that median over runs, in seconds, and
-      ``interval_coverage``, its true coverage (see ``stats.median_interval``; missing with one run). ``runs_needed``:
-      runs with which it would reach the confidence asked for;
-    - ``epoch_seconds_p05``, ``_p95``: percentiles of all measured epochs, in seconds;
-    - ``outliers``: epochs outside Tukey's fences of their run, left out if ``drop_outliers``;
-    - ``images_per_second``: samples of all measured epochs over their seconds;
-    - ``share_compute``, ``share_communication``, ``share_input``: of the slowest ranks' seconds;
-    - ``node_hours_per_epoch``, ``core_hours_per_epoch``, ``gpu_hours_per_epoch``: what the row had, times the median
-      epoch time. Cores are those that were asked for; GPUs are one a rank, and none on CPUs;
-    - ``test_accuracy``: the median over runs.
-    """
-    outside = outlying(times)
-    found = outside.groupby(times["row"]).sum()
-    if drop_outliers:
-        times = times[~outside]
-    own = times.groupby("path")["seconds"].median()
-    runs = runs.merge(own.rename("run_seconds"), left_on="path", right_index=True)
-    of_runs, of_times = runs.groupby("row"), times.groupby("row")
-    seconds, median = of_times["seconds"].sum(), of_runs["run_seconds"].median()
-    columns: dict[str, Any] = {
-        "runs": of_runs.size(),
-        "epochs": of_times.size(),
-        "epoch_seconds_median": median,
-        "epoch_seconds_min": of_runs["run_seconds"].min(),
-        "epoch_seconds_max": of_runs["run_seconds"].max(),
-        **_intervals(runs, rows.index, confidence),
-        "epoch_seconds_p05": of_times["seconds"].quantile(0.05),
-        "epoch_seconds_p95": of_times["seconds"].quantile(0.95),
-        "outliers": found.astype("int64"),
-        "images_per_second": of_times["samples"].sum() / seconds,
-    }
-    for part in PARTS:
-        share = times[f"share_{part}"]
-        spent = (share * times["seconds"]).groupby(times["row"]).sum() / seconds
-        columns[f"share_{part}"] = spent.where(share.notna().groupby(times["row"]).all())
-    for of, number in held(rows).items():
-        columns[f"{of}_hours_per_epoch"] = number * median / _SECONDS_PER_HOUR
-    return {**columns, "test_accuracy": of_runs["test_accuracy"].median()}
+_LISTED = 3
 
 
-def held(rows: pd.DataFrame) -> dict[str, pd.Series[float]]:
-    """Return how many nodes, cores and GPUs each of ``rows`` held; missing where that is not known."""
-    device = rows["device"].astype("object")
-    on_gpus = device.notna() & ~device.fillna("").str.contains("CPU")
-    gpus = rows["ranks"].astype("float64").where(on_gpus).mask(device.eq("CPU").fillna(False).astype(bool), 0.0)
-    cores = rows["ntasks"].astype("float64") * rows["cpus_per_task"].astype("float64")
-    return {"node": rows["nodes"].astype("float64"), "core": cores, "gpu": gpus}
+def sentences(table: pd.DataFrame, left_out: int, found: Sequence[Finding]) -> list[str]:
+    """Return three sentences on a scaling ``table``, ``left_out`` runs that are not in it, and what was ``found``."""
+    if table.empty:
+        return ["No run can be counted.", f"{_capital(counted(left_out, 'run'))} left out, each with its reason below."]
+    return [_measured(table, left_out), _result(table), _quality(table, found)]
 
 
-def with_ceiling(rows: pd.DataFrame, data: RunData, keys: Sequence[str], warmup: int) -> pd.DataFrame:
-    """Return ``rows`` with ``ceiling_images_per_second``, that of the runs without communication of the same ``keys``.
-
-    Missing where there is no such run.
-    """
-    times = ceiling_times(data, warmup)
-    runs = data.runs[data.runs["path"].isin(times["path"])].rename(columns={"world_size": "ranks"})
-    known = [_plain(key) for key in rows[list(keys)].itertuples(index=False)]
-    configuration = {path: _plain(key) for path, *key in runs[["path", *keys]].itertuples(index=False)}
-    sums: dict[tuple[Any, ...], list[float]] = {}
-    for path, epochs in times.groupby("path"):
-        total = sums.setdefault(configuration[path], [0.0, 0.0])
-        total[0] += float(epochs["samples"].sum())
-        total[1] += float(epochs["seconds"].sum())
-    rates = [sums[key][0] / sums[key][1] if key in sums else np.nan for key in known]
-    at = rows.columns.get_loc("images_per_second")
-    rows = rows.copy()
-    rows.insert(int(at) + 1 if isinstance(at, int) else len(rows.columns), "ceiling_images_per_second", rates)
-    return rows
+def _measured(table: pd.DataFrame, left_out: int) -> str:
+    runs = counted(int(table["runs"].sum()), "run")
+    models = _listed(table["model"].fillna(table["program"]))
+    low, high = int(table["ranks"].min()), int(table["ranks"].max())
+    ranks = f"{low:,} to {high:,} ranks" if low < high else counted(low, "rank")
+    machine = _listed(table["cpu_model"], "an unknown processor")
+    out = "none was left out" if not left_out else f"{left_out:,} more are left out, each with its reason"
+    return f"{runs} of {models} on {ranks} ({machine}) are counted; {out}."
 
 
-def _intervals(runs: pd.DataFrame, labels: pd.Index[Any], confidence: float) -> dict[str, Any]:
-    nothing = (np.nan, np.nan, np.nan)
-    found = {
-        row: median_interval(own.to_numpy(), confidence) or nothing for row, own in runs.groupby("row")["run_seconds"]
-    }
-    names = ["interval_low", "interval_high", "interval_coverage"]
-    frame = pd.DataFrame.from_dict(found, orient="index", columns=names, dtype="float64").reindex(labels)
-    return {**{name: frame[name] for name in names}, "runs_needed": runs_needed(confidence)}
+def _result(table: pd.DataFrame) -> str:
+    """Return what the largest size of the longest series reached; without one, the fastest row."""
+    best: tuple[tuple[int, int], Series] | None = None
+    for _, part in table.groupby(TABLE, dropna=False):
+        if scaling_of(part) is None:
+            continue
+        for series in series_in(part)[0]:
+            size = len(series.rows), int(series.rows["ranks"].max())
+            if len(series.rows) > 1 and (best is None or size > best[0]):
+                best = size, series
+    if best is None:
+        return _fastest(table)
+    series = best[1]
+    bars = ratio_bars(series, "efficiency")[:, -1]
+    row: dict[Any, Any] = series.rows.astype(object).iloc[-1].to_dict()
+    efficiency = float(row["efficiency"])
+    what = f"a speed-up of {row['speedup']:.2f}, " if row["kind"] == "strong" else ""
+    last = Series(series.label, series.rows.iloc[-1:], series.bases.iloc[-1:], series.joined)
+    least = coverage([last], of_ratio=True)
+    if least is None:
+        interval = "; with one run of a size there is no interval"
+    else:
+        ends = f"{efficiency - bars[0]:.1%} to {efficiency + bars[1]:.1%}"
+        interval = f", with an interval of {ends} that covers it with {least:.1%} or more"
+    series_name = f", {series.label}" if series.label else ""
+    return (
+        f"{known(row['study'], 'Runs of no study')}, {row['kind']} scaling{series_name}: an epoch took "
+        f"{significant(row['epoch_seconds_median'])} s on {counted(int(row['ranks']), 'rank')}, "
+        f"{what}an efficiency of {efficiency:.1%} over the base case of {row['base_case']}{interval}."
+    )
 
 
-def _plain(values: Any) -> tuple[Any, ...]:
-    """Return a configuration as a key in which what is missing equals what is missing."""
-    return tuple(None if pd.isna(value) else value for value in values)
+def _fastest(table: pd.DataFrame) -> str:
+    label = table["images_per_second"].idxmax()
+    row: dict[Any, Any] = dict(table.loc[[label]].astype(object).to_dict("records")[0])
+    name = base_name(table, int(str(label)), settings_of(table))
+    rate = significant(row["images_per_second"])
+    if len(table) == 1:
+        return f"One configuration, {name}: {rate} images/s, {significant(row['epoch_seconds_median'])} s per epoch."
+    return f"Of {counted(len(table), 'configuration')}, {name} was the fastest: {rate} images/s."
+
+
+def _quality(table: pd.DataFrame, found: Sequence[Finding]) -> str:
+    accuracy = table["test_accuracy"].dropna()
+    if accuracy.empty:
+        quality = "No test accuracy is recorded, so speed stands alone"
+    else:
+        low, high = accuracy.min(), accuracy.max()
+        ends = f"{low:.2%}" if f"{low:.2%}" == f"{high:.2%}" else f"{low:.2%} to {high:.2%}"
+        some = "" if len(accuracy) == len(table) else f" in the {len(accuracy)} of {len(table)} rows that record it"
+        quality = f"The test accuracy after the last epoch was {ends}{some} (medians over runs)"
+    if not found:
+        return f"{quality}."
+    first = found[0]
+    return f"{quality}; the costliest reason found for what was lost is {_NAMES[first.kind]} ({first.where})."
+
+
+_NAMES = {
+    "input": "input",
+    "latency": "the latency of communication",
+    "bandwidth": "the bandwidth of communication",
+    "communication": "communication",
+    "imbalance": "imbalance of the ranks",
+    "oversubscription": "more threads than cores",
+    "compute": "computing that slows down",
+    "overhead": "the overhead of a step",
+    "superlinear": "none, for a row is better than ideal: its base case is in doubt",
+    "unsplit": "not known, as the runs do not say where their time goes",
+}
+
+
+def _listed(values: pd.Series[Any], unknown: str = "an unknown program") -> str:
+    names = sorted({known(value, unknown) for value in values})
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

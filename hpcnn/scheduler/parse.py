@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hpcnn.errors import HpcnnError
 from hpcnn.scheduler.states import status_of
+from hpcnn.util.errors import HpcnnError
 
 # `|` occurs in none of these fields; the array job id before the job id makes `12_3` of an array's tasks.
 SQUEUE_FORMAT = "%i|%T|%r|%M|%N|%S"

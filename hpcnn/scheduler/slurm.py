@@ -12,10 +12,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hpcnn.errors import HpcnnError, UsageError
 from hpcnn.scheduler import parse
 from hpcnn.scheduler.parse import JobState
 from hpcnn.scheduler.states import ALIVE, UNKNOWN
+from hpcnn.util.errors import HpcnnError, UsageError
 
 _INHERITED = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "PMIX_", "PMI_", "OMPI_", "PRTE_")
 # What tells Slurm's commands which cluster they talk to; all else would leak one job's settings into the next.

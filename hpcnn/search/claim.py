@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.errors import HpcnnError
-from hpcnn.files import read_json, write_json
 from hpcnn.scheduler import slurm
 from hpcnn.search.draw import distributions, sampler
 from hpcnn.search.result import settle
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import SECONDS_TO_CHOOSE, choosing, training
-from hpcnn.study.lock import held, lock
+from hpcnn.util.errors import HpcnnError
+from hpcnn.util.files import read_json, write_json
+from hpcnn.util.lock import held, lock
 
 if TYPE_CHECKING:
     from optuna.study import Study

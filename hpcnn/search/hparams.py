@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
 from hpcnn.search.space import Values, short
 from hpcnn.search.spec import Search
 

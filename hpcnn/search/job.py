@@ -10,8 +10,8 @@ from typing import Any
 from hpcnn.search.draw import lecture_epochs
 from hpcnn.search.space import short
 from hpcnn.search.spec import Search
-from hpcnn.spec import JobSpec, Resources, TrainSpec, from_mapping
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
+from hpcnn.specs.spec import JobSpec, Resources, TrainSpec, from_mapping
 
 
 def train_of(search: Search, point: Mapping[str, Any]) -> TrainSpec:

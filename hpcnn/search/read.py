@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hpcnn import toml
-from hpcnn.data.catalogue import check_name as check_data_name
-from hpcnn.errors import UsageError, bad_value, unknown_value
-from hpcnn.resources import share_dir
 from hpcnn.search.space import Dimension, Values, dimension, points, short
 from hpcnn.search.spec import Options, Search, SearchFile
-from hpcnn.spec import Resources, SoftwareSpec, TrainSpec, check_field, check_ranks, from_mapping, hints
+from hpcnn.specs.spec import Resources, SoftwareSpec, TrainSpec, check_field, check_ranks, from_mapping, hints
+from hpcnn.util import toml
+from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.share import share_dir
+from hpcnn.zoo.catalogue import check_name as check_data_name
 from hpcnn.zoo.registry import check_name as check_model_name
 from hpcnn.zoo.registry import keywords
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.files import read_lines
-from hpcnn.record import finish
-from hpcnn.rundir import STOPPED_EXIT_STATUS, RunDir
+from hpcnn.rundir.close import finish
+from hpcnn.rundir.layout import STOPPED_EXIT_STATUS, RunDir
 from hpcnn.search.hparams import write_session
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
+from hpcnn.util.files import read_lines
 
 if TYPE_CHECKING:
     from optuna.study import Study

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcnn.data.catalogue import check_staged
-from hpcnn.errors import bad_value
+from hpcnn.jobs.submit import hpcnn_command, prepare
 from hpcnn.scheduler import local
 from hpcnn.search.draw import known_points
 from hpcnn.search.job import job_of
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
 from hpcnn.sites.load import load_site, with_machine_cores
-from hpcnn.submit import hpcnn_command, prepare
+from hpcnn.util.errors import bad_value
+from hpcnn.zoo.catalogue import check_staged
 
 if TYPE_CHECKING:
     from optuna.study import Study

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpcnn.search.space import Dimension
-from hpcnn.spec import LARGEST_SEED, NO_KEYS, Resources, SoftwareSpec, field
+from hpcnn.specs.spec import LARGEST_SEED, NO_KEYS, Resources, SoftwareSpec, field
 
 METHODS = ("grid", "random", "tpe")
 METRICS = ("accuracy", "best_accuracy", "loss")

@@ -18,14 +18,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.data.optional import optional_module
-from hpcnn.errors import UsageError
-from hpcnn.files import read_json, write_json
-from hpcnn.rundir import SCHEMA_VERSION, RunDir
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.search.draw import known_points, pruner
 from hpcnn.search.read import parse
 from hpcnn.search.spec import Search
-from hpcnn.study.lock import lock
+from hpcnn.util.errors import UsageError
+from hpcnn.util.extras import optional_module
+from hpcnn.util.files import read_json, write_json
+from hpcnn.util.lock import lock
 
 if TYPE_CHECKING:
     from optuna.study import Study

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.data.catalogue import FOLDER_VARIABLE
-from hpcnn.directives import directives, quoted
-from hpcnn.errors import UsageError
-from hpcnn.files import write_json, write_text
-from hpcnn.launch import cpus_of
-from hpcnn.render import modules, render_workers
-from hpcnn.rundir import new_run_id
+from hpcnn.jobs.launch import cpus_of
+from hpcnn.jobs.sbatch import directives, quoted
+from hpcnn.jobs.script import modules, render_workers
+from hpcnn.jobs.submit import hpcnn_command, job_record
+from hpcnn.rundir.layout import new_run_id
 from hpcnn.scheduler import slurm
 from hpcnn.search.spec import Search
 from hpcnn.sites.load import load_site
-from hpcnn.submit import hpcnn_command, job_record
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import write_json, write_text
+from hpcnn.zoo.catalogue import FOLDER_VARIABLE
 
 # What a worker needs that `sbatch --export=NONE`, a site's habit, would not hand on.
 _HANDED_ON = (FOLDER_VARIABLE, "HPCNN_CONFIG")
@@ -80,7 +80,7 @@ def would_start(job: Workers, options: Sequence[str] = ()) -> str:
 
 def queued(folder: Path) -> int:
     """Return how many workers of a search are waiting or running in Slurm's queue."""
-    from hpcnn.jobs import find
+    from hpcnn.rundir.find import find
     from hpcnn.scheduler.states import ALIVE
 
     place = folder / "workers"

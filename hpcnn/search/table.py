@@ -90,7 +90,7 @@ def importances(study: Study, seed: int) -> dict[str, float]:
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
 
-    from hpcnn.data.optional import optional_module
+    from hpcnn.util.extras import optional_module
 
     values = [trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
     if len(values) < 4 or len(set(values)) == 1:

@@ -17,11 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.data.optional import optional_module
-from hpcnn.errors import UsageError
-from hpcnn.files import write_text
-from hpcnn.record import finish
-from hpcnn.rundir import RunDir
+from hpcnn.jobs.submit import Prepared, prepare, write
+from hpcnn.rundir.close import finish
+from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler import local
 from hpcnn.search.claim import Claim, next_trial, under_way
 from hpcnn.search.draw import most_epochs
@@ -30,8 +28,10 @@ from hpcnn.search.job import job_of, text
 from hpcnn.search.result import PRUNED, Growing, epochs_of, settle, value_of
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
-from hpcnn.spec import Resources
-from hpcnn.submit import Prepared, prepare, write
+from hpcnn.specs.spec import Resources
+from hpcnn.util.errors import UsageError
+from hpcnn.util.extras import optional_module
+from hpcnn.util.files import write_text
 
 if TYPE_CHECKING:
     from optuna.study import Study

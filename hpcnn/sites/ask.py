@@ -11,11 +11,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hpcnn.errors import HpcnnError, UsageError
 from hpcnn.scheduler.slurm import available, clean_environment
 from hpcnn.sites import discover
 from hpcnn.sites.discover import Cluster
 from hpcnn.sites.propose import Login
+from hpcnn.util.errors import HpcnnError, UsageError
 
 SECONDS = 60.0
 # What sites call the folders of a user on their large file systems, the usual one for runs first.

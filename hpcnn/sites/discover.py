@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hpcnn.walltime import seconds_of
+from hpcnn.util.walltime import seconds_of
 
 # sinfo(1): partition (an asterisk marks the default), nodes, sockets, cores a socket, threads a core, MB, GRES, names.
 # With --exact, nodes that differ in any of these are on lines of their own.

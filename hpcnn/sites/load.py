@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hpcnn import toml
-from hpcnn.errors import bad_value, unknown_value
-from hpcnn.resources import share_dir
 from hpcnn.sites.profile import PLACEHOLDERS, Site
-from hpcnn.spec import from_mapping
+from hpcnn.specs.spec import from_mapping
+from hpcnn.util import toml
+from hpcnn.util.errors import bad_value, unknown_value
+from hpcnn.util.share import share_dir
 
 
 def user_folder() -> Path:

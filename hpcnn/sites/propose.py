@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpcnn.sites.discover import Cluster, Nodes, Partition, plain_nodes, usual_of
-from hpcnn.toml import toml_text
+from hpcnn.util.toml import toml_text
 
 _HOUR = 3600
 

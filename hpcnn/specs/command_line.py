@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hpcnn.spec import given
-from hpcnn.toml import toml_text
+from hpcnn.specs.spec import given
+from hpcnn.util.toml import toml_text
 
 # What a training always says, its defaults too: who reads a script must not need to know them.
 ALWAYS_OF_TRAINING = ("model", "data", "strategy")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hpcnn.errors import bad_value
-from hpcnn.spec import TrainSpec
 from hpcnn.specs.schedule import parse_schedule
+from hpcnn.specs.spec import TrainSpec
+from hpcnn.util.errors import bad_value
 from hpcnn.zoo.registry import is_zoo, recipe
 
 # What a user's own model gets where the user does not say. Its optimizer and loss are those of its compile().

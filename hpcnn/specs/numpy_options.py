@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hpcnn.errors import bad_value, unknown_value
-from hpcnn.spec import TrainSpec
+from hpcnn.specs.spec import TrainSpec
+from hpcnn.util.errors import bad_value, unknown_value
 from hpcnn.zoo.registry import in_numpy
 
 # The costs of the lecture, by Keras's names (``models/numpy/costs.py``).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpcnn.errors import bad_value
+from hpcnn.util.errors import bad_value
 
 _EXPECTED = (
     "step:N:GAMMA (times GAMMA every N epochs), milestones:N,N,...:GAMMA (after these epochs), exponential:GAMMA "

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.directives import quoted
-from hpcnn.render import render_array
-from hpcnn.submit import Prepared
+from hpcnn.jobs.sbatch import quoted
+from hpcnn.jobs.script import render_array
+from hpcnn.jobs.submit import Prepared
 
 FOLDER = "arrays"
 _DIRECTIVE = "#SBATCH "

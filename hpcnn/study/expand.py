@@ -10,8 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from hpcnn.errors import UsageError
-from hpcnn.spec import (
+from hpcnn.specs.spec import (
     JobSpec,
     Resources,
     SoftwareSpec,
@@ -23,6 +22,7 @@ from hpcnn.spec import (
     to_mapping,
 )
 from hpcnn.study.read import TABLES
+from hpcnn.util.errors import UsageError
 
 # What decides when a run may start and how long it may take, but not its numbers: a run that hit its time limit is
 # the same run with a longer one.

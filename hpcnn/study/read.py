@@ -7,10 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpcnn import toml
-from hpcnn.errors import UsageError, bad_value, unknown_value
-from hpcnn.resources import share_dir
-from hpcnn.spec import AugmentSpec, Resources, SoftwareSpec, StudySpec, TrainSpec, check_field, from_mapping, hints
+from hpcnn.specs.spec import (
+    AugmentSpec,
+    Resources,
+    SoftwareSpec,
+    StudySpec,
+    TrainSpec,
+    check_field,
+    from_mapping,
+    hints,
+)
+from hpcnn.util import toml
+from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.share import share_dir
 
 _SECTIONS = {"train": TrainSpec, "resources": Resources, "software": SoftwareSpec}
 # Tables within [train] whose keys may be axes: the name of such an axis begins with this, and the table is called that.

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.data.catalogue import check_staged
-from hpcnn.rundir import RunDir
+from hpcnn.jobs.submit import Prepared, prepare, submit
+from hpcnn.rundir.layout import RunDir
 from hpcnn.study.expand import PlannedRun
 from hpcnn.study.states import look
-from hpcnn.submit import Prepared, prepare, submit
+from hpcnn.zoo.catalogue import check_staged
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def missing(runs: Sequence[PlannedRun], folder: Path) -> Todo:
 
 def for_this_machine(runs: Sequence[Prepared]) -> tuple[list[Prepared], list[Prepared]]:
     """Return the runs that can run here, and those that ask for GPUs where there is none."""
-    from hpcnn.gpus import any_gpu
+    from hpcnn.util.gpus import any_gpu
 
     wanting = [run for run in runs if run.job.resources.gpus_per_node]
     if not wanting or any_gpu():

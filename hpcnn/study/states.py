@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.files import read_json
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler import slurm
 from hpcnn.scheduler.parse import JobState
 from hpcnn.scheduler.states import ALIVE, requeued
-from hpcnn.study.lock import held
+from hpcnn.util.files import read_json
+from hpcnn.util.lock import held
 
 STATUSES = ("completed", "running", "pending", "failed", "interrupted", "unknown", "missing")
 

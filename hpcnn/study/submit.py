@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpcnn.errors import HpcnnError, UsageError
-from hpcnn.files import read_json, write_bytes, write_json, write_text
-from hpcnn.rundir import SCHEMA_VERSION, RunDir, new_run_id, utc_now
+from hpcnn.jobs.submit import Prepared, job_record, write
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, new_run_id, utc_now
 from hpcnn.scheduler import slurm
 from hpcnn.scheduler.parse import JobState
 from hpcnn.scheduler.states import ALIVE
@@ -24,7 +23,8 @@ from hpcnn.study.arrays import FOLDER, Batch, batches
 from hpcnn.study.expand import PlannedRun
 from hpcnn.study.run import check_all_staged, prepare_again, set_aside
 from hpcnn.study.states import look
-from hpcnn.submit import Prepared, job_record, write
+from hpcnn.util.errors import HpcnnError, UsageError
+from hpcnn.util.files import read_json, write_bytes, write_json, write_text
 
 # slurm.conf(5), "MaxArraySize": the default, for a site whose own is not known.
 _USUAL_ARRAY_LIMIT = 1001

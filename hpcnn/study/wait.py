@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpcnn.record import finish
+from hpcnn.rundir.close import finish
 from hpcnn.study.states import RunState, look
 
 # A run's record may be seen later than its job's end (NFS keeps what it knows of a folder for up to 60 s), and a job

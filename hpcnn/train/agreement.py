@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.errors import RunError
 from hpcnn.parallel.base import Strategy
+from hpcnn.util.errors import RunError
 
 
 def checksum(model: Any) -> int:

@@ -14,10 +14,10 @@ import keras
 import tensorflow as tf
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.errors import UsageError
-from hpcnn.spec import AugmentSpec, TrainSpec, from_mapping
-from hpcnn.train.draws import COLUMNS, noise_count, noise_pictures, sample_draws
+from hpcnn.specs.spec import AugmentSpec, TrainSpec, from_mapping
+from hpcnn.train.augment_random import COLUMNS, noise_count, noise_pictures, sample_draws
 from hpcnn.train.feed import pixel_factor
+from hpcnn.util.errors import UsageError
 
 # Draws of the images of a step: name of a column -> uniform numbers of [0, 1), one an image.
 Draws = dict[str, Any]

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from hpcnn.files import read_lines
-from hpcnn.rundir import CHECKPOINT_NAME, RunDir
+from hpcnn.rundir.layout import CHECKPOINT_NAME, RunDir
+from hpcnn.util.files import read_lines
 
 
 class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hpcnn.parallel.base import Strategy
-from hpcnn.rundir import CHECKPOINT_NAME, RunDir
-from hpcnn.spec import TrainSpec
+from hpcnn.rundir.layout import CHECKPOINT_NAME, RunDir
+from hpcnn.specs.spec import TrainSpec
 
 
 def callbacks_of(spec: TrainSpec, run: RunDir, strategy: Strategy) -> list[Any]:

@@ -11,11 +11,11 @@ import sys
 import time
 import traceback
 
-from hpcnn.errors import HpcnnError
-from hpcnn.files import write_json
 from hpcnn.parallel.base import Strategy, leave
 from hpcnn.parallel.launcher import launched_by
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.errors import HpcnnError
+from hpcnn.util.files import write_json
 
 # Lines of a TensorFlow error that say where in the graph it happened: the traceback has them too.
 _PLACES = ("Graph execution error", "Detected at node", 'File "', "[[{{node")

@@ -2,7 +2,7 @@
 
 The whole set stays resident on every device, integer pixels as bytes: 60,000 MNIST images take 47 MB. Scaling and
 one-hot labels are done a slice at a time inside the compiled step, where they cost next to nothing. What a model of
-several inputs or outputs takes is a nest (``data/nest.py``), here as everywhere.
+several inputs or outputs takes is a nest (``data/structure.py``), here as everywhere.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import keras
 import tensorflow as tf
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.data.nest import is_nest, leaves, map_nest
-from hpcnn.errors import UsageError
+from hpcnn.data.structure import is_nest, leaves, map_nest
+from hpcnn.util.errors import UsageError
 
 
 @dataclass(frozen=True)

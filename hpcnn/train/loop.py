@@ -16,7 +16,7 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.train.agreement import check_same_weights
 from hpcnn.train.metrics import Sums
 from hpcnn.train.plan import Block, blocks, epoch_order, steps_per_epoch
-from hpcnn.train.profile import Profile
+from hpcnn.train.profiler import Profile
 from hpcnn.train.record import Record
 from hpcnn.train.state import Position
 from hpcnn.train.steps import Steps

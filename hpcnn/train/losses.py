@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcnn.errors import bad_value
+from hpcnn.util.errors import bad_value
 from hpcnn.util.user_code import import_function
 
 if TYPE_CHECKING:

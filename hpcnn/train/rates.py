@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.errors import bad_value, unknown_value
 from hpcnn.specs.schedule import parse_schedule
+from hpcnn.util.errors import bad_value, unknown_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hpcnn.events import EventLog
-from hpcnn.files import LineWriter, write_json
 from hpcnn.parallel.base import Strategy
-from hpcnn.provenance import host_facts, job_facts, process_seconds
-from hpcnn.rundir import SCHEMA_VERSION, RunDir
+from hpcnn.rundir.events import EventLog
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.train.state import Position, State
+from hpcnn.util.files import LineWriter, write_json
+from hpcnn.util.host import host_facts, job_facts, process_seconds
 
 
 @dataclass

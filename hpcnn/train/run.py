@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.devices import device_name, threads
-from hpcnn.quiet import without_extras
-from hpcnn.rundir import RunDir
-from hpcnn.spec import TrainSpec, to_mapping
+from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.spec import TrainSpec, to_mapping
 from hpcnn.train.failure import end_failed
 from hpcnn.train.state import Position
+from hpcnn.util.tf_import import without_extras
 from hpcnn.zoo.registry import in_numpy
 
 if TYPE_CHECKING:
     from hpcnn.train.assemble import Assembled
     from hpcnn.train.loop import Loop, Progress
-    from hpcnn.train.profile import Profile
+    from hpcnn.train.profiler import Profile
     from hpcnn.train.record import Record
 
 Say = Callable[[str], None]
@@ -40,7 +40,7 @@ def train(spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = Fal
     strategy: Strategy | None = None
     try:
         if in_numpy(spec.model):
-            from hpcnn.scratch.run import train_in_numpy
+            from hpcnn.train.numpy.run import train_in_numpy
 
             return train_in_numpy(spec, run_dir, say, resume=resume)
         task = TaskEnvironment.read(os.environ, spec.devices, traced=bool(spec.profile))
@@ -59,13 +59,13 @@ def has_own_code(spec: TrainSpec) -> bool:
 
 def train_under(strategy: Strategy, spec: TrainSpec, run_dir: str, say: Say = print, *, resume: bool = False) -> bool:
     """Train under an open strategy and write the record; whatever goes wrong is raised."""
-    from hpcnn.rundir import STOPPED_EXIT_STATUS
+    from hpcnn.rundir.layout import STOPPED_EXIT_STATUS
     from hpcnn.specs.complete import complete
     from hpcnn.train.assemble import assemble, facts
     from hpcnn.train.callbacks import callbacks_of
     from hpcnn.train.console import devices_line, epoch_line, first_line, resumed_line, stopped_line
     from hpcnn.train.loop import Loop
-    from hpcnn.train.profile import Profile
+    from hpcnn.train.profiler import Profile
     from hpcnn.train.record import Record
     from hpcnn.train.state import load, save, values_of
     from hpcnn.train.stop import StopRequest

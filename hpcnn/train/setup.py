@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.data.nest import leaves, map_nest, several_shapes
-from hpcnn.errors import UsageError, bad_value
+from hpcnn.data.structure import leaves, map_nest, several_shapes
 from hpcnn.models.registry import build
 from hpcnn.parallel.base import Strategy
-from hpcnn.spec import TrainSpec
 from hpcnn.specs.complete import OWN_MODEL
+from hpcnn.specs.spec import TrainSpec
 from hpcnn.train.losses import loss_of
 from hpcnn.train.rates import schedule, set_layer_rates, warmed_up
+from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.zoo.registry import is_zoo, recipe
 
 # What tells how good a regression is: Keras's mean of |true - predicted|, under a short name.

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpcnn.errors import UsageError, bad_value
-from hpcnn.files import write_bytes
 from hpcnn.parallel.base import Strategy
-from hpcnn.rundir import SCHEMA_VERSION
+from hpcnn.rundir.layout import SCHEMA_VERSION
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.files import write_bytes
 
 # What may change from one attempt to the next: how long and what is written, not what is computed.
 _FREE = (

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hpcnn import pickled
-from hpcnn.errors import UsageError, bad_value
+from hpcnn.util import pickled
+from hpcnn.util.errors import UsageError, bad_value
 
 # How a user's own network, data set or loss is named.
 OWN = "package.module:function"

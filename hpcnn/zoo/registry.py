@@ -10,14 +10,15 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.errors import unknown_value
-from hpcnn.models import recipes_exercises, recipes_psc, recipes_scinet, recipes_scratch, recipes_wolter
+from hpcnn.util.errors import unknown_value
 from hpcnn.util.user_code import OWN
+from hpcnn.zoo import recipes_exercises, recipes_psc, recipes_scinet, recipes_wolter
+from hpcnn.zoo import recipes_numpy as recipes_scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hpcnn.models.recipe import Recipe
+    from hpcnn.zoo.recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
     entry.id: entry
@@ -32,7 +33,7 @@ def is_zoo(name: str) -> bool:
 
 
 def in_numpy(name: str) -> bool:
-    """Say whether ``name`` is a network of the zoo that is written in NumPy, and trained by ``hpcnn.scratch``."""
+    """Say whether ``name`` is a network of the zoo that is written in NumPy, and trained by ``hpcnn.train.numpy``."""
     return is_zoo(name) and RECIPES[name].framework == "numpy"
 
 

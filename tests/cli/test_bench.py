@@ -11,7 +11,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
 
 Command = Callable[..., "CompletedProcess[str]"]
 
@@ -95,7 +95,8 @@ def test_a_dry_run_shows_the_script_and_writes_nothing(hpcnn, tmp_path):
     assert ended.returncode == 0
     assert "mpirun -np 2" in ended.stdout
     assert (
-        "python -m hpcnn.bench.ranks --model scinet-cnn1 --sizes 1K..128K --repeats 7 --backend horovod" in ended.stdout
+        "python -m hpcnn.machine.bench.ranks --model scinet-cnn1 --sizes 1K..128K --repeats 7 --backend horovod"
+        in ended.stdout
     )
     assert not run.exists()
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import hpcnn
 from hpcnn.cli.main import COMMANDS, main
 from hpcnn.cli.options import option_name
-from hpcnn.spec import Resources, SoftwareSpec, TrainSpec
+from hpcnn.specs.spec import Resources, SoftwareSpec, TrainSpec
 
 
 def tree(command, path=()):

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from hpcnn.files import read_lines
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_lines
 
 pytest.importorskip("optuna", reason="searches need Optuna: pip install '.[search]'")
 

@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
-from hpcnn.files import read_lines
-from hpcnn.resources import share_dir
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_lines
+from hpcnn.util.share import share_dir
 
 PACKAGED = sorted(file.stem for file in share_dir("scaling_studies").glob("*.toml"))
 

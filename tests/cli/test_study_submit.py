@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
-from hpcnn.study.lock import lock
+from hpcnn.util.lock import lock
 
 FILE = """
 name = "mine"

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
-from hpcnn.rundir import RunDir
-from hpcnn.spec import Resources
+from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.spec import Resources
 
 HPCNN = [sys.executable, "-m", "hpcnn"]
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
-from hpcnn.files import read_lines
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_lines
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ SHORT = ["--samples", str(TRAIN), "--test-samples", str(TEST), "--epochs", "2", 
 
 def stage(folder: Path) -> None:
     """Write stand-ins for the data sets that the pages name."""
-    from hpcnn.data.catalogue import describe
+    from hpcnn.zoo.catalogue import describe
 
     folder.mkdir()
     random = np.random.default_rng(1)
@@ -92,9 +92,9 @@ def _check_knob(words: list[str]) -> None:
     """Build the network of a training that turns a knob, with its optimizer, and leave out the training."""
     from hpcnn.cli.options import given_options, spec_from_options
     from hpcnn.cli.train import command
-    from hpcnn.scratch.run import make_network
-    from hpcnn.spec import TrainSpec
     from hpcnn.specs.complete import complete
+    from hpcnn.specs.spec import TrainSpec
+    from hpcnn.train.numpy.run import make_network
     from hpcnn.train.setup import build_network, make_optimizer
     from hpcnn.zoo.registry import in_numpy
 

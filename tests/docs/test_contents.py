@@ -86,7 +86,7 @@ def test_studies_lists_the_studies_that_come_along() -> None:
 
 
 def test_studies_lists_the_keys_of_a_study_file() -> None:
-    from hpcnn.spec import StudySpec
+    from hpcnn.specs.spec import StudySpec
 
     table = text("docs/studies.md").partition("| key | meaning |")[2].partition("\n\n")[0]
     keys = {key.strip("[]") for key in re.findall(r"^\| `([\w\[\]]+)` \|", table, re.MULTILINE)}
@@ -178,8 +178,8 @@ def test_ranks_that_differ_are_said_as_documented() -> None:
 
     import numpy as np
 
-    from hpcnn.errors import RunError
     from hpcnn.train.agreement import check_same_weights
+    from hpcnn.util.errors import RunError
 
     differing = SimpleNamespace(
         processes=2, communicates=True, gather=lambda values: np.array([values, [values[0] + 1]])

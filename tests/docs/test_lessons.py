@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hpcnn.models import recipes_exercises
+from hpcnn.zoo import recipes_exercises
 from hpcnn.zoo.registry import RECIPES
 from tests.docs.documents import DECKS, LESSONS, ROOT
 

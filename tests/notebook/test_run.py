@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import hpcnn
-from hpcnn import pickled
-from hpcnn.errors import RunError, UsageError
+from hpcnn.util import pickled
+from hpcnn.util.errors import RunError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"samples": 300, "progress": False}
@@ -183,7 +183,7 @@ def test_the_same_function_is_the_same_file_and_another_is_another(here: Path) -
 def test_a_cell_is_the_same_file_in_every_kernel(here: Path) -> None:
     cell = "def f(x):\n    return [y + ONE for y in x]\nONE = 1\n"
     script = f"import sys\nexec(compile({cell!r}, sys.argv[1], 'exec'))\n"
-    script += "from pathlib import Path\nfrom hpcnn.pickled import name_of\nprint(name_of(f, Path('kept')))\n"
+    script += "from pathlib import Path\nfrom hpcnn.util.pickled import name_of\nprint(name_of(f, Path('kept')))\n"
     names = set()
     for file in ("/tmp/ipykernel_1/2.py", "/tmp/ipykernel_7/2.py"):  # as ipykernel names a cell: by its process
         words = [sys.executable, "-c", script, file]
@@ -217,7 +217,7 @@ def test_progress_outside_a_notebook_is_the_log(here: Path, capsys: pytest.Captu
 
 
 def test_the_tables_of_a_report_show_themselves(trained: hpcnn.Result) -> None:
-    page = hpcnn.report.load(trained.run_dir)._repr_html_()
+    page = hpcnn.analysis.load(trained.run_dir)._repr_html_()
     assert page.count("<table") == 2
     assert "<strong>epochs</strong>, 3 rows" in page
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.trained import Trained, open_trained
+from hpcnn.train.trained import Trained, open_trained
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from hpcnn.data.registry import load
-from hpcnn.errors import UsageError
-from hpcnn.plot import boundary, confusion, curves, digits, features, filters, layers, patches
-from hpcnn.plot.maps import map_layers, one_layer, outputs
-from hpcnn.plot.receptive import receptive_field
-from hpcnn.report.read import read_run
-from hpcnn.trained import Trained, as_probabilities, open_trained
+from hpcnn.figures.networks import boundary, confusion, curves, digits, features, filters, layers, patches
+from hpcnn.figures.networks.maps import map_layers, one_layer, outputs
+from hpcnn.figures.networks.receptive import receptive_field
+from hpcnn.rundir.read import read_run
+from hpcnn.train.trained import Trained, as_probabilities, open_trained
+from hpcnn.util.errors import UsageError
 
 
 def texts(figure: Any) -> list[str]:

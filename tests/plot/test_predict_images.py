@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from hpcnn.cli.main import main
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.pictures import FORMS, form_of, read_pictures
-from hpcnn.errors import UsageError
-from hpcnn.trained import Trained, open_trained
+from hpcnn.train.trained import Trained, open_trained
+from hpcnn.util.errors import UsageError
 
 Image = pytest.importorskip("PIL.Image", reason="image files need Pillow: pip install 'hpcnn[report]'")
 

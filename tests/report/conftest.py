@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hpcnn.files import LineWriter, write_json
-from hpcnn.rundir import SCHEMA_VERSION, RunDir
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
+from hpcnn.util.files import LineWriter, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpcnn.files import write_json, write_text
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import write_json, write_text
 from tests.report.conftest import write_run
 
 Parts = Mapping[str, float]

@@ -5,9 +5,9 @@ import math
 import pandas as pd
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.files import LineWriter, read_lines
 from hpcnn.report import load, time_to_accuracy
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import LineWriter, read_lines
 
 # WARMUP_SECONDS of training in the first epoch, and of evaluation after each.
 FIRST, EVALUATION = 100.0, 1000.0

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from hpcnn.analysis.fits import fit_times
+from hpcnn.analysis.predict.advice import next_measurement
 from hpcnn.report import RunData, load, scaling_table
-from hpcnn.report.advice import next_measurement
-from hpcnn.report.fits import fit_times
 
 
 def usl(p):

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpcnn.files import write_json
+from hpcnn.analysis.load import RunData
 from hpcnn.report import load
-from hpcnn.report.load import RunData
-from hpcnn.rundir import SCHEMA_VERSION, RunDir
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
+from hpcnn.util.files import write_json
 
 EPOCHS = 3000  # four runs of so many are enough to be worth keeping
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from hpcnn.errors import UsageError
 from hpcnn.report import compare, compare_runs, differing, load
-from hpcnn.report.shift import _tail, shift, values_needed
+from hpcnn.stats.rank_tests import _tail, shift, values_needed
+from hpcnn.util.errors import UsageError
 
 
 def test_the_distribution_of_the_statistic_is_that_of_scipy():

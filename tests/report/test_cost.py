@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from hpcnn.errors import UsageError
 from hpcnn.report import Charge, cost_table, load, scaling_table
+from hpcnn.util.errors import UsageError
 
 
 def by_ranks(table):

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from hpcnn.analysis.devices import LECTURE
 from hpcnn.report import cpu_vs_gpu, load
-from hpcnn.report.devices import LECTURE
 
 
 def test_the_lectures_own_numbers(run_in, tmp_path):

@@ -7,10 +7,10 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
+from hpcnn.analysis.diagnose import findings, verdict
 from hpcnn.cli.main import main
 from hpcnn.report import load, scaling_table
-from hpcnn.report.diagnose import findings, verdict
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
 from tests.report.studies import rank, write_parts
 
 

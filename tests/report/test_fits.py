@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpcnn.analysis.fits import fit_times, fits
+from hpcnn.analysis.laws import peak
 from hpcnn.report import RunData, load, scaling_table
-from hpcnn.report.fits import fit_times, fits
-from hpcnn.report.models import peak
 
 SIZES = (1, 2, 4, 8, 16, 32)
 SERIAL = 0.05

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.files import write_json
+from hpcnn.analysis.load import EPOCH_COLUMNS, RUN_COLUMNS
 from hpcnn.report import load
-from hpcnn.report.load import EPOCH_COLUMNS, RUN_COLUMNS
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import write_json
 from tests.report.conftest import write_run
 
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.files import read_lines
 from hpcnn.report import left_out, load, scaling_table
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import read_lines
 
 
 def test_the_base_is_not_the_first_input_but_the_smallest(run_in, tmp_path):

@@ -7,19 +7,19 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="pictures need matplotlib: pip install 'hpcnn[report]'")
 
+from hpcnn.analysis.fits import fits
+from hpcnn.analysis.table_runs import behind
+from hpcnn.figures.scaling import all_plots, save
+from hpcnn.figures.scaling.epochs import MOST_RUNS
+from hpcnn.figures.scaling.plot import written
+from hpcnn.figures.scaling.points import MOST_SERIES
+from hpcnn.figures.scaling.prediction import prediction_plot
+from hpcnn.figures.scaling.ranks import MOST_RANKS, imbalance_plot
+from hpcnn.figures.scaling.scaling import efficiency_plot, speedup_plot, time_plot
+from hpcnn.figures.scaling.shares import MOST_BARS
+from hpcnn.figures.scaling.style import COLOURS, SERIES, light, settings
 from hpcnn.report import load, scaling_table
-from hpcnn.report.behind import behind
-from hpcnn.report.fits import fits
-from hpcnn.report.html.svg import inline_svg
-from hpcnn.report.plots import all_plots, save
-from hpcnn.report.plots.epochs import MOST_RUNS
-from hpcnn.report.plots.plot import written
-from hpcnn.report.plots.points import MOST_SERIES
-from hpcnn.report.plots.prediction import prediction_plot
-from hpcnn.report.plots.ranks import MOST_RANKS, imbalance_plot
-from hpcnn.report.plots.scaling import efficiency_plot, speedup_plot, time_plot
-from hpcnn.report.plots.shares import MOST_BARS
-from hpcnn.report.plots.style import COLOURS, SERIES, light, settings
+from hpcnn.report.svg import inline_svg
 from tests.report.conftest import write_run
 from tests.report.studies import rank, write_parts
 

@@ -4,13 +4,13 @@ import math
 import pandas as pd
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.network import Cluster, Link, communication
+from hpcnn.analysis.predict.predict import predict, predict_study
+from hpcnn.analysis.predict.published import POINTS, validation
+from hpcnn.analysis.predict.workload import Cost, Workload, measure
+from hpcnn.analysis.series import scaling_series
+from hpcnn.interconnect import Cluster, Link, communication
 from hpcnn.report import RunData, load, scaling_table
-from hpcnn.report.predict import predict, predict_study
-from hpcnn.report.published import POINTS, validation
-from hpcnn.report.series import scaling_series
-from hpcnn.report.workload import Cost, Workload, measure
+from hpcnn.util.errors import UsageError
 
 LINK = Link("test", 1e-3, 1e6, "test")
 CLUSTER = Cluster(LINK, LINK, cycle_seconds=0.0)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from hpcnn.cli.main import main
 from hpcnn.cli.predict import parse_ranks
-from hpcnn.errors import UsageError
+from hpcnn.util.errors import UsageError
 
 
 def predict(*arguments):

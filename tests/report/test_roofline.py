@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from hpcnn.cli.report.roofline import roofline_views
-from hpcnn.cli.report.scaling import Rules
-from hpcnn.errors import UsageError
-from hpcnn.files import LineWriter, read_lines, write_json
+from hpcnn.analysis.roofline import Ceiling, Machine, read_machine
 from hpcnn.report import RunData, epoch_times, load, roofline_table, scaling_table
-from hpcnn.report.roofline import Ceiling, Machine, read_machine
+from hpcnn.report.views.roofline import roofline_views
+from hpcnn.report.views.scaling import Rules
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import LineWriter, read_lines, write_json
 from tests.report.conftest import write_run
 from tests.report.studies import amend
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hpcnn.errors import UsageError
 from hpcnn.report import RunData, epoch_times, left_out, load, scaling_table, strong_scaling, weak_scaling
+from hpcnn.util.errors import UsageError
 
 WEAK = {"kind": "weak", "study": "weak"}
 THROUGHPUT = {"kind": "throughput", "study": "rates"}

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
-from hpcnn.cli.report.view import setting
-from hpcnn.files import write_json
 from hpcnn.report import load, scaling_table
-from hpcnn.rundir import SCHEMA_VERSION
-from hpcnn.spec import AugmentSpec
+from hpcnn.report.views.view import setting
+from hpcnn.rundir.layout import SCHEMA_VERSION
+from hpcnn.specs.spec import AugmentSpec
+from hpcnn.util.files import write_json
 
 
 def report(*arguments):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from hpcnn.errors import UsageError
-from hpcnn.report.stats import Interval, median_interval, runs_needed, tukey_outliers
+from hpcnn.stats.medians import Interval, median_interval, runs_needed, tukey_outliers
+from hpcnn.util.errors import UsageError
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
 from tests.slurm.conftest import Cluster
 
 pytestmark = pytest.mark.slurm

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.files import read_lines
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_lines
 from tests.slurm.conftest import Cluster, wait_for
 from tests.testbed import cluster as testbed
 

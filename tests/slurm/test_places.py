@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
 from tests.slurm.conftest import Cluster
 from tests.testbed.cluster import USER
 
 pytestmark = pytest.mark.slurm
 
 _WORLD = (
-    "import socket; from mpi4py import MPI; from hpcnn.rundir import RunDir; "
+    "import socket; from mpi4py import MPI; from hpcnn.rundir.layout import RunDir; "
     "print(MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size(), socket.gethostname())"
 )
 _RANKS = ("--nodes", "2", "--ntasks-per-node", "1", "--cpus-per-task", "1")
@@ -32,7 +32,7 @@ def test_an_ordinary_user_submits_and_reads_the_result(cluster: Cluster, mpi: No
         )
 
     keep.chmod(0o777)
-    if as_user(sys.executable, "-c", "import hpcnn.rundir, mpi4py").returncode:
+    if as_user(sys.executable, "-c", "import hpcnn.rundir.layout, mpi4py").returncode:
         pytest.skip(f"an ordinary user may not read {sys.executable} or this checkout")
     words = ("submit", "--site", "testbed", "--run-dir", str(keep / "run"), *_RANKS, "--wait", "--")
     run = as_user(sys.executable, "-m", "hpcnn", *words, sys.executable, "-c", _WORLD)

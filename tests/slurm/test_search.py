@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from hpcnn.files import read_json, read_lines
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_json, read_lines
 from tests.slurm.conftest import Cluster, wait_for
 
 pytestmark = pytest.mark.slurm

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcnn.container.cache import image_path
-from hpcnn.container.context import context_of
-from hpcnn.rundir import RunDir
-from hpcnn.smoke import weights
+from hpcnn.machine.container.cache import image_path
+from hpcnn.machine.container.context import context_of
+from hpcnn.machine.smoke import weights
+from hpcnn.rundir.layout import RunDir
 from tests.slurm.conftest import Cluster
 from tests.testbed import apptainer, image
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn import toml
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util import toml
 from tests.slurm.conftest import Cluster
 
 pytestmark = pytest.mark.slurm

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
 from tests.slurm.conftest import Cluster, wait_for
 
 pytestmark = pytest.mark.slurm

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcnn.rundir import RunDir
-from hpcnn.smoke import weights
+from hpcnn.machine.smoke import weights
+from hpcnn.rundir.layout import RunDir
 from tests.slurm.conftest import Cluster, wait_for
 
 pytestmark = pytest.mark.slurm

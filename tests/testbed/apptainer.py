@@ -20,8 +20,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from hpcnn.cache_dir import cache_folder
-from hpcnn.container.machine import debian_mirror
+from hpcnn.machine.container.machine import debian_mirror
+from hpcnn.util.cache_dir import cache_folder
 
 # program -> Debian's package of it
 PROGRAMS = {"apt-get": "apt", "dpkg-deb": "dpkg", "patchelf": "patchelf", "mksquashfs": "squashfs-tools"}

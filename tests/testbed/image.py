@@ -13,8 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hpcnn.cache_dir import cache_folder
-from hpcnn.container.machine import debian_mirror, needs_fakeroot
+from hpcnn.machine.container.machine import debian_mirror, needs_fakeroot
+from hpcnn.util.cache_dir import cache_folder
 from tests.testbed.apptainer import ApptainerError
 
 ROOT = Path(__file__).parents[2]

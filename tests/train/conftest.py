@@ -17,8 +17,8 @@ from many_trainings import MASKS
 from many_trainings import STOPPED as STOPPED_MARK
 
 from hpcnn.parallel.serial import SingleReplica
-from hpcnn.rundir import RunDir
-from hpcnn.spec import TrainSpec
+from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.spec import TrainSpec
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess, Popen
 
-from hpcnn.rundir import RunDir
-from hpcnn.spec import TrainSpec, given
+from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.spec import TrainSpec, given
 
 # Jobs start here, where the models and data sets of own.py are found.
 HERE = Path(__file__).parent

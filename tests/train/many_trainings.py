@@ -20,8 +20,8 @@ from cases import CASES
 import hpcnn.train.callbacks
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
-from hpcnn.rundir import RunDir
-from hpcnn.spec import TrainSpec
+from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.spec import TrainSpec
 from hpcnn.train.failure import end_failed
 
 MASKS = "masks"

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pytest
 from launching import Train
 
-from hpcnn.errors import UsageError
-from hpcnn.files import read_lines
-from hpcnn.spec import AugmentSpec, TrainSpec
 from hpcnn.specs.complete import complete
+from hpcnn.specs.spec import AugmentSpec, TrainSpec
 from hpcnn.train.augment import Augmentation, augmentation_of
-from hpcnn.train.draws import COLUMNS, noise_pictures, sample_draws
+from hpcnn.train.augment_random import COLUMNS, noise_pictures, sample_draws
 from hpcnn.train.setup import make_optimizer
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import read_lines
 
 COLOUR, GREY = (9, 7, 3), (9, 7, 1)
 EVERY = AugmentSpec(

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from launching import Train
 
-from hpcnn.errors import UsageError
-from hpcnn.files import LineWriter, read_lines
-from hpcnn.rundir import RunDir
-from hpcnn.spec import TrainSpec
+from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.complete import complete
+from hpcnn.specs.spec import TrainSpec
 from hpcnn.train.console import devices_line
-from hpcnn.trained import open_trained
+from hpcnn.train.trained import open_trained
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import LineWriter, read_lines
 
 keras = pytest.importorskip("keras")
 

@@ -11,11 +11,11 @@ import pytest
 from cases import ALONE, MOMENTUM, REPLICAS
 from launching import Submit, Trained, options_of
 
-from hpcnn.errors import UsageError
 from hpcnn.report import load
-from hpcnn.rundir import RunDir
-from hpcnn.spec import TrainSpec
+from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.complete import complete
+from hpcnn.specs.spec import TrainSpec
+from hpcnn.util.errors import UsageError
 
 CEILING = replace(MOMENTUM, strategy="horovod", checkpoint=False, communication=False)
 

@@ -14,8 +14,8 @@ import pytest
 from cases import MOMENTUM
 from launching import HERE, Process, Submit, options_of
 
-from hpcnn.files import read_json, read_lines
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_json, read_lines
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 

@@ -15,13 +15,13 @@ from cases import MOMENTUM
 from launching import Train
 
 from hpcnn.data.registry import load
-from hpcnn.files import read_lines
+from hpcnn.machine.smoke import weights
 from hpcnn.parallel.serial import SingleReplica
-from hpcnn.rundir import RunDir
-from hpcnn.smoke import weights
-from hpcnn.spec import TrainSpec
+from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.spec import TrainSpec
 from hpcnn.train.loop import STEPS_PER_CALL
 from hpcnn.train.plan import epoch_order
+from hpcnn.util.files import read_lines
 
 keras = pytest.importorskip("keras")
 

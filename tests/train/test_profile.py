@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from launching import Command, Submit, Train, options_of
 
 from hpcnn.cli.main import main
-from hpcnn.files import read_lines
-from hpcnn.profile.trace import COMMUNICATION, OPERATION, read
 from hpcnn.report import epoch_times, load
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.trace.chrome import COMMUNICATION, OPERATION, read
 from hpcnn.train.console import profile_line
+from hpcnn.util.files import read_lines
 
 pytest.importorskip("tensorflow")
 

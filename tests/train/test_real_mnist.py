@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from launching import Command
 
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
 
 
 @pytest.mark.slow

@@ -16,8 +16,8 @@ from cases import MOMENTUM, STOPPED
 from launching import HERE, Command, Process, Submit, Trained, options_of
 from test_same_weights import difference, last_weights
 
-from hpcnn.files import read_lines
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_lines
 
 LONG = replace(MOMENTUM, model="psc-cnn-dropout", model_args={}, samples=1000, batch_size=10, epochs=4)
 

@@ -18,8 +18,8 @@ import pytest
 from cases import ALONE, CASES, MOMENTUM, REPLICAS, SETUPS
 from launching import HERE, Submit, Trained, options_of
 
-from hpcnn.rundir import RunDir
-from hpcnn.smoke import weights
+from hpcnn.machine.smoke import weights
+from hpcnn.rundir.layout import RunDir
 from hpcnn.train.plan import epoch_order
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcnn.errors import RunError, UsageError
-from hpcnn.files import read_lines
 from hpcnn.report import load
-from hpcnn.rundir import RunDir
-from hpcnn.scratch import boundary
-from hpcnn.scratch import weights as scratch_weights
-from hpcnn.scratch.run import features
-from hpcnn.spec import TrainSpec
+from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.spec import TrainSpec
+from hpcnn.train.numpy import boundary
+from hpcnn.train.numpy import weights as scratch_weights
+from hpcnn.train.numpy.run import features
 from hpcnn.train.run import train
+from hpcnn.util.errors import RunError, UsageError
+from hpcnn.util.files import read_lines
 from tests.docs.test_contents import OF_PROFILED_RUNS, OF_RESUMED_RUNS, documented, keys_in, records
 
 CIRCLES = {"model": "scinet-hidden", "data": "circles", "epochs": 50}
@@ -172,7 +172,7 @@ def test_a_neuron_cannot_tell_ten_classes_apart(tmp_path):
 def test_digits_are_divided_by_255_unless_raw_is_asked(pixel_scale, divisor, tmp_path):
     from hpcnn.data.registry import load as load_data
     from hpcnn.models.registry import build_numpy
-    from hpcnn.scratch.descent import score
+    from hpcnn.train.numpy.descent import score
 
     options = {"model": "scinet-hidden-mnist", "data": "digits", "samples": 50, "epochs": 1, "learning_rate": 1e-9}
     run, _ = trained(tmp_path / "run", pixel_scale=pixel_scale, **options)

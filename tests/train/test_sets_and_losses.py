@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from launching import Train
 
-from hpcnn.errors import UsageError
-from hpcnn.files import read_lines
-from hpcnn.rundir import RunDir
-from hpcnn.smoke import weights
-from hpcnn.spec import TrainSpec
+from hpcnn.machine.smoke import weights
+from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.spec import TrainSpec
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import read_lines
 
 keras = pytest.importorskip("keras")
 

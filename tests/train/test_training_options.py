@@ -11,11 +11,11 @@ import pytest
 from cases import MOMENTUM
 from launching import HERE, Command, Train, options_of
 
-from hpcnn.errors import UsageError
-from hpcnn.files import read_lines
 from hpcnn.parallel.serial import SingleReplica
-from hpcnn.rundir import RunDir
-from hpcnn.spec import TrainSpec
+from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.spec import TrainSpec
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import read_lines
 
 keras = pytest.importorskip("keras")
 

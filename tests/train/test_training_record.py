@@ -11,8 +11,8 @@ import pytest
 from cases import CASES, MOMENTUM, REPLICAS, SETUPS
 from launching import Trained
 
-from hpcnn.files import read_json, read_lines
-from hpcnn.rundir import SCHEMA_VERSION, RunDir
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
+from hpcnn.util.files import read_json, read_lines
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 

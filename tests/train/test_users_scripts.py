@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 from launching import HERE, Command, Submit
 
-from hpcnn.files import read_json, read_lines
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_json, read_lines
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 

@@ -9,7 +9,7 @@ import pytest
 from cases import MOMENTUM
 from launching import HERE, HPCNN, Command, Process, options_of
 
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 

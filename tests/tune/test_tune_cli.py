@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 
-from hpcnn.errors import UsageError
+from hpcnn.machine.smoke import weights
+from hpcnn.machine.tune.search import TrialFailed
+from hpcnn.machine.tune.trials import EPOCHS, Trials, trial_job
 from hpcnn.parallel.base import TaskEnvironment
-from hpcnn.smoke import weights
-from hpcnn.spec import Resources, SoftwareSpec, TrainSpec
-from hpcnn.tune.search import TrialFailed
-from hpcnn.tune.trials import EPOCHS, Trials, trial_job
+from hpcnn.specs.spec import Resources, SoftwareSpec, TrainSpec
+from hpcnn.util.errors import UsageError
 
 SLOW = "# mine\n[environment]\nHOROVOD_CYCLE_TIME = '60' # far too long\nMINE = 'kept'\n"
 TUNED = {

@@ -2,10 +2,10 @@
 
 import pytest
 
-from hpcnn.errors import UsageError
+from hpcnn.machine.tune.keep import keep, with_settings
 from hpcnn.sites.load import load_with_origin
-from hpcnn.toml import loads
-from hpcnn.tune.keep import keep, with_settings
+from hpcnn.util.errors import UsageError
+from hpcnn.util.toml import loads
 
 OWN = """\
 # my laptop

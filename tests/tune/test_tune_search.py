@@ -2,10 +2,10 @@
 
 import pytest
 
-from hpcnn.errors import RunError
-from hpcnn.tune.knobs import Knob, knobs, same
-from hpcnn.tune.rule import is_faster, is_hopeless, ratio
-from hpcnn.tune.search import TrialFailed, search
+from hpcnn.machine.tune.knobs import Knob, knobs, same
+from hpcnn.machine.tune.rule import is_faster, is_hopeless, ratio
+from hpcnn.machine.tune.search import TrialFailed, search
+from hpcnn.util.errors import RunError
 
 A = Knob("A", "", "0", ("0", "1", "2"))
 B = Knob("B", "", "x", ("x", "y"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcnn.bench.fit import SIZES_NEEDED, fit_ring, ring_seconds
-from hpcnn.bench.messages import of_model
-from hpcnn.bench.sizes import sweep, written
-from hpcnn.errors import RunError, UsageError
+from hpcnn.machine.bench.fit import SIZES_NEEDED, fit_ring, ring_seconds
+from hpcnn.machine.bench.messages import of_model
+from hpcnn.machine.bench.sizes import sweep, written
+from hpcnn.util.errors import RunError, UsageError
 
 SIZES = [1 << power for power in range(3, 27)]
 

@@ -16,8 +16,8 @@ import pytest
 from container_command import container, start
 
 from hpcnn import __version__
-from hpcnn.container.context import KINDS
-from hpcnn.container.progress import stage_of
+from hpcnn.machine.container.context import KINDS
+from hpcnn.machine.container.progress import stage_of
 
 
 def calls(environment: dict[str, str]) -> list[str]:

@@ -15,9 +15,9 @@ import pytest
 from container_command import container
 
 from hpcnn import __version__
-from hpcnn.container.host import Host, mpi_types
-from hpcnn.container.judge import judge, mpi_inside, pmi_inside
-from hpcnn.doctor.probe import Answer
+from hpcnn.machine.container.compatibility import judge, mpi_inside, pmi_inside
+from hpcnn.machine.container.host import Host, mpi_types
+from hpcnn.machine.doctor.probe import Answer
 from hpcnn.sites.profile import Site
 
 BIN = Path(sys.executable).parent
@@ -195,7 +195,7 @@ def test_check_needs_the_sites_runtime(machine: dict[str, str], tmp_path: Path) 
 
 def test_nothing_of_it_imports_what_trains() -> None:
     code = (
-        "import sys, hpcnn.cli.container, hpcnn.container.build, hpcnn.container.inside, hpcnn.container.judge; "
+        "import sys, hpcnn.cli.container, hpcnn.machine.container.build, hpcnn.machine.container.inside, hpcnn.machine.container.compatibility; "
         "print(sorted({'tensorflow', 'keras', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

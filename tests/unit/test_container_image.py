@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from hpcnn import __version__
-from hpcnn.container.cache import image_path
-from hpcnn.container.context import KINDS, Context, context_of
-from hpcnn.container.machine import needs_fakeroot, pip_files, pip_settings
-from hpcnn.container.wheel import write_wheel
-from hpcnn.resources import share_dir
+from hpcnn.machine.container.cache import image_path
+from hpcnn.machine.container.context import KINDS, Context, context_of
+from hpcnn.machine.container.machine import needs_fakeroot, pip_files, pip_settings
+from hpcnn.machine.container.wheel import write_wheel
+from hpcnn.util.share import share_dir
 
 # --- what goes into an image
 
@@ -29,7 +29,7 @@ def test_the_wheel_installs_and_packs_itself_again(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel]
     subprocess.run(pip, check=True, capture_output=True)
     code = (
-        "import sys; from pathlib import Path; import hpcnn; from hpcnn.container.wheel import write_wheel; "
+        "import sys; from pathlib import Path; import hpcnn; from hpcnn.machine.container.wheel import write_wheel; "
         "print(hpcnn.__file__); write_wheel(Path(sys.argv[1]))"
     )
     ran = subprocess.run(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from data_arrays import arrays, images, labels, needs_mnist
 
-from hpcnn.data.catalogue import data_folder, describe, known
 from hpcnn.data.registry import file_of, load
-from hpcnn.errors import UsageError
+from hpcnn.util.errors import UsageError
+from hpcnn.zoo.catalogue import data_folder, describe, known
 
 # SHA-256 of the bytes of x_train, y_train, x_test and y_test, one after the other.
 DIGITS_SHA256 = "978622974c8fd5b51dff4e48fe5a127b38c925c688b354f0953e3fd31db83930"

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from hpcnn.data.expand import take
 from hpcnn.data.registry import load
-from hpcnn.errors import UsageError
+from hpcnn.util.errors import UsageError
 
 # --- as a user asks for it
 

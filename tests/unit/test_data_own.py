@@ -9,7 +9,7 @@ import pytest
 from data_arrays import arrays, images, labels
 
 from hpcnn.data.registry import file_of, load
-from hpcnn.errors import UsageError
+from hpcnn.util.errors import UsageError
 
 # --- files
 

@@ -9,7 +9,7 @@ import pytest
 from data_arrays import arrays, images, labels
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.errors import UsageError
+from hpcnn.util.errors import UsageError
 
 
 def test_a_data_set_gets_channels_int64_labels_and_classes():

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given as such_as
 from hypothesis import strategies as st
 
-from hpcnn.directives import PROTECTED, directives, quoted, tasks_per_node
-from hpcnn.errors import UsageError
+from hpcnn.jobs.sbatch import PROTECTED, directives, quoted, tasks_per_node
 from hpcnn.sites.profile import Site
-from hpcnn.spec import Resources
+from hpcnn.specs.spec import Resources
+from hpcnn.util.errors import UsageError
 
 GPUS = Site(name="big", gpus=4, gpu_types=("a100", "h100"))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from hpcnn import toml
 from hpcnn.sites import discover
 from hpcnn.sites.discover import Cluster
 from hpcnn.sites.load import check
 from hpcnn.sites.profile import Site
 from hpcnn.sites.propose import Login, profile
+from hpcnn.util import toml
 
 # As the testbed printed it, Slurm 22.05.8.
 TESTBED_SINFO = """\

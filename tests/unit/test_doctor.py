@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.doctor import Finding, shell, software, trains_serially
-from hpcnn.doctor.probe import Answer, probe
+from hpcnn.machine.doctor import Finding, shell, software, trains_serially
+from hpcnn.machine.doctor.probe import Answer, probe
 
 TENSORFLOW = Answer({"version": "2.21.0", "cuda": False, "gpus": []})
 KERAS = Answer({"version": "3.15.1", "backend": "tensorflow"})

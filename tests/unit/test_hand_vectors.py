@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from hpcnn.data.registry import load
-from hpcnn.errors import UsageError
+from hpcnn.models.numpy.costs import COSTS, sigmoid
+from hpcnn.models.numpy.networks import Hidden
 from hpcnn.models.registry import build, build_numpy
-from hpcnn.scratch.costs import COSTS, sigmoid
-from hpcnn.scratch.networks import Hidden
+from hpcnn.util.errors import UsageError
 
 X = np.array([[0.5, 0.9, -0.3]])
 W1 = np.array([[1, -2, 2], [2, 1, -4], [1, -1, 0]], float)

@@ -9,11 +9,11 @@ from itertools import pairwise
 
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.interact import Here, Session, fill, session
+from hpcnn.jobs.interact import Here, Session, fill, session
 from hpcnn.sites.load import check, known_sites, load_site
 from hpcnn.sites.profile import Site
-from hpcnn.spec import Resources, SoftwareSpec
+from hpcnn.specs.spec import Resources, SoftwareSpec
+from hpcnn.util.errors import UsageError
 
 HERE = Here("/work dir", "/env/bin")
 CPU, GPU = Resources(), Resources(gpus_per_node=1)

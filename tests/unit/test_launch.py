@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.launch import Expanded, as_ranks, container_command, cpus_of, launch_command
+from hpcnn.jobs.launch import Expanded, as_ranks, container_command, cpus_of, launch_command
 from hpcnn.sites.profile import Site
-from hpcnn.spec import Resources, SoftwareSpec
+from hpcnn.specs.spec import Resources, SoftwareSpec
+from hpcnn.util.errors import UsageError
 
 FOUR = Site(scheduler="local", launcher="mpirun", cores=4, launcher_options=("--mca", "plm", "isolated"))
 

@@ -5,8 +5,8 @@ import sys
 import pytest
 from zoo_counts import COUNTS
 
-from hpcnn.errors import UsageError
 from hpcnn.models import registry
+from hpcnn.util.errors import UsageError
 from hpcnn.zoo.registry import recipe
 
 pytest.importorskip("keras")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.errors import UsageError
 from hpcnn.models import registry
+from hpcnn.util.errors import UsageError
 
 pytest.importorskip("keras")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hpcnn.models.recipe import LOSSES, OPTIMIZERS, PIXEL_SCALES, REPORTED
 from hpcnn.zoo import registry
+from hpcnn.zoo.recipe import LOSSES, OPTIMIZERS, PIXEL_SCALES, REPORTED
 
 keras = pytest.importorskip("keras")
 

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.network import LINKS, Cluster, Link, allreduce_seconds, communication, exposed_seconds, link
-from hpcnn.network.allreduce import hierarchical, ring, tree
+from hpcnn.interconnect import LINKS, Cluster, Link, allreduce_seconds, communication, exposed_seconds, link
+from hpcnn.interconnect.allreduce import hierarchical, ring, tree
+from hpcnn.util.errors import UsageError
 
 SLOW, FAST = Link("slow", 2.0, 50.0, "test"), Link("fast", 1.0, 100.0, "test")
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hpcnn import toml
-from hpcnn.resources import share_dir
 from hpcnn.sites.profile import Site
-from hpcnn.spec import from_mapping
+from hpcnn.specs.spec import from_mapping
+from hpcnn.util import toml
+from hpcnn.util.share import share_dir
 
 FOLDER = share_dir("templates") / "sites"
 GENERAL = ["generic-slurm", "local"]

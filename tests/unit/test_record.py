@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from hpcnn.files import write_json
-from hpcnn.record import finish
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.close import finish
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import write_json
 
 
 @pytest.fixture

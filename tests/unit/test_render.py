@@ -19,18 +19,18 @@ from hypothesis import example, settings
 from hypothesis import given as such_as
 from hypothesis import strategies as st
 
-from hpcnn import render as module
 from hpcnn.cli.main import main
 from hpcnn.cli.options import given_options, spec_from_options, toml_value
 from hpcnn.cli.train import command as train_command
-from hpcnn.errors import UsageError
-from hpcnn.files import write_text
-from hpcnn.render import Place, render, title
+from hpcnn.jobs import script as module
+from hpcnn.jobs.script import Place, render, title
 from hpcnn.scheduler import local
 from hpcnn.sites.load import load_site
 from hpcnn.sites.profile import Site
-from hpcnn.spec import JobSpec, Resources, TrainSpec
-from hpcnn.toml import toml_text
+from hpcnn.specs.spec import JobSpec, Resources, TrainSpec
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import write_text
+from hpcnn.util.toml import toml_text
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PLACE = Place(

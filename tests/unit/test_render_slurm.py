@@ -15,11 +15,11 @@ import pytest
 from test_render import PLACE as LOCAL_PLACE
 from test_render import shellcheck
 
-from hpcnn import render as module
-from hpcnn.errors import UsageError
-from hpcnn.render import render
+from hpcnn.jobs import script as module
+from hpcnn.jobs.script import render
 from hpcnn.sites.load import known_sites, load_site
-from hpcnn.spec import JobSpec, Resources, SoftwareSpec, TrainSpec
+from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec, TrainSpec
+from hpcnn.util.errors import UsageError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "slurm"
 HOROVOD = TrainSpec(model="psc-cnn-dropout", data="mnist", strategy="horovod", epochs=3)

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.events import EventLog
-from hpcnn.files import LineWriter, read_json, read_lines, write_json, write_text
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.events import EventLog
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import LineWriter, read_json, read_lines, write_json, write_text
 
 REWRITE = """
 import pathlib, sys
-from hpcnn.files import write_json
+from hpcnn.util.files import write_json
 for number in range(200):
     write_json(pathlib.Path(sys.argv[1]), {"n": number, "pad": "x" * 100_000})
 """

@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from hpcnn.errors import UsageError
+from hpcnn.models.numpy.costs import COSTS, sigmoid
+from hpcnn.models.numpy.networks import Hidden, Neuron
 from hpcnn.models.registry import build, build_numpy
-from hpcnn.scratch.costs import COSTS, sigmoid
-from hpcnn.scratch.descent import Descent, score
-from hpcnn.scratch.networks import Hidden, Neuron
-from hpcnn.spec import TrainSpec
 from hpcnn.specs.numpy_options import check_options
+from hpcnn.specs.spec import TrainSpec
+from hpcnn.train.numpy.descent import Descent, score
+from hpcnn.util.errors import UsageError
 from hpcnn.zoo.registry import RECIPES, in_numpy
 
 NAMES = [name for name in RECIPES if in_numpy(name)]
@@ -235,7 +235,7 @@ def test_options_that_it_can_follow_are_not():
 
 def test_nothing_of_it_imports_tensorflow():
     code = (
-        "import sys, hpcnn.scratch.run, hpcnn.scratch.surface\n"
+        "import sys, hpcnn.train.numpy.run, hpcnn.train.numpy.surface\n"
         "print([m for m in ('tensorflow', 'keras', 'sklearn', 'scipy', 'pandas', 'matplotlib') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

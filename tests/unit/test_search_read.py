@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.errors import UsageError
 from hpcnn.search.draw import known_points
 from hpcnn.search.job import again, train_of
 from hpcnn.search.read import find, read
 from hpcnn.search.space import Range, Values
 from hpcnn.search.spec import Search
+from hpcnn.util.errors import UsageError
 from hpcnn.zoo import registry
 
 FILE = """

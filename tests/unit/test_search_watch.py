@@ -51,7 +51,7 @@ def test_the_worst_of_twelve_is_stopped_and_the_best_is_not(tmp_path: Path, prun
 
 
 def test_a_line_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
-    from hpcnn.rundir import RunDir
+    from hpcnn.rundir.layout import RunDir
 
     run = RunDir(tmp_path)
     growing = Growing(run)

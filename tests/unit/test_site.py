@@ -2,9 +2,9 @@
 
 import pytest
 
-from hpcnn.errors import UsageError
 from hpcnn.sites.load import core_count, known_sites, load_site, user_folder, with_machine_cores
 from hpcnn.sites.profile import Site
+from hpcnn.util.errors import UsageError
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from hpcnn.errors import HpcnnError
 from hpcnn.scheduler import parse, states
 from hpcnn.scheduler.parse import JobState
 from hpcnn.scheduler.slurm import clean_environment
+from hpcnn.util.errors import HpcnnError
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given as such_as
 from hypothesis import strategies as st
 
-from hpcnn.errors import UsageError
 from hpcnn.sites.profile import Site
-from hpcnn.spec import (
+from hpcnn.specs.spec import (
     LARGEST_SEED,
     STRATEGIES,
     AugmentSpec,
@@ -25,6 +24,7 @@ from hpcnn.spec import (
     plain_type,
     to_mapping,
 )
+from hpcnn.util.errors import UsageError
 
 SPECS = (TrainSpec, AugmentSpec, Resources, Site, StudySpec)
 FIELDS = [(cls, f) for cls in SPECS for f in dataclasses.fields(cls)]

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from test_render import PLACE
 from test_render_slurm import check_shell
 
-from hpcnn import render as module
-from hpcnn.errors import UsageError
-from hpcnn.render import render
-from hpcnn.rundir import RunDir
+from hpcnn.jobs import script as module
+from hpcnn.jobs.script import render
+from hpcnn.jobs.submit import Prepared
+from hpcnn.rundir.layout import RunDir
 from hpcnn.sites.load import load_site
 from hpcnn.sites.profile import Site
-from hpcnn.spec import JobSpec, Resources, StudySpec, from_mapping
+from hpcnn.specs.spec import JobSpec, Resources, StudySpec, from_mapping
 from hpcnn.study.arrays import batches, shape
 from hpcnn.study.expand import expand
-from hpcnn.submit import Prepared
+from hpcnn.util.errors import UsageError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "arrays"
 SITE = Site(name="cluster", mpi_type="pmix")

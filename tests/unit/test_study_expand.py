@@ -2,11 +2,11 @@
 
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.resources import share_dir
-from hpcnn.spec import StudySpec, from_mapping
+from hpcnn.specs.spec import StudySpec, from_mapping
 from hpcnn.study.expand import expand
 from hpcnn.study.read import read
+from hpcnn.util.errors import UsageError
+from hpcnn.util.share import share_dir
 
 PACKAGED = sorted(share_dir("scaling_studies").glob("*.toml"))
 

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from hpcnn.errors import HpcnnError, UsageError
-from hpcnn.study.lock import held, lock
+from hpcnn.util.errors import HpcnnError, UsageError
+from hpcnn.util.lock import held, lock
 
 HOLD = """
 import pathlib, sys, time
-from hpcnn.study.lock import lock
+from hpcnn.util.lock import lock
 with lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.resources import share_dir
 from hpcnn.study.read import find, full_key, read
+from hpcnn.util.errors import UsageError
+from hpcnn.util.share import share_dir
 
 PACKAGED = sorted(share_dir("scaling_studies").glob("*.toml"))
 

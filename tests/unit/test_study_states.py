@@ -4,18 +4,18 @@ import json
 
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.files import write_json
-from hpcnn.rundir import RunDir
+from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler.parse import JobState
 from hpcnn.sites.profile import Site
-from hpcnn.spec import StudySpec, from_mapping
+from hpcnn.specs.spec import StudySpec, from_mapping
 from hpcnn.study import submit as module
 from hpcnn.study.expand import expand
-from hpcnn.study.lock import lock
 from hpcnn.study.run import missing, set_aside
 from hpcnn.study.states import look, runs_in
 from hpcnn.study.submit import adopt, plan
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import write_json
+from hpcnn.util.lock import lock
 
 
 @pytest.fixture(autouse=True)

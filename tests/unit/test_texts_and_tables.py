@@ -10,13 +10,13 @@ import importlib
 import numpy as np
 import pytest
 
-from hpcnn.data.catalogue import default_model, describe, known
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.registry import load
 from hpcnn.data.sequences import plain
 from hpcnn.data.staging import stage
-from hpcnn.errors import UsageError
-from hpcnn.spec import TrainSpec, from_mapping, given
+from hpcnn.specs.spec import TrainSpec, from_mapping, given
+from hpcnn.util.errors import UsageError
+from hpcnn.zoo.catalogue import default_model, describe, known
 from hpcnn.zoo.registry import RECIPES
 
 keras = pytest.importorskip("keras")

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.errors import RunError
-from hpcnn.profile.operations import self_times, table
-from hpcnn.profile.trace import (
+from hpcnn.trace.chrome import (
     COMMUNICATION,
     KERNEL,
     OPERATION,
@@ -22,6 +20,8 @@ from hpcnn.profile.trace import (
     read,
     write,
 )
+from hpcnn.trace.operations import self_times, table
+from hpcnn.util.errors import RunError
 
 
 def event(name: str, begin: float, duration: float, track: str = "a", kind: str = OPERATION) -> Event:
@@ -106,7 +106,7 @@ def test_events_of_tensorflows_profiler_have_their_operation_track_and_time(tmp_
     pytest.importorskip("tensorflow")
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-    from hpcnn.profile.xplane import events_in
+    from hpcnn.trace.xplane import events_in
 
     space = xplane_pb2.XSpace()
     environment = space.planes.add(name="Task Environment")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hpcnn.board.tunnel import Machine, is_loopback, is_wildcard, node_name, ssh_command
 from hpcnn.sites.load import load_site
 from hpcnn.sites.profile import Site
+from hpcnn.tensorboard.tunnel import Machine, is_loopback, is_wildcard, node_name, ssh_command
 
 PSC, JSC, TRILLIUM = load_site("bridges2"), load_site("juwels-booster"), load_site("trillium")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hpcnn.errors import UsageError
-from hpcnn.walltime import seconds_of
+from hpcnn.util.errors import UsageError
+from hpcnn.util.walltime import seconds_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""From run directories to tables: load, choose what counts, compare. Importing most of it imports pandas."""

@@ -1,0 +1,149 @@
+"""Time to accuracy: how long a configuration trained until it was good enough, and how good it became.
+
+Speed alone says nothing of a training: fewer ranks, or a smaller batch, may need fewer epochs. The clock is MLPerf's:
+from the start of training to the end of the epoch whose evaluation reached the target, never paused. So neither the
+first epoch nor an evaluation is left out here. Must not know ratios, files or formats.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from hpcnn.analysis.configuration import configured
+from hpcnn.analysis.measured import counted_runs
+from hpcnn.stats.medians import CONFIDENCE, median_interval, runs_needed
+from hpcnn.util.errors import bad_value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpcnn.analysis.load import RunData
+
+_QUALITY = ("median", "min", "max")
+
+
+def time_to_accuracy(
+    data: RunData, target: float | None = None, confidence: float = CONFIDENCE, by: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return one row a configuration: seconds and epochs until the accuracy on the test set reached ``target`` (0..1).
+
+    Columns: those of the configuration (as in ``scaling_table``) and
+
+    - ``target`` and ``target_from``: "given"; without ``target`` the runs' own --target-accuracy ("asked of the runs")
+      where all of a table had one and the same, else the largest thousandth that all of them reached ("reached by
+      all runs");
+    - ``runs``, and of these ``reached``, ``not_reached`` and ``unknown`` (no accuracy, or no whole clock, recorded);
+    - ``seconds_to_target`` and ``epochs_to_target``: medians over the runs whose clock is known. A run that did not
+      reach the target counts as one that takes longer than any other, so the median is infinite where half or more of
+      them did not, and never that of the lucky runs alone;
+    - ``interval_low``, ``interval_high``, ``interval_coverage``, ``runs_needed``: as in ``scaling_table``, in seconds
+      (an infinite end is open);
+    - ``test_accuracy_median``, ``_min``, ``_max``: after the last epoch, over runs;
+    - ``clock``: "recorded" (the epochs' own seconds_since_start) or, for runs that have none, "sum of epochs": their
+      training and evaluation times added up, without what happened between epochs; "both" where a row mixes them.
+
+    A rank's own times are summarised by the slowest rank. Runs that did not complete are not here but in
+    ``measured.left_out``. Raises UsageError for a target outside 0 to 1.
+    """
+    if target is not None and not 0 < target <= 1:
+        raise bad_value("target", target, "an accuracy above 0 and up to 1, such as 0.97")
+    found = configured(counted_runs(data, warmup=0), by)
+    clock = _clock(data, found.runs["path"])
+    runs = found.runs[["path", "row", "test_accuracy"]]
+    runs = runs.merge(_targets(found.runs, clock, found.tables, target), on="path")
+    runs = runs.merge(_reached(runs, clock), on="path")
+    rows = found.rows
+    summary = {row: _summary(own, confidence) for row, own in runs.groupby("row")}
+    return rows.assign(**{key: [summary[row][key] for row in rows.index] for key in _summary(runs[:0], confidence)})
+
+
+def _clock(data: RunData, paths: pd.Series[str]) -> pd.DataFrame:
+    """Return one row an epoch of each run: ``path``, ``epoch``, ``accuracy``, ``seconds``, ``recorded``.
+
+    ``seconds`` are those since the start, missing from the first epoch on whose time is.
+    """
+    epochs = data.epochs[data.epochs["path"].isin(paths)]
+    keys = ["seconds_since_start", "seconds_total", "seconds_evaluation", "validation_accuracy"]
+    slowest = epochs.groupby(["path", "epoch"])[keys].max().reset_index()
+    path = slowest["path"]
+    spent = slowest["seconds_total"] + slowest["seconds_evaluation"].fillna(0.0)
+    skipped = slowest["epoch"] != slowest.groupby("path").cumcount() + 1
+    unknown = (spent.isna() | skipped).groupby(path).cummax()
+    summed = spent.groupby(path).cumsum().mask(unknown)
+    recorded = slowest["seconds_since_start"].notna().groupby(path).transform("all")
+    return slowest[["path", "epoch"]].assign(
+        accuracy=slowest["validation_accuracy"],
+        seconds=slowest["seconds_since_start"].where(recorded, summed),
+        recorded=recorded,
+    )
+
+
+def _targets(runs: pd.DataFrame, clock: pd.DataFrame, tables: Sequence[str], target: float | None) -> pd.DataFrame:
+    """Return ``path``, ``target`` and ``target_from`` of each run; a missing target where none can be chosen."""
+    best = runs["path"].map(clock.groupby("path")["accuracy"].max()).astype("float64")
+    asked = runs.get("train_target_accuracy", pd.Series(math.nan, index=runs.index)).astype("float64")
+    facts = pd.DataFrame({"best": best, "asked": asked, "table": runs.groupby(list(tables), dropna=False).ngroup()})
+    chosen = {
+        table: (target, "given") if target is not None else _common_target(own) for table, own in facts.groupby("table")
+    }
+    of_runs = [chosen[table] for table in facts["table"]]
+    found = pd.DataFrame(of_runs, columns=["target", "target_from"], index=runs.index)
+    return found.astype({"target": "float64", "target_from": "string"}).assign(path=runs["path"])
+
+
+def _common_target(runs: pd.DataFrame) -> tuple[float, str | None]:
+    if runs["asked"].notna().all() and runs["asked"].nunique() == 1:
+        return float(runs["asked"].iloc[0]), "asked of the runs"
+    known = runs["best"].dropna()
+    lowest = math.floor(float(known.min()) * 1000) / 1000 if len(known) else 0.0
+    return (lowest, "reached by all runs") if lowest > 0 else (math.nan, None)
+
+
+def _reached(runs: pd.DataFrame, clock: pd.DataFrame) -> pd.DataFrame:
+    """Return ``path``, ``seconds`` and ``reached_in`` (epochs) of each run: infinite if never, missing if unknown."""
+    epochs = clock.merge(runs[["path", "target"]], on="path")
+    hits = epochs[epochs["accuracy"] >= epochs["target"]].drop_duplicates("path").set_index("path")
+    told = epochs.groupby("path")["accuracy"].count().gt(0) & epochs.groupby("path")["target"].count().gt(0)
+    path = runs["path"]
+    never = ~path.isin(hits.index) & path.map(told).fillna(False).astype(bool)
+    return pd.DataFrame(
+        {
+            "path": path,
+            "seconds": path.map(hits["seconds"]).astype("float64").mask(never, math.inf),
+            "reached_in": path.map(hits["epoch"]).astype("float64").mask(never, math.inf),
+            "recorded": path.map(clock.groupby("path")["recorded"].all()).astype("boolean"),
+        }
+    )
+
+
+def _summary(runs: pd.DataFrame, confidence: float) -> dict[str, Any]:
+    """Return the columns of one configuration's ``runs``."""
+    known = runs[runs["seconds"].notna()]
+    seconds = known["seconds"].to_numpy(dtype="float64")
+    interval = median_interval(seconds, confidence)
+    clocks = set(known["recorded"].dropna())
+    accuracy = runs["test_accuracy"]
+    return {
+        "target": runs["target"].iloc[0] if len(runs) else math.nan,
+        "target_from": runs["target_from"].iloc[0] if len(runs) else None,
+        "runs": len(runs),
+        "reached": int(np.isfinite(seconds).sum()),
+        "not_reached": int(np.isinf(seconds).sum()),
+        "unknown": len(runs) - len(known),
+        "seconds_to_target": _median(seconds),
+        "interval_low": interval.low if interval else math.nan,
+        "interval_high": interval.high if interval else math.nan,
+        "interval_coverage": interval.coverage if interval else math.nan,
+        "runs_needed": runs_needed(confidence),
+        "epochs_to_target": _median(known["reached_in"].to_numpy(dtype="float64")),
+        **{f"test_accuracy_{name}": accuracy.agg(name) for name in _QUALITY},
+        "clock": {1: "recorded" if True in clocks else "sum of epochs", 2: "both"}.get(len(clocks)),
+    }
+
+
+def _median(values: Any) -> float:
+    return float(np.median(values)) if len(values) else math.nan

@@ -1,0 +1,121 @@
+"""What was read from runs, kept for the next time: run directories seldom change, and reading them takes the longest.
+
+One file a set of directories, below ``$HPCNN_CACHE`` or the user's cache folder. A run is taken from it only if no
+``.json`` or ``.jsonl`` file of the run has changed since, by name, inode, size and times, and if the code that reads
+runs is the same. The file may be deleted at any time. It is written whole, so it may be read and written by several at
+once, and a checksum covers every part of it: one that is damaged is as good as none. Holds data alone, no pickles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+import zipfile
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hpcnn.analysis.columns
+import hpcnn.rundir.layout
+import hpcnn.rundir.read
+from hpcnn.analysis.collect import Runs, read_runs
+from hpcnn.analysis.columns import Columns, Typed
+from hpcnn.util.cache_dir import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+_WORTH_ROWS = 10_000  # to read fewer takes a tenth of a second
+_KEPT_SECONDS = 30 * 86400.0  # a file that nobody has used for so long goes
+# A file that changed so recently may change again within the resolution of its time, and look the same.
+_SETTLED_SECONDS = 2.0
+
+
+def read_cached(dirs: Sequence[Path], paths: Sequence[Path], types: Mapping[str, str]) -> Runs:
+    """Return the same as ``read_runs``; of the runs below ``dirs`` that have not changed, what was read last time."""
+    file = cache_folder() / "reports" / f"{_digest(sorted({str(directory) for directory in dirs}))}.npz"
+    marks = {str(path): _mark(path) for path in paths}
+    kept, kept_marks = _load(file, types) or (read_runs([], types), [])
+    same = [n for n, path in enumerate(kept.paths) if kept_marks[n] is not None and kept_marks[n] == marks.get(path)]
+    if len(same) == len(kept.paths) == len(paths):
+        return kept
+    known = {kept.paths[n] for n in same}
+    fresh = read_runs([path for path in paths if str(path) not in known], types)
+    runs = kept.take(same).merged(fresh, paths)
+    if fresh.epochs.rows >= _WORTH_ROWS:
+        with contextlib.suppress(OSError):  # a full or read-only disk costs time, nothing else
+            _save(file, runs, [marks[path] for path in runs.paths], types)
+    return runs
+
+
+def _mark(path: Path) -> str | None:
+    """Return what changes with any file that a report reads in ``path``; None where that cannot be told."""
+    facts, newest = [], 0.0
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name.endswith((".json", ".jsonl")):
+                    s = entry.stat()
+                    facts.append((entry.name, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
+                    newest = max(newest, s.st_mtime)
+    except OSError:
+        return None
+    return None if newest > time.time() - _SETTLED_SECONDS else _digest(sorted(facts))
+
+
+def _digest(facts: Any) -> str:
+    text = json.dumps(facts, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Return what changes with the code that decides what is read from a run."""
+    modules = (hpcnn.rundir.read, hpcnn.analysis.columns, hpcnn.rundir.layout)
+    return _digest([Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules])
+
+
+def _load(file: Path, types: Mapping[str, str]) -> tuple[Runs, list[str | None]] | None:
+    """Return what a file holds, and the marks of its runs; None where there is none that is of use."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            facts = json.loads(arrays["facts"].tobytes())
+            if facts["code"] != _code() or facts["types"] != dict(types):
+                return None
+            typed = {key: Typed(arrays[f"values.{key}"], arrays.get(f"missing.{key}")) for key in types}
+            counts = arrays["counts"]
+        os.utime(file)  # used: it stays
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    epochs = Columns(int(counts.sum()), typed, facts["others"])
+    return Runs(facts["paths"], facts["rows"], counts, epochs), facts["marks"]
+
+
+def _save(file: Path, runs: Runs, marks: Sequence[str | None], types: Mapping[str, str]) -> None:
+    facts = {"code": _code(), "types": dict(types), "paths": runs.paths, "marks": marks, "rows": runs.rows}
+    arrays = {}
+    for key, (values, missing) in runs.epochs.typed.items():
+        arrays[f"values.{key}"] = values
+        if missing is not None:
+            arrays[f"missing.{key}"] = missing
+    text = json.dumps({**facts, "others": runs.epochs.others})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", suffix=".tmp", delete=False) as temporary:
+        try:
+            np.savez(temporary, facts=np.frombuffer(text.encode(), np.uint8), counts=runs.counts, **arrays)  # type: ignore[arg-type]
+            temporary.close()
+            Path(temporary.name).replace(file)
+        except BaseException:
+            Path(temporary.name).unlink(missing_ok=True)
+            raise
+    for other in file.parent.iterdir():
+        if other.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            other.unlink(missing_ok=True)

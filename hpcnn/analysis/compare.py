@@ -1,0 +1,179 @@
+"""Two sets of runs side by side: before and after a change, or machine A and machine B.
+
+A difference comes with its interval, a rank test and an effect size, and with words that claim no more (Hoefler and
+Belli, SC15, rule 7). Runs are compared, each by its median epoch; epochs of one run are no repeats. Must not know
+files or formats.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hpcnn.analysis.columns import known
+from hpcnn.analysis.configuration import SETTINGS, TABLE, configured
+from hpcnn.analysis.measured import counted_runs, epoch_times
+from hpcnn.stats.medians import CONFIDENCE
+from hpcnn.stats.rank_tests import Shift, shift, values_needed
+from hpcnn.util.errors import UsageError
+from hpcnn.util.text import counted, significant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpcnn.analysis.load import RunData
+
+# What must be the same of two runs for their seconds to be of the same work.
+_WORK = ["model", "data", "program", "samples", "batch_size", "ranks"]
+
+
+_OPPOSITE = {"slower": "faster", "faster": "slower", "larger": "smaller"}
+
+
+class Comparison(NamedTuple):
+    """B against A, in the unit of the values: positive where B's are larger.
+
+    ``difference``, ``low``, ``high``: the shift from A to B and its interval, ``coverage`` (0..1) its true coverage.
+    ``p_value``: two-sided, of the Mann-Whitney rank test. ``effect_size``: Cliff's delta, -1 to 1: the fraction of the
+    pairs of a value of A and one of B in which B's is larger, less that in which it is smaller. ``conclusive``: whether
+    the interval has the coverage asked for and zero is outside it. ``words``: what the data say.
+    """
+
+    difference: float
+    low: float
+    high: float
+    coverage: float
+    p_value: float
+    effect_size: float
+    conclusive: bool
+    words: str
+
+
+def compare(
+    a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE, unit: str = "s", larger: str = "slower"
+) -> Comparison:
+    """Compare two sets of independent values of one ``unit``, e.g. the epoch times of runs.
+
+    larger: what B is where its values are larger ("slower" of times). Raises ValueError for an empty set or a missing
+    value, UsageError for a confidence that is none.
+    """
+    found = shift(a, b, confidence)
+    enough = found.coverage >= confidence
+    conclusive = enough and not found.low <= 0 <= found.high
+    words = _words(found, enough, conclusive, (len(a), len(b)), confidence, unit, larger)
+    return Comparison(*found, conclusive, words)
+
+
+def _words(
+    found: Shift, enough: bool, conclusive: bool, runs: tuple[int, int], confidence: float, unit: str, larger: str
+) -> str:
+    if not enough:
+        needed, seen = values_needed(confidence), f"{_signed(found.difference)} {unit}"
+        few = f"{counted(runs[0], 'run')} of A and {runs[1]} of B give no {confidence * 100:.4g} % interval"
+        return f"no verdict: {few}, {needed} and {needed} do (seen: B - A = {seen})"
+    span = f"B - A from {_signed(found.low)} to {_signed(found.high)} {unit}, {found.coverage:.1%} interval"
+    if not conclusive:
+        return f"no difference shown, which does not prove that there is none ({span})"
+    word = larger if found.difference > 0 else _OPPOSITE.get(larger, f"not {larger}")
+    pairs = (1 + abs(found.effect_size)) / 2
+    return f"B is {word} ({span}; so in {pairs:.0%} of the pairs of runs)"
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value >= 0 else '-'}{significant(abs(value))}"
+
+
+def compare_runs(a: RunData, b: RunData, warmup: int = 1, confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """Return one row for each configuration of two sets of runs, and how B's epoch times compare with A's.
+
+    Configurations are matched by the work they do (model, data, samples, global batch size, ranks), and by each other
+    setting that varies within A or within B. What is constant in each set may differ between them: that is what is
+    compared (``differing``). Columns: the matching ones; ``runs_a``, ``runs_b``; ``epoch_seconds_a``, ``_b`` (medians
+    over the runs' medians); ``change`` (b/a - 1, of these); ``difference``, ``difference_low``, ``difference_high``,
+    ``coverage``, ``p_value``, ``effect_size``, ``conclusive`` and ``words`` of ``compare``, in seconds;
+    ``test_accuracy_a``, ``_b`` (medians). Where one set has no such run, the comparison is missing, and said to be.
+
+    Raises UsageError where nothing matches, where one row of a set would mix machines, and for a run in both sets.
+    """
+    runs = _measured(a, b, warmup)
+    keys = [key for key in _matching(runs) if runs[key].notna().any()]
+    rows = []
+    for _, matching in runs.groupby(keys, dropna=False):
+        of = {name: matching[matching["set"] == name] for name in ("A", "B")}
+        for name, own in of.items():
+            if len(own[["cpu_model", "device"]].drop_duplicates()) > 1:
+                machines = " and ".join(sorted(repr(known(cpu)) for cpu in own["cpu_model"].unique()))
+                raise UsageError(f"{name}: its runs are of several machines ({machines}); name directories of one")
+        first = matching.iloc[0]
+        rows.append({**{key: first[key] for key in keys}, **_compared(of["A"], of["B"], confidence)})
+    table = pd.DataFrame(rows, columns=[*keys, *_compared(runs[:0], runs[:0], confidence)])
+    if not ((table["runs_a"] > 0) & (table["runs_b"] > 0)).any():
+        raise UsageError("A and B have no configuration in common: no model, data, samples, batch size and ranks agree")
+    return table.astype({key: runs[key].dtype for key in keys})
+
+
+def differing(a: RunData, b: RunData, warmup: int = 1) -> dict[str, tuple[str, str]]:
+    """Return what is constant within A and within B and not the same in both: column -> its two values."""
+    runs = _measured(a, b, warmup)
+    found = {}
+    for key in (*TABLE, *SETTINGS, "nodes", "site", "hpcnn", *_options(runs)):
+        values = [own[key].drop_duplicates() for _, own in runs.groupby("set")]
+        if all(len(own) == 1 for own in values):
+            one, other = (known(own.iloc[0]) for own in values)
+            if one != other:
+                found[key] = (one, other)
+    return found
+
+
+def _measured(a: RunData, b: RunData, warmup: int) -> pd.DataFrame:
+    """Return the counted runs of both, with ``set`` and the median of their epochs in ``seconds``."""
+    if shared := sorted(set(a.runs["path"]) & set(b.runs["path"])):
+        raise UsageError(f"A and B share {counted(len(shared), 'run')}, {shared[0]} for one: name two separate sets")
+    parts = []
+    for name, data in (("A", a), ("B", b)):
+        own = counted_runs(data, warmup)
+        if own.empty:
+            raise UsageError(f"{name}: no run can be counted")
+        seconds = epoch_times(data, warmup).groupby("path")["seconds"].median()
+        parts.append(own.assign(set=name, seconds=own["path"].map(seconds).astype("float64")))
+    return pd.concat(parts, ignore_index=True).rename(columns={"world_size": "ranks"})
+
+
+def _matching(runs: pd.DataFrame) -> list[str]:
+    others = [key for key in configured(runs).keys if key not in (*_WORK, "study", "kind", "cpu_model", "device")]
+    of_set = runs.groupby("set")
+    return [*_WORK, *(key for key in others if of_set[key].nunique(dropna=False).gt(1).any())]
+
+
+def _options(runs: pd.DataFrame) -> list[str]:
+    return [key for key in runs if isinstance(key, str) and key.startswith(("train_", "version_"))]
+
+
+def _compared(a: pd.DataFrame, b: pd.DataFrame, confidence: float) -> dict[str, Any]:
+    nothing = Comparison(*Shift(*[math.nan] * 6), False, "only in A" if len(a) else "only in B")
+    found = compare(list(a["seconds"]), list(b["seconds"]), confidence) if len(a) and len(b) else nothing
+    seconds_a, seconds_b = _median(a["seconds"]), _median(b["seconds"])
+    return {
+        "runs_a": len(a),
+        "runs_b": len(b),
+        "epoch_seconds_a": seconds_a,
+        "epoch_seconds_b": seconds_b,
+        "change": seconds_b / seconds_a - 1,
+        "difference": found.difference,
+        "difference_low": found.low,
+        "difference_high": found.high,
+        "coverage": found.coverage,
+        "p_value": found.p_value,
+        "effect_size": found.effect_size,
+        "conclusive": found.conclusive,
+        "test_accuracy_a": _median(a["test_accuracy"].dropna()),
+        "test_accuracy_b": _median(b["test_accuracy"].dropna()),
+        "words": found.words,
+    }
+
+
+def _median(values: pd.Series[float]) -> float:
+    return float(np.median(values)) if len(values) else math.nan

@@ -1,0 +1,97 @@
+"""A finding, and what every cause asks and says alike. Must not know any cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.analysis.table_runs import submit_command
+from hpcnn.util.text import counted, significant
+
+if TYPE_CHECKING:
+    from hpcnn.analysis.diagnose.evidence import Evidence
+
+# A part is told if it costs at least this fraction of the epoch: half of what is missing at an efficiency of 90 %,
+# which Horovod's authors report for 512 GPUs and users take for normal.
+TOLD = 0.05
+# Efficiency from which nothing is looked for.
+GOOD = 0.90
+# Fraction of the epoch from which a finding is of medium and of high severity.
+MEDIUM, HIGH = 0.10, 0.25
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One reason why efficiency is not what it should be.
+
+    kind: input, latency, bandwidth, communication, imbalance, oversubscription, compute, overhead, superlinear or
+    unsplit. severity: high, medium or low. words: for people. numbers: what led to it (seconds, bytes, fractions).
+    command: what to try. where: the row. lost: the fraction of the epoch that it costs, by which findings are ordered.
+    """
+
+    kind: str
+    severity: str
+    words: str
+    numbers: dict[str, float]
+    command: str
+    where: str = ""
+    lost: float = 0.0
+
+
+def where_of(e: Evidence) -> str:
+    """Return which row it is: its study, ranks and nodes."""
+    nodes = f" on {counted(e.row['nodes'], 'node')}" if e.row.get("nodes") else ""
+    return f"{e.row['study'] or 'runs of no study'}, {counted(e.row['ranks'], 'rank')}{nodes}"
+
+
+def suffers(e: Evidence) -> bool:
+    """Return whether a row is one to explain: no base case, and its efficiency low, or not known."""
+    return not e.row["base"] and (e.row["efficiency"] is None or e.row["efficiency"] < GOOD)
+
+
+def costs(e: Evidence, part: str) -> bool:
+    """Return whether a part of the epoch costs enough beyond its ideal to be told."""
+    return suffers(e) and e.lost.get(part, 0.0) >= TOLD
+
+
+def finding_of(e: Evidence, kind: str, part: str, words: str, numbers: dict[str, float], **changes: Any) -> Finding:
+    """Return what a ``part`` of the epoch costs, with its own numbers and ``numbers``; ``changes``: what to try."""
+    lost = e.lost[part]
+    own = {
+        "seconds": e.parts[part],
+        "share": e.parts[part] / e.seconds,
+        "lost": lost,
+        "efficiency": e.row["efficiency"],
+    }
+    command = submit_command(e.path, **changes) if changes else None
+    best = _best_efficiency(e)
+    if best is not None and best >= GOOD:
+        words += f" The intervals of both times allow for an efficiency of up to {best:.0%}: it may be noise."
+        own["efficiency_at_most"] = best
+    return Finding(kind, severity_of(lost), words, {**own, **numbers}, command or "hpcnn doctor", where_of(e), lost)
+
+
+def severity_of(lost: float) -> str:
+    """Return high, medium or low for a fraction of the epoch that is lost."""
+    return "high" if lost >= HIGH else "medium" if lost >= MEDIUM else "low"
+
+
+def _best_efficiency(e: Evidence) -> float | None:
+    """Return the efficiency at the far ends of the intervals of both times; None where there are no intervals."""
+    ends = e.base.get("interval_high"), e.row.get("interval_low")
+    if ends[0] is None or ends[1] is None:
+        return None
+    return float(e.row["efficiency"] * ends[0] / e.base["epoch_seconds_median"] * e.seconds / ends[1])
+
+
+def time_text(seconds: float) -> str:
+    """Return seconds for people: 1.51 ms, 0.580 s, 12.0 s."""
+    return f"{significant(seconds)} s" if seconds >= 0.1 else f"{significant(1000 * seconds)} ms"
+
+
+def bytes_text(number: float) -> str:
+    """Return bytes for people: 92 bytes, 36.0 kB, 1.16 MB."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= size:
+            return f"{significant(number / size)} {unit}"
+    return f"{number:.0f} bytes"

@@ -1,0 +1,228 @@
+"""Amdahl's, Gustafson's and Gunther's laws fitted to the measured times of a series, with intervals.
+
+A fit is made to the medians over runs at each size, in relative terms: a second matters as much as it is large. Its
+intervals come from a bootstrap that resamples **whole runs** within each size, since the epochs of one run are not
+independent of each other. Points that do not carry a fit get none, and the reason. Must not know files or pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hpcnn.analysis.fit_checks import ambiguous, contradicted, too_few, without_bands
+from hpcnn.analysis.laws import LAWS, Law, peak
+from hpcnn.analysis.series import runs_of, scaling_series
+from hpcnn.stats.medians import CONFIDENCE
+from hpcnn.stats.nnls import solve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hpcnn.analysis.laws import Array, Times
+    from hpcnn.analysis.load import RunData
+
+RESAMPLES = 2000
+
+Value = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One law fitted to one series, or why it could not be.
+
+    model: "amdahl", "gustafson" or "usl". parameters: name to (value, low, high), bounds NaN where no interval can be
+    had. peak: (ranks, low, high) of the largest throughput by the USL, a bound that is infinite where some resample
+    has no peak; None where there is no peak, or for another law. refused: why there is no fit, in words, else None.
+    remarks: what the reader of the numbers must know. confidence: nominal, of all intervals. largest_deviation: of a
+    measured median from the fit, relative.
+    """
+
+    model: str
+    parameters: Mapping[str, Value]
+    peak: Value | None
+    refused: str | None
+    remarks: tuple[str, ...] = ()
+    confidence: float = CONFIDENCE
+    largest_deviation: float = np.nan
+    base_ranks: int = 1
+    law: Law | None = field(default=None, repr=False)
+    coefficients: Array | None = field(default=None, repr=False)
+    resampled: Array | None = field(default=None, repr=False)
+    level: float = field(default=np.nan, repr=False)
+
+    def __str__(self) -> str:
+        """Return the fit in one line: its parameters and peak with their intervals, or why there is none."""
+        if self.refused is not None:
+            return f"{self.model}: no fit: {self.refused}"
+        told = [f"{name.replace('_', ' ')} {_told(value)}" for name, value in self.parameters.items()]
+        told += [] if self.peak is None else [f"peak at {_told(self.peak)} ranks"]
+        remarks = "".join(f"; {remark}" for remark in self.remarks)
+        return f"{self.model}: {', '.join(told)}; medians at most {self.largest_deviation:.1%} from the fit{remarks}"
+
+    def curve(self, ranks: Sequence[int]) -> pd.DataFrame:
+        """Return the fitted curve at ``ranks``, one row each, with pointwise bounds (NaN where none can be had).
+
+        Columns: ``ranks``; ``speedup``, ``low``, ``high``: relative to the series' smallest size (for weak scaling
+        the scaled speed-up); ``seconds``, ``seconds_low``, ``seconds_high``: of an epoch. Raises ValueError for a
+        fit that was refused.
+        """
+        if self.law is None or self.coefficients is None:
+            raise ValueError(f"there is no {self.model} fit: {self.refused}")
+        p = np.asarray(ranks, dtype="float64")
+        speedup, seconds = _both(self.law, self.coefficients, p, self.base_ranks)
+        table = {"ranks": list(ranks), "speedup": speedup, "low": np.nan, "high": np.nan, "seconds": seconds}
+        table |= {"seconds_low": np.nan, "seconds_high": np.nan}
+        if self.resampled is not None:
+            speedups, times = _both(self.law, self.resampled, p, self.base_ranks)
+            table["low"], table["high"] = np.quantile(speedups, [self.level, 1 - self.level], axis=0)
+            table["seconds_low"], table["seconds_high"] = np.quantile(times, [self.level, 1 - self.level], axis=0)
+        return pd.DataFrame(table)
+
+
+class FittedSeries(NamedTuple):
+    """One series: its label, its rows in the scaling table, and the fits of the laws of its kind."""
+
+    label: str
+    rows: pd.DataFrame
+    fits: list[Fit]
+
+
+def fits(data: RunData, table: pd.DataFrame, warmup: int = 1) -> list[FittedSeries]:
+    """Return each strong or weak series of a scaling ``table`` with its fits. The same input gives the same numbers."""
+    return [FittedSeries(label, rows, fit_series(data, rows, warmup)) for label, rows in scaling_series(table)]
+
+
+def fit_series(data: RunData, rows: pd.DataFrame, warmup: int = 1) -> list[Fit]:
+    """Return the fits to ``rows``, one series of a scaling table: strong Amdahl and USL, weak Gustafson and USL."""
+    kind = str(rows["kind"].iloc[0])
+    refused = ambiguous(rows)
+    if refused:
+        return [Fit(law.name, {}, None, refused) for law in LAWS if law.kind == kind]
+    return fit_times(times_of(runs_of(data, rows, warmup)), kind)
+
+
+def times_of(runs: pd.DataFrame) -> Times:
+    """Return ranks to the runs' own median epoch times (s), both in ascending order."""
+    sizes = sorted(runs["ranks"].unique().tolist())
+    return {ranks: np.sort(runs.loc[runs["ranks"] == ranks, "seconds"].to_numpy("float64")) for ranks in sizes}
+
+
+def fit_times(times: Times, kind: str, resamples: int = RESAMPLES) -> list[Fit]:
+    """Return the fits of the laws of ``kind`` ("strong" or "weak") to ``times`` (ranks to seconds of each run)."""
+    ordered = {ranks: np.sort(np.asarray(times[ranks], dtype="float64")) for ranks in sorted(times)}
+    return [fit_law(law, ordered, resamples) for law in LAWS if law.kind == kind]
+
+
+def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
+    """Return ``law`` fitted to ``times`` (ranks, ascending, to seconds of each run, ascending)."""
+    refused = too_few(law, times) or contradicted(law, times)
+    if refused:
+        return Fit(law.name, {}, None, refused)
+    ranks = np.array(list(times), dtype="float64")
+    runs = np.array([len(seconds) for seconds in times.values()])
+    medians = np.array([np.median(seconds) for seconds in times.values()])
+    (coefficients,) = _solve(law, ranks, medians[None], runs)
+    values = law.values(coefficients)
+    if not np.isfinite(values).all():
+        return Fit(law.name, {}, None, "the times rise with the ranks from the first: nothing of them is parallel")
+    resampled, level, remarks = None, np.nan, without_bands(times)
+    if not remarks:
+        resampled, level = _solve(law, ranks, _resampled(times, resamples), runs), _level(runs)
+    deviation = np.abs(law.seconds(ranks, coefficients) / medians - 1).max()
+    found = None if law.name != "usl" else peak(values)
+    return Fit(
+        model=law.name,
+        parameters=_with_bounds(law, values, resampled, level),
+        peak=None if found is None else _peak(float(found), law, resampled, level),
+        refused=None,
+        remarks=(*remarks, *_about_peak(found, ranks)),
+        largest_deviation=float(deviation),
+        base_ranks=int(ranks[0]),
+        law=law,
+        coefficients=coefficients,
+        resampled=resampled,
+        level=level,
+    )
+
+
+def _told(value: Value) -> str:
+    found, low, high = value
+    if np.isnan(low):
+        return f"{found:.3g}"
+    bound = "no bound" if np.isinf(high) else f"{high:.3g}"
+    return f"{found:.3g} ({CONFIDENCE:.0%}: {low:.3g}..{bound})"
+
+
+def _both(law: Law, coefficients: Array, ranks: Array, base_ranks: int) -> tuple[Array, Array]:
+    """Return speed-up relative to ``base_ranks``, and seconds an epoch, at ``ranks``."""
+    seconds = law.seconds(ranks, coefficients)
+    base = law.seconds(np.array([base_ranks], dtype="float64"), coefficients)
+    work = ranks / base_ranks if law.kind == "weak" else np.ones_like(ranks)
+    return work * base / seconds, seconds
+
+
+def _solve(law: Law, ranks: Array, medians: Array, runs: Array) -> Array:
+    """Return the coefficients (s x m) that fit ``medians`` (s x k) best: least squares of relative deviations.
+
+    A median over n runs weighs n times that of one. Coefficients are not negative: no law has a negative cost.
+    """
+    weight = np.sqrt(runs)
+    relative = medians if law.of_rate else 1 / medians
+    return solve(law.basis(ranks)[None] * (relative * weight)[..., None], weight)
+
+
+def _resampled(times: Times, resamples: int) -> Array:
+    """Return the medians (s x k) over runs drawn with replacement within each size."""
+    random = np.random.default_rng(0)
+    drawn = [random.choice(seconds, size=(resamples, len(seconds))) for seconds in times.values()]
+    return np.stack([np.median(sample, axis=1) for sample in drawn], axis=1)
+
+
+def _level(runs: Array) -> float:
+    """Return the quantile that is taken as the lower bound of the resamples.
+
+    Percentiles of a bootstrap of few runs are too narrow: a sample of n has (n-1)/n of the variance. This is the
+    expanded percentile interval of T. Hesterberg, "What Teachers Should Know About the Bootstrap" (The American
+    Statistician 69, 2015, section 5.3), with the fewest runs of a size as n, and Student's t for all runs.
+    """
+    from scipy.stats import norm, t
+
+    fewest = runs.min()
+    wide = np.sqrt(fewest / (fewest - 1)) * t.ppf((1 + CONFIDENCE) / 2, (runs - 1).sum())
+    return float(norm.cdf(-wide))
+
+
+def _with_bounds(law: Law, values: Array, resampled: Array | None, level: float) -> dict[str, Value]:
+    if resampled is None:
+        return {name: (float(value), np.nan, np.nan) for name, value in zip(law.parameters, values, strict=True)}
+    low, high = _quantiles(law.values(resampled), level)
+    return {
+        name: (float(value), float(below), float(above))
+        for name, value, below, above in zip(law.parameters, values, low, high, strict=True)
+    }
+
+
+def _quantiles(values: Array, level: float) -> Array:
+    # By rank, not by interpolation: between a finite value and an infinite one there is none.
+    return np.quantile(values, [level, 1 - level], axis=0, method="nearest")
+
+
+def _peak(found: float, law: Law, resampled: Array | None, level: float) -> Value | None:
+    if not np.isfinite(found):
+        return None
+    if resampled is None:
+        return found, np.nan, np.nan
+    low, high = _quantiles(peak(law.values(resampled)), level)
+    return found, float(low), float(high)
+
+
+def _about_peak(found: Array | None, ranks: Array) -> tuple[str, ...]:
+    if found is None or found <= ranks[-1]:
+        return ()
+    if not np.isfinite(found):
+        return ("the fit has no peak: no coherency cost shows in the measured sizes",)
+    return (f"the peak is extrapolated: it lies beyond the largest measured size, {ranks[-1]:,.0f} ranks",)

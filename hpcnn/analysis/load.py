@@ -1,0 +1,152 @@
+"""Run directories as two pandas tables: one row a run, and one row a run, epoch and rank.
+
+Every run below the directories given is in the tables, whatever became of it; what counts is decided later
+(``measured.py``). The order in which directories are named or found changes nothing. Must not compute.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hpcnn.analysis.cache import read_cached
+from hpcnn.analysis.collect import read_runs
+from hpcnn.analysis.columns import encodable, frame
+from hpcnn.rundir.layout import holds_run
+from hpcnn.util.errors import UsageError, bad_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUN_COLUMNS = {
+    "path": "string",
+    "run": "string",
+    "study": "string",
+    "kind": "string",
+    "name": "string",
+    "repeat": "Int64",
+    "site": "string",
+    "model": "string",
+    "data": "string",
+    "samples": "Int64",
+    "strategy": "string",
+    "precision": "string",
+    "program": "string",
+    "nodes": "Int64",
+    "ntasks": "Int64",
+    "world_size": "Int64",
+    "cpus_per_task": "Int64",
+    "batch_size": "Int64",
+    "seed": "Int64",
+    "train_communication": "boolean",
+    "status": "string",
+    "exit_code": "Int64",
+    "reason": "string",
+    "epochs": "Int64",
+    "seconds_total": "float64",
+    "seconds_to_target": "float64",
+    "finished_at": "string",
+    "job_id": "string",
+    "test_accuracy": "float64",
+    "test_loss": "float64",
+    "parameters": "Int64",
+    "trainable": "Int64",
+    "tensors": "Int64",
+    "allreduce_bytes": "Int64",
+    "threads": "Int64",
+    "flops_training": "Int64",
+    "bytes_per_sample": "Int64",
+    "bytes_per_step": "Int64",
+    "host": "string",
+    "cpu_model": "string",
+    "device": "string",
+    "hpcnn": "string",
+    "problem": "string",
+}
+
+EPOCH_COLUMNS = {
+    "path": "string",
+    "run": "string",
+    "epoch": "int64",
+    "rank": "int64",
+    "seconds_total": "float64",
+    "seconds_compute": "float64",
+    "seconds_communication": "float64",
+    "seconds_input": "float64",
+    "seconds_other": "float64",
+    "seconds_evaluation": "float64",
+    "seconds_since_start": "float64",
+    "samples": "Int64",
+    "steps": "Int64",
+    "loss": "float64",
+    "learning_rate": "float64",
+    "resumed": "boolean",
+    "profiled": "boolean",
+    "metric_accuracy": "float64",
+    "validation_loss": "float64",
+    "validation_accuracy": "float64",
+}
+
+
+_OF_RUN = ("path", "run")  # the same in all epochs of a run
+
+
+class RunData(NamedTuple):
+    """The two tables; ``path`` identifies a run in both.
+
+    ``runs`` has the columns RUN_COLUMNS, and one for each ``point_<axis>``, ``train_<option>`` and
+    ``version_<package>`` that any run has. ``epochs`` has the columns EPOCH_COLUMNS, and one for each further
+    ``metric_<name>`` and ``validation_<name>`` that some rank knows. Times are in seconds, ``batch_size`` is the
+    global one, and ``samples`` of an epoch are those of the rank.
+    """
+
+    runs: pd.DataFrame
+    epochs: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        """Return both tables as a notebook shows each, cut to what pandas' options allow."""
+        shown = ((name, len(table), table._repr_html_()) for name, table in self._asdict().items())
+        return "".join(f"<p><strong>{name}</strong>, {rows} rows</p>{table}" for name, rows, table in shown)
+
+
+def load(*dirs: str | os.PathLike[str], cache: bool = True) -> RunData:
+    """Read every run directory at or below ``dirs``, sorted by path; a run named twice is read once.
+
+    cache: take runs that have not changed from what was read last time (``cache.py``); the tables are the same.
+
+    What is missing or damaged in a run is told in its ``problem``. Raises UsageError for what is not a
+    directory and for a directory that holds no run. Symbolic links below ``dirs`` are not followed.
+    """
+    paths, of_epochs = find_runs(*dirs), {key: EPOCH_COLUMNS[key] for key in EPOCH_COLUMNS if key not in _OF_RUN}
+    runs = read_cached([Path(d).resolve() for d in dirs], paths, of_epochs) if cache else read_runs(paths, of_epochs)
+    whose = {key: np.array([encodable(row[key]) for row in runs.rows], object).repeat(runs.counts) for key in _OF_RUN}
+    first = {key: pd.Series(values, dtype="string") for key, values in whose.items()}
+    return RunData(frame(runs.rows, RUN_COLUMNS), runs.epochs.frame(first, of_epochs))
+
+
+def find_runs(*dirs: str | os.PathLike[str]) -> list[Path]:
+    """Return the run directories at or below ``dirs``, absolute and sorted. Raises as ``load`` does."""
+    found: set[Path] = set()
+    for directory in dirs:
+        if not Path(directory).is_dir():
+            raise bad_value("DIR", str(directory), "a directory that holds run directories")
+        runs = set(_runs_below(Path(directory).resolve()))
+        if not runs:
+            raise UsageError(f"DIR: {str(directory)!r} holds no run directory (one with a spec.json in it)")
+        found |= runs
+    return sorted(found)
+
+
+def _runs_below(top: Path) -> Iterator[Path]:
+    # A directory that may not be listed is taken for a run: it then shows up as one that cannot be read.
+    closed: list[Path] = []
+    walk = os.walk(top, onerror=lambda error: closed.append(Path(error.filename)))
+    for directory, subdirectories, files in walk:
+        if holds_run(files):
+            subdirectories.clear()
+            yield Path(directory)
+    yield from closed

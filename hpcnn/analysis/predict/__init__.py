@@ -1,0 +1,1 @@
+"""What larger configurations will take, from measured ones, and what to measure next."""

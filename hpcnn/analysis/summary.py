@@ -1,0 +1,117 @@
+"""What the measured epochs of one configuration amount to: times with their interval, rates, shares, cost.
+
+Runs first, then rows: epochs of one run are not independent repeats, so an interval is one over runs. Rates are sums
+of work over sums of time, and nothing here is a ratio of two rows. Must not know base cases, files or formats.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from hpcnn.analysis.measured import PARTS, ceiling_times, outlying
+from hpcnn.stats.medians import median_interval, runs_needed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpcnn.analysis.load import RunData
+
+_SECONDS_PER_HOUR = 3600.0
+
+
+def summarised(
+    rows: pd.DataFrame, runs: pd.DataFrame, times: pd.DataFrame, confidence: float, drop_outliers: bool
+) -> dict[str, Any]:
+    """Return the columns that say what was measured of each row, by name.
+
+    ``rows`` have the settings, ``runs`` one line a run and ``times`` one line a measured epoch; the latter two have the
+    label of their row in ``row``.
+
+    - ``runs`` and ``epochs``: how many were measured (``measured.left_out`` lists the runs that were not);
+    - ``epoch_seconds_median``, ``_min``, ``_max``: of the runs' own median epoch times, in seconds;
+    - ``interval_low``, ``interval_high``: the exact interval of that median over runs, in seconds, and
+      ``interval_coverage``, its true coverage (see ``stats.median_interval``; missing with one run). ``runs_needed``:
+      runs with which it would reach the confidence asked for;
+    - ``epoch_seconds_p05``, ``_p95``: percentiles of all measured epochs, in seconds;
+    - ``outliers``: epochs outside Tukey's fences of their run, left out if ``drop_outliers``;
+    - ``images_per_second``: samples of all measured epochs over their seconds;
+    - ``share_compute``, ``share_communication``, ``share_input``: of the slowest ranks' seconds;
+    - ``node_hours_per_epoch``, ``core_hours_per_epoch``, ``gpu_hours_per_epoch``: what the row had, times the median
+      epoch time. Cores are those that were asked for; GPUs are one a rank, and none on CPUs;
+    - ``test_accuracy``: the median over runs.
+    """
+    outside = outlying(times)
+    found = outside.groupby(times["row"]).sum()
+    if drop_outliers:
+        times = times[~outside]
+    own = times.groupby("path")["seconds"].median()
+    runs = runs.merge(own.rename("run_seconds"), left_on="path", right_index=True)
+    of_runs, of_times = runs.groupby("row"), times.groupby("row")
+    seconds, median = of_times["seconds"].sum(), of_runs["run_seconds"].median()
+    columns: dict[str, Any] = {
+        "runs": of_runs.size(),
+        "epochs": of_times.size(),
+        "epoch_seconds_median": median,
+        "epoch_seconds_min": of_runs["run_seconds"].min(),
+        "epoch_seconds_max": of_runs["run_seconds"].max(),
+        **_intervals(runs, rows.index, confidence),
+        "epoch_seconds_p05": of_times["seconds"].quantile(0.05),
+        "epoch_seconds_p95": of_times["seconds"].quantile(0.95),
+        "outliers": found.astype("int64"),
+        "images_per_second": of_times["samples"].sum() / seconds,
+    }
+    for part in PARTS:
+        share = times[f"share_{part}"]
+        spent = (share * times["seconds"]).groupby(times["row"]).sum() / seconds
+        columns[f"share_{part}"] = spent.where(share.notna().groupby(times["row"]).all())
+    for of, number in held(rows).items():
+        columns[f"{of}_hours_per_epoch"] = number * median / _SECONDS_PER_HOUR
+    return {**columns, "test_accuracy": of_runs["test_accuracy"].median()}
+
+
+def held(rows: pd.DataFrame) -> dict[str, pd.Series[float]]:
+    """Return how many nodes, cores and GPUs each of ``rows`` held; missing where that is not known."""
+    device = rows["device"].astype("object")
+    on_gpus = device.notna() & ~device.fillna("").str.contains("CPU")
+    gpus = rows["ranks"].astype("float64").where(on_gpus).mask(device.eq("CPU").fillna(False).astype(bool), 0.0)
+    cores = rows["ntasks"].astype("float64") * rows["cpus_per_task"].astype("float64")
+    return {"node": rows["nodes"].astype("float64"), "core": cores, "gpu": gpus}
+
+
+def with_ceiling(rows: pd.DataFrame, data: RunData, keys: Sequence[str], warmup: int) -> pd.DataFrame:
+    """Return ``rows`` with ``ceiling_images_per_second``, that of the runs without communication of the same ``keys``.
+
+    Missing where there is no such run.
+    """
+    times = ceiling_times(data, warmup)
+    runs = data.runs[data.runs["path"].isin(times["path"])].rename(columns={"world_size": "ranks"})
+    known = [_plain(key) for key in rows[list(keys)].itertuples(index=False)]
+    configuration = {path: _plain(key) for path, *key in runs[["path", *keys]].itertuples(index=False)}
+    sums: dict[tuple[Any, ...], list[float]] = {}
+    for path, epochs in times.groupby("path"):
+        total = sums.setdefault(configuration[path], [0.0, 0.0])
+        total[0] += float(epochs["samples"].sum())
+        total[1] += float(epochs["seconds"].sum())
+    rates = [sums[key][0] / sums[key][1] if key in sums else np.nan for key in known]
+    at = rows.columns.get_loc("images_per_second")
+    rows = rows.copy()
+    rows.insert(int(at) + 1 if isinstance(at, int) else len(rows.columns), "ceiling_images_per_second", rates)
+    return rows
+
+
+def _intervals(runs: pd.DataFrame, labels: pd.Index[Any], confidence: float) -> dict[str, Any]:
+    nothing = (np.nan, np.nan, np.nan)
+    found = {
+        row: median_interval(own.to_numpy(), confidence) or nothing for row, own in runs.groupby("row")["run_seconds"]
+    }
+    names = ["interval_low", "interval_high", "interval_coverage"]
+    frame = pd.DataFrame.from_dict(found, orient="index", columns=names, dtype="float64").reindex(labels)
+    return {**{name: frame[name] for name in names}, "runs_needed": runs_needed(confidence)}
+
+
+def _plain(values: Any) -> tuple[Any, ...]:
+    """Return a configuration as a key in which what is missing equals what is missing."""
+    return tuple(None if pd.isna(value) else value for value in values)

@@ -1,0 +1,35 @@
+"""Options that every report takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from hpcnn.report.views.write import FORMATS
+
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+format_option: _Decorator = click.option(
+    "--format",
+    "fmt",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="How to print: table, markdown, latex for people; json, csv, parquet for programs, with all columns.",
+)
+warmup_option: _Decorator = click.option(
+    "--warmup",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Epochs left out at the beginning of a run.",
+)
+confidence_option: _Decorator = click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Of the intervals.",
+)

@@ -1,0 +1,1 @@
+"""Every picture. Draws tables and networks; computes neither."""

@@ -1,0 +1,151 @@
+"""An interactive session in the site's own way: what to type for it, and what it runs. Pure: specs in, words out.
+
+Knows nothing of batch jobs, nor of who executes the words.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hpcnn.jobs.launch import container_command, cpus_of, shell_word
+from hpcnn.jobs.sbatch import gpu_type, request
+from hpcnn.jobs.script import modules, variables
+from hpcnn.sites.profile import Site
+from hpcnn.specs.spec import Resources, SoftwareSpec, given
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.walltime import seconds_of
+
+WAYS = ("site", "salloc")
+
+# The placeholder of a site's command in which a field of Resources arrives.
+_ARRIVES_IN = {
+    "nodes": {"nodes"},
+    "gpus_per_node": {"gpus"},
+    "gpu_type": {"gpu_type"},
+    "time": {"time", "minutes"},
+    "account": {"account"},
+    "partition": {"partition"},
+}
+
+
+@dataclass(frozen=True)
+class Here:
+    """Where the session starts: the directory, the folder of this environment's programs, variables to export."""
+
+    directory: str
+    bin: str
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Session:
+    """The command that opens a session, and the line to type in one whose command takes no program (else empty)."""
+
+    words: list[str]
+    typed: str = ""
+
+
+def session(
+    site: Site, resources: Resources, software: SoftwareSpec, here: Here, program: Sequence[str] = (), way: str = "site"
+) -> Session:
+    """Return the command of a session that runs ``program``, or a shell, in the container or in this environment.
+
+    way: ``site`` is the site's own command where its profile has one; ``salloc`` is Slurm's, whatever the profile has.
+    Raises UsageError for what the site refuses or misses, and for options that its command has no place for.
+    """
+    if resources.requeue:
+        raise bad_value("--requeue", "yes", "no value for a session: nobody would sit at the second one")
+    steps = _steps(site, software, here, program, gpu=bool(resources.gpus_per_node))
+    inside = ["bash", "-lc", " && ".join([*steps[:-1], f"exec {steps[-1]}"])]
+    if site.scheduler == "local":
+        return _on_this_machine(site, resources, inside, way)
+    asked = request(resources, site, cpus_of(site, resources))
+    template = site.interactive_gpu if resources.gpus_per_node else site.interactive
+    if way == "salloc" or not template:
+        options = [f"--{key}" if value is None else f"--{key}={value}" for key, value in asked.items()]
+        # An interactive step takes none of the job's cores from the steps that are started in it (Slurm 20.11 on;
+        # slurm.conf(5), InteractiveStepOptions), and is one task, however many the job has.
+        return Session(["salloc", *options, "srun", "--interactive", "--pty", *inside])
+    _check_places(resources, site, template)
+    takes_program = "command" in _placeholders(template)
+    plain_shell = not (program or software.container or software.module or software.env)
+    words = fill(template, {**_values(resources, site, asked), "command": inside})
+    return Session(words, "" if takes_program or plain_shell else " && ".join(steps))
+
+
+def fill(template: str, values: Mapping[str, str | Sequence[str]]) -> list[str]:
+    """Return the words of a site's command with its placeholders filled in; ``values["command"]`` is words itself.
+
+    A word whose placeholders are all empty is left out, and so is an option before it that has its value in that word
+    (``-A {account}``). An empty GPU type takes its colon with it (``gpu:{gpu_type}:{gpus}``).
+    """
+    if not values["gpu_type"]:
+        template = template.replace("{gpu_type}:", "")
+    words: list[str] = []
+    for word in shlex.split(template):
+        names = _placeholders(word)
+        if word == "{command}":
+            words += values["command"]
+        elif not names or any(values[name] for name in names):
+            words.append(word.format(**values))
+        elif word.startswith("{") and words and words[-1].startswith("-") and "=" not in words[-1]:
+            words.pop()
+    return words
+
+
+def _on_this_machine(site: Site, resources: Resources, inside: list[str], way: str) -> Session:
+    if resources.nodes > 1:
+        raise bad_value("--nodes", resources.nodes, f"1 at site {site.name}, which is this machine alone")
+    if way == "salloc":
+        raise bad_value("--by", way, f"site: there is no Slurm at site {site.name}")
+    return Session(inside)
+
+
+def _steps(site: Site, software: SoftwareSpec, here: Here, program: Sequence[str], *, gpu: bool) -> list[str]:
+    """Return the commands of bash that the session runs one after another; the last one is its program."""
+    exports = {key: str(value) for key, value in variables(site, software, here.environment, gpu).items()}
+    steps = [f"module load {shlex.quote(module)}" for module in modules(site, software, gpu)]
+    steps += [f"export {key}={shlex.quote(value)}" for key, value in exports.items()]
+    steps.append(f"cd {shlex.quote(here.directory)}")
+    folders = [here.directory, *([exports["HPCNN_DATA"]] if "HPCNN_DATA" in exports else [])]
+    parts = container_command(site, software, folders, gpu, action="exec" if program else "shell")
+    if not parts:
+        steps.append(f'export PATH={shlex.quote(here.bin)}:"$PATH"')
+    words = [word for part in parts for word in part] + list(program or ([] if parts else ["bash"]))
+    return [*steps, " ".join(map(shell_word, words))]
+
+
+def _values(resources: Resources, site: Site, asked: Mapping[str, str | None]) -> dict[str, str]:
+    """Return what the placeholders of a site's command stand for. Times are H:MM:SS and minutes, rounded up."""
+    seconds = seconds_of(resources.time or site.time)
+    return {
+        "nodes": str(resources.nodes),
+        "gpus": str(resources.gpus_per_node or ""),
+        "gpu_type": gpu_type(resources, site),
+        "time": f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}",
+        "minutes": str(-(-seconds // 60)),
+        "account": asked.get("account") or "",
+        "partition": asked.get("partition") or "",
+    }
+
+
+def _check_places(resources: Resources, site: Site, template: str) -> None:
+    """Raise UsageError for what the user asked and the site's command cannot say: it would be ignored."""
+    places = _placeholders(template)
+    for key in given(resources):
+        if key == "gpus_per_node" and site.gpu_request == "none":
+            continue  # the partition gives whole nodes
+        if not _ARRIVES_IN.get(key, set()) & places:
+            option = {"sbatch_options": "--sbatch-option"}.get(key, "--" + key.replace("_", "-"))
+            raise UsageError(
+                f"{option}: the command for sessions at site {site.name} has no place for it ({template}); "
+                "--by salloc asks Slurm itself, which has"
+            )
+
+
+def _placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}

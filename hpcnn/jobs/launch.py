@@ -1,0 +1,119 @@
+"""The command line that starts the ranks of a job. Pure: specs in, words out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from hpcnn.sites.profile import Site
+from hpcnn.specs.spec import Resources, SoftwareSpec
+from hpcnn.util.errors import UsageError
+
+
+class Expanded(str):
+    """A word of a site profile in which the shell expands variables and commands: $SCRATCH, $(csc-common-bind)."""
+
+    __slots__ = ()
+
+
+def shell_word(word: str) -> str:
+    """Return a word as bash reads it back; one of a site profile keeps its variables and commands."""
+    if isinstance(word, Expanded) and "$" in word:
+        return '"' + word.replace('"', '\\"') + '"'
+    return shlex.quote(word)
+
+
+def launch_command(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
+    """Return the words that, put before a program's, start ``resources.ntasks`` ranks of it."""
+    if site.launcher == "srun":
+        return _srun(site, resources, cpus_per_task)
+    if site.launcher == "ibrun":  # takes the number of ranks from the allocation (TACC's own wrapper)
+        return ["ibrun", *site.launcher_options]
+    count = ["mpirun", "-np", str(resources.ntasks)]
+    if site.scheduler == "local":
+        return [*count, *_binding(site, resources.ntasks, cpus_per_task), *site.launcher_options]
+    per_node = resources.ntasks // resources.nodes
+    return [*count, "--map-by", f"ppr:{per_node}:node:PE={cpus_per_task}", *site.launcher_options]
+
+
+def _srun(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
+    """Return srun's words.
+
+    srun takes neither the batch script's --cpus-per-task (since Slurm 22.05) nor, after ``sbatch --export=NONE``, its
+    environment; and without --kill-on-bad-exit the ranks that are left wait for one that died.
+    """
+    mpi = [f"--mpi={site.mpi_type}"] if site.mpi_type else []
+    return [
+        "srun",
+        f"--ntasks={resources.ntasks}",
+        f"--cpus-per-task={cpus_per_task}",
+        *mpi,
+        "--export=ALL",
+        "--kill-on-bad-exit=1",
+        *site.launcher_options,
+    ]
+
+
+def container_command(
+    site: Site, software: SoftwareSpec, folders: Sequence[str], gpu: bool, action: str = "exec"
+) -> list[list[str]]:
+    """Return the words that run a program in the container, as one part of the command; nothing without one.
+
+    folders: what the job itself needs to see (run directory, current directory, data), besides the site's and the
+    user's binds. action: exec, or shell for one at a terminal. The launcher stays outside: each rank is a container
+    (Apptainer user guide, "MPI", hybrid model).
+    Raises UsageError for a runtime whose command line hpcnn does not know, and for a path that ``--bind`` cannot take.
+    """
+    if software.container is None:
+        return []
+    if site.container_runtime not in ("apptainer", "singularity"):
+        raise UsageError(f"--container: site {site.name} runs containers by {site.container_runtime}, not Apptainer")
+    gpus = [site.container_gpu_option] if gpu and site.container_gpu_option else []
+    for folder in folders:
+        _check_bind("run directory, current directory or HPCNN_DATA", folder, ":,")
+    for folder in software.bind:
+        _check_bind("--bind", folder, ",")
+    seen = dict.fromkeys([*folders, *map(Expanded, site.container_binds), *software.bind])
+    binds = [word for folder in seen for word in ("--bind", folder)]
+    return [[site.container_runtime, action, *gpus, *site.container_options, *binds], [software.container]]
+
+
+def _check_bind(option: str, path: str, separators: str) -> None:
+    """Refuse a path that Apptainer's ``--bind SRC[:DEST[:OPTIONS]],...`` would take apart."""
+    found = " and ".join(repr(character) for character in separators if character in path)
+    if found:
+        raise UsageError(
+            f"{option}: {path!r} cannot be bound into a container, which takes {found} in it for a separator: "
+            "use another path, and --bind once for each folder"
+        )
+
+
+def as_ranks(program: Sequence[str]) -> list[str]:
+    """Return the words of a program as a launcher must get them, so that each rank gets them unchanged.
+
+    A word ``:`` alone would start the next program of several (mpirun(1), "Multiple Program, Multiple Data"; srun(1),
+    heterogeneous jobs), so a shell hides it.
+    """
+    return ["sh", "-c", f"exec {shlex.join(program)}"] if ":" in program else list(program)
+
+
+def cpus_of(site: Site, resources: Resources) -> int:
+    """Return the cores of each task: as asked, else an equal share of the node's, or with GPUs of each GPU's."""
+    if resources.cpus_per_task:
+        return resources.cpus_per_task
+    per_node = -(-resources.ntasks // resources.nodes)
+    if resources.gpus_per_node:
+        share = (site.cores_gpu or 1) * resources.gpus_per_node // (site.gpus or resources.gpus_per_node)
+        return max(share // per_node, 1)
+    return max((site.cores or 1) // per_node, 1) if site.scheduler == "local" else 1
+
+
+def _binding(site: Site, ntasks: int, cpus: int) -> list[str]:
+    """Bind each rank to its own cores where there are enough; else let ranks share what there is.
+
+    mpirun(1) of Open MPI 4: ``slot:PE=n`` gives each rank n cores; without ``--oversubscribe`` it refuses more ranks
+    than cores.
+    """
+    if site.cores is not None and ntasks * cpus > site.cores:
+        return ["--oversubscribe", "--bind-to", "none"]
+    return ["--map-by", f"slot:PE={cpus}", "--bind-to", "core"]

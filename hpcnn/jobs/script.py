@@ -1,0 +1,202 @@
+"""JobSpec and Site to the text of a job script. Pure: the same arguments give the same text, whoever asks.
+
+Every value that a user can choose passes the filter ``sh`` (shlex.quote) on its way into a script, so that any string
+arrives unchanged; an undefined name in a template is an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
+
+from hpcnn.jobs.launch import Expanded, as_ranks, container_command, cpus_of, launch_command, shell_word
+from hpcnn.jobs.sbatch import directives
+from hpcnn.sites.profile import Site
+from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
+from hpcnn.specs.spec import JobSpec, SoftwareSpec, TrainSpec
+from hpcnn.util.errors import unknown_value
+from hpcnn.util.share import share_dir
+from hpcnn.version import __version__
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs: its run directory, the directory it starts in, and how hpcnn is called there.
+
+    bin: the folder of the environment's programs (python, mpirun), put first in PATH.
+    hpcnn: the words that start hpcnn, e.g. ``("/home/me/.venv/bin/hpcnn",)``.
+    environment: variables that the script exports besides the site's (HPCNN_DATA, say).
+    data: file of the training data, or None where it needs none.
+    resume: whether a training goes on from the state in the run directory, if there is one.
+    """
+
+    run_dir: str
+    directory: str
+    bin: str
+    hpcnn: tuple[str, ...]
+    environment: dict[str, str]
+    data: str | None = None
+    resume: bool = False
+
+
+def render(job: JobSpec, site: Site, place: Place) -> str:
+    """Return the job script.
+
+    Raises UsageError for a site whose template there is not, and for what the site refuses or misses.
+    """
+    cpus, gpu = cpus_of(site, job.resources), bool(job.resources.gpus_per_node)
+    environment = variables(site, job.software, place.environment, gpu)
+    several = job.resources.ntasks > 1
+    local_disk = Expanded(site.local_disk) if site.local_disk and place.data and several else None
+    seen = [place.run_dir, place.directory]
+    seen += [str(Path(place.directory, str(environment["HPCNN_DATA"])))] if "HPCNN_DATA" in environment else []
+    seen += [str(Path(place.data).parent)] if place.data else []
+    seen += [local_disk] if local_disk else []
+    inside = container_command(site, job.software, seen, gpu)
+    goes_on = dataclasses.replace(place, resume=place.resume or job.resources.requeue)
+    in_image = dataclasses.replace(goes_on, hpcnn=("hpcnn",)) if inside else goes_on
+    program = train_command(job.train, in_image) if job.train else list(job.program)
+    launched = several or strategy_of(job) in ("horovod", "multiworker")
+    launcher = [launch_command(site, job.resources, cpus)] if launched else []
+    is_slurm = site.scheduler == "slurm"
+    return _template(site).render(
+        title=title(job),
+        version=__version__,
+        run_dir=place.run_dir,
+        directory=place.directory,
+        hpcnn=place.hpcnn,
+        environment=environment,
+        strategy=strategy_of(job),
+        ntasks=job.resources.ntasks,
+        cpus_per_task=cpus,
+        gpus_per_node=job.resources.gpus_per_node,
+        mpirun=launched,
+        command=[*launcher, *inside, as_ranks(program) if launched else program],
+        bin=place.bin,
+        directives=directives(job.name, job.resources, site, f"{place.run_dir}/log.out", cpus) if is_slurm else [],
+        modules=modules(site, job.software, gpu),
+        image=job.software.container,
+        data=place.data,
+        local_disk=local_disk,
+        resume=goes_on.resume and not job.train,
+        requeue=job.resources.requeue,
+        requeue_limit=job.resources.requeue_limit,
+    )
+
+
+def modules(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:
+    """Return the modules to load: the site's, the container's where one is used, then the user's."""
+    container = [site.container_module] if software.container and site.container_module else []
+    return [*site.modules, *(site.modules_gpu if gpu else ()), *container, *software.module]
+
+
+def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: bool) -> dict[str, Any]:
+    """Return the variables to export: the user's own have the last word over hpcnn's ``own`` and the site's."""
+    suffix = {"HPCNN_HOST_SUFFIX": site.host_suffix} if site.host_suffix else {}
+    return {**suffix, **site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
+
+
+def strategy_of(job: JobSpec) -> str:
+    """Return the strategy of a job; a user's own program is one under Horovod as soon as it has several ranks."""
+    if job.train:
+        return job.train.strategy
+    return "horovod" if job.resources.ntasks > 1 else "serial"
+
+
+def title(job: JobSpec) -> str:
+    """Return one line that says what the job is. Never more than one line, whatever the names contain."""
+    ranks = f"{job.resources.ntasks} {'rank' if job.resources.ntasks == 1 else 'ranks'}"
+    what = f"{job.train.model} on {job.train.data}" if job.train else shlex.join(job.program)
+    what = textwrap.shorten(what, 80, placeholder=" ...")
+    return " ".join(f"{job.name}: {what}, {strategy_of(job)}, {ranks}, site {job.site}".split())
+
+
+def train_command(spec: TrainSpec, place: Place) -> list[str]:
+    """Return the words of ``hpcnn train`` with every option that differs from its default."""
+    words = [*place.hpcnn, "train", "--run-dir", place.run_dir, *(["--resume"] if place.resume else [])]
+    return [*words, *options_of(spec, ALWAYS_OF_TRAINING)]
+
+
+def render_array(title: str, directives: Sequence[str], folder: str, runs: Sequence[str]) -> str:
+    """Return the script of a job array whose task N runs the ``job.sh`` of ``folder/runs[N]``.
+
+    directives: each as it stands behind ``#SBATCH``.
+    """
+    template = _environment().get_template("slurm/array.sh.j2")
+    return template.render(title=title, version=__version__, directives=directives, folder=folder, runs=runs)
+
+
+def render_workers(
+    title: str,
+    directives: Sequence[str],
+    *,
+    directory: str,
+    modules: Sequence[str],
+    bin: str,
+    environment: Mapping[str, str],
+    command: Sequence[str],
+) -> str:
+    """Return the script of a worker of a search, started in ``directory`` by ``command``; the rest as in ``Place``."""
+    return (
+        _environment()
+        .get_template("slurm/workers.sh.j2")
+        .render(
+            title=title,
+            version=__version__,
+            directives=directives,
+            directory=directory,
+            modules=modules,
+            bin=bin,
+            environment=environment,
+            command=command,
+        )
+    )
+
+
+def _template(site: Site) -> Template:
+    try:
+        return _environment().get_template(site.template)
+    except TemplateNotFound as error:
+        known = _environment().list_templates(filter_func=lambda name: name.endswith(".sh.j2"))
+        raise unknown_value(f"site {site.name}: template", site.template, known) from error
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates' environment; a study compiles a template once for all its runs."""
+    environment = Environment(
+        loader=FileSystemLoader(share_dir("templates")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # bash, not HTML: `sh` is the escape
+    )
+    environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["words"] = shlex.join
+    environment.filters["command_lines"] = command_lines
+    return environment
+
+
+def command_lines(parts: Sequence[Sequence[str]], run_dir: str) -> str:
+    """Return a command as a person would write it: each part, and each of hpcnn's ``--option``, on its own line.
+
+    A user's own program (a part without the run directory) keeps its words on one line. The run directory is written
+    as the script's own variable.
+    """
+    lines: list[list[str]] = []
+    for number, part in enumerate(parts):
+        own_program = number == len(parts) - 1 and run_dir not in part
+        for position, word in enumerate(part):
+            if position == 0 or (word.startswith("--") and not own_program):
+                lines.append([])
+            lines[-1].append('"$run_dir"' if word == run_dir else shell_word(word))
+    return " \\\n    ".join(" ".join(line) for line in lines)

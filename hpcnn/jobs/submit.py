@@ -1,0 +1,151 @@
+"""From a job to a run: name the run directory, render the script, write both down, run or enqueue it.
+
+``prepare`` is the whole path of a dry run; ``submit`` (this machine) and ``enqueue`` (Slurm) take what it prepared.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpcnn.jobs.script import Place, render
+from hpcnn.rundir.close import finish
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, utc_now
+from hpcnn.scheduler import local, slurm
+from hpcnn.sites.load import load_site, with_machine_cores
+from hpcnn.sites.profile import Site
+from hpcnn.specs.numpy_options import check_options
+from hpcnn.specs.spec import JobSpec, to_mapping
+from hpcnn.util.errors import HpcnnError, bad_value
+from hpcnn.util.files import write_json, write_text
+from hpcnn.zoo.catalogue import FOLDER_VARIABLE, check_name, check_staged, file_of
+from hpcnn.zoo.catalogue import check_arguments as check_data_arguments
+from hpcnn.zoo.registry import check_arguments as check_model_arguments
+from hpcnn.zoo.registry import check_name as check_model_name
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that is ready to run: nothing of it is on disk yet."""
+
+    job: JobSpec
+    site: Site
+    run: RunDir
+    script: str
+    resume: bool = False
+
+
+def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
+    """Render the job's script. Writes nothing. Raises UsageError for what the site cannot give.
+
+    resume: the run directory holds an earlier attempt of the job, with which it goes on.
+    """
+    if job.train is not None:
+        check_model_name(job.train.model)
+        check_model_arguments(job.train.model, job.train.model_args)
+        check_options(job.train)
+        check_name(job.train.data)
+        check_data_arguments(job.train.data, job.train.data_args)
+    site = with_machine_cores(load_site(job.site))
+    if site.scheduler == "local" and job.resources.nodes > 1:
+        raise bad_value("nodes", job.resources.nodes, f"1 at site {site.name}, which is this machine alone")
+    place = Place(
+        run_dir=str(run_dir.absolute()),
+        directory=str(Path.cwd()),
+        bin=str(Path(sys.executable).parent),
+        hpcnn=hpcnn_command(),
+        environment={key: os.environ[key] for key in (FOLDER_VARIABLE,) if key in os.environ},
+        data=_data_file(job, site),
+        resume=resume,
+    )
+    return Prepared(job, site, RunDir(run_dir), render(job, site, place), resume)
+
+
+def submit(prepared: Prepared, say: Callable[[str], None] | None = None) -> int:
+    """Run a job on this machine to its end; return its exit status.
+
+    The status is 0 only for a run whose record says ``completed``. say: gets the job's output line by line. An
+    interrupted job is recorded as such before KeyboardInterrupt goes on.
+    """
+    write(prepared)
+    run = prepared.run
+    try:
+        code = local.run(run.job_script, run.log, say)
+    except KeyboardInterrupt:
+        finish(run.path, 130)
+        raise
+    finish(run.path, code)
+    status = (run.read_result() or {}).get("status")
+    return code or (0 if status == "completed" else 1)
+
+
+def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
+    """Hand a job to Slurm; return its id, which ``job.json`` of the run directory keeps.
+
+    A job that Slurm refuses is recorded as failed, with Slurm's reason, before the HpcnnError goes on.
+    """
+    write(prepared)
+    try:
+        job_id = slurm.submit(prepared.run.job_script, options)
+    except HpcnnError as error:
+        finish(prepared.run.path, error.exit_code, reason=str(error))
+        raise
+    write_json(prepared.run.job, job_record(job_id, prepared.site.name))
+    return job_id
+
+
+def job_record(job_id: str, site: str) -> dict[str, Any]:
+    """Return what ``job.json`` says of a job that Slurm has just taken."""
+    return {"schema": SCHEMA_VERSION, "job_id": job_id, "site": site, "submitted_at": utc_now()}
+
+
+def would_start(prepared: Prepared) -> str:
+    """Ask Slurm when a job would start, by a script that is thrown away. Raises HpcnnError where it is refused."""
+    with tempfile.TemporaryDirectory(prefix="hpcnn-") as folder:
+        script = Path(folder) / "job.sh"
+        write_text(script, prepared.script, mode=0o755)
+        return slurm.would_start(script)
+
+
+def write(prepared: Prepared, *, durable: bool = True) -> None:
+    """Write the run directory's first files: what was asked, and the script. durable: as for ``files.write_text``."""
+    run, job = prepared.run, prepared.job
+    if job.train is not None:
+        check_staged(job.train.data, job.train.data_args)
+    run.create(resume=prepared.resume)
+    if prepared.resume:
+        run.result.unlink(missing_ok=True)  # that of the attempt before
+    else:
+        run.clear_attempt()
+    spec = {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)}
+    write_json(run.spec, spec, durable=durable)
+    write_text(run.job_script, prepared.script, mode=0o755, durable=durable)
+
+
+def _data_file(job: JobSpec, site: Site) -> str | None:
+    """Return the file of a training's data; None where there is none, or where the job itself says where it is."""
+    if job.train is None or FOLDER_VARIABLE in {**site.environment, **job.software.env}:
+        return None
+    file = file_of(job.train.data)
+    return str(file) if file else None
+
+
+def hpcnn_command() -> tuple[str, ...]:
+    """Return the words that start this very hpcnn: the console script beside this Python, or ``python -m hpcnn``."""
+    script = Path(sys.executable).with_name("hpcnn")
+    if script.is_file():
+        return (str(script),)
+    found = shutil.which("hpcnn")
+    return (found,) if found else (sys.executable, "-m", "hpcnn")
+
+
+def _version() -> str:
+    from hpcnn.version import __version__
+
+    return __version__

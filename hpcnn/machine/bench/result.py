@@ -1,0 +1,94 @@
+"""The record of a measurement, ``allreduce.json``: every message's time with its interval, and the fitted link.
+
+Its top level has ``alpha_seconds`` and ``beta_bytes_per_second``, which is what ``hpcnn predict --network`` reads:
+those of MPI where it was measured, since Horovod's latency is mostly the cycle in which it looks for tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+from hpcnn.machine.bench.fit import CONFIDENCE, RingFit, fit_ring
+from hpcnn.machine.bench.messages import Message
+from hpcnn.machine.bench.sizes import written
+from hpcnn.rundir.layout import SCHEMA_VERSION
+from hpcnn.version import __version__
+
+BACKENDS = ("mpi", "horovod")
+
+
+class Measured(NamedTuple):
+    """One message by one backend: the seconds of each repeat on its slowest rank."""
+
+    backend: str
+    message: Message
+    seconds: list[float]
+
+
+def result(measured: Sequence[Measured], model: str, hosts: Sequence[str], mpi_version: str) -> dict[str, Any]:
+    """Return the whole record. ``hosts`` has the host of each rank."""
+    ranks, backends = len(hosts), [name for name in BACKENDS if any(m.backend == name for m in measured)]
+    links = [_link(name, fit(measured, name, ranks)) for name in backends]
+    first = links[0]
+    return {
+        "schema": SCHEMA_VERSION,
+        "hpcnn": __version__,
+        "model": model,
+        "ranks": ranks,
+        "nodes": len(set(hosts)),
+        "hosts": list(hosts),
+        "mpi_version": mpi_version,
+        **first,
+        "confidence": CONFIDENCE,
+        "links": links,
+        "times": [row(m) for m in measured],
+    }
+
+
+def fit(measured: Sequence[Measured], backend: str, ranks: int) -> RingFit:
+    """Return the ring's alpha and beta from the sweep of one backend."""
+    points = [m for m in measured if m.backend == backend and m.message.kind == "sweep"]
+    return fit_ring([m.message.size for m in points], [median(m.seconds) for m in points], ranks)
+
+
+def row(measured: Measured) -> dict[str, Any]:
+    """Return one message as a row: its median over repeats, in seconds, and the exact interval of that median."""
+    from hpcnn.stats.medians import median_interval
+
+    message, interval = measured.message, median_interval(measured.seconds)
+    middle = median(measured.seconds)
+    return {
+        "backend": measured.backend,
+        "kind": message.kind,
+        "name": message.name,
+        "tensors": len(message.numbers),
+        "bytes": message.size,
+        "repeats": len(measured.seconds),
+        "seconds_median": middle,
+        "seconds_low": interval.low if interval else None,
+        "seconds_high": interval.high if interval else None,
+        "coverage": interval.coverage if interval else None,
+        "bytes_per_second": message.size / middle,
+    }
+
+
+def line(measured: Measured) -> str:
+    """Return one message as a line for people who watch."""
+    message = measured.message
+    what = f"{message.kind} {message.name}".strip()
+    return f"{measured.backend}: {what}: {written(message.size)} in {1e6 * median(measured.seconds):.4g} us"
+
+
+def _link(backend: str, fit: RingFit) -> dict[str, Any]:
+    return {
+        "backend": backend,
+        "alpha_seconds": fit.alpha.value,
+        "alpha_seconds_low": fit.alpha.low,
+        "alpha_seconds_high": fit.alpha.high,
+        "beta_bytes_per_second": fit.beta.value,
+        "beta_bytes_per_second_low": fit.beta.low,
+        "beta_bytes_per_second_high": fit.beta.high,
+        "fit_error": fit.error,
+    }

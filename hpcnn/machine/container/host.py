@@ -1,0 +1,64 @@
+"""What starts the ranks on this machine: its mpirun, and the process managers of its srun. Judges nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from hpcnn.machine.doctor import find_mpirun
+from hpcnn.machine.doctor.software import mpi_version
+from hpcnn.sites.profile import Site
+from hpcnn.version import __version__
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine outside the image.
+
+    mpirun: ``Open MPI 4.1.4``, or None. mpi_types: what ``srun --mpi`` takes, or None without srun. mpi_default: what
+    srun does where none is named.
+    """
+
+    hpcnn: str
+    mpirun: str | None
+    mpi_types: tuple[str, ...] | None
+    mpi_default: str
+
+
+def look_outside(site: Site) -> Host:
+    """Return what this machine has for jobs of ``site``. Asks Slurm where there is one."""
+    # A job script of a machine without a scheduler puts this Python's own programs first in PATH.
+    program = find_mpirun(os.environ) if site.scheduler == "local" else shutil.which("mpirun")
+    mpirun = mpi_version(_printed(program, "--version")) if program else None
+    if shutil.which("srun") is None:
+        return Host(__version__, mpirun, None, "")
+    default = re.search(r"^MpiDefault\s*=\s*(\S+)", _printed("scontrol", "show", "config"), re.MULTILINE)
+    return Host(__version__, mpirun, mpi_types(_printed("srun", "--mpi=list")), default[1] if default else "")
+
+
+def mpi_types(listed: str) -> tuple[str, ...]:
+    """Return the process managers that ``srun --mpi=list`` printed, and the versions of PMIx among them.
+
+    The form is that of Slurm 20.11 and later: one a line below a heading, then "specific pmix plugin versions
+    available: pmix_v3,pmix_v4"; earlier ones put "srun: " before each line.
+    """
+    found = []
+    for line in listed.replace("srun: ", "").splitlines():
+        heading, colon, versions = line.partition("available:")
+        if colon and "pmix" in heading:
+            found += [word.strip() for word in versions.split(",")]
+        elif re.fullmatch(r"\s*\w+", line):
+            found.append(line.strip())
+    return tuple(dict.fromkeys(found))
+
+
+def _printed(*command: str) -> str:
+    """Return what a command printed, in both streams; nothing where it failed."""
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return ended.stdout + ended.stderr

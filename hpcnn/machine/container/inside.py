@@ -1,0 +1,68 @@
+"""Asks an image what it has, by a Python program in it, started as jobs start theirs. Judges nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpcnn.jobs.launch import container_command, shell_word
+from hpcnn.machine.doctor.probe import PROGRAM, Answer, ask
+from hpcnn.sites.profile import Site
+from hpcnn.specs.spec import SoftwareSpec
+from hpcnn.util.errors import HpcnnError, UsageError
+
+STAGES = ("system", "tensorflow", "keras", "horovod", "mpi4py", "mpi", "hpcnn")
+
+# Stages besides those of the doctor. An image need not have hpcnn, so nothing of it is imported.
+_PROGRAM = """
+import platform, shutil, subprocess
+from importlib import metadata
+
+def system():
+    try:
+        horovod = metadata.version("horovod")
+    except metadata.PackageNotFoundError:
+        horovod = None
+    return {"version": platform.python_version(), "machine": platform.machine(), "horovod": horovod}
+
+def mpi():
+    def printed(*words):
+        return subprocess.run(words, capture_output=True, text=True).stdout if shutil.which(words[0]) else ""
+    components = printed("ompi_info", "--parsable").splitlines()
+    return {"mpirun": printed("mpirun", "--version"), "pmi": [c for c in components if c.startswith("mca:pmix:")]}
+
+def hpcnn():
+    return {"version": metadata.version("hpcnn"), "command": shutil.which("hpcnn")}
+"""
+
+_PYTHON = 'command -v python >/dev/null && exec python "$@"; exec python3 "$@"'
+
+
+def look_inside(image: Path, site: Site) -> dict[str, Answer]:
+    """Return what the image says of each of STAGES, run with the site's options and binds.
+
+    Raises UsageError where the site's container runtime is not here, HpcnnError where the image does not run.
+    """
+    (start, name) = container_command(site, SoftwareSpec(container=str(image)), [], gpu=False)
+    if shutil.which(start[0]) is None:
+        module = f": load its module (`module load {site.container_module or start[0]}`)"
+        raise UsageError(f"{start[0]}, by which site {site.name} runs containers, is not on PATH{module}")
+    words = [*start, *name, "sh", "-c", _PYTHON, "sh"]
+    _must_run([*words, "--version"], image)
+    return ask(_by_shell([*words, "-c", _PROGRAM + PROGRAM]), STAGES, os.environ)
+
+
+def _by_shell(words: Sequence[str]) -> list[str]:
+    """Return a command that expands what a site's profile leaves to the shell, and takes more words behind it."""
+    return ["bash", "-c", f'exec {" ".join(shell_word(word) for word in words)} "$@"', "bash"]
+
+
+def _must_run(words: Sequence[str], image: Path) -> None:
+    ended = subprocess.run(_by_shell(words), capture_output=True, text=True, check=False)
+    if ended.returncode:
+        printed = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
+        reason = "\n".join(printed[-5:]) or f"exit status {ended.returncode}"
+        raise HpcnnError(f"{image}: no Python runs in it:\n{reason}")

@@ -1,0 +1,95 @@
+"""What this machine and this shell have, what is missing, and what to do about it.
+
+Looks, and changes nothing. Must not know how its findings are printed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from hpcnn.machine.doctor import shell, software
+from hpcnn.machine.doctor.finding import Finding
+from hpcnn.machine.doctor.probe import probe
+from hpcnn.util.gpus import nvidia_gpus
+from hpcnn.util.host import version_of
+from hpcnn.util.share import PACKAGE
+from hpcnn.version import __version__
+
+__all__ = ["Finding", "examine", "trains_serially"]
+
+# Serial training is possible where none of these is missing.
+_SERIAL = ("Python", "TensorFlow", "Keras", "KERAS_BACKEND")
+
+
+def trains_serially(findings: Iterable[Finding]) -> bool:
+    """Return whether one process can train here."""
+    return not any(finding.status == "missing" and finding.check in _SERIAL for finding in findings)
+
+
+def examine(environment: shell.Environment) -> list[Finding]:
+    """Return the findings on this Python, this machine and ``environment``. Takes seconds: it imports TensorFlow."""
+    imported = probe(["mpi4py", "tensorflow", "keras", "horovod"], environment)
+    tensorflow, keras, horovod = imported["tensorflow"], imported["keras"], imported["horovod"]
+    allowed = len(os.sched_getaffinity(0))
+    mpirun = find_mpirun(environment)
+    mpi = _mpi_version(mpirun)
+    return [
+        software.check_python(sys.version_info[:3]),
+        Finding("hpcnn", f"{__version__} ({PACKAGE})"),
+        software.check_tensorflow(tensorflow),
+        software.check_keras(keras),
+        *shell.check_keras_variables(environment),
+        software.check_horovod(horovod, tensorflow, keras, version_of("horovod"), _horovod_built_for()),
+        software.check_mpirun(mpirun, mpi),
+        software.check_mpi4py(imported["mpi4py"], mpi),
+        software.check_gpus(tensorflow, nvidia_gpus(environment), environment),
+        shell.check_cores(allowed, os.cpu_count() or allowed, environment),
+        shell.check_threads(environment, allowed),
+        shell.check_onednn(environment),
+        shell.check_data(environment),
+        shell.check_commands(
+            "Slurm", ("sbatch",), environment, "only to submit jobs: use a login node; --site local runs here"
+        ),
+        shell.check_commands(
+            "Apptainer", ("apptainer", "singularity"), environment, "only for containers: load its module"
+        ),
+        *shell.check_inherited(environment),
+    ]
+
+
+def find_mpirun(environment: shell.Environment) -> str | None:
+    """Return the mpirun that a job gets: this Python environment's own, else the first on PATH."""
+    own = str(Path(sys.executable).parent)
+    return shutil.which("mpirun", path=os.pathsep.join((own, environment.get("PATH", os.defpath))))
+
+
+def _mpi_version(mpirun: str | None) -> str | None:
+    """Return for example ``Open MPI 4.1.8``; None where there is no mpirun, or none of a known MPI."""
+    return software.mpi_version(_output([mpirun, "--version"])) if mpirun else None
+
+
+def _horovod_built_for() -> str | None:
+    """Return the TensorFlow version that Horovod's build wrote into its package."""
+    found = importlib.util.find_spec("horovod")
+    if found is None or not found.submodule_search_locations:
+        return None
+    try:
+        record = json.loads((Path(found.submodule_search_locations[0]) / "metadata.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return str(record["tensorflow"]) if "tensorflow" in record else None
+
+
+def _output(command: list[str]) -> str:
+    """Return what a command printed; nothing where it failed."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""

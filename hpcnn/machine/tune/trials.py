@@ -1,0 +1,84 @@
+"""One trial: a short training as a job like any other, and its images/s.
+
+Inside a Slurm allocation the job script of the site is run by bash, and its ``srun`` starts the ranks there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import statistics
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from hpcnn.jobs.submit import prepare, submit
+from hpcnn.machine.tune.knobs import STRATEGIES
+from hpcnn.machine.tune.search import TrialFailed
+from hpcnn.rundir.layout import RunDir
+from hpcnn.sites.profile import Site
+from hpcnn.specs.complete import complete
+from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec, TrainSpec
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.files import read_lines
+from hpcnn.zoo.registry import in_numpy
+
+# The first epoch pays for tracing and is left out.
+EPOCHS = 5
+
+
+def trial_job(site: str, resources: Resources, software: SoftwareSpec, train: TrainSpec, steps: int) -> JobSpec:
+    """Return the job of every trial: ``EPOCHS`` epochs of ``steps`` steps, without evaluation.
+
+    Raises UsageError for what cannot be tuned.
+    """
+    if train.strategy not in STRATEGIES:
+        raise bad_value("--strategy", train.strategy, " or ".join(STRATEGIES))
+    if in_numpy(train.model):
+        raise bad_value("--model", train.model, "a network of Keras: those in NumPy have no such settings")
+    batch = complete(train).batch_size
+    assert batch is not None
+    short = dataclasses.replace(train, batch_size=batch, samples=steps * batch, epochs=EPOCHS, evaluate=False)
+    return JobSpec("tune", site, resources, train=short, software=software)
+
+
+def check_allocation(site: Site, inside: str) -> None:
+    """Raise UsageError at a site with Slurm unless this process is in a job; ``inside``: how to get into one."""
+    if site.scheduler == "slurm" and not os.environ.get("SLURM_JOB_ID"):
+        raise UsageError(
+            f"--site: trials at site {site.name} run in one Slurm job, and this is none; submit it:\n{inside}"
+        )
+
+
+class Trials:
+    """Runs trials of one job below a folder, each in a run directory of its own."""
+
+    def __init__(self, job: JobSpec, folder: Path, say: Callable[[str], None] = lambda line: None) -> None:
+        """Say: gets a line for people after each trial."""
+        self._job, self._folder, self._say, self._count = job, folder, say, 0
+
+    def rate(self, settings: Mapping[str, str]) -> float:
+        """Do one trial with these variables and return its images/s. Raises TrialFailed with the reason."""
+        self._count += 1
+        name = " ".join(f"{key}={value}" for key, value in settings.items()) or "as it is"
+        software = dataclasses.replace(self._job.software, env={**self._job.software.env, **settings})
+        prepared = prepare(dataclasses.replace(self._job, software=software), self._folder / f"{self._count:03d}")
+        code = submit(prepared)
+        if code:
+            reason = (prepared.run.read_result() or {}).get("reason")
+            self._say(f"[{self._count}] {name}: FAILED")
+            raise TrialFailed(f"exit status {code}: {reason} (log: {prepared.run.log})")
+        rate = images_per_second(prepared.run)
+        self._say(f"[{self._count}] {name}: {rate:,.0f} images/s")
+        return rate
+
+
+def images_per_second(run: RunDir) -> float:
+    """Return the median over the epochs after the first: samples of all ranks over the slowest rank's seconds."""
+    samples: dict[int, float] = {}
+    seconds: dict[int, float] = {}
+    for _, file in run.epoch_files():
+        for line in read_lines(file):
+            epoch = line["epoch"]
+            samples[epoch] = samples.get(epoch, 0.0) + line["samples"]
+            seconds[epoch] = max(seconds.get(epoch, 0.0), line["seconds_total"])
+    return statistics.median(samples[epoch] / seconds[epoch] for epoch in samples if epoch > 1)

@@ -1,0 +1,83 @@
+"""The files that ``--html`` and ``--out`` ask for. Must not know how a page or a picture is made."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hpcnn.util.errors import HpcnnError, UsageError
+from hpcnn.util.files import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from hpcnn.analysis.load import RunData
+    from hpcnn.analysis.table_runs import Behind
+    from hpcnn.figures.networks.rows import RowPictures
+    from hpcnn.figures.scaling import Plot
+    from hpcnn.report.page import Section
+
+
+def write_report(
+    data: RunData,
+    table: pd.DataFrame,
+    html: Path | None,
+    out: Path | None,
+    *,
+    tables: Mapping[str, pd.DataFrame],
+    sections: Sequence[Section] = (),
+    predictions: Sequence[Plot] = (),
+    of_runs: bool = False,
+    warmup: int = 1,
+    by: Sequence[str] | None = None,
+    command: str = "",
+) -> None:
+    """Write the page ``html``, and into the folder ``out`` each picture as PNG, SVG and PDF and each table as CSV.
+
+    table: the scaling table of ``data``; tables: all tables by name, for the files; sections: the same, for people;
+    predictions: pictures of ``plots.prediction``; of_runs: whether to draw each row's runs, and the network that one of
+    them kept; command: what made this report. Every file is written whole.
+    Raises UsageError for a place that cannot be written to, and HpcnnError without matplotlib.
+    """
+    if html is None and out is None:
+        return
+    try:
+        import matplotlib  # noqa: F401  # the extra "report" brings it, and SciPy for the fits
+        import scipy  # noqa: F401
+    except ImportError as error:
+        option = "--html" if html is not None else "--out"
+        raise HpcnnError(f"{option} needs {error.name}: install it with pip install 'hpcnn[report]'") from error
+    from hpcnn.analysis.fits import fits
+    from hpcnn.analysis.table_runs import behind
+    from hpcnn.figures.scaling import all_plots, save
+    from hpcnn.report.page import write
+
+    fitted = fits(data, table, warmup)
+    of = behind(data, table, warmup)
+    plots = [*all_plots(data, table, fitted, warmup, by, of, tables.get("roofline")), *predictions]
+    rows = _rows(table, of) if of_runs else []
+    if html is not None:
+        with _explained("--html", html):
+            write(html, data, table, plots, sections, fitted, warmup, command, of, rows)
+    if out is not None:
+        with _explained("--out", out):
+            save([*plots, *(plot for row in rows for plot in row.plots)], out)
+            for name, lines in tables.items():
+                write_text(out / f"{name}.csv", lines.to_csv(index=False, lineterminator="\n"))
+
+
+def _rows(table: pd.DataFrame, of: Behind) -> list[RowPictures]:
+    from hpcnn.figures.networks.rows import draw
+
+    return draw(table, of)
+
+
+@contextmanager
+def _explained(option: str, place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{option}: {str(place)!r} cannot be written: {error.strerror}") from error

@@ -1,0 +1,122 @@
+"""What the numbers come from: machine, software, network, batch system, and the commands that make them again.
+
+Results that nobody could repeat are no results: hardware, software, allocation and policy are stated (Hoefler and
+Belli, SC15, rule 9), and what is not known is said to be so. Must not know how it is shown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from hpcnn.analysis.table_runs import provenance_of, row_names, submit_command
+from hpcnn.util.share import share_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hpcnn.analysis.table_runs import Behind
+
+# Provenance is read of so many runs of each row, and so many distinct values are listed.
+RUNS_READ, LISTED = 3, 8
+
+_SLURM = {
+    "SLURM_CLUSTER_NAME": "Cluster",
+    "SLURM_JOB_PARTITION": "Partition",
+    "SLURM_JOB_QOS": "Quality of service",
+    "SLURM_JOB_NODELIST": "Nodes allocated",
+    "SLURM_JOB_NUM_NODES": "Number of nodes",
+    "SLURM_TASKS_PER_NODE": "Tasks of each node",
+    "SLURM_CPUS_PER_TASK": "Cores of each task",
+    "SLURM_JOB_GPUS": "GPUs",
+}
+_UNKNOWN = "not recorded"
+
+
+class Command(NamedTuple):
+    """One row made again: what it is called, how many runs it has, and the command of one (None: not known)."""
+
+    what: str
+    runs: int
+    command: str | None
+
+
+def facts(data_runs: pd.DataFrame, of: Behind) -> dict[str, dict[str, str]]:
+    """Return {heading: {fact: distinct values}} of the counted runs."""
+    sampled = of.runs.groupby("row").head(RUNS_READ)
+    records = [provenance_of(path) for path in sampled["path"]]
+    counted = data_runs[data_runs["path"].isin(of.runs["path"])]
+    hosts = [host for record in records for host in _objects(record.get("hosts"))]
+    slurm = [_object(record.get("slurm")) for record in records]
+    return {
+        "Machine": {
+            "Site": _distinct(counted["site"]),
+            "Hosts": _distinct(host.get("host") for host in hosts),
+            "Processor": _distinct(counted["cpu_model"]),
+            "Cores of a host": _distinct(host.get("cores") for host in hosts),
+            "Cores a rank may use": _distinct(len(_list(host.get("cores_allowed"))) or None for host in hosts),
+            "Devices": _distinct(counted["device"]),
+            "Network": f"{_UNKNOWN} by the runs; state it where you publish",
+        },
+        "Software": {
+            **{
+                str(key).removeprefix("version_"): _distinct(counted[key].astype("string"))
+                for key in counted
+                if str(key).startswith("version_") and counted[key].notna().any()
+            },
+            "Container": _distinct((record.get("container") for record in records), "none"),
+            "Thread variables": _distinct((_pairs(host.get("threads")) for host in hosts), "none set"),
+            "Commit of the working directory": _distinct(record.get("git_commit") for record in records),
+        },
+        "Batch system": (
+            {name: _distinct(values.get(key) for values in slurm) for key, name in _SLURM.items()}
+            if any(slurm)
+            else {"Scheduler": "none: the runs record no Slurm job"}
+        ),
+        "Time": {"Finished (UTC)": _span(counted["finished_at"])},
+    }
+
+
+def studies(table: pd.DataFrame) -> list[str]:
+    """Return the command of each study that comes along with hpcnn: it runs all of its rows and repeats."""
+    folder = share_dir("scaling_studies")
+    names = sorted({str(name) for name in table["study"].dropna()})
+    return [f"hpcnn study run {name}" for name in names if (folder / f"{name}.toml").is_file()]
+
+
+def commands(table: pd.DataFrame, of: Behind) -> Iterator[Command]:
+    """Yield for each row of the table the command that its runs were made with."""
+    paths = of.runs.drop_duplicates("row").set_index("row")["path"].to_dict()
+    runs = table["runs"].to_dict()
+    for label, told in row_names(table).items():
+        yield Command(told, int(runs[label]), submit_command(paths[label]) if label in paths else None)
+
+
+def _distinct(values: Iterable[Any], none: str = _UNKNOWN) -> str:
+    names = sorted({str(value) for value in values if value is not None and value is not pd.NA})
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return "; ".join(names[:LISTED]) + more if names else none
+
+
+def _span(values: pd.Series[str]) -> str:
+    known = sorted(values.dropna())
+    if not known:
+        return _UNKNOWN
+    return known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
+
+
+def _pairs(variables: Any) -> str | None:
+    return " ".join(f"{key}={value}" for key, value in sorted(_object(variables).items())) or None
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [_object(item) for item in _list(value)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

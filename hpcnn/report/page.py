@@ -1,0 +1,206 @@
+"""The page: everything that is shown, put into the template, and written whole.
+
+The file is complete in itself, and its Content-Security-Policy keeps it so: no request can leave it, and no script or
+style runs but the two whose hashes it names. Every text goes through the template's escaping; what is inserted as
+markup is the SVG of ``svg.py`` alone. Must not know how a number comes about.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from hpcnn.analysis.diagnose import findings, verdict
+from hpcnn.analysis.measured import left_out
+from hpcnn.analysis.table_runs import Behind, behind
+from hpcnn.figures.scaling.style import COLOURS
+from hpcnn.report.origin import commands, facts, studies
+from hpcnn.report.summary import sentences
+from hpcnn.report.svg import inline_svg
+from hpcnn.rundir.layout import utc_now
+from hpcnn.util.files import write_bytes
+from hpcnn.util.share import share_dir
+from hpcnn.util.text import significant
+from hpcnn.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from hpcnn.analysis.fits import FittedSeries
+    from hpcnn.analysis.load import RunData
+    from hpcnn.figures.networks.rows import RowPictures
+    from hpcnn.figures.scaling import Plot
+
+# Rows of a table on the page; the files of --out have all of them.
+MOST_ROWS = 1000
+
+_DOTS_PER_INCH = 100
+
+
+class _Column(Protocol):
+    @property
+    def key(self) -> str: ...
+    @property
+    def heading(self) -> str: ...
+    @property
+    def right(self) -> bool: ...
+
+
+class Table(Protocol):
+    """A table as people read it: its columns, its rows as values and as texts, and words around it."""
+
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def same(self) -> str: ...  # noqa: D102
+    @property
+    def caption(self) -> str: ...  # noqa: D102
+    @property
+    def rows(self) -> Sequence[dict[str, Any]]: ...  # noqa: D102
+    @property
+    def lines(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def shown(self) -> Sequence[_Column]: ...  # noqa: D102
+    def cells(self) -> Sequence[Sequence[str]]: ...  # noqa: D102
+
+
+class Section(NamedTuple):
+    """Tables below one heading."""
+
+    title: str
+    tables: Sequence[Table]
+
+
+class _Cell(NamedTuple):
+    text: str
+    key: str
+    right: bool
+
+
+def write(
+    file: Path,
+    data: RunData,
+    table: pd.DataFrame,
+    plots: Sequence[Plot],
+    sections: Sequence[Section] = (),
+    fitted: Sequence[FittedSeries] = (),
+    warmup: int = 1,
+    command: str = "",
+    of: Behind | None = None,
+    rows: Sequence[RowPictures] = (),
+) -> None:
+    """Write the report of a scaling ``table`` of ``data`` into ``file``, whole.
+
+    plots: of ``report.plots``. sections: the tables. fitted: of ``report.fits``. command: what made this report.
+    of: what is ``behind`` the table, where that is known already. rows: of ``hpcnn.figures.networks.rows``.
+    """
+    of, out = of or behind(data, table, warmup), left_out(data, warmup)
+    found = findings(data, table, warmup, of)
+    style, script = _share("report.css") + _palette(), _share("report.js")
+    groups: dict[str, list[Plot]] = {}
+    for plot in plots:
+        groups.setdefault(plot.group, []).append(plot)
+    page = _template().render(
+        policy=_policy(style, script),
+        style=style,
+        script=script,
+        version=__version__,
+        made_at=utc_now(),
+        title=_title(table),
+        summary=sentences(table, len(out), found),
+        sections=sections,
+        cells=_cells,
+        most_rows=MOST_ROWS,
+        groups=list(groups.values()),
+        svg=inline_svg,
+        of_runs=rows,
+        png=_png,
+        findings=found,
+        verdict=verdict(found, table),
+        number=_number,
+        fitted=fitted,
+        facts=facts(data.runs, of),
+        studies=studies(table),
+        commands=list(commands(table, of)),
+        command=command,
+        warmup=warmup,
+    )
+    write_bytes(file, page.encode("utf-8", "replace"))
+
+
+def _title(table: pd.DataFrame) -> str:
+    names = sorted({str(name) for name in table["study"].dropna()}) if len(table) else []
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"Scaling report: {shown}" if names else "Scaling report"
+
+
+def _cells(table: Table) -> Iterator[list[_Cell]]:
+    """Yield each row's texts with what they are sorted by: the number itself, else the text."""
+    for row, texts in zip(table.rows[:MOST_ROWS], table.cells(), strict=False):
+        cells = []
+        for column, text in zip(table.shown, texts, strict=True):
+            value = row.get(column.key)
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            cells.append(_Cell(text, "" if value is None else repr(value) if is_number else text, column.right))
+        yield cells
+
+
+def _number(value: float) -> str:
+    """Return one of a finding's numbers: whole ones whole, others with three digits."""
+    return f"{value:,.0f}" if float(value).is_integer() else significant(value)
+
+
+def _png(plot: Plot) -> str:
+    """Return a picture with images in it, which would be long as SVG, as a URI that holds it."""
+    content = io.BytesIO()
+    plot.figure.savefig(content, format="png", dpi=_DOTS_PER_INCH)
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def _policy(style: str, script: str) -> str:
+    def digest(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "img-src data:",
+            f"style-src {digest(style)}",
+            f"script-src {digest(script)}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _palette() -> str:
+    """Return the style of the pictures' colours: variables by name, and the classes that use them."""
+
+    def variables(dark: int) -> str:
+        return "".join(f"--{name}:{pair[dark]};" for name, pair in COLOURS.items())
+
+    classes = "".join(f".f-{name}{{fill:var(--{name})}}.s-{name}{{stroke:var(--{name})}}" for name in COLOURS)
+    dark = f"@media screen and (prefers-color-scheme:dark){{:root{{{variables(1)}}}}}"
+    return f":root{{{variables(0)}}}{dark}{classes}\n"
+
+
+def _share(name: str) -> str:
+    return (share_dir("templates") / "report" / name).read_text(encoding="utf-8")
+
+
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(share_dir("templates") / "report"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")

@@ -1,0 +1,62 @@
+"""What a report says of measurements that there are not: the next ones to make, and predictions for more ranks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hpcnn.report.views.view import View, count
+from hpcnn.util.table import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpcnn.figures.scaling import Plot
+    from hpcnn.report import RunData
+
+# A prediction beside a report goes as many times beyond the largest measured size, doubling.
+_BEYOND = 16
+
+
+def advice_view(data: RunData, table: pd.DataFrame, budget: float) -> View:
+    """Return what to measure next within ``budget`` core-hours as a table: what narrows intervals and fits most."""
+    from hpcnn.analysis.predict.advice import next_measurement
+    from hpcnn.util.text import significant
+
+    found = next_measurement(data, table, budget)
+    rows: list[dict[str, Any]] = [vars(one) for one in found]
+    columns = [
+        Column("label", "series"),
+        count("ranks", "ranks"),
+        count("runs", "more runs"),
+        Column("core_hours", "core-hours", significant, right=True),
+        Column("affordable", "within budget", lambda fits: "yes" if fits else "no"),
+        Column("words", "what it gives"),
+    ]
+    caption = f"budget: {budget:g} core-hours" if found else "nothing more is needed for intervals and fits"
+    return View("What to measure next", rows, columns, "", caption)
+
+
+def prediction_plots(data: RunData, table: pd.DataFrame, network: str) -> list[Plot]:
+    """Return a picture for each series that scales: measured sizes, and sixteen times beyond, on the network named.
+
+    `hpcnn predict` makes the same with every setting open. Raises UsageError for a network that is not known.
+    """
+    from hpcnn.analysis.predict.predict import predict_study
+    from hpcnn.analysis.series import ranks_per_node, scaling_series
+    from hpcnn.figures.scaling.prediction import prediction_plot
+    from hpcnn.interconnect.allreduce import Cluster
+    from hpcnn.interconnect.links import link
+
+    between = link(network)
+    plots = []
+    for number, (label, rows) in enumerate(scaling_series(table), 1):
+        measured = [int(size) for size in rows["ranks"]]
+        last = measured[-1] * _BEYOND
+        ranks = sorted({*measured, *(2**k for k in range(last.bit_length())), last})
+        found = predict_study(data, rows, ranks, Cluster(between, between, ranks_per_node=ranks_per_node(rows)))
+        check = found.check
+        how_far = f"left out and predicted: {check.error:+.1%} on {check.ranks} ranks" if check else "not checked"
+        remarks = f"network {network}; {how_far}; see hpcnn predict"
+        name = "prediction" if number == 1 else f"prediction-{number}"
+        plots.append(prediction_plot(found.table, rows, label, remarks, name))
+    return plots

@@ -1,0 +1,135 @@
+"""Writes tables to standard output: for people, for documents, for programs.
+
+``table``, ``markdown`` and ``latex`` carry what people read (a View); ``json``, ``csv`` and ``parquet`` every column
+with its raw values. Must not know what a table means.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from hpcnn.report.views.view import Row, View, records
+from hpcnn.util.errors import HpcnnError, UsageError
+from hpcnn.util.table import emit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+FOR_PEOPLE = ("table", "markdown", "latex")
+FORMATS = ("table", "json", "csv", "markdown", "latex", "parquet")
+
+
+def write_views(views: Sequence[View], fmt: str) -> None:
+    """Write what people read."""
+    writer = {"table": _text, "markdown": _markdown, "latex": _latex}[fmt]
+    for view in views:
+        writer(view)
+
+
+def write_data(tables: Mapping[str, pd.DataFrame], fmt: str) -> None:
+    """Write all columns: one table as it is; several (json alone) as an object by their names.
+
+    Raises UsageError for several tables in a format that holds one, and for Parquet to a terminal.
+    """
+    if fmt == "parquet":
+        _parquet(_only(tables, fmt))
+    elif fmt == "csv" or len(tables) == 1:
+        emit(records(_only(tables, fmt)), fmt, [])
+    else:
+        _json({name.replace("-", "_"): records(table) for name, table in tables.items()})
+
+
+def _json(tables: Mapping[str, list[Row]]) -> None:
+    import json
+
+    click.echo(json.dumps(tables, indent=2, allow_nan=False, default=str))
+
+
+def _only(tables: Mapping[str, pd.DataFrame], fmt: str) -> pd.DataFrame:
+    if len(tables) != 1:
+        raise UsageError(f"--format: {fmt!r} holds one table; name it with --table, or use json")
+    (table,) = tables.values()
+    return table
+
+
+def _text(view: View) -> None:
+    click.echo(view.title)
+    if view.same:
+        click.echo(view.same)
+    if view.rows:
+        emit(view.rows, "table", view.shown)
+    for line in view.lines:
+        click.echo(line)
+    if view.caption:
+        click.echo(view.caption + "\n")
+
+
+def _markdown(view: View) -> None:
+    """Write a table of GitHub's Markdown."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |"
+
+    click.echo(f"**{view.title}**\n")
+    if view.same:
+        click.echo(view.same + "\n")
+    if view.rows:
+        click.echo(line([column.heading for column in view.shown]))
+        click.echo("|" + "|".join("---:" if column.right else "---" for column in view.shown) + "|")
+        for cells in view.cells():
+            click.echo(line(cells))
+        click.echo()
+    if view.lines:
+        click.echo("".join(f"- {text}\n" for text in view.lines))
+    if view.caption:
+        click.echo(view.caption + "\n")
+
+
+# In LaTeX each of these is a command, or begins one.
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "–": "--",
+}
+
+
+def _latex(view: View) -> None:
+    r"""Write a ``table`` with a ``tabular`` of the package booktabs."""
+
+    def escaped(text: str) -> str:
+        return "".join(_LATEX.get(sign, sign) for sign in text)
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(map(escaped, cells)) + r" \\"
+
+    caption = ". ".join(text.rstrip(".") for text in (view.title, view.same, *view.lines, view.caption) if text)
+    lines = [r"\begin{table}", rf"\caption{{{escaped(caption)}.}}"]
+    if view.rows:
+        lines += [
+            rf"\begin{{tabular}}{{{''.join('r' if column.right else 'l' for column in view.shown)}}}",
+            r"\toprule",
+        ]
+        lines += [line([column.heading for column in view.shown]), r"\midrule", *map(line, view.cells())]
+        lines += [r"\bottomrule", r"\end{tabular}"]
+    click.echo("\n".join([*lines, r"\end{table}"]) + "\n")
+
+
+def _parquet(table: pd.DataFrame) -> None:
+    if sys.stdout.isatty():
+        raise UsageError("--format: 'parquet' is binary: send it to a file, as in --format parquet > table.parquet")
+    try:
+        content = io.BytesIO()
+        table.reset_index(drop=True).to_parquet(content, index=False)
+    except ImportError as error:
+        raise HpcnnError("--format parquet needs pyarrow: install it with pip install 'hpcnn[report]'") from error
+    sys.stdout.buffer.write(content.getvalue())

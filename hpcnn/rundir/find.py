@@ -1,0 +1,65 @@
+"""Finds submitted jobs again: by job id, by run directory, or by a folder of runs. Asks no scheduler."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcnn.rundir.layout import RunDir, runs_folder
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import read_json
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submitted job: its id, and its run directory (None for an id that none of the runs here has)."""
+
+    job_id: str
+    run: RunDir | None
+
+
+def find(targets: Sequence[str]) -> list[Job]:
+    """Return the jobs that ``targets`` name: job ids, run directories, or folders that hold some.
+
+    No target means all jobs of the runs folder. The id of an array names all of its tasks. Raises UsageError for a
+    target that is none of these.
+    """
+    if not targets:
+        return list(_below(runs_folder()))
+    known = {job.job_id: job for job in _below(runs_folder())}
+    found: list[Job] = []
+    for target in targets:
+        if re.fullmatch(r"\d+(_\d+)?", target):
+            tasks = [job for name, job in known.items() if name == target or name.startswith(f"{target}_")]
+            found += tasks or [Job(target, None)]
+            continue
+        jobs = list(_below(Path(target)))
+        if not jobs:
+            raise UsageError(f"{target!r} is no job id, no run directory of a submitted job, and no folder of such")
+        found += jobs
+    return found
+
+
+def run_of(target: str) -> RunDir:
+    """Return the one run that ``target`` names: a run directory, or the id of a job or of a task of an array.
+
+    Raises UsageError for an id that none of the runs here has, and for an array of several tasks.
+    """
+    if Path(target).is_dir():
+        return RunDir(target)
+    found = find([target])
+    if len(found) > 1:
+        raise UsageError(f"job {target}: is an array of {len(found)} tasks; name one, e.g. {found[0].job_id}")
+    run = found[0].run
+    if run is None:
+        raise UsageError(f"job {target}: none of the runs here has this id; name its run directory")
+    return run
+
+
+def _below(folder: Path) -> Iterable[Job]:
+    for file in sorted(folder.rglob("job.json")) if folder.is_dir() else ():
+        record = read_json(file)
+        if record and record.get("job_id"):
+            yield Job(str(record["job_id"]), RunDir(file.parent))

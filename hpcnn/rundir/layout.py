@@ -1,0 +1,183 @@
+"""The run directory: the one contract between running and reporting.
+
+::
+
+    <runs>/<study or name>/<run id>/
+      spec.json                 what was asked: job spec, schema version
+      job.sh                    the script exactly as it ran
+      job.json                  the scheduler's job id, where there is a scheduler
+      provenance.json           hosts, processors, versions, SLURM_* facts, command line
+      epochs.rank00000.jsonl    one line an epoch and rank
+      events.jsonl              rank 0: events with monotonic times
+      failed.rank00001.json     why a rank failed, if one did
+      allreduce.json            hpcnn bench allreduce: times, latency, bandwidth
+      machine.json              hpcnn bench machine: operations and bytes a second
+      trace.rank00000.json.gz   --profile: what a rank did in some steps
+      trace.json.gz             all ranks together, once somebody has asked for it
+      stop                      asks the ranks to stop and keep their state; gone once they have
+      weights.npz               of a network in NumPy: its best weights
+      result.json               written last, atomically; without it the run is unfinished
+      checkpoints/  tensorboard/  plots/  log.out
+
+This module owns every file name above; each is written whole or by whole lines (``util/files.py``), and read back. A file
+has one writer, so any number of runs may write to one file system at once, NFS included. It must not know what
+training is, nor import anything heavy: login-node commands read run directories too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import read_json, read_lines, write_json, write_text
+
+SCHEMA_VERSION = 1
+STATUSES = ("completed", "failed", "interrupted")
+# sysexits.h, EX_TEMPFAIL: the ranks stopped and kept their state. No error: the same command, tried again, goes on.
+STOPPED_EXIT_STATUS = 75
+
+_EPOCH_FILE = re.compile(r"epochs\.rank(\d{5,})\.jsonl$")
+_TRACE_FILE = re.compile(r"trace\.rank(\d{5,})\.json\.gz$")
+_CHECKPOINT = re.compile(r"epoch-(\d{3,})\.keras")
+
+# The name of an epoch's network, as Keras's ModelCheckpoint fills it in.
+CHECKPOINT_NAME = "epoch-{epoch:03d}.keras"
+
+
+def holds_run(names: Iterable[str]) -> bool:
+    """Return whether a directory with files of these ``names`` is a run directory, be it half-written."""
+    return any(name in ("spec.json", "result.json") or _EPOCH_FILE.match(name) for name in names)
+
+
+def runs_folder() -> Path:
+    """Return the folder of all runs: $HPCNN_RUNS, or ``runs`` here."""
+    return Path(os.environ.get("HPCNN_RUNS") or "runs").absolute()
+
+
+def new_run_id() -> str:
+    """Return a name that sorts by time and that no other run has: 20261121-101500-3fa9."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+class RunDir:
+    """The files of one run below ``path``."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        self.spec = self.path / "spec.json"
+        self.job_script = self.path / "job.sh"
+        self.job = self.path / "job.json"
+        self.provenance = self.path / "provenance.json"
+        self.events = self.path / "events.jsonl"
+        self.result = self.path / "result.json"
+        self.allreduce = self.path / "allreduce.json"
+        self.machine = self.path / "machine.json"
+        self.all_traces = self.path / "trace.json.gz"
+        self.log = self.path / "log.out"
+        self.checkpoints = self.path / "checkpoints"
+        self.state = self.checkpoints / "state.npz"
+        self.stop = self.path / "stop"
+        self.weights = self.path / "weights.npz"
+        self.tensorboard = self.path / "tensorboard"
+        self.plots = self.path / "plots"
+
+    def epochs(self, rank: int) -> Path:
+        """Return the file of one rank's epoch records."""
+        return self.path / f"epochs.rank{rank:05d}.jsonl"
+
+    def failure(self, rank: int) -> Path:
+        """Return the file in which a rank that failed leaves its reason."""
+        return self.path / f"failed.rank{rank:05d}.json"
+
+    def trace(self, rank: int) -> Path:
+        """Return the file of the steps of one rank that ``--profile`` recorded."""
+        return self.path / f"trace.rank{rank:05d}.json.gz"
+
+    def traces(self) -> list[tuple[int, Path]]:
+        """Return (rank, file) of every rank's recorded steps, by rank."""
+        return _by_rank(self.path.glob("trace.rank*.json.gz"), _TRACE_FILE)
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Return the reasons that failing ranks left, by rank."""
+        found = (read_json(file) for file in sorted(self.path.glob("failed.rank*.json")))
+        return [record for record in found if record is not None]
+
+    def networks(self) -> dict[int, Path]:
+        """Return the trained network of every epoch that ``--checkpoint`` kept, by epoch."""
+        found = ((_CHECKPOINT.fullmatch(entry.name), entry) for entry in self.checkpoints.glob("epoch-*.keras"))
+        return dict(sorted((int(match.group(1)), entry) for match, entry in found if match))
+
+    def epoch_files(self) -> list[tuple[int, Path]]:
+        """Return (rank, file) of every epoch file that exists, by rank."""
+        return _by_rank(self.path.glob("epochs.rank*.jsonl"), _EPOCH_FILE)
+
+    def create(self, *, resume: bool = False) -> None:
+        """Make the directory. One that holds a finished run is refused, and left as it is.
+
+        So is one with a run that could go on, unless it is to (``resume``). Raises UsageError.
+        """
+        result = self.read_result() if self.result.exists() else None
+        if self.result.exists() and not (resume and result and result.get("status") != "completed"):
+            hint = "; --resume goes on with it" if result and self.state.exists() else ""
+            raise UsageError(
+                f"--run-dir: {str(self.path)!r} already holds a finished run ({self.result.name}); "
+                f"name another directory, or move it away{hint}"
+            )
+        if self.state.exists() and not resume:
+            raise UsageError(
+                f"--run-dir: {str(self.path)!r} holds a training that was cut off; --resume goes on with it, or name "
+                "another directory"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--run-dir: {str(self.path)!r} cannot be made: {error.strerror}") from error
+
+    def clear_attempt(self) -> None:
+        """Remove what an unfinished attempt left behind, so that two attempts are never added up."""
+        of_ranks = (*self.epoch_files(), *self.traces())
+        for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json")):
+            stale.unlink()
+        for file in (self.all_traces, self.events, self.provenance, self.weights, self.result):
+            file.unlink(missing_ok=True)
+
+    def go_on(self, epoch: int, rank: int) -> None:
+        """Prepare one rank's files for another attempt that begins with ``epoch``, or within it.
+
+        What was recorded of that epoch or a later one goes: this attempt records it.
+        """
+        file = self.epochs(rank)
+        if file.exists():
+            kept = [record for record in read_lines(file) if record.get("epoch", 0) < epoch]
+            write_text(file, "".join(json.dumps(record) + "\n" for record in kept))
+        if rank == 0:
+            for stale in self.path.glob("failed.rank*.json"):
+                stale.unlink()
+            self.result.unlink(missing_ok=True)
+
+    def write_result(self, status: str, **facts: Any) -> None:
+        """Write ``result.json``, the last file of a run. ``status`` is one of STATUSES."""
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r} is not one of {STATUSES}")
+        write_json(self.result, {"schema": SCHEMA_VERSION, "status": status, "finished_at": utc_now(), **facts})
+
+    def read_result(self) -> dict[str, Any] | None:
+        """Return ``result.json``, or None for a run that has not finished."""
+        return read_json(self.result)
+
+
+def _by_rank(files: Iterable[Path], name: re.Pattern[str]) -> list[tuple[int, Path]]:
+    found = ((name.search(file.name), file) for file in files)
+    return sorted((int(match.group(1)), file) for match, file in found if match)
+
+
+def utc_now() -> str:
+    """Return the wall-clock time in UTC as ISO 8601, for people; durations never come from it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

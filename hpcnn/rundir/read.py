@@ -1,0 +1,236 @@
+"""One run directory as plain dictionaries: a row of facts, a row an epoch and rank, and what is wrong.
+
+A damaged file costs what it held, never the rest: it is named in ``problem``. Must not know pandas, nor what
+the rows are used for.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
+from hpcnn.util.files import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+Row = dict[str, Any]
+
+# Options of "train" that have a column of their own name. Every other becomes a column train_<option>, but
+# for the devices of a process, which the world size tells.
+_TRAIN = ("model", "data", "samples", "strategy", "precision", "batch_size", "seed")
+_IMPLIED = ("devices",)
+_RESOURCES = ("nodes", "ntasks", "cpus_per_task")
+_WORK = ("flops_training", "bytes_per_sample", "bytes_per_step")
+_RESULT = ("exit_code", "reason", "epochs", "seconds_total", "seconds_to_target", "finished_at")
+_EPOCH = (
+    "seconds_total",
+    "seconds_compute",
+    "seconds_communication",
+    "seconds_input",
+    "seconds_other",
+    "seconds_evaluation",
+    "seconds_since_start",
+    "samples",
+    "steps",
+    "loss",
+    "learning_rate",
+    "resumed",
+    "profiled",
+)
+
+
+class RunRecord(NamedTuple):
+    """What one run directory holds: values as JSON has them, keys as the columns of ``load`` are called."""
+
+    run: Row
+    epochs: list[Row]
+
+
+def read_run(path: Path) -> RunRecord:
+    """Read the run directory ``path``; raises nothing for what is missing or damaged in it.
+
+    ``status`` is that of result.json, "unfinished" without one, and "unreadable" where it cannot be read.
+    What provenance.json says was done goes before what spec.json says was asked, where options were left
+    open.
+    """
+    directory = RunDir(path)
+    problems: list[str] = []
+    spec = _read_object(directory.spec, problems)
+    provenance = _read_object(directory.provenance, problems)
+    result = _read_object(directory.result, problems)
+    files = directory.epoch_files()
+    epochs = [row for rank, file in files for row in _read_epochs(file, rank, problems)]
+
+    run: Row = {"path": str(path), "run": path.name, "status": _status(result)}
+    run |= _asked(spec or {}, _object((provenance or {}).get("train")))
+    run |= _measured_on(provenance or {}, run) | _outcome(result or {})
+    if directory.job.exists():
+        run["job_id"] = (_read_object(directory.job, problems) or {}).get("job_id")
+    if spec is None:
+        problems.append(f"{directory.spec.name}: missing")
+    if run["status"] == "completed":
+        if provenance is None:
+            problems.append(f"{directory.provenance.name}: missing")
+        asked = run["ntasks"]
+        problems += _incomplete_epochs(epochs, asked if isinstance(asked, int) else len(files))
+    elif run["reason"] is None:
+        run["reason"] = _failure(directory)
+    run["problem"] = "; ".join(problems) or None
+    return RunRecord(run, epochs)
+
+
+def _read_object(file: Path, problems: list[str]) -> Row | None:
+    """Return the object in ``file``, None where there is no file, and {} where it is of no use."""
+    try:
+        record = read_json(file)
+    except OSError as error:
+        problems.append(f"{file.name}: {error.strerror}")
+        return {}
+    if record is None:
+        if not file.exists():
+            return None
+        problems.append(f"{file.name}: not a whole JSON object")
+        return {}
+    schema = record.get("schema")
+    if not isinstance(schema, int):
+        problems.append(f"{file.name}: schema {schema!r} is not a version")
+        return {}
+    if schema > SCHEMA_VERSION:
+        problems.append(f"{file.name}: schema {schema} is newer than this hpcnn reads ({SCHEMA_VERSION})")
+        return {}
+    return record
+
+
+def _read_epochs(file: Path, rank: int, problems: list[str]) -> Iterable[Row]:
+    """Return one row an epoch: the last of an epoch that was written twice, so that none counts double."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        problems.append(f"{file.name}: {error.strerror}")
+        return []
+    lines = [line for line in text.split("\n") if line.strip()]
+    records = [_epoch_record(line) for line in lines]
+    if damaged := records.count(None):
+        cut_off = damaged == 1 and records[-1] is None
+        what = "the last line is cut off" if cut_off else f"{damaged} of {len(lines)} lines are unreadable"
+        problems.append(f"{file.name}: {what}")
+    rows: dict[int, Row] = {}
+    for record in filter(None, records):
+        epoch = record["epoch"]
+        if epoch in rows:
+            problems.append(f"{file.name}: epoch {epoch} is recorded more than once, the last one counts")
+        rows[epoch] = {"epoch": epoch, "rank": rank} | {key: record.get(key) for key in _EPOCH}
+        rows[epoch] |= _prefixed("metric_", record.get("metrics"))
+        rows[epoch] |= _prefixed("validation_", record.get("validation"))
+    return rows.values()
+
+
+def _epoch_record(line: str) -> Row | None:
+    """Return the record of one line, or None if it is not the whole record of an epoch."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(record, dict):
+        return None
+    epoch = record.get("epoch")
+    return record if type(epoch) is int and 1 <= epoch < 2**63 else None
+
+
+def _incomplete_epochs(epochs: list[Row], processes: int) -> list[str]:
+    """Return a problem if some epoch was not recorded by each of the ``processes`` of the run."""
+    recorded = Counter(row["epoch"] for row in epochs)
+    lacking = sorted(epoch for epoch, count in recorded.items() if count != processes)
+    if not lacking:
+        return []
+    names = ", ".join(map(str, lacking[:5])) + (", ..." if len(lacking) > 5 else "")
+    return [f"epoch {names}: not recorded by each of {processes} processes, left out"]
+
+
+def _status(result: Row | None) -> str:
+    if result is None:
+        return "unfinished"
+    status = result.get("status")
+    return status if isinstance(status, str) else "unreadable"
+
+
+def _failure(directory: RunDir) -> Any:
+    """Return the reason that the first failing rank left, for a run that nobody closed."""
+    try:
+        return next((failure.get("reason") for failure in directory.failures()), None)
+    except OSError:
+        return None
+
+
+def _asked(spec: Row, done: Mapping[str, Any]) -> Row:
+    train, resources = {**_object(spec.get("train")), **done}, _object(spec.get("resources"))
+    program = spec.get("program")
+    row: Row = {key: spec.get(key) for key in ("study", "kind", "name", "repeat", "site", "hpcnn")}
+    row |= {key: train.get(key) for key in _TRAIN} | {key: resources.get(key) for key in _RESOURCES}
+    row["program"] = shlex.join(map(str, program)) if isinstance(program, list) else program
+    row |= _prefixed("point_", spec.get("point"))
+    # a table that is empty is one that was not given, whether or not hpcnn knew it then
+    own = {key: value for key, value in train.items() if key not in (*_TRAIN, *_IMPLIED) and value != {}}
+    return row | _prefixed("train_", own)
+
+
+def _measured_on(provenance: Row, asked: Row) -> Row:
+    hosts = [_object(host) for host in _list(provenance.get("hosts"))]
+    names = {host.get("host") for host in hosts}
+    devices = [host.get("device") for host in hosts] + _list(provenance.get("devices"))
+    model, versions = _object(provenance.get("model")), _object(provenance.get("versions"))
+    return {
+        "world_size": provenance.get("world_size"),
+        "nodes": _first(asked["nodes"], len(names) or None),
+        "samples": _first(provenance.get("samples"), asked["samples"]),
+        "batch_size": _first(provenance.get("global_batch_size"), asked["batch_size"]),
+        "model": _first(asked["model"], model.get("name")),
+        "parameters": model.get("parameters"),
+        "trainable": model.get("trainable"),
+        "tensors": model.get("tensors"),
+        "allreduce_bytes": model.get("allreduce_bytes"),
+        **{key: model.get(key) for key in _WORK},
+        "threads": provenance.get("threads"),
+        "host": _distinct(names, ","),
+        "cpu_model": _distinct((host.get("cpu_model") for host in hosts), " + "),
+        "device": _distinct(map(_device_name, devices), " + "),
+        "hpcnn": _first(asked["hpcnn"], versions.get("hpcnn")),
+        **_prefixed("version_", versions),
+    }
+
+
+def _outcome(result: Row) -> Row:
+    test = _object(result.get("test"))
+    row = {key: result.get(key) for key in _RESULT}
+    return row | {"test_accuracy": test.get("accuracy"), "test_loss": test.get("loss")}
+
+
+def _first(*values: Any) -> Any:
+    """Return the first value that is known."""
+    return next((value for value in values if value is not None), None)
+
+
+def _device_name(device: Any) -> Any:
+    return device.get("name") if isinstance(device, dict) else device
+
+
+def _distinct(names: Iterable[Any], separator: str) -> str | None:
+    """Return the distinct names in one text whose order does not depend on that of the ranks."""
+    return separator.join(sorted({str(name) for name in names if name})) or None
+
+
+def _prefixed(prefix: str, values: Any) -> Row:
+    return {f"{prefix}{key}": value for key, value in _object(values).items()}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

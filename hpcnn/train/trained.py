@@ -1,0 +1,198 @@
+"""The trained network of a run, and its data as the training fed it: what pictures and predictions start from.
+
+Reads a run directory and builds the network of its spec again, with the weights that ``--checkpoint`` kept. Knows
+nothing of what is drawn or printed.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpcnn.data.dataset import Array, DataSet
+from hpcnn.rundir.layout import RunDir
+from hpcnn.rundir.read import read_run
+from hpcnn.specs.spec import TrainSpec, from_mapping
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.files import read_json
+from hpcnn.zoo.registry import in_numpy, is_zoo
+
+# Samples that go through the network at once.
+_BATCH = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The network of a run after an epoch. ``spec`` is complete; ``data`` has the run's test samples."""
+
+    run: RunDir
+    spec: TrainSpec
+    epoch: int
+    model: Any
+    data: DataSet
+
+    def inputs(self, samples: Array) -> Any:
+        """Return samples of the data's form, (N, ...), as the training gave them to the network."""
+        from hpcnn.train.feed import Form, fit_shape, pixel_factor, place, sample_shape
+
+        fitted = fit_shape(samples, sample_shape(self.model, self.data))
+        form = Form(pixel_factor(self.data, self.spec.pixel_scale), self.data.tokens)
+        resident = place(fitted, np.zeros(len(fitted), np.int64), ("/CPU:0",), form)
+        return resident.gather(0, np.arange(len(fitted)))[0]
+
+    def probabilities(self, samples: Array) -> Array:
+        """Return the probability of every class, (N, classes), as ``as_probabilities`` has it.
+
+        Raises UsageError for a network that does not have one output a class.
+        """
+        parts = (samples[first : first + _BATCH] for first in range(0, len(samples), _BATCH))
+        outputs = [self.model(self.inputs(part), training=False) for part in parts]
+        if any(isinstance(output, (dict, list, tuple)) for output in outputs):
+            raise UsageError(f"{self.spec.model}: a network with several outputs gives no single label")
+        return as_probabilities(np.concatenate([np.asarray(output, np.float64) for output in outputs]), self)
+
+    @property
+    def what(self) -> str:
+        """Return what was trained on what, for titles: run, model, data, epoch."""
+        return f"{self.run.path.name}: {self.spec.model} on {short(self.spec.data)}, epoch {self.epoch}"
+
+    @property
+    def recorded_accuracy(self) -> float | None:
+        """Return the test accuracy that the run recorded after this epoch, None for one that did not evaluate."""
+        epochs = read_run(self.run.path).epochs
+        found = (row.get("validation_accuracy") for row in epochs if (row["epoch"], row["rank"]) == (self.epoch, 0))
+        return next(found, None)
+
+
+def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None) -> Trained:
+    """Return the network of a run after ``epoch`` (default: the last one that was kept), with its data.
+
+    Raises UsageError for what is no run of hpcnn's own training, for a run or an epoch without a kept network, and
+    where the network that its spec names now is not the one that was trained.
+    """
+    run = RunDir(run_dir)
+    spec = spec_of(run)
+    if in_numpy(spec.model):
+        raise UsageError(
+            f"RUN: {str(run.path)!r} trained {spec.model}, which is written in NumPy: `hpcnn plot` draws its curves "
+            "and its decision-boundary; anything else needs a Keras network"
+        )
+    epoch, file = _checkpoint(run, epoch)
+
+    from hpcnn.data.registry import load
+    from hpcnn.train.setup import build_network, prepare_keras
+    from hpcnn.util.extras import optional_module
+    from hpcnn.util.tf_import import without_notes
+
+    optional_module("keras", "a trained network")
+    data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
+    with without_notes():
+        prepare_keras(spec)
+        model = build_network(spec, data.input_shape, data.outputs)
+    try:
+        with warnings.catch_warnings():
+            # the optimizer of a model that comes compiled has nothing to load into, and is not needed
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            model.load_weights(file)
+    except (ValueError, KeyError, OSError) as error:
+        raise UsageError(
+            f"{file}: these are not the weights of the network that {spec.model} builds now: {error}"
+        ) from error
+    return Trained(run, spec, epoch, model, data)
+
+
+def new_network(target: str) -> tuple[Any, str]:
+    """Return the network of a run directory or of a model's name, with its initial weights, and what to call it.
+
+    Raises UsageError for what is neither.
+    """
+    from hpcnn.data.registry import load
+    from hpcnn.models.registry import build
+    from hpcnn.train.setup import build_network
+    from hpcnn.util.extras import optional_module
+    from hpcnn.util.tf_import import without_notes
+
+    if not Path(target).is_dir() and not is_zoo(target) and ":" not in target:
+        raise UsageError(f"RUN|MODEL: {target!r} is neither a run directory nor the name of a model")
+    optional_module("keras", "a network")
+    with without_notes():
+        if not Path(target).is_dir():
+            return build(target), target
+        run = RunDir(target)
+        spec = spec_of(run)
+        data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
+        network = build_network(spec, data.input_shape, data.outputs)
+    return network, f"{run.path.name}: {spec.model} on {short(spec.data)}"
+
+
+def short(data: str) -> str:
+    """Return the name of a data set without the folders of its file."""
+    return Path(data).name
+
+
+def spec_of(run: RunDir) -> TrainSpec:
+    """Return the complete spec of a run: what its record says was done, else what was asked. Raises UsageError."""
+    asked = read_json(run.spec)
+    if asked is None:
+        raise bad_value("RUN", str(run.path), f"a run directory (one with a {run.spec.name} in it)")
+    done = (read_json(run.provenance) or {}).get("train")
+    train = done or asked.get("train")
+    if not train:
+        raise UsageError(f"RUN: {str(run.path)!r} ran a program of its own; hpcnn does not know its network")
+
+    from hpcnn.specs.complete import complete
+
+    return complete(from_mapping(TrainSpec, train, where=f"{run.path.name}: "))
+
+
+def as_probabilities(outputs: Array, trained: Trained) -> Array:
+    """Return a network's outputs, (N, classes), as numbers of 0..1 that sum to 1 over the classes.
+
+    Softmax outputs are that already. Sigmoid outputs, each in 0..1 by itself, are divided by their sum; anything else
+    is taken for logits, and goes through a softmax. One output for two classes is the second one's probability.
+    Raises UsageError for any other number of outputs.
+    """
+    classes = trained.data.classes
+    if outputs.ndim == 2 and outputs.shape[1] == 1 and classes == 2:
+        second = outputs if _in_unit(outputs) else 1 / (1 + np.exp(-outputs))
+        return np.hstack([1 - second, second])
+    if outputs.ndim != 2 or outputs.shape[1] != classes:
+        shape = "x".join(map(str, outputs.shape[1:])) or "one number"
+        raise UsageError(f"{trained.spec.model}: its output ({shape}) is not one number for each of {classes} classes")
+    if not _in_unit(outputs):
+        outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    sums = outputs.sum(axis=1, keepdims=True)
+    return outputs / np.where(sums > 0, sums, 1)  # of all zeros, none is a label more than another
+
+
+def _in_unit(values: Array) -> bool:
+    return bool(values.min() >= 0 and values.max() <= 1)
+
+
+def _checkpoint(run: RunDir, epoch: int | None) -> tuple[int, Any]:
+    kept = run.networks()
+    if not kept:
+        raise UsageError(
+            f"RUN: {str(run.path)!r} has no trained network: there is no {run.checkpoints.name}/epoch-NNN.keras. "
+            "Train with --checkpoint, which keeps the network of every epoch"
+        )
+    if epoch is not None and epoch not in kept:
+        raise bad_value("--epoch", epoch, f"an epoch whose network was kept: {_ranges(list(kept))}")
+    chosen = max(kept) if epoch is None else epoch
+    return chosen, kept[chosen]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Write sorted numbers as 1-3, 7."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)

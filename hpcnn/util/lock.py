@@ -1,0 +1,71 @@
+"""One command at a time on a study's folder: a lock that ends with the process that holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from hpcnn.util.errors import HpcnnError, UsageError
+
+_NAME = ".lock"
+_SECONDS_TO_TRY = 1.0  # `held` of another command may have the file for a moment
+# What file systems say that know no locks (Lustre mounted without `flock`): there, nobody is kept out.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+@contextlib.contextmanager
+def lock(folder: Path, seconds: float = _SECONDS_TO_TRY) -> Iterator[int]:
+    """Hold the study in ``folder``, which is made. Raises HpcnnError naming host and process of who holds it.
+
+    seconds: how long to wait for it. Yields the file descriptor: a process that inherits it holds the lock too.
+
+    Raises UsageError where the folder cannot be made or written to.
+
+    The kernel lets go of the lock of a process that has ended, however it ended, so none is left over by a crash.
+    flock(2): on NFS since Linux 2.6.12, there between machines too.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = (folder / _NAME).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--runs: {folder}: cannot be written to: {error.strerror}") from error
+    with opened as file:
+        if not _taken(file.fileno(), fcntl.LOCK_EX, seconds):
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise HpcnnError(f"{folder}: {holder} is at work on this study; wait until it has ended")
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield file.fileno()
+
+
+def held(folder: Path) -> bool:
+    """Whether a process holds the study in ``folder`` just now."""
+    try:
+        with (folder / _NAME).open(encoding="utf-8") as file:
+            return not _taken(file.fileno(), fcntl.LOCK_SH, 0.0)
+    except FileNotFoundError:
+        return False
+
+
+def _taken(file: int, kind: int, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return True
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return True
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.05)

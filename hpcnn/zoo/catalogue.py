@@ -1,0 +1,275 @@
+"""The data sets known by name, and the folder their staged files lie in.
+
+Facts only: nothing here opens a file, so a login node can list it all at no cost.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpcnn.util.errors import UsageError, bad_value, unknown_value
+
+FOLDER_VARIABLE = "HPCNN_DATA"
+
+# The network for any data set that has none of its own.
+DEFAULT_MODEL = "scinet-cnn1"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a data set before it is read.
+
+    ``shape`` is (H, W, C) of one image, in uint8 pixels, or (F,) of a sample of F numbers; ``train`` and ``test`` count
+    all samples. ``classes`` is 0 for a regression.
+    ``model`` is the network of the zoo that is trained on it where none is named. ``options`` are those of
+    ``--data-arg``, with their defaults.
+    ``first_labels`` are those the original training set begins with, where copies in another order are about.
+    ``built_in`` sets come with an installed package and need no file.
+    """
+
+    name: str
+    description: str
+    source: str
+    train: int
+    test: int
+    shape: tuple[int, ...]
+    classes: int
+    model: str = DEFAULT_MODEL
+    options: Mapping[str, Any] = field(default_factory=dict)
+    first_labels: tuple[int, ...] = ()
+    built_in: bool = False
+
+
+_CIFAR = "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"
+
+_ENTRIES = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            "digits",
+            "handwritten digits, 8x8 brought to 28x28; needs no file",
+            "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998",
+            train=1437,
+            test=360,
+            shape=(28, 28, 1),
+            classes=10,
+            built_in=True,
+        ),
+        Entry(
+            "mnist",
+            "handwritten digits",
+            "Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Proc. IEEE 86 (1998) 2278",
+            train=60_000,
+            test=10_000,
+            shape=(28, 28, 1),
+            classes=10,
+            first_labels=(5, 0, 4, 1, 9, 2, 1, 3, 1, 4),
+        ),
+        Entry(
+            "fashion_mnist",
+            "pictures of clothing, a drop-in for mnist",
+            "H. Xiao, K. Rasul and R. Vollgraf, arXiv:1708.07747, 2017",
+            train=60_000,
+            test=10_000,
+            shape=(28, 28, 1),
+            classes=10,
+            model="psc-cnn-dropout",
+        ),
+        Entry(
+            "cifar10",
+            "colour photographs",
+            _CIFAR,
+            train=50_000,
+            test=10_000,
+            shape=(32, 32, 3),
+            classes=10,
+            model="wolter-cifar10-cnn",
+        ),
+        Entry(
+            "cifar100",
+            "colour photographs, 100 fine classes",
+            _CIFAR,
+            train=50_000,
+            test=10_000,
+            shape=(32, 32, 3),
+            classes=100,
+            model="wolter-cifar10-cnn",
+        ),
+        Entry(
+            "blobs",
+            "points of two clouds in the plane; needs no file",
+            "drawn by scikit-learn's make_blobs, as in SciNet's lecture of 2017",
+            train=400,
+            test=100,
+            shape=(2,),
+            classes=2,
+            model="scinet-neuron",
+            built_in=True,
+        ),
+        Entry(
+            "circles",
+            "points of two circles, one in the other; needs no file",
+            "drawn by scikit-learn's make_circles, as in SciNet's lecture of 2017",
+            train=400,
+            test=100,
+            shape=(2,),
+            classes=2,
+            model="scinet-hidden",
+            built_in=True,
+        ),
+        Entry(
+            "imdb",
+            "film reviews as numbers of words, positive or negative",
+            "A. L. Maas et al., Learning Word Vectors for Sentiment Analysis, ACL 2011, 142",
+            train=25_000,
+            test=25_000,
+            shape=(256,),
+            classes=2,
+            model="imdb-embedding",
+            options={"words": 10_000, "length": 256, "form": "sequence"},
+        ),
+        Entry(
+            "reuters",
+            "newswires as the words that are in them, 46 topics",
+            "D. D. Lewis, Reuters-21578, 1997, in the form of keras.datasets",
+            train=8_982,
+            test=2_246,
+            shape=(10_000,),
+            classes=46,
+            model="reuters-dense",
+            options={"words": 10_000, "length": 256, "form": "bag"},
+        ),
+        Entry(
+            "boston_housing",
+            "house prices in 1000 dollars from 13 features (regression)",
+            "D. Harrison and D. L. Rubinfeld, J. Environ. Econ. Manag. 5 (1978) 81",
+            train=404,
+            test=102,
+            shape=(13,),
+            classes=0,
+            model="housing-dense",
+            options={"standardize": True},
+        ),
+        Entry(
+            "california_housing",
+            "house prices in 100,000 dollars from 8 features (regression)",
+            "R. K. Pace and R. Barry, Stat. Probab. Lett. 33 (1997) 291",
+            train=16_512,
+            test=4_128,
+            shape=(8,),
+            classes=0,
+            model="housing-dense",
+            options={"standardize": True},
+        ),
+        Entry(
+            "halves",
+            "images in two halves, with the labels digit and odd: several inputs and outputs",
+            "made of another data set",
+            train=1437,
+            test=360,
+            shape=(14, 28, 1),
+            classes=10,
+            model="scinet-two-inputs",
+            options={"of": "digits"},
+            built_in=True,
+        ),
+        Entry(
+            "beach",
+            "seven days, to the beach or not; needs no file",
+            "the table of SciNet's lecture of 2017",
+            train=7,
+            test=7,
+            shape=(3,),
+            classes=2,
+            model="scinet-beach",
+            built_in=True,
+        ),
+    )
+}
+
+
+def known() -> tuple[str, ...]:
+    """Return the names of the data sets hpcnn knows."""
+    return tuple(_ENTRIES)
+
+
+def describe(name: str) -> Entry:
+    """Return what is known of data set ``name``. Raises UsageError, with a suggestion, for any other."""
+    if name not in _ENTRIES:
+        raise unknown_value("--data", name, known())
+    return _ENTRIES[name]
+
+
+def default_model(name: str) -> str:
+    """Return the network that is trained on a data set where none is named; a user's own set has scinet-cnn1."""
+    return _ENTRIES[name].model if name in _ENTRIES else DEFAULT_MODEL
+
+
+def options_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a known data set, the ``given`` ones before its defaults. Raises UsageError for others."""
+    valid = describe(name).options
+    for key in given:
+        if key not in valid and not valid:
+            raise bad_value("--data-arg", key, f"no value: data set {name!r} has no options")
+        if key not in valid:
+            raise unknown_value(f"--data-arg of data set {name!r}", key, valid)
+    return {**valid, **given}
+
+
+def check_arguments(name: str, given: Mapping[str, Any]) -> None:
+    """Raise UsageError for an option that a known data set has not. Says nothing of any other data."""
+    if name in _ENTRIES:
+        options_of(name, given)
+
+
+def data_folder() -> Path:
+    """Return the folder of staged files: ``HPCNN_DATA``, or ``hpcnn/data`` in the user's data folder."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+
+    import platformdirs
+
+    return platformdirs.user_data_path("hpcnn", appauthor=False) / "data"
+
+
+def staged_file(name: str, folder: Path | None = None) -> Path:
+    """Return the staged file of ``name``, there or not, in ``folder`` (default: ``data_folder()``)."""
+    return (data_folder() if folder is None else folder.absolute()) / f"{name}.npz"
+
+
+def file_of(name: str) -> Path | None:
+    """Return the file that data set ``name`` is read from, there or not; None for one that is not read from a file."""
+    if name.endswith(".npz"):
+        return Path(name).expanduser().absolute()
+    if name not in known() or describe(name).built_in:
+        return None
+    return staged_file(name)
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for a ``name`` that is neither known, nor an ``.npz`` file, nor ``package.module:function``."""
+    if not name.endswith(".npz") and ":" not in name and name not in known():
+        unknown = unknown_value("--data", name, known())
+        raise UsageError(f"{unknown} A path ending in .npz or package.module:function also works.")
+
+
+def check_staged(name: str, arguments: Mapping[str, Any] | None = None) -> None:
+    """Raise UsageError, saying how to stage it, where a known data set's file is missing.
+
+    ``arguments``: its options, one of which may name the set that this one is made of.
+    """
+    if name == "halves":
+        name = str((arguments or {}).get("of", name))
+    if name not in known() or describe(name).built_in:
+        return
+    file = staged_file(name)
+    if not file.exists():
+        raise UsageError(
+            f"--data: {name!r} is not staged: there is no file {file}. Compute nodes have no internet: run "
+            f"'hpcnn data stage {name}' on a login node, or set {FOLDER_VARIABLE} to the folder that holds {file.name}."
+        )
