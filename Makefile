@@ -29,10 +29,11 @@ demo: venv ## Train the scaling study `smoke` (serial and 2 Horovod ranks) and p
 test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev ## Check the style and the types only
+lint: $(VENV)/.dev ## Check the style, the types and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 docs: $(VENV)/.docs ## Build the documents as a site, build/site/index.html
 	$(BIN)/python -m sphinx --builder html --conf-dir docs --fail-on-warning --keep-going --quiet . build/site

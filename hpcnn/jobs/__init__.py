@@ -1,1 +1,1 @@
-"""From a spec to a job: the script, the command that starts the ranks, the request to Slurm, submitting. No ranks here."""
+"""From a spec to a job: script, the command that starts its ranks, the request to Slurm, submitting. Trains nothing."""

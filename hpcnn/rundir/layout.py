@@ -19,8 +19,8 @@
       result.json               written last, atomically; without it the run is unfinished
       checkpoints/  tensorboard/  plots/  log.out
 
-This module owns every file name above; each is written whole or by whole lines (``util/files.py``), and read back. A file
-has one writer, so any number of runs may write to one file system at once, NFS included. It must not know what
+This module owns every file name above; each is written whole or by whole lines (``util/files.py``), and read back. A
+file has one writer, so any number of runs may write to one file system at once, NFS included. It must not know what
 training is, nor import anything heavy: login-node commands read run directories too.
 """
 

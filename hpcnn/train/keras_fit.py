@@ -1,4 +1,4 @@
-"""What makes Keras's own ``model.fit`` right and recorded on several ranks: for users' scripts (``hpcnn.train.script``).
+"""What makes Keras's own ``model.fit`` right and recorded on several ranks, for users' scripts (``script.py``).
 
 ``fit`` trains each rank on its own shard with its own batches, and gradients are averaged: the plain data-parallel
 recipe of the courses. hpcnn's own loop (``loop.py``) divides one global batch instead. Both write the same record.

@@ -14,11 +14,10 @@ from click.testing import CliRunner
 
 pytest.importorskip("matplotlib", reason="pictures need matplotlib: pip install 'hpcnn[report]'")
 
-from hpcnn.report.files import write_report
-
 from hpcnn.cli.main import main
 from hpcnn.figures.scaling.prediction import prediction_plot
 from hpcnn.report import load, scaling_table
+from hpcnn.report.files import write_report
 from tests.report.conftest import write_run
 from tests.report.studies import amend, rank, write_parts
 

@@ -195,7 +195,8 @@ def test_check_needs_the_sites_runtime(machine: dict[str, str], tmp_path: Path) 
 
 def test_nothing_of_it_imports_what_trains() -> None:
     code = (
-        "import sys, hpcnn.cli.container, hpcnn.machine.container.build, hpcnn.machine.container.inside, hpcnn.machine.container.compatibility; "
+        "import sys, hpcnn.cli.container, hpcnn.machine.container.build, hpcnn.machine.container.inside, "
+        "hpcnn.machine.container.compatibility; "
         "print(sorted({'tensorflow', 'keras', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

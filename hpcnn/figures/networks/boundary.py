@@ -37,8 +37,8 @@ class Plane(NamedTuple):
 def draw(run_dir: str | os.PathLike[str], *, epoch: int | None = None) -> Figure:
     """Return the areas that the network of a run gives to each class, below the points it was trained on.
 
-    Takes the network that ``--checkpoint`` kept, or one written in NumPy (``hpcnn.train.numpy``). Raises UsageError for a
-    run that has neither, and for samples that are not two numbers.
+    Takes the network that ``--checkpoint`` kept, or one written in NumPy (``hpcnn.train.numpy``). Raises UsageError
+    for a run that has neither, and for samples that are not two numbers.
     """
     run = RunDir(run_dir)
     if epoch is not None or run.networks() or not run.spec.exists():

@@ -1,9 +1,9 @@
 """What ``hpcnn bench machine`` runs: the ceilings of this machine, as TensorFlow reaches them.
 
-``python -m hpcnn.machine.bench.machine --threads 1 --threads 8``, started by the job script, writes ``machine.json`` into the
-run directory. Two ceilings make a roofline (Williams, Waterman and Patterson, CACM 52(4), 65, 2009): operations a
-second of a matrix product, by precision, and bytes a second between processor and memory. TensorFlow's threads are set
-once a process, so each number of threads has a process of its own.
+``python -m hpcnn.machine.bench.machine --threads 1 --threads 8``, started by the job script, writes ``machine.json``
+into the run directory. Two ceilings make a roofline (Williams, Waterman and Patterson, CACM 52(4), 65, 2009):
+operations a second of a matrix product, by precision, and bytes a second between processor and memory. TensorFlow's
+threads are set once a process, so each number of threads has a process of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is sent: a sweep over sizes, each gradient of a model by itself, and all of them together.
 
-``python -m hpcnn.machine.bench.messages MODEL`` prints the tensors of a model: in a process of its own, because TensorFlow,
-once a model is built, lets nobody choose its threads and devices any more.
+``python -m hpcnn.machine.bench.messages MODEL`` prints the tensors of a model: in a process of its own, because
+TensorFlow, once a model is built, lets nobody choose its threads and devices any more.
 """
 
 from __future__ import annotations
