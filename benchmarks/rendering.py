@@ -24,7 +24,9 @@ from common import PEERS, Result, machine, markdown, parser, report
 from hpcnn import __version__
 from hpcnn.jobs import script as render
 from hpcnn.sites.load import load_site
-from hpcnn.specs.spec import JobSpec, Resources, TrainSpec
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.share import share_dir
 
 PLACE = render.Place("/project/runs/first", "/project", "/venv/bin", ("/venv/bin/hpcnn",), {})

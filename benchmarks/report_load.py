@@ -25,7 +25,10 @@ from common import Result, machine, markdown, parser
 from common import report as publish
 
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
-from hpcnn.specs.spec import JobSpec, Resources, TrainSpec, to_mapping
+from hpcnn.specs.fields import to_mapping
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.host import host_facts, job_facts
 
 PARTS = {"input": 0.1, "compute": 0.6, "communication": 0.25, "other": 0.05}

@@ -16,7 +16,10 @@ from hpcnn.analysis.scaling import TABLE
 from hpcnn.analysis.series import settings_of
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
-from hpcnn.specs.spec import Resources, SoftwareSpec, TrainSpec, from_mapping
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import read_json
 

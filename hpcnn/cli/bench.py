@@ -10,7 +10,7 @@ from hpcnn.cli.bench_job import job_of, job_options, result_of
 from hpcnn.cli.bench_machine import machine_command
 from hpcnn.cli.options import option_name
 from hpcnn.machine.bench import sizes as message_sizes
-from hpcnn.specs.spec import JobSpec, check_ranks
+from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.util.errors import bad_value
 from hpcnn.util.table import Column, emit
 

@@ -13,7 +13,9 @@ import click
 from hpcnn.cli.options import given_options, spec_from_options, spec_options
 from hpcnn.cli.output import format_option
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
 from hpcnn.util.errors import RunError, UsageError, bad_value
 from hpcnn.util.files import read_json, write_json
 

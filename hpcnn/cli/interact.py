@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.options import given_options, spec_from_options, spec_options
-from hpcnn.specs.spec import Resources, SoftwareSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
 from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:

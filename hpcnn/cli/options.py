@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from hpcnn.specs.command_line import option_of
-from hpcnn.specs.spec import from_mapping, hints, plain_type
+from hpcnn.specs.fields import from_mapping, hints, plain_type
 from hpcnn.util.errors import bad_value
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import bad_value
 
 if TYPE_CHECKING:

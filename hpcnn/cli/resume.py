@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hpcnn.cli.options import given_options, spec_options
-from hpcnn.specs.spec import Resources
+from hpcnn.specs.resources import Resources
 
 
 @click.command(

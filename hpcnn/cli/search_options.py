@@ -10,7 +10,8 @@ import click
 
 from hpcnn.cli.options import given_options, key_values, spec_options
 from hpcnn.cli.study_options import RESOURCES, runs_option
-from hpcnn.specs.spec import Resources, SoftwareSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
 
 if TYPE_CHECKING:
     from hpcnn.search.spec import Search

@@ -15,7 +15,7 @@ from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
     from hpcnn.jobs.submit import Prepared
-    from hpcnn.specs.spec import StudySpec
+    from hpcnn.specs.study import StudySpec
     from hpcnn.study.expand import PlannedRun
     from hpcnn.study.run import Outcome, Todo
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.options import given_options, key_values, spec_options, toml_value
-from hpcnn.specs.spec import Resources, SoftwareSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
 
 if TYPE_CHECKING:
-    from hpcnn.specs.spec import StudySpec
+    from hpcnn.specs.study import StudySpec
 
 # What a user changes from one submission to the next; what the points differ by is changed by --set.
 RESOURCES = ("time", "account", "partition", "qos", "mem", "constraint", "gpu_type", "requeue", "sbatch_options")

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
-from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, check_ranks
+from hpcnn.specs.job import JobSpec, check_ranks
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
-from hpcnn.specs.spec import TrainSpec, check_strategy
+from hpcnn.specs.train import TrainSpec, check_strategy
 
 
 @click.command(

@@ -14,7 +14,10 @@ import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.cli.output import format_option
-from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, check_ranks
+from hpcnn.specs.job import JobSpec, check_ranks
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import unknown_value
 from hpcnn.util.table import Column, emit
 

@@ -15,7 +15,9 @@ from hpcnn.jobs.launch import container_command, cpus_of, shell_word
 from hpcnn.jobs.sbatch import gpu_type, request
 from hpcnn.jobs.script import modules, variables
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import Resources, SoftwareSpec, given
+from hpcnn.specs.fields import given
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.walltime import seconds_of
 

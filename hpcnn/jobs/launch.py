@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Sequence
 
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import Resources, SoftwareSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
 from hpcnn.util.errors import UsageError
 
 

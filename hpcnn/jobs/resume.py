@@ -10,7 +10,11 @@ from hpcnn.jobs.submit import Prepared, prepare
 from hpcnn.rundir.find import run_of
 from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler import slurm
-from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec, TrainSpec, from_mapping
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json
 

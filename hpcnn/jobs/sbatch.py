@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import Resources
+from hpcnn.specs.resources import Resources
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.walltime import seconds_of
 

@@ -21,7 +21,9 @@ from hpcnn.jobs.launch import Expanded, as_ranks, container_command, cpus_of, la
 from hpcnn.jobs.sbatch import directives
 from hpcnn.sites.profile import Site
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
-from hpcnn.specs.spec import JobSpec, SoftwareSpec, TrainSpec
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import unknown_value
 from hpcnn.util.share import share_dir
 from hpcnn.version import __version__

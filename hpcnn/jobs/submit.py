@@ -20,8 +20,9 @@ from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, utc_now
 from hpcnn.scheduler import local, slurm
 from hpcnn.sites.load import load_site, with_machine_cores
 from hpcnn.sites.profile import Site
+from hpcnn.specs.fields import to_mapping
+from hpcnn.specs.job import JobSpec
 from hpcnn.specs.numpy_options import check_options
-from hpcnn.specs.spec import JobSpec, to_mapping
 from hpcnn.util.errors import HpcnnError, bad_value
 from hpcnn.util.files import write_json, write_text
 from hpcnn.zoo.catalogue import FOLDER_VARIABLE, check_name, check_staged, file_of

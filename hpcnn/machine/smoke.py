@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcnn.jobs.submit import prepare, submit
-from hpcnn.specs.spec import JobSpec, Resources, TrainSpec
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import RunError
 
 # The recipe: scikit-learn's real digits, the lectures' one-convolution network, pixels 0 to 1.

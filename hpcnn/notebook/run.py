@@ -16,7 +16,10 @@ from hpcnn.jobs.submit import prepare, submit
 from hpcnn.notebook.progress import Progress
 from hpcnn.notebook.result import Result
 from hpcnn.rundir.layout import RunDir, new_run_id, runs_folder
-from hpcnn.specs.spec import JobSpec, Resources, TrainSpec, check_field, check_ranks, from_mapping
+from hpcnn.specs.fields import check_field, from_mapping
+from hpcnn.specs.job import JobSpec, check_ranks
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import RunError, bad_value, unknown_value
 from hpcnn.util.pickled import name_of
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.devices import start_devices
-from hpcnn.specs.spec import STRATEGIES
+from hpcnn.specs.train import STRATEGIES
 from hpcnn.util.errors import RunError, unknown_value
 from hpcnn.util.tf_import import import_tensorflow
 

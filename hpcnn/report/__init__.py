@@ -8,10 +8,12 @@ from hpcnn.analysis.compare import Comparison, compare, compare_runs, differing
 from hpcnn.analysis.cost import Charge, cost_table
 from hpcnn.analysis.devices import cpu_vs_gpu
 from hpcnn.analysis.lectures import lectures_table
-from hpcnn.analysis.load import RunData, load
 from hpcnn.analysis.measured import ceiling_times, epoch_times, left_out, outlying
 from hpcnn.analysis.roofline import roofline_table
 from hpcnn.analysis.scaling import scaling_table, strong_scaling, weak_scaling
+
+# Imported from here, so that a later ``import hpcnn.report.load`` leaves ``hpcnn.report.load`` the function.
+from hpcnn.report.load import RunData, load
 from hpcnn.stats.medians import Interval, median_interval, runs_needed, tukey_outliers
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcnn.search.space import distribution, points
 from hpcnn.search.spec import Search
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.zoo.registry import is_zoo, recipe
 
 if TYPE_CHECKING:

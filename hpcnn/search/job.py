@@ -11,7 +11,10 @@ from hpcnn.search.draw import lecture_epochs
 from hpcnn.search.space import short
 from hpcnn.search.spec import Search
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
-from hpcnn.specs.spec import JobSpec, Resources, TrainSpec, from_mapping
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.train import TrainSpec
 
 
 def train_of(search: Search, point: Mapping[str, Any]) -> TrainSpec:

@@ -9,7 +9,11 @@ from typing import Any
 
 from hpcnn.search.space import Dimension, Values, dimension, points, short
 from hpcnn.search.spec import Options, Search, SearchFile
-from hpcnn.specs.spec import Resources, SoftwareSpec, TrainSpec, check_field, check_ranks, from_mapping, hints
+from hpcnn.specs.fields import check_field, from_mapping, hints
+from hpcnn.specs.job import check_ranks
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util import toml
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.share import share_dir

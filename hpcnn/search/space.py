@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.specs.spec import TrainSpec, check_field, field, from_mapping, hints, plain_type
+from hpcnn.specs.fields import check_field, field, from_mapping, hints, plain_type
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError, bad_value
 
 if TYPE_CHECKING:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpcnn.search.space import Dimension
-from hpcnn.specs.spec import LARGEST_SEED, NO_KEYS, Resources, SoftwareSpec, field
+from hpcnn.specs.fields import NO_KEYS, field
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import LARGEST_SEED
 
 METHODS = ("grid", "random", "tpe")
 METRICS = ("accuracy", "best_accuracy", "loss")

@@ -28,7 +28,7 @@ from hpcnn.search.job import job_of, text
 from hpcnn.search.result import PRUNED, Growing, epochs_of, settle, value_of
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
-from hpcnn.specs.spec import Resources
+from hpcnn.specs.resources import Resources
 from hpcnn.util.errors import UsageError
 from hpcnn.util.extras import optional_module
 from hpcnn.util.files import write_text

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcnn.sites.profile import PLACEHOLDERS, Site
-from hpcnn.specs.spec import from_mapping
+from hpcnn.specs.fields import from_mapping
 from hpcnn.util import toml
 from hpcnn.util.errors import bad_value, unknown_value
 from hpcnn.util.share import share_dir

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hpcnn.specs.spec import NO_KEYS, field
+from hpcnn.specs.fields import NO_KEYS, field
 
 SCHEDULERS = ("local", "slurm")
 LAUNCHERS = ("mpirun", "srun", "ibrun")

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hpcnn.specs.spec import given
+from hpcnn.specs.fields import given
 from hpcnn.util.toml import toml_text
 
 # What a training always says, its defaults too: who reads a script must not need to know them.

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from hpcnn.specs.schedule import parse_schedule
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import bad_value
 from hpcnn.zoo.registry import is_zoo, recipe
 

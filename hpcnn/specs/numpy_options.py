@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import bad_value, unknown_value
 from hpcnn.zoo.registry import in_numpy
 

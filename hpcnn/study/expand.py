@@ -10,17 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from hpcnn.specs.spec import (
-    JobSpec,
-    Resources,
-    SoftwareSpec,
-    StudySpec,
-    TrainSpec,
-    check_field,
-    from_mapping,
-    hints,
-    to_mapping,
-)
+from hpcnn.specs.fields import check_field, from_mapping, hints, to_mapping
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.study import StudySpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.study.read import TABLES
 from hpcnn.util.errors import UsageError
 

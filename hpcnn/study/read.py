@@ -7,16 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpcnn.specs.spec import (
-    AugmentSpec,
-    Resources,
-    SoftwareSpec,
-    StudySpec,
-    TrainSpec,
-    check_field,
-    from_mapping,
-    hints,
-)
+from hpcnn.specs.fields import check_field, from_mapping, hints
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.study import StudySpec
+from hpcnn.specs.train import AugmentSpec, TrainSpec
 from hpcnn.util import toml
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.share import share_dir

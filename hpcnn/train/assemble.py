@@ -14,7 +14,7 @@ from hpcnn.data.dataset import DataSet
 from hpcnn.data.registry import load
 from hpcnn.models.work import work_of
 from hpcnn.parallel.base import Strategy
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.augment import augmentation_of
 from hpcnn.train.dropout import draw_own_masks
 from hpcnn.train.factors import allreduce_bytes

@@ -14,7 +14,8 @@ import keras
 import tensorflow as tf
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.specs.spec import AugmentSpec, TrainSpec, from_mapping
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.train import AugmentSpec, TrainSpec
 from hpcnn.train.augment_random import COLUMNS, noise_count, noise_pictures, sample_draws
 from hpcnn.train.feed import pixel_factor
 from hpcnn.util.errors import UsageError

@@ -6,7 +6,7 @@ from typing import Any
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import CHECKPOINT_NAME, RunDir
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 
 
 def callbacks_of(spec: TrainSpec, run: RunDir, strategy: Strategy) -> list[Any]:

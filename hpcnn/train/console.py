@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcnn.parallel.base import Strategy
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.state import Position
 
 

@@ -15,7 +15,8 @@ from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.devices import device_name, threads
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import TrainSpec, to_mapping
+from hpcnn.specs.fields import to_mapping
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.failure import end_failed
 from hpcnn.train.state import Position
 from hpcnn.util.tf_import import without_extras

@@ -15,7 +15,7 @@ from hpcnn.data.structure import leaves, map_nest, several_shapes
 from hpcnn.models.registry import build
 from hpcnn.parallel.base import Strategy
 from hpcnn.specs.complete import OWN_MODEL
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.losses import loss_of
 from hpcnn.train.rates import schedule, set_layer_rates, warmed_up
 from hpcnn.util.errors import UsageError, bad_value

@@ -17,7 +17,8 @@ import numpy as np
 from hpcnn.data.dataset import Array, DataSet
 from hpcnn.rundir.layout import RunDir
 from hpcnn.rundir.read import read_run
-from hpcnn.specs.spec import TrainSpec, from_mapping
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import read_json
 from hpcnn.zoo.registry import in_numpy, is_zoo

@@ -11,7 +11,9 @@ from click.testing import CliRunner
 import hpcnn
 from hpcnn.cli.main import COMMANDS, main
 from hpcnn.cli.options import option_name
-from hpcnn.specs.spec import Resources, SoftwareSpec, TrainSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
 
 
 def tree(command, path=()):

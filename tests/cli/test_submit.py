@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from hpcnn.cli.main import main
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import Resources
+from hpcnn.specs.resources import Resources
 
 HPCNN = [sys.executable, "-m", "hpcnn"]
 

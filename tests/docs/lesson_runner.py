@@ -93,7 +93,7 @@ def _check_knob(words: list[str]) -> None:
     from hpcnn.cli.options import given_options, spec_from_options
     from hpcnn.cli.train import command
     from hpcnn.specs.complete import complete
-    from hpcnn.specs.spec import TrainSpec
+    from hpcnn.specs.train import TrainSpec
     from hpcnn.train.numpy.run import make_network
     from hpcnn.train.setup import build_network, make_optimizer
     from hpcnn.zoo.registry import in_numpy

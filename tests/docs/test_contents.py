@@ -86,7 +86,7 @@ def test_studies_lists_the_studies_that_come_along() -> None:
 
 
 def test_studies_lists_the_keys_of_a_study_file() -> None:
-    from hpcnn.specs.spec import StudySpec
+    from hpcnn.specs.study import StudySpec
 
     table = text("docs/studies.md").partition("| key | meaning |")[2].partition("\n\n")[0]
     keys = {key.strip("[]") for key in re.findall(r"^\| `([\w\[\]]+)` \|", table, re.MULTILINE)}

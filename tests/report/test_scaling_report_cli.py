@@ -13,7 +13,7 @@ from hpcnn.cli.main import main
 from hpcnn.report import load, scaling_table
 from hpcnn.report.views.view import setting
 from hpcnn.rundir.layout import SCHEMA_VERSION
-from hpcnn.specs.spec import AugmentSpec
+from hpcnn.specs.train import AugmentSpec
 from hpcnn.util.files import write_json
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 
 # 333 samples in batches of 100: neither the batches nor the last of them divide evenly by 2, 3 or 4.
 MOMENTUM = TrainSpec(

@@ -18,7 +18,7 @@ from many_trainings import STOPPED as STOPPED_MARK
 
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 
 
 @pytest.fixture(scope="session")

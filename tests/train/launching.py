@@ -8,7 +8,8 @@ from pathlib import Path
 from subprocess import CompletedProcess, Popen
 
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import TrainSpec, given
+from hpcnn.specs.fields import given
+from hpcnn.specs.train import TrainSpec
 
 # Jobs start here, where the models and data sets of own.py are found.
 HERE = Path(__file__).parent

@@ -21,7 +21,7 @@ import hpcnn.train.callbacks
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.failure import end_failed
 
 MASKS = "masks"

@@ -11,7 +11,7 @@ import pytest
 from launching import Train
 
 from hpcnn.specs.complete import complete
-from hpcnn.specs.spec import AugmentSpec, TrainSpec
+from hpcnn.specs.train import AugmentSpec, TrainSpec
 from hpcnn.train.augment import Augmentation, augmentation_of
 from hpcnn.train.augment_random import COLUMNS, noise_pictures, sample_draws
 from hpcnn.train.setup import make_optimizer

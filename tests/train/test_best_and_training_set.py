@@ -11,7 +11,7 @@ from launching import Train
 
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.complete import complete
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.console import devices_line
 from hpcnn.train.trained import open_trained
 from hpcnn.util.errors import UsageError

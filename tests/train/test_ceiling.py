@@ -14,7 +14,7 @@ from launching import Submit, Trained, options_of
 from hpcnn.report import load
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.complete import complete
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 
 CEILING = replace(MOMENTUM, strategy="horovod", checkpoint=False, communication=False)

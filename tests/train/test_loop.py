@@ -18,7 +18,7 @@ from hpcnn.data.registry import load
 from hpcnn.machine.smoke import weights
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.loop import STEPS_PER_CALL
 from hpcnn.train.plan import epoch_order
 from hpcnn.util.files import read_lines

@@ -13,7 +13,7 @@ import pytest
 
 from hpcnn.report import load
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.numpy import boundary
 from hpcnn.train.numpy import weights as scratch_weights
 from hpcnn.train.numpy.run import features

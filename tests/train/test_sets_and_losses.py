@@ -11,7 +11,7 @@ from launching import Train
 
 from hpcnn.machine.smoke import weights
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_lines
 

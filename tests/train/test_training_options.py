@@ -13,7 +13,7 @@ from launching import HERE, Command, Train, options_of
 
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_lines
 

@@ -11,7 +11,9 @@ from hpcnn.machine.smoke import weights
 from hpcnn.machine.tune.search import TrialFailed
 from hpcnn.machine.tune.trials import EPOCHS, Trials, trial_job
 from hpcnn.parallel.base import TaskEnvironment
-from hpcnn.specs.spec import Resources, SoftwareSpec, TrainSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 
 SLOW = "# mine\n[environment]\nHOROVOD_CYCLE_TIME = '60' # far too long\nMINE = 'kept'\n"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hpcnn.jobs.sbatch import PROTECTED, directives, quoted, tasks_per_node
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import Resources
+from hpcnn.specs.resources import Resources
 from hpcnn.util.errors import UsageError
 
 GPUS = Site(name="big", gpus=4, gpu_types=("a100", "h100"))

@@ -12,7 +12,8 @@ import pytest
 from hpcnn.jobs.interact import Here, Session, fill, session
 from hpcnn.sites.load import check, known_sites, load_site
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import Resources, SoftwareSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
 from hpcnn.util.errors import UsageError
 
 HERE = Here("/work dir", "/env/bin")

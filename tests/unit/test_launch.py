@@ -8,7 +8,8 @@ import pytest
 
 from hpcnn.jobs.launch import Expanded, as_ranks, container_command, cpus_of, launch_command
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import Resources, SoftwareSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
 from hpcnn.util.errors import UsageError
 
 FOUR = Site(scheduler="local", launcher="mpirun", cores=4, launcher_options=("--mca", "plm", "isolated"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import from_mapping
+from hpcnn.specs.fields import from_mapping
 from hpcnn.util import toml
 from hpcnn.util.share import share_dir
 

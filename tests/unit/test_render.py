@@ -27,7 +27,9 @@ from hpcnn.jobs.script import Place, render, title
 from hpcnn.scheduler import local
 from hpcnn.sites.load import load_site
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import JobSpec, Resources, TrainSpec
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import write_text
 from hpcnn.util.toml import toml_text

@@ -18,7 +18,10 @@ from test_render import shellcheck
 from hpcnn.jobs import script as module
 from hpcnn.jobs.script import render
 from hpcnn.sites.load import known_sites, load_site
-from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec, TrainSpec
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "slurm"

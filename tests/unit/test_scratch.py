@@ -12,7 +12,7 @@ from hpcnn.models.numpy.costs import COSTS, sigmoid
 from hpcnn.models.numpy.networks import Hidden, Neuron
 from hpcnn.models.registry import build, build_numpy
 from hpcnn.specs.numpy_options import check_options
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.numpy.descent import Descent, score
 from hpcnn.util.errors import UsageError
 from hpcnn.zoo.registry import RECIPES, in_numpy

@@ -343,7 +343,7 @@ def test_the_wheel_works_far_from_the_checkout(tmp_path: Path) -> None:
             if file.is_file():
                 assert f"hpcnn/_share/{file.relative_to(CHECKOUT)}" in names
 
-    program = "from hpcnn import resources; print(resources.share_dir('templates'))"
+    program = "from hpcnn.util import share; print(share.share_dir('templates'))"
     listed = subprocess.run(
         [sys.executable, "-c", f"{program}; from hpcnn.cli.main import main; main()", "models"],
         cwd=tmp_path,

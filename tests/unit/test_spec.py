@@ -9,21 +9,11 @@ from hypothesis import given as such_as
 from hypothesis import strategies as st
 
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import (
-    LARGEST_SEED,
-    STRATEGIES,
-    AugmentSpec,
-    JobSpec,
-    Resources,
-    StudySpec,
-    TrainSpec,
-    check_ranks,
-    from_mapping,
-    given,
-    hints,
-    plain_type,
-    to_mapping,
-)
+from hpcnn.specs.fields import from_mapping, given, hints, plain_type, to_mapping
+from hpcnn.specs.job import JobSpec, check_ranks
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.study import StudySpec
+from hpcnn.specs.train import LARGEST_SEED, STRATEGIES, AugmentSpec, TrainSpec
 from hpcnn.util.errors import UsageError
 
 SPECS = (TrainSpec, AugmentSpec, Resources, Site, StudySpec)

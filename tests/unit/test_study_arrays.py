@@ -20,7 +20,10 @@ from hpcnn.jobs.submit import Prepared
 from hpcnn.rundir.layout import RunDir
 from hpcnn.sites.load import load_site
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import JobSpec, Resources, StudySpec, from_mapping
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.study import StudySpec
 from hpcnn.study.arrays import batches, shape
 from hpcnn.study.expand import expand
 from hpcnn.util.errors import UsageError

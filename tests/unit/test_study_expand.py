@@ -2,7 +2,8 @@
 
 import pytest
 
-from hpcnn.specs.spec import StudySpec, from_mapping
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.study import StudySpec
 from hpcnn.study.expand import expand
 from hpcnn.study.read import read
 from hpcnn.util.errors import UsageError

@@ -7,7 +7,8 @@ import pytest
 from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler.parse import JobState
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import StudySpec, from_mapping
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.study import StudySpec
 from hpcnn.study import submit as module
 from hpcnn.study.expand import expand
 from hpcnn.study.run import missing, set_aside

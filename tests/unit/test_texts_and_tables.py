@@ -14,7 +14,8 @@ from hpcnn.data.dataset import DataSet
 from hpcnn.data.registry import load
 from hpcnn.data.sequences import plain
 from hpcnn.data.staging import stage
-from hpcnn.specs.spec import TrainSpec, from_mapping, given
+from hpcnn.specs.fields import from_mapping, given
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.zoo.catalogue import default_model, describe, known
 from hpcnn.zoo.registry import RECIPES

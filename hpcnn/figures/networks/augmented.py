@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from hpcnn.data.registry import load
 from hpcnn.figures.networks.style import INK, as_picture, blank, check_images, new_figure
-from hpcnn.specs.spec import TrainSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.trained import short
 from hpcnn.util.errors import UsageError
 from hpcnn.util.tf_import import import_tensorflow

@@ -11,7 +11,7 @@ from pathlib import Path
 from hpcnn.jobs.launch import container_command, shell_word
 from hpcnn.machine.doctor.probe import PROGRAM, Answer, ask
 from hpcnn.sites.profile import Site
-from hpcnn.specs.spec import SoftwareSpec
+from hpcnn.specs.software import SoftwareSpec
 from hpcnn.util.errors import HpcnnError, UsageError
 
 STAGES = ("system", "tensorflow", "keras", "horovod", "mpi4py", "mpi", "hpcnn")

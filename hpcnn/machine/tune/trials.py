@@ -17,7 +17,10 @@ from hpcnn.machine.tune.search import TrialFailed
 from hpcnn.rundir.layout import RunDir
 from hpcnn.sites.profile import Site
 from hpcnn.specs.complete import complete
-from hpcnn.specs.spec import JobSpec, Resources, SoftwareSpec, TrainSpec
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import read_lines
 from hpcnn.zoo.registry import in_numpy

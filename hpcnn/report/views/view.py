@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.specs.spec import AugmentSpec
+from hpcnn.specs.train import AugmentSpec
 from hpcnn.util.table import Column
 
 if TYPE_CHECKING:

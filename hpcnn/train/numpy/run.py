@@ -21,8 +21,9 @@ from hpcnn.parallel.base import TaskEnvironment
 from hpcnn.parallel.serial import SingleReplica, check_alone
 from hpcnn.rundir.layout import STOPPED_EXIT_STATUS, RunDir
 from hpcnn.specs.complete import complete
+from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.numpy_options import check_options
-from hpcnn.specs.spec import TrainSpec, to_mapping
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train import state
 from hpcnn.train.console import epoch_line, last_line, resumed_line, stopped_line
 from hpcnn.train.numpy import weights

@@ -15,7 +15,8 @@ import numpy as np
 from hpcnn.models.numpy.networks import Network, Weights
 from hpcnn.models.registry import build_numpy
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.spec import TrainSpec, from_mapping
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json, write_bytes
 

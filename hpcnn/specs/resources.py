@@ -1,0 +1,42 @@
+"""What a job needs of a machine, in Slurm's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hpcnn.specs.fields import NO_KEYS, field
+from hpcnn.util.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job needs, in Slurm's words."""
+
+    nodes: int = field(1, "Nodes.", minimum=1)
+    ntasks: int = field(1, "Tasks (ranks) in all.", minimum=1)
+    ntasks_per_node: int | None = field(None, "Tasks of each node, instead of --ntasks.", minimum=1)
+    cpus_per_task: int | None = field(None, "Processor cores of each task.", minimum=1)
+    gpus_per_node: int | None = field(None, "GPUs of each node; one rank drives one GPU.", minimum=1)
+    gpu_type: str | None = field(None, "Type of GPU, as the site names it.")
+    time: str | None = field(None, "Walltime limit: minutes, H:MM:SS or D-HH:MM:SS.")
+    account: str | None = field(None, "Account that is charged.")
+    partition: str | None = field(None, "Partition.")
+    qos: str | None = field(None, "Quality of service.")
+    mem: str | None = field(None, "Memory of each node, e.g. 16G.")
+    constraint: str | None = field(None, "Features the nodes must have.")
+    requeue: bool = field(
+        False, "Let the job start again after its time limit, a node failure or preemption; a training goes on."
+    )
+    requeue_limit: int = field(10, "Times a job requeues itself at its time limit, with --requeue.", minimum=0)
+    sbatch_options: dict[str, Any] = field(
+        NO_KEYS, "Any other option of sbatch; may be repeated.", option="--sbatch-option", texts=True
+    )
+
+    def __post_init__(self) -> None:
+        if self.ntasks_per_node is not None:
+            if self.ntasks not in (1, self.nodes * self.ntasks_per_node):
+                raise UsageError(
+                    f"ntasks: {self.ntasks} tasks are not {self.nodes} nodes x {self.ntasks_per_node} tasks per node"
+                )
+            object.__setattr__(self, "ntasks", self.nodes * self.ntasks_per_node)

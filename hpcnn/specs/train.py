@@ -1,0 +1,159 @@
+"""What to train and how: everything that decides the numbers, nothing that decides the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hpcnn.specs.fields import NO_KEYS, field
+from hpcnn.util.errors import bad_value
+from hpcnn.zoo.catalogue import DEFAULT_MODEL, default_model
+
+STRATEGIES = ("serial", "mirrored", "multiworker", "horovod")
+
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "adadelta", "adagrad", "adamw", "nadam")
+
+LOSSES = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "negative_log_likelihood",
+)
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+LR_SCALINGS = ("none", "linear", "sqrt")
+
+PIXEL_SCALES = ("raw", "unit")
+
+FLIPS = ("none", "horizontal", "vertical", "both")
+
+FILLS = ("nearest", "constant", "reflect", "wrap")
+
+LARGEST_SEED = 2**31 - 1
+
+# Steps: those of one call (train/loop.py), and as many as a browser still shows.
+LONGEST_PROFILE = 64
+
+
+@dataclass(frozen=True)
+class AugmentSpec:
+    """By how much training images are changed at most; each is changed anew in every epoch.
+
+    Of tone and colour, and noise: shares of the range of the pixels (0 to 255, say).
+    """
+
+    rotation: float = field(0.0, "Degrees by which it is turned, either way.", minimum=0.0, maximum=180.0)
+    zoom: float = field(0.0, "Share by which it grows or shrinks.", minimum=0.0, maximum=0.9)
+    translation: float = field(0.0, "Share of height and width by which it moves.", minimum=0.0, maximum=1.0)
+    flip: str = field("none", "Mirrored, one time in two.", choices=FLIPS)
+    fill: str = field("nearest", "What moves in from beyond its edges.", choices=FILLS)
+    brightness: float = field(0.0, "Added to all its pixels.", minimum=0.0, maximum=1.0)
+    contrast: float = field(0.0, "Share by which distances from its mean grow or shrink.", minimum=0.0, maximum=1.0)
+    gamma: float = field(0.0, "Share by which the exponent of its pixels differs from 1.", minimum=0.0, maximum=0.9)
+    hue: float = field(0.0, "Share of the circle of colours by which it is turned.", minimum=0.0, maximum=0.5)
+    saturation: float = field(0.0, "Added to its saturation.", minimum=0.0, maximum=1.0)
+    value: float = field(0.0, "Added to its value, the largest of red, green and blue.", minimum=0.0, maximum=1.0)
+    noise: float = field(0.0, "Standard deviation of what is added to each pixel.", minimum=0.0, maximum=1.0)
+    move_probability: float = field(1.0, "Images turned, zoomed and moved, as a share.", minimum=0.0, maximum=1.0)
+    tone_probability: float = field(
+        1.0, "The same for brightness, contrast and gamma, each by itself.", minimum=0.0, maximum=1.0
+    )
+    colour_probability: float = field(1.0, "The same for hue, saturation and value together.", minimum=0.0, maximum=1.0)
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """What to train and how: everything that decides the numbers, nothing that decides the machine."""
+
+    model: str = field(
+        "",
+        "Network of the zoo (see `hpcnn models`) or package.module:function; without, the one for the data: "
+        f"{DEFAULT_MODEL} for digits.",
+    )
+    model_args: dict[str, Any] = field(
+        NO_KEYS, "A keyword of the model function; may be repeated.", option="--model-arg"
+    )
+    data: str = field("digits", "Data set (see `hpcnn data list`), FILE.npz or package.module:function.")
+    data_args: dict[str, Any] = field(
+        NO_KEYS, "An option of the data set, or a keyword of the data function; may be repeated.", option="--data-arg"
+    )
+    samples: int | None = field(None, "Training samples: the first N, or the set expanded to N by shifts.", minimum=1)
+    expand: int = field(1, "Times the training samples: 5 is each image and its four one-pixel shifts.", minimum=1)
+    test_samples: int | None = field(None, "Test samples: the first N.", minimum=1)
+    strategy: str = field("serial", "How ranks share the work.", choices=STRATEGIES)
+    devices: int | None = field(
+        None, "Replicas of a mirrored process: GPUs, or logical CPU devices where there is no GPU.", minimum=1
+    )
+    epochs: int | None = field(None, "Passes over the training samples.", minimum=1, recipe=True)
+    batch_size: int | None = field(
+        None, "Global batch size: samples a step over all ranks together.", minimum=1, recipe=True
+    )
+    optimizer: str | None = field(None, "Optimizer.", choices=OPTIMIZERS, recipe=True)
+    learning_rate: float | None = field(None, "Learning rate before scaling.", above=0.0, recipe=True)
+    momentum: float | None = field(None, "Momentum (sgd and rmsprop).", minimum=0.0, maximum=1.0, recipe=True)
+    lr_schedule: str | None = field(
+        None,
+        "Learning rate by epoch: step:N:GAMMA, milestones:N,N,...:GAMMA, exponential:GAMMA, cosine or cosine:SHARE.",
+    )
+    layer_lr: dict[str, Any] = field(
+        NO_KEYS, "Factor of the learning rate of a layer, LAYER=FACTOR; may be repeated.", option="--layer-lr"
+    )
+    loss: str | None = field(None, "Loss.", choices=LOSSES, recipe=True, own=True)
+    class_weight: dict[str, Any] = field(
+        NO_KEYS, "Weight of a class in the loss, CLASS=WEIGHT (1 where not given); may be repeated."
+    )
+    pixel_scale: str | None = field(
+        None, "Integer pixels as they are (raw) or divided by 255 (unit).", choices=PIXEL_SCALES, recipe=True
+    )
+    augment: dict[str, Any] = field(
+        NO_KEYS,
+        "A change of the training images beside the recipe's: rotation=10, zoom=0.1, noise=0.02, ...; may be repeated.",
+        table=AugmentSpec,
+    )
+    augmentation: bool = field(True, "Change training images as --augment and the lecture's recipe say.")
+    lr_scaling: str = field(
+        "none", "Scale the learning rate by global batch / the lecture's batch.", choices=LR_SCALINGS
+    )
+    warmup_epochs: float = field(0.0, "Epochs over which a scaled learning rate is reached.", minimum=0.0)
+    precision: str = field("float32", "Arithmetic; weights stay float32.", choices=PRECISIONS)
+    sync_batch_norm: bool = field(False, "Batch normalisation over the global batch instead of each rank's part.")
+    seed: int = field(1, "Fixes initial weights, sample order and dropout.", minimum=0, maximum=LARGEST_SEED)
+    target_accuracy: float | None = field(
+        None, "Stop after the epoch that reaches this test accuracy.", above=0.0, maximum=1.0
+    )
+    communication: bool = field(
+        True, "Sum gradients over the ranks; without, a run measures the ceiling and trains nothing."
+    )
+    evaluate: bool = field(True, "Evaluate on the test set after every epoch; never with --no-communication.")
+    tensorboard: bool = field(False, "Write TensorBoard logs below the run directory.")
+    profile: int | None = field(
+        None,
+        "Record N steps with TensorFlow's profiler, at most: trace.rankNNNNN.json.gz (see `hpcnn profile`).",
+        minimum=1,
+        maximum=LONGEST_PROFILE,
+    )
+    checkpoint: bool = field(False, "Write checkpoints/epoch-NNN.keras after every epoch (rank 0).")
+    checkpoint_best: bool = field(False, "Keep one checkpoint: that of the epoch with the best test accuracy so far.")
+    evaluate_training: bool = field(
+        False, "After training, evaluate on the training set too, with dropout off and the final weights."
+    )
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            object.__setattr__(self, "model", default_model(self.data))
+
+    def derived_defaults(self) -> dict[str, Any]:
+        """Return the defaults that follow from other fields: the network is the one for the data."""
+        return {"model": default_model(self.data)}
+
+
+def check_strategy(train: TrainSpec, spell: Callable[[str], str] = str) -> None:
+    """Raise UsageError for what the strategy would make no use of. ``spell``: as in from_mapping."""
+    if not train.communication and train.strategy == "serial":
+        raise bad_value(spell("communication"), "false", f"true with {spell('strategy')} serial, which has none")
+    if train.devices is not None and train.strategy != "mirrored":
+        raise bad_value(spell("devices"), train.devices, f"no value unless {spell('strategy')} is mirrored")
