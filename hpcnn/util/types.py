@@ -1,0 +1,99 @@
+"""Types that many rooms name: arrays, and the objects of Keras and TensorFlow, which come without complete types.
+
+The protocols list what hpcnn uses of an object, so that a login node can name it without importing Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    # An array of NumPy, of any shape and type of number. A function's docstring gives both where they matter.
+    Array: TypeAlias = npt.NDArray[Any]
+else:
+    Array = Any
+
+# A tensor of TensorFlow inside a traced function. TensorFlow has no types that mypy could check: an honest Any by name.
+Tensor: TypeAlias = Any
+
+# A value of JSON or TOML: what records, profiles and studies hold.
+Json: TypeAlias = Any
+
+
+class Variable(Protocol):
+    """A variable of Keras: a weight, a moving statistic, a state of the optimizer."""
+
+    name: str
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    value: Tensor
+
+    def assign(self, value: Any) -> Any:
+        """Give it another value of the same shape."""
+
+
+class Optimizer(Protocol):
+    """An optimizer of Keras."""
+
+    name: str
+    learning_rate: Any
+    variables: list[Variable]
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Make its own variables for these weights."""
+
+    def apply(self, grads: Sequence[Tensor], trainable_variables: Sequence[Variable] | None = None) -> Any:
+        """Change the weights by their gradients."""
+
+
+class Layer(Protocol):
+    """A layer of Keras."""
+
+    name: str
+    trainable_weights: list[Variable]
+    weights: list[Variable]
+
+    def __call__(self, inputs: Tensor, *, training: bool = False) -> Tensor:
+        """Return its outputs."""
+
+
+class KerasModel(Protocol):
+    """A model of Keras 3: a user's own, or one of the zoo."""
+
+    name: str
+    built: bool
+    layers: list[Any]
+    inputs: Any
+    output_shape: Any
+    loss: Any
+    optimizer: Any
+    metrics: list[Any]
+    stop_training: bool
+    variables: list[Variable]
+    weights: list[Variable]
+    trainable_variables: list[Variable]
+    trainable_weights: list[Variable]
+    non_trainable_weights: list[Variable]
+
+    def __call__(self, inputs: Tensor, *, training: bool = False) -> Tensor:
+        """Return its outputs for a batch."""
+
+    def build(self, input_shape: Any) -> None:
+        """Make its weights for batches of this shape."""
+
+    def compile(self, **options: Any) -> None:
+        """Set optimizer, loss and metrics."""
+
+    def count_params(self) -> int:
+        """Return the number of its weights."""
+
+    def get_config(self) -> Mapping[str, Any]:
+        """Return what it is made of."""
+
+    def load_weights(self, filepath: str | Path) -> None:
+        """Read its weights from a file of Keras."""
