@@ -51,7 +51,7 @@ def command(run_dir: str, resume: bool, **options: Any) -> None:
     check_options_of_data(spec.data, spec.data_args)
     check_staged(spec.data, spec.data_args)
     from hpcnn.rundir.layout import STOPPED_EXIT_STATUS
-    from hpcnn.train.run import train
+    from hpcnn.train.session import train
 
-    if not train(spec, run_dir, say=click.echo, resume=resume):
+    if not train(spec, run_dir, log=click.echo, resume=resume):
         sys.exit(STOPPED_EXIT_STATUS)

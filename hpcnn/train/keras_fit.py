@@ -16,12 +16,11 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.parallel.devices import device_name
 from hpcnn.rundir.layout import STOPPED_EXIT_STATUS
 from hpcnn.train.agreement import check_same_weights
+from hpcnn.train.context import Fits
 from hpcnn.train.dropout import draw_own_masks
-from hpcnn.train.record import Fits
 from hpcnn.train.setup import trainable_parameters
-from hpcnn.train.state import Position, save, values_of
+from hpcnn.train.state import Position, values_of
 from hpcnn.train.steps import dense, moving_statistics, sum_present
-from hpcnn.train.stop import StopRequest
 from hpcnn.util.errors import RunError
 
 # Steps of ``fit`` between two questions to all ranks whether one of them was asked to stop.
@@ -57,7 +56,8 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, strategy: Strategy, fits: Fits, samples: int | None) -> None:
         super().__init__()
         self._strategy, self._samples = strategy, samples
-        self._fits, self._record = fits, fits.record
+        self._fits, self._context = fits, fits.context
+        self._record = fits.context.record if fits.context else None
 
     def set_model(self, model: Any) -> None:
         """Take the model, before ``fit`` compiles its step: without XLA, which does not know Horovod's operations.
@@ -74,7 +74,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._fits.count += 1
         self.model.optimizer.build(self.model.trainable_variables)  # or its slots would be made in the first step
         self._go_on()
-        self._stop = StopRequest(self._record.run.stop, self._strategy) if self._record and self._keeps() else None
+        self._stop = self._context.stop if self._context and self._keeps() else None
         if self._stop:
             self._stop.__enter__()
         variables = [v.value for v in [*self.model.weights, *self.model.optimizer.variables]]
@@ -140,8 +140,8 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         """Wait until every rank has written its last epoch. A script that was asked to stop ends here."""
         if self._stop:
             self._stop.__exit__(None, None, None)
-        if self._record and self._fits.stopped:
-            self._save_state()
+        if self._context and self._fits.stopped:
+            self._context.keep(self._position, self._values)
             raise SystemExit(STOPPED_EXIT_STATUS)
         self._strategy.barrier()
 
@@ -151,21 +151,17 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _go_on(self) -> None:
         """Take up where an earlier attempt stopped; Keras then skips the epochs that it had done."""
-        if self._fits.state and self._keeps():
-            self._fits.state.restore(self.model)
-            self._fits.epochs = self.model._initial_epoch = self._fits.state.position.epoch - 1
+        if self._context and self._context.state and self._keeps():
+            self._context.state.restore(self.model)
+            self._fits.epochs = self.model._initial_epoch = self._context.start.epoch - 1
 
     def _note_state(self) -> None:
         """Remember how this epoch begins, which is where a later attempt goes on; keep it where the job may need it."""
-        if self._stop:
+        if self._context and self._stop:
             self._values = values_of(self.model) if self._strategy.is_chief else []
-            self._position = Position(self._fits.epochs + 1, elapsed=self._record.elapsed if self._record else 0.0)
-            if self._fits.keeps_state:
-                self._save_state()
-
-    def _save_state(self) -> None:
-        assert self._record is not None
-        save(self._record.run.state, self._values, self._strategy, self._position, {})
+            self._position = Position(self._fits.epochs + 1, elapsed=self._context.record.elapsed)
+            if self._context.keeps_state:
+                self._context.keep(self._position, self._values)
 
     def _see_whether_to_stop(self) -> None:
         assert self._stop is not None
@@ -203,8 +199,8 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         }
 
     def _is_first_of_attempt(self) -> bool:
-        state = self._fits.state
-        return state is not None and self._keeps() and self._fits.epochs == state.position.epoch
+        context = self._context
+        return bool(context and context.state and self._keeps() and self._fits.epochs == context.start.epoch)
 
     def _average_statistics(self) -> None:
         if self._statistics and self._strategy.size > 1:

@@ -6,21 +6,25 @@ Read top-down: ``fit`` is one epoch after another; ``_train_epoch`` is what the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from hpcnn.parallel.base import Strategy
+from hpcnn.parallel.devices import device_name, threads
+from hpcnn.specs.complete import complete
+from hpcnn.specs.fields import to_mapping
+from hpcnn.specs.train import TrainSpec
+from hpcnn.train import callbacks
 from hpcnn.train.agreement import check_same_weights
+from hpcnn.train.assemble import assemble, facts
+from hpcnn.train.console import ceiling_line, devices_line, epoch_line, first_line, last_line, profile_line
+from hpcnn.train.context import Context, Progress, Results
 from hpcnn.train.metrics import Sums
-from hpcnn.train.plan import Block, blocks, epoch_order, steps_per_epoch
+from hpcnn.train.plan import Block, blocks, epoch_order
 from hpcnn.train.profiler import Profile
-from hpcnn.train.record import Record
-from hpcnn.train.state import Position
-from hpcnn.train.steps import Steps
-from hpcnn.train.stop import StopRequest
+from hpcnn.train.state import Position, values_of
+from hpcnn.util.types import Array
 
 # Steps in one call of TensorFlow. Between calls Keras's batch callbacks run and the ranks agree whether to stop; a call
 # costs well under a millisecond, so more steps would gain nothing. Slow steps make shorter calls: whoever asks a run to
@@ -31,16 +35,6 @@ _SECONDS_PER_CALL = 2.0
 TEST_BATCH = 1000
 
 
-@dataclass
-class Progress:
-    """What a finished, or stopped, training has reached. ``stopped``: where, if it was asked to stop."""
-
-    epochs: int = 0
-    test: dict[str, float] = field(default_factory=dict)
-    seconds_to_target: float | None = None
-    stopped: Position | None = None
-
-
 class _Stopped(Exception):  # no error: how an epoch ends that was asked to stop
     def __init__(self, position: Position) -> None:
         super().__init__()
@@ -48,57 +42,52 @@ class _Stopped(Exception):  # no error: how an epoch ends that was asked to stop
 
 
 class Loop:
-    """Trains one compiled model under one strategy."""
+    """Trains one Keras model under one strategy: the ``Training`` of ``session.py`` for networks of Keras."""
 
-    def __init__(
-        self,
-        model: Any,
-        strategy: Strategy,
-        steps: Steps,
-        record: Record,
-        stop: StopRequest,
-        *,
-        samples: int,
-        test_samples: int,
-        batch_size: int,
-        seed: int,
-        profile: Profile | None = None,
-    ) -> None:
-        self.model, self.strategy, self.steps, self.record, self.stop = model, strategy, steps, record, stop
-        self.samples, self.test_samples = samples, test_samples
-        self.batch_size, self.seed, self.profile = batch_size, seed, profile
+    def __init__(self, spec: TrainSpec) -> None:
+        """Resolve the spec. Raises UsageError for an option that could have no effect."""
+        self.spec = complete(spec)
         self._call_steps = _FIRST_CALL
         self._traced = False  # the first call's seconds are mostly TensorFlow's tracing
 
-    def fit(
-        self,
-        epochs: int,
-        *,
-        start: Position | None = None,
-        keep: Callable[[Position], None] = lambda position: None,
-        callbacks: Sequence[Any] = (),
-        evaluate: bool = True,
-        target_accuracy: float | None = None,
-        report: Callable[[dict[str, Any]], None] = lambda line: None,
-    ) -> Progress:
-        """Train up to ``epochs`` epochs, or until a callback or the target stops it; return what was reached.
+    def assemble(self, context: Context) -> None:
+        """Load the data, build and compile the network, and record what is trained on what."""
+        spec, record = self.spec, context.record
+        self.context, self.strategy, self.record = context, context.strategy, record
+        self.assembled = assemble(spec, context.strategy, context.state, record.event)
+        self.model, self.steps = self.assembled.model, self.assembled.steps
+        self.profile = Profile(spec.profile, context.run, context.strategy) if spec.profile else None
+        hosts = record.provenance(
+            device_name(),
+            train=to_mapping(spec),
+            global_batch_size=self.assembled.batch,
+            samples=self.assembled.samples,
+            threads=threads(),
+            model=facts(spec, self.assembled),
+        )
+        context.log(first_line(spec, context.strategy, self.model, self.assembled.samples, self.assembled.batch))
+        context.log(devices_line(hosts))
 
-        start: where an earlier attempt stopped. keep: called on every rank with the position after each epoch.
-        callbacks: Keras callbacks of this rank. Their batch-level methods are called once a group of steps.
-        report: called on every rank with each epoch's record.
+    def fit(self) -> Progress:
+        """Train epoch by epoch, until the last one, a callback, the target or a request to stop ends the training.
+
+        Keras's callbacks run on every rank; their batch-level methods are called once a call of TensorFlow.
         """
         import keras
 
-        hooks = keras.callbacks.CallbackList(list(callbacks), model=self.model, epochs=epochs, steps=self._steps())
+        spec, start, epochs = self.spec, self.context.start, self.spec.epochs or 0
+        own = callbacks.callbacks_of(spec, self.context.run, self.strategy)
+        hooks = keras.callbacks.CallbackList(
+            [*self.assembled.callbacks, *own], model=self.model, epochs=epochs, steps=self.steps_per_epoch()
+        )
         progress = Progress()
         self.model.stop_training = False
         hooks.on_train_begin()
         self.record.event("run_start")
-        begun = time.monotonic() - (start.elapsed if start else 0.0)
-        first = start or Position()
-        for epoch in range(first.epoch, epochs + 1):
+        begun = time.monotonic() - start.elapsed
+        for epoch in range(start.epoch, epochs + 1):
             try:
-                line = self._epoch(epoch, hooks, first if epoch == first.epoch else Position(epoch), evaluate=evaluate)
+                line = self._epoch(epoch, hooks, start if epoch == start.epoch else Position(epoch))
             except _Stopped as stopped:
                 progress.stopped = stopped.position
                 break
@@ -106,24 +95,45 @@ class Loop:
             progress.test = line["validation"] or {}
             line["seconds_since_start"] = time.monotonic() - begun
             self.record.epoch(line)
-            report(line)
-            reached = target_accuracy is not None and progress.test.get("accuracy", 0.0) >= target_accuracy
+            self.context.log(epoch_line(line, epochs))
+            target = spec.target_accuracy
+            reached = target is not None and progress.test.get("accuracy", 0.0) >= target
             if reached:
                 progress.seconds_to_target = time.monotonic() - begun
-                self.record.event("target_reached", target_accuracy, epoch=epoch)
+                self.record.event("target_reached", target, epoch=epoch)
             if self._someone_stops(reached):
                 break
-            keep(Position(epoch + 1, elapsed=self.record.elapsed))
+            if self.context.keeps_state:
+                self.context.keep(Position(epoch + 1, elapsed=self.record.elapsed), self.values())
         hooks.on_train_end()
         return progress
 
+    def values(self) -> list[Array]:
+        """Return what every variable holds; of rank 0, whose values are written."""
+        return values_of(self.model) if self.strategy.is_chief else []
+
+    def steps_per_epoch(self) -> int:
+        """Return the number of steps of an epoch."""
+        return self.assembled.steps_per_epoch
+
+    def results(self, progress: Progress) -> Results:
+        """Evaluate what was trained: on the test set, and on the training set where the spec asks for it."""
+        spec, samples = self.spec, self.assembled.samples
+        test_samples = self.assembled.data.test_samples
+        test = (progress.test or self.evaluate()) if spec.communication else None
+        training_set = self.evaluate_training() if spec.evaluate_training else None
+        lines = [profile_line(self.profile.epoch, self.context.run.path)] if self.profile else []
+        lines += [last_line(training_set, samples, of="training set")] if training_set else []
+        lines += [last_line(test, test_samples) if test else ceiling_line(self.strategy)]
+        return Results(test, test_samples, training_set, spec.communication, lines)
+
     def evaluate(self) -> dict[str, float]:
         """Return loss and metrics of the whole test set, the same on every rank."""
-        return self._evaluated(self.test_samples, self.steps.test)
+        return self._evaluated(self.assembled.data.test_samples, self.steps.test)
 
     def evaluate_training(self) -> dict[str, float]:
         """Return loss and metrics of the whole training set, as ``evaluate`` does: without dropout."""
-        return self._evaluated(self.samples, self.steps.test_on_training_set)
+        return self._evaluated(self.assembled.samples, self.steps.test_on_training_set)
 
     def _evaluated(self, samples: int, test: Callable[[Block], Sums]) -> dict[str, float]:
         sums = self.steps.no_sums()
@@ -131,7 +141,7 @@ class Loop:
             sums.add(test(block))
         return self._logs(sums)
 
-    def _epoch(self, epoch: int, hooks: Any, start: Position, *, evaluate: bool) -> dict[str, Any]:
+    def _epoch(self, epoch: int, hooks: Any, start: Position) -> dict[str, Any]:
         """Train one epoch, or what is left of it; evaluate, run the callbacks; return the epoch's record."""
         hooks.on_epoch_begin(epoch - 1)
         self.record.event("epoch_start", epoch)
@@ -139,7 +149,7 @@ class Loop:
         logs = self._logs(sums)
         check_same_weights(self.model, self.strategy)
         validation, seconds_evaluation = None, None
-        if evaluate:
+        if self.spec.evaluate:
             begin = time.monotonic()
             self.record.event("eval_start", epoch)
             validation = self.evaluate()
@@ -159,7 +169,7 @@ class Loop:
             "seconds_other": max(seconds - waiting - computing - communicating, 0.0),
             "seconds_evaluation": seconds_evaluation,
             "samples": int(sums.samples),
-            "steps": self._steps(),
+            "steps": self.steps_per_epoch(),
             "loss": logs["loss"],
             "metrics": {key: value for key, value in logs.items() if key != "loss"},
             "validation": validation,
@@ -189,7 +199,7 @@ class Loop:
                 in_graph = float(more.seconds.sum())
                 self.record.event("first_call", time.monotonic() - called, steps=call.steps, seconds_in_graph=in_graph)
             hooks.on_train_batch_end(done - 1, self._own_logs(sums))
-            stops, seconds = self.stop.agreed(time.monotonic() - called)
+            stops, seconds = self.context.stop.agreed(time.monotonic() - called)
             if stops:
                 partial = (time.monotonic() - begin, *sums.flat())
                 raise _Stopped(Position(epoch, done, partial, self.record.elapsed))
@@ -200,8 +210,8 @@ class Loop:
 
     def _calls(self, epoch: int, skip: int) -> Iterator[Block]:
         """Yield the steps of an epoch after the first ``skip``, as many at a time as one call is to do."""
-        order = epoch_order(self.samples, self.seed, epoch)
-        for block in blocks(order, self.batch_size, self.strategy.size, self.strategy.replicas):
+        order = epoch_order(self.assembled.samples, self.spec.seed, epoch)
+        for block in blocks(order, self.assembled.batch, self.strategy.size, self.strategy.replicas):
             first = min(skip, block.steps)
             skip -= first
             while first < block.steps:
@@ -217,7 +227,7 @@ class Loop:
 
     def _to_profile(self, block: Block) -> int | None:
         """Return how many steps of a block are to be recorded next: none while tracing, nor of a smaller last batch."""
-        whole = self._traced and block.batch == self.batch_size
+        whole = self._traced and block.batch == self.assembled.batch
         return self.profile.steps if self.profile is not None and whole else None
 
     def _logs(self, sums: Sums) -> dict[str, float]:
@@ -231,6 +241,3 @@ class Loop:
         """Whether any rank wants to stop: then all must, or the others would wait for it for ever."""
         wants = bool(self.model.stop_training) or reached
         return bool(self.strategy.reduce_metrics([float(wants)])[0])
-
-    def _steps(self) -> int:
-        return steps_per_epoch(self.samples, self.batch_size)

@@ -9,32 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.events import EventLog
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
-from hpcnn.train.state import Position, State
+from hpcnn.train.state import Position
 from hpcnn.util.files import LineWriter, write_json
 from hpcnn.util.host import host_facts, job_facts, process_seconds
-
-
-@dataclass
-class Fits:
-    """What the calls of ``model.fit`` in one script have reached together; ``record`` is None where none is kept.
-
-    count: calls so far. state: where an earlier attempt stopped. stopped: why this one was asked to, if it was.
-    keeps_state: whether the state is written after every epoch.
-    """
-
-    record: Record | None
-    state: State | None = None
-    count: int = 0
-    epochs: int = 0
-    validation: dict[str, float] | None = None
-    stopped: str | None = None
-    keeps_state: bool = False
 
 
 class Record:

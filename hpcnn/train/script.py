@@ -26,10 +26,10 @@ import numpy.typing as npt
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.launcher import launched_by
-from hpcnn.rundir.layout import STOPPED_EXIT_STATUS, RunDir
+from hpcnn.rundir.layout import RunDir
+from hpcnn.train.context import Context, Fits
 from hpcnn.train.failure import end_failed
-from hpcnn.train.record import Fits, Record
-from hpcnn.train.state import load
+from hpcnn.train.session import finish_completed, finish_stopped, open_context
 from hpcnn.util.errors import HpcnnError, UsageError, unknown_value
 
 _STRATEGIES = ("serial", "horovod")
@@ -67,7 +67,7 @@ class Run:
         self._samples: int | None = None
         self.run_dir = run_dir
         sys.excepthook = self._end_job
-        self._fits = _open(run_dir, strategy)
+        self._fits = Fits(_open(run_dir, strategy))
         atexit.register(self._close)
 
     @property
@@ -143,18 +143,13 @@ class Run:
     def _close(self) -> None:
         """Close the record when the script ends; how it ended is the launcher's to say (`hpcnn record finish`)."""
         fits = self._fits
-        if fits.record is None:
+        if fits.context is None:
             return
         if fits.stopped:
             reason = f"{fits.stopped}; its state is kept: hpcnn resume goes on there"
-            fits.record.finish("interrupted", exit_code=STOPPED_EXIT_STATUS, reason=reason, epochs=fits.epochs)
-            if self.is_chief:
-                fits.record.run.stop.unlink(missing_ok=True)
-                print(reason, flush=True)
+            finish_stopped(fits.context, reason, epochs=fits.epochs)
         else:
-            if self.is_chief:
-                fits.record.run.state.unlink(missing_ok=True)
-            fits.record.finish("completed", exit_code=0, reason=None, epochs=fits.epochs, test=fits.validation)
+            finish_completed(fits.context, epochs=fits.epochs, test=fits.validation)
 
     def _end_job(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
         """Be Python's last exception handler: say what happened, then end the job for all ranks."""
@@ -166,14 +161,12 @@ class Run:
             sys.__excepthook__(kind, error, trace)
 
 
-def _open(run_dir: str | None, strategy: Strategy) -> Fits:
+def _open(run_dir: str | None, strategy: Strategy) -> Context | None:
     """Open the record of a script: anew, or where an earlier attempt of its job stopped."""
     if run_dir is None:
-        return Fits(None)
+        return None
     resume = os.environ.get("HPCNN_RESUME") == "1"
-    state = load(RunDir(run_dir).state, strategy, {}) if resume else None
-    record = Record(run_dir, strategy, resume=resume, go_on=state.position if state else None)
-    return Fits(record, state, keeps_state=resume)
+    return open_context(strategy, run_dir, {}, lambda line: print(line, flush=True), resume=resume)
 
 
 __all__: Sequence[str] = ("Run", "init")

@@ -75,7 +75,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]:
     """Return a function that trains serially in this process."""
     import keras
 
-    from hpcnn.train.run import train_under
+    from hpcnn.train.session import train_under
 
     monkeypatch.chdir(HERE)
     count = 0
@@ -85,7 +85,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]:
         count += 1
         keras.backend.clear_session()
         folder = RunDir(tmp_path / f"run-{count}")
-        train_under(SingleReplica(), spec, str(folder.path), say=lambda line: None)
+        train_under(SingleReplica(), spec, str(folder.path), log=lambda line: None)
         return folder
 
     yield run

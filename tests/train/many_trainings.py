@@ -36,7 +36,7 @@ def main(name: str, folder: str, *cases: str) -> None:
 
 
 def train_cases(strategy: Strategy, folder: Path, cases: Sequence[str]) -> None:
-    from hpcnn.train.run import train_under
+    from hpcnn.train.session import train_under
 
     for case in cases:
         run = RunDir(folder / case)
@@ -59,7 +59,7 @@ def stop_and_resume(strategy: Strategy, run: RunDir, spec: TrainSpec) -> None:
     """Train to the end, stopping wherever it is possible; rank 0 counts the attempts in the file ``attempts``."""
     import keras
 
-    from hpcnn.train.run import train_under
+    from hpcnn.train.session import train_under
 
     attempts, ended = 0, False
     while not ended:

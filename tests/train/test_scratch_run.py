@@ -17,7 +17,7 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.train.numpy import boundary
 from hpcnn.train.numpy import weights as scratch_weights
 from hpcnn.train.numpy.run import features
-from hpcnn.train.run import train
+from hpcnn.train.session import train
 from hpcnn.util.errors import RunError, UsageError
 from hpcnn.util.files import read_lines
 from tests.docs.test_contents import OF_PROFILED_RUNS, OF_RESUMED_RUNS, documented, keys_in, records
