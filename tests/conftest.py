@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kept_networks import digits_network, digits_run, own_run, train_kept  # noqa: F401
+from tests.synthetic.runs import run_at, run_in  # noqa: F401
+
 BIN = Path(sys.executable).parent
 MPIRUN = shutil.which("mpirun", path=f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}")
 

@@ -111,7 +111,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory, hpcnn: Command) -> Path:
     return path
 
 
-# A key of an epoch, and an event (tests/train/test_resume.py sees both); a key of an epoch with a profile.
+# A key of an epoch, and an event (tests/train/test_resume_integration.py sees both); a key of an epoch with a profile.
 OF_RESUMED_RUNS = {"resumed"}
 OF_PROFILED_RUNS = {"profiled"}
 

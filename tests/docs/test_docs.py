@@ -78,7 +78,7 @@ BENCH = "bench allreduce --site generic-slurm --nodes 2 --ntasks-per-node 4 --ti
 LONG |= {f"hpcnn {BENCH} --output link.json": (SLURM, f"hpcnn {BENCH} --dry-run")}
 LONG |= {
     "python docs/examples/pytorch_cnn.py digits.npz --weights weights.npz --epochs 3": (
-        "it needs PyTorch (tests/unit/test_pytorch_form.py)",
+        "it needs PyTorch (tests/docs/test_pytorch_form.py)",
         "python -m py_compile docs/examples/pytorch_cnn.py",
     )
 }
@@ -95,7 +95,7 @@ LONG |= {
     "make testbed": (ROOT_ALONE, "make -n testbed"),
     "make testbed-down": (ROOT_ALONE, "make -n testbed-down"),
 }
-IMAGE = "it needs Apptainer, and minutes (tests/unit/test_container_build.py, tests/slurm/test_sif.py)"
+IMAGE = "it needs Apptainer, and minutes (tests/machine/container/test_build.py, tests/slurm/test_sif.py)"
 LONG |= {
     f"hpcnn container {words}": (IMAGE, f"hpcnn container {words.split()[0]} --help")
     for words in (

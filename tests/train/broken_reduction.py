@@ -1,7 +1,7 @@
 """many_trainings.py with Horovod's reduction taken out, to see that its absence would be seen.
 
-``python broken_reduction.py FOLDER CASE``: trains into FOLDER/unchecked, with hpcnn's own check taken out too, and
-then into FOLDER/checked.
+``python -m tests.train.broken_reduction FOLDER CASE``: trains into FOLDER/unchecked, with hpcnn's own check taken out
+too, and then into FOLDER/checked.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-import many_trainings
-
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import TaskEnvironment
 from hpcnn.parallel.horovod import Horovod
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.train import loop
+from tests.train import many_trainings
 
 
 def main(folder: str, case: str) -> None:

@@ -11,14 +11,14 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cases import MOMENTUM, SETUPS, STOPPED
-from launching import HERE, Command, Submit, Train, Trained, options_of
-from many_trainings import MASKS
-from many_trainings import STOPPED as STOPPED_MARK
 
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.train import TrainSpec
+from tests.train.cases import MOMENTUM, SETUPS, STOPPED
+from tests.train.launching import ROOT, USER, Command, Submit, Train, Trained, options_of
+from tests.train.many_trainings import MASKS
+from tests.train.many_trainings import STOPPED as STOPPED_MARK
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def submit(hpcnn: Command) -> Submit:
 
     def run(run_dir: Path, ntasks: int, *words: object, **options: Any) -> CompletedProcess[str]:
         resources = ("--ntasks", ntasks, "--cpus-per-task", 1)
-        return hpcnn("submit", "--run-dir", run_dir, *resources, *words, cwd=HERE, **options)
+        return hpcnn("submit", "--run-dir", run_dir, *resources, *words, cwd=USER, **options)
 
     return run
 
@@ -41,8 +41,17 @@ def trained(submit: Submit, tmp_path_factory: pytest.TempPathFactory) -> Trained
         strategy, ntasks, cases = SETUPS[setup]
         path = tmp_path_factory.mktemp(setup)
         stopped = [f"{case}{STOPPED_MARK}" for case in STOPPED.get(setup, ())]
-        program = (sys.executable, HERE / "many_trainings.py", strategy, path / "trained", *cases, *stopped, MASKS)
-        return path / "trained", submit(path / "job", ntasks, "--", *program)
+        program = (
+            sys.executable,
+            "-m",
+            "tests.train.many_trainings",
+            strategy,
+            path / "trained",
+            *cases,
+            *stopped,
+            MASKS,
+        )
+        return path / "trained", submit(path / "job", ntasks, "--", *program, PYTHONPATH=str(ROOT))
 
     def folder(setup: str) -> Path:
         path, result = job(setup)
@@ -77,7 +86,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]:
 
     from hpcnn.train.session import train_under
 
-    monkeypatch.chdir(HERE)
+    monkeypatch.chdir(USER)
     count = 0
 
     def run(spec: TrainSpec) -> RunDir:

@@ -11,8 +11,9 @@ from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.fields import given
 from hpcnn.specs.train import TrainSpec
 
+ROOT = Path(__file__).parents[2]
 # Jobs start here, where the models and data sets of own.py are found.
-HERE = Path(__file__).parent
+USER = Path(__file__).parents[1] / "user"
 HPCNN = Path(sys.executable).with_name("hpcnn")
 
 Command = Callable[..., "CompletedProcess[str]"]

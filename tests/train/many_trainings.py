@@ -1,8 +1,8 @@
 """A program of ranks: trains several cases under one strategy, so that TensorFlow is loaded once for all of them.
 
-``python many_trainings.py STRATEGY FOLDER CASE...`` trains each case into FOLDER/CASE as ``hpcnn train`` does, with
-every replica's own last weights besides; the case ``masks`` writes dropout masks instead. A case ``CASE~`` is stopped
-after every call of TensorFlow, and resumed each time.
+``python -m tests.train.many_trainings STRATEGY FOLDER CASE...`` trains each case into FOLDER/CASE as ``hpcnn train``
+does, with every replica's own last weights besides; the case ``masks`` writes dropout masks instead. A case ``CASE~``
+is stopped after every call of TensorFlow, and resumed each time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import CASES
 
 import hpcnn.train.callbacks
 from hpcnn.parallel import open_strategy
@@ -23,6 +22,7 @@ from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.failure import end_failed
+from tests.train.cases import CASES
 
 MASKS = "masks"
 STOPPED = "~"

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from launching import Train
 
 from hpcnn.specs.complete import complete
 from hpcnn.specs.train import AugmentSpec, TrainSpec
@@ -17,6 +16,7 @@ from hpcnn.train.augment_random import COLUMNS, noise_pictures, sample_draws
 from hpcnn.train.setup import make_optimizer
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_lines
+from tests.train.launching import Train
 
 COLOUR, GREY = (9, 7, 3), (9, 7, 1)
 EVERY = AugmentSpec(

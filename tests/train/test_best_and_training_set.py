@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from launching import Train
 
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.complete import complete
@@ -16,6 +15,7 @@ from hpcnn.train.console import devices_line
 from hpcnn.train.trained import open_trained
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import LineWriter, read_lines
+from tests.train.launching import Train
 
 keras = pytest.importorskip("keras")
 

@@ -14,11 +14,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from launching import Trained
 
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.train.factors import Factors, factored_layers, pays
 from hpcnn.train.steps import sum_present
+from tests.train.launching import Trained
 
 
 class Gathering(SingleReplica):

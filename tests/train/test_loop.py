@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from cases import MOMENTUM
-from launching import Train
 
 from hpcnn.data.registry import load
 from hpcnn.machine.smoke import weights
@@ -22,6 +20,8 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.train.loop import STEPS_PER_CALL
 from hpcnn.train.plan import epoch_order
 from hpcnn.util.files import read_lines
+from tests.train.cases import MOMENTUM
+from tests.train.launching import Train
 
 keras = pytest.importorskip("keras")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from launching import Train
 
 from hpcnn.machine.smoke import weights
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_lines
+from tests.train.launching import Train
 
 keras = pytest.importorskip("keras")
 
@@ -160,7 +160,7 @@ def test_a_tuple_of_arrays_trains_as_a_dictionary_does(train: Train) -> None:
 
 
 def test_a_fit_of_keras_gives_the_same_losses(train: Train) -> None:
-    import own
+    from tests.user import own
 
     (x, y), test = own.halves()
     run = train(TrainSpec(model="own:two_inputs", data="own:halves", batch_size=333, epochs=2))
@@ -238,9 +238,8 @@ def test_what_cannot_be_is_said(changes: dict[str, object], words: str, train: T
 
 
 def test_class_weights_are_those_of_a_fit_of_keras(train: Train) -> None:
-    import own
-
     from hpcnn.data.registry import load
+    from tests.user import own
 
     data = load("digits", samples=200)
     run = train(replace(OWN, batch_size=200, class_weight={"3": 5, "7": 0.25}, loss="sparse_categorical_crossentropy"))

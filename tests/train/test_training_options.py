@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cases import MOMENTUM
-from launching import HERE, Command, Train, options_of
 
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_lines
+from tests.train.cases import MOMENTUM
+from tests.train.launching import USER, Command, Train, options_of
 
 keras = pytest.importorskip("keras")
 
@@ -156,7 +156,7 @@ def test_batches_that_cannot_be_divided(samples: int, batch: int, size: int, syn
 def test_the_command_refuses_too_small_a_batch_with_status_2(hpcnn: Command, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     spec = replace(QUICK, strategy="mirrored", devices=4, batch_size=3)
-    result = hpcnn("train", "--run-dir", run.path, *options_of(spec), cwd=HERE)
+    result = hpcnn("train", "--run-dir", run.path, *options_of(spec), cwd=USER)
     assert result.returncode == 2
     assert result.stderr == (
         "Error: --batch-size: 3 is not valid; expected at least one sample for each of the 4 replicas.\n"

@@ -1,0 +1,188 @@
+"""Users' own Keras scripts with ``hpcnn.init()``, under two real ranks and alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_json, read_lines
+from tests.train.launching import ROOT, USER, Command, Submit
+
+pytestmark = [pytest.mark.mpi, pytest.mark.slow]
+
+EXAMPLES = ROOT / "docs" / "examples"
+DISTRIBUTED = EXAMPLES / "distributed_script.py"
+OBSERVED = USER / "script_observed.py"
+
+Seen = Mapping[str, npt.NDArray[Any]]
+
+
+def same_weights(one: Seen, other: Seen) -> bool:
+    """Whether two ranks' files hold the same weights, bit for bit (weights have numbers for names)."""
+    numbers = [name for name in one if name.isdigit()]
+    assert numbers
+    return all(np.array_equal(one[name], other[name]) for name in numbers)
+
+
+# docs/examples/distributed_script.py
+
+
+@pytest.fixture(scope="module")
+def example(submit: Submit, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDir, list[Seen]]:
+    """Return the record of the example with two ranks, and what each rank saw."""
+    folder = tmp_path_factory.mktemp("example")
+    run = RunDir(folder / "run")
+    result = submit(run.path, 2, "--", sys.executable, OBSERVED, folder / "seen", DISTRIBUTED)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return run, [np.load(folder / "seen" / f"rank{rank}.npz") for rank in range(2)]
+
+
+def test_the_example_trains_the_same_weights_on_both_ranks(example: tuple[RunDir, list[Seen]]) -> None:
+    _, (one, other) = example
+    assert same_weights(one, other)
+    assert [int(seen["samples"]) for seen in (one, other)] == [719, 719]  # 1437 samples, one of them seen by both
+
+
+def test_the_example_leaves_a_whole_record(example: tuple[RunDir, list[Seen]]) -> None:
+    run, _ = example
+    result = run.read_result() or {}
+    assert (result["status"], result["exit_code"], result["epochs"]) == ("completed", 0, 10)
+    assert result["test"]["accuracy"] > 0.9
+    assert result["seconds_total"] > 0
+    for rank, file in run.epoch_files():
+        lines = list(read_lines(file))
+        assert [line["epoch"] for line in lines] == list(range(1, 11))
+        assert {(line["rank"], line["samples"], line["steps"]) for line in lines} == {(rank, 719, 23)}
+        assert all(line["seconds_total"] > 0 and line["seconds_evaluation"] > 0 for line in lines)
+        assert lines[-1]["validation"] == result["test"]
+        assert lines[-1]["loss"] < lines[0]["loss"]
+        assert lines[-1]["learning_rate"] == pytest.approx(0.1)
+    provenance = read_json(run.provenance) or {}
+    assert provenance["world_size"] == 2
+    assert [host["rank"] for host in provenance["hosts"]] == [0, 1]
+    assert provenance["model"]["parameters"] > 0
+
+
+def test_both_ranks_record_the_same_averaged_logs(example: tuple[RunDir, list[Seen]]) -> None:
+    run, _ = example
+    logs = [[(line["loss"], line["metrics"], line["validation"]) for line in read_lines(run.epochs(r))] for r in (0, 1)]
+    assert logs[0] == logs[1]
+
+
+def test_alone_the_example_trains_as_the_plain_lecture_script_does(command: Command, tmp_path: Path) -> None:
+    seen = []
+    for number, script in enumerate((DISTRIBUTED, EXAMPLES / "lecture_script.py")):
+        folder = tmp_path / str(number)
+        result = command(sys.executable, OBSERVED, folder, script, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        seen.append(np.load(folder / "rank0.npz"))
+    assert same_weights(*seen)
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}  # no record that nobody asked for
+
+
+# What goes wrong
+
+
+def test_an_optimizer_that_nobody_distributed_is_found_out(submit: Submit, tmp_path: Path) -> None:
+    script, run = tmp_path / "undistributed.py", RunDir(tmp_path / "run")
+    text = DISTRIBUTED.read_text()
+    script.write_text(text.replace("run.distribute(keras.optimizers.SGD(0.1))", "keras.optimizers.SGD(0.1)"))
+    assert script.read_text() != text
+    result = submit(run.path, 2, "--", sys.executable, script, timeout=240)
+
+    assert result.returncode == 1
+    assert "the ranks do not hold the same weights" in (run.read_result() or {})["reason"]
+    assert "is the optimizer the one that run.distribute() returned" in result.stdout
+    assert not list(read_lines(run.epochs(0)))  # found after the first epoch, before it was recorded
+
+
+@pytest.mark.parametrize(
+    ("what", "rank", "reason"),
+    [
+        ("an exception", 1, "ArithmeticError: made to fail on one rank"),
+        ("sys.exit", 0, "Horovod has been shut down"),
+        ("more samples", 0, "the ranks would do different numbers of steps an epoch (4, 6)"),
+    ],
+)
+def test_a_rank_that_fails_ends_the_job(what: str, rank: int, reason: str, submit: Submit, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    result = submit(run.path, 2, "--", sys.executable, USER / "script_failing.py", what, timeout=240)
+
+    assert result.returncode in (1, 3)
+    recorded = run.read_result() or {}
+    assert recorded["status"] == "failed"
+    assert reason in recorded["reason"]
+    assert "\n" not in recorded["reason"]
+    assert run.failures()[0]["rank"] == rank
+    assert "script_failing.py" in run.failures()[0]["traceback"]
+    assert result.stdout.count(f"{reason}\n") <= 1  # no traceback twice
+
+
+def test_a_run_directory_of_a_finished_run_is_refused_by_all_ranks(mpirun: Command, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    script = USER / "script_failing.py"
+    result = mpirun(2, sys.executable, script, "nothing", HPCNN_RUN_DIR=str(tmp_path), timeout=240)
+    assert result.returncode == 2
+    assert "already holds a finished run" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+# Several trainings in one script
+
+
+@pytest.fixture(scope="module")
+def fits(submit: Submit, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDir, dict[str, list[Seen]]]:
+    """Return the record of script_fits.py with two ranks, and of each training what each rank saw."""
+    folder = tmp_path_factory.mktemp("fits")
+    run = RunDir(folder / "run")
+    result = submit(run.path, 2, "--", sys.executable, USER / "script_fits.py", folder, timeout=240)
+    assert result.returncode == 0, result.stdout + result.stderr
+    names = ("batch_norm", "two_fits", "early_stopping", "float16")
+    return run, {name: [np.load(folder / f"{name}.rank{rank}.npz") for rank in (0, 1)] for name in names}
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "two_fits", "early_stopping", "float16"])
+def test_every_fit_leaves_the_same_weights_on_both_ranks(name: str, fits: tuple[Any, dict[str, list[Seen]]]) -> None:
+    assert same_weights(*fits[1][name])
+
+
+def test_batch_normalisation_in_fit_averages_the_ranks_statistics(fits: tuple[Any, dict[str, list[Seen]]]) -> None:
+    seen = fits[1]["batch_norm"]
+    assert all(len(one["x"]) == 20 for one in seen)
+    mean = np.mean([one["x"].mean(axis=0) for one in seen], axis=0)
+    variance = np.mean([one["x"].var(axis=0) for one in seen], axis=0)
+    np.testing.assert_allclose(seen[0]["2"], 0.1 * mean, rtol=1e-5)
+    np.testing.assert_allclose(seen[0]["3"], 0.9 + 0.1 * variance, rtol=1e-5)
+
+
+def test_early_stopping_sees_the_average_and_stops_all_ranks_in_one_epoch(
+    fits: tuple[Any, dict[str, list[Seen]]],
+) -> None:
+    losses, others = (seen["val_loss"].tolist() for seen in fits[1]["early_stopping"])
+    assert losses == others
+    assert 1 < len(losses) < 30
+    assert losses[-1] >= losses[-2]
+    assert all(later < earlier for earlier, later in pairwise(losses[:-1]))
+
+
+def test_all_ranks_skip_the_step_in_which_one_overflows(fits: tuple[Any, dict[str, list[Seen]]]) -> None:
+    for seen in fits[1]["float16"]:
+        assert seen["scale"] == 2**14  # halved once, from 2**15
+        assert seen["steps"] == 3  # of 4
+        assert np.isfinite(seen["0"]).all()
+
+
+def test_epochs_of_several_fits_count_on_in_one_record(fits: tuple[RunDir, Any]) -> None:
+    run, seen = fits
+    epochs = 1 + (1 + 2) + len(seen["early_stopping"][0]["val_loss"]) + 1
+    assert (run.read_result() or {})["epochs"] == epochs
+    for rank in (0, 1):
+        assert [line["epoch"] for line in read_lines(run.epochs(rank))] == list(range(1, epochs + 1))
