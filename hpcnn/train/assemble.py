@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.registry import load
@@ -24,17 +24,21 @@ from hpcnn.train.plan import steps_per_epoch
 from hpcnn.train.setup import check_batch, check_target, make_model, prepare_keras, trainable_parameters
 from hpcnn.train.state import State
 from hpcnn.train.steps import Steps
+from hpcnn.util.types import Json, KerasModel
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
 class Assembled:
     """A compiled model with its data. ``batch`` is the global batch size, never more than there are samples."""
 
-    model: Any
+    model: KerasModel
     data: DataSet
     steps: Steps
     batch: int
-    callbacks: list[Any]
+    callbacks: list[keras.callbacks.Callback]
     """Keras callbacks that the input needs."""
 
     @property
@@ -80,7 +84,7 @@ def assemble(full: TrainSpec, strategy: Strategy, state: State | None, mark: Cal
     return Assembled(model, data, steps, batch, [augmentation] if augmentation else [])
 
 
-def facts(full: TrainSpec, assembled: Assembled) -> dict[str, Any]:
+def facts(spec: TrainSpec, assembled: Assembled) -> dict[str, Json]:
     """Return what the record says of the network: its size, and the operations and bytes of a step."""
     model, factored = assembled.model, assembled.steps.factored
     trainable = trainable_parameters(model)
@@ -88,14 +92,14 @@ def facts(full: TrainSpec, assembled: Assembled) -> dict[str, Any]:
         "parameters": model.count_params(),
         "trainable": trainable,
         "tensors": len(model.trainable_weights),
-        "name": full.model,
+        "name": spec.model,
         "factored": [layer.name for layer in factored],
         "allreduce_bytes": allreduce_bytes(trainable, factored, assembled.batch),
-        **work_of(model).facts(full.precision),
+        **work_of(model).facts(spec.precision),
     }
 
 
-def _on_devices(full: TrainSpec, model: Any, data: DataSet, strategy: Strategy) -> tuple[Resident, Resident]:
+def _on_devices(full: TrainSpec, model: KerasModel, data: DataSet, strategy: Strategy) -> tuple[Resident, Resident]:
     """Return training and test samples, a copy on each device, as the model and its loss want them."""
     shape = sample_shape(model, data)
     form = Form(pixel_factor(data, full.pixel_scale), data.tokens, one_hot_sizes(model, data.classes))

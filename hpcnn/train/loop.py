@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +24,10 @@ from hpcnn.train.metrics import Sums
 from hpcnn.train.plan import Block, blocks, epoch_order
 from hpcnn.train.profiler import Profile
 from hpcnn.train.state import Position, values_of
-from hpcnn.util.types import Array
+from hpcnn.util.types import Array, Json
+
+if TYPE_CHECKING:
+    import keras
 
 # Steps in one call of TensorFlow. Between calls Keras's batch callbacks run and the ranks agree whether to stop; a call
 # costs well under a millisecond, so more steps would gain nothing. Slow steps make shorter calls: whoever asks a run to
@@ -141,7 +144,7 @@ class Loop:
             sums.add(test(block))
         return self._logs(sums)
 
-    def _epoch(self, epoch: int, hooks: Any, start: Position) -> dict[str, Any]:
+    def _epoch(self, epoch: int, hooks: keras.callbacks.CallbackList, start: Position) -> dict[str, Json]:
         """Train one epoch, or what is left of it; evaluate, run the callbacks; return the epoch's record."""
         hooks.on_epoch_begin(epoch - 1)
         self.record.event("epoch_start", epoch)
@@ -178,7 +181,7 @@ class Loop:
             **({"profiled": True} if self.profile and self.profile.epoch == epoch else {}),
         }
 
-    def _train_epoch(self, epoch: int, hooks: Any, start: Position) -> tuple[Sums, float]:
+    def _train_epoch(self, epoch: int, hooks: keras.callbacks.CallbackList, start: Position) -> tuple[Sums, float]:
         """Do every step of one epoch; return this process's sums and its wall time by the monotonic clock.
 
         Of an epoch that an earlier attempt has begun, sums and time go on where it stopped.
