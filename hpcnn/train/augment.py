@@ -1,6 +1,6 @@
 """Changes training images inside the compiled step: tone, colour, one warp, noise, anew in every epoch.
 
-Where what an image gets comes from is ``draws.py``; here it is gathered and applied. Knows nothing of the loop: as one
+``augment_random.py`` draws the numbers; this module applies them. Must not know the loop: as one
 of Keras's callbacks it hears the epoch.
 """
 

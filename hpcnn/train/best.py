@@ -1,4 +1,4 @@
-"""Keeps the network of the best epoch so far, and no other. For rank 0 alone; knows the run directory."""
+"""Keeps the network of the best epoch so far in the run directory, and no other. For rank 0 alone."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def callbacks_of(spec: TrainSpec, run: RunDir, strategy: Strategy) -> list[keras.callbacks.Callback]:
-    """Return the callbacks of this rank."""
+    """Return this rank's Keras callbacks for the options of a spec: TensorBoard, checkpoints."""
     import keras
 
     if not strategy.is_chief:

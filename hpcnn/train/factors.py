@@ -7,7 +7,7 @@ replica gathers everybody's factors and multiplies once, instead of summing ever
 sum in another order. Each replica multiplies the whole batch then, and not its slice: that is what it costs.
 
 Sources: P. Xie et al., "Lighter-communication distributed machine learning via sufficient factor broadcasting" (UAI
-2016); H. Zhang et al., "Poseidon" (USENIX ATC 2017), section 3.2, for choosing layer by layer. Knows no strategy by
+2016); H. Zhang et al., "Poseidon" (USENIX ATC 2017), section 3.2, for choosing layer by layer. Imports no strategy by
 name, and nothing of data or time.
 """
 

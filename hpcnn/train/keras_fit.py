@@ -104,7 +104,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._record.event("epoch_start", self._fits.epochs + 1)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """See whether a rank was asked to stop: Keras then ends the epoch, and the fit, on all of them."""
+        """Ask all ranks now and then whether one was asked to stop: Keras then ends the fit on all of them."""
         if self._stop and batch % _STEPS_BETWEEN_LOOKS == _STEPS_BETWEEN_LOOKS - 1:
             self._see_whether_to_stop()
 
@@ -148,7 +148,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._strategy.barrier()
 
     def _keeps(self) -> bool:
-        """Whether this fit can be resumed: the first of a script. To reach a later one, a script begins anew."""
+        """Return whether this fit can be resumed: the first of a script. To reach a later one, a script begins anew."""
         return self._fits.count == 1
 
     def _go_on(self) -> None:
@@ -158,7 +158,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._fits.epochs = self.model._initial_epoch = self._context.start.epoch - 1
 
     def _note_state(self) -> None:
-        """Remember how this epoch begins, which is where a later attempt goes on; keep it where the job may need it."""
+        """Remember the state before this epoch, in which a later attempt goes on; write it if the job is to be resumable."""
         if self._context and self._stop:
             self._values = values_of(self.model) if self._strategy.is_chief else []
             self._position = Position(self._fits.epochs + 1, elapsed=self._context.record.elapsed)

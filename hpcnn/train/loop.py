@@ -112,7 +112,7 @@ class Loop:
         return progress
 
     def values(self) -> list[Array]:
-        """Return what every variable holds; of rank 0, whose values are written."""
+        """Return the values of every variable on rank 0, which writes them; nothing on other ranks."""
         return values_of(self.model) if self.strategy.is_chief else []
 
     def steps_per_epoch(self) -> int:
@@ -223,7 +223,7 @@ class Loop:
                 yield call
 
     def _train(self, call: Block, epoch: int, done: int) -> Sums:
-        """Do the steps of one call, and record them if it is their turn."""
+        """Do the steps of one call; record them if ``--profile`` asked for steps and none were recorded yet."""
         if self.profile is None or self._to_profile(call) is None:
             return self.steps.train(call)
         return self.profile.record(lambda: self.steps.train(call), epoch, done, call.steps)
@@ -241,6 +241,6 @@ class Loop:
         return {"loss": sums.loss / max(sums.samples, 1.0), **self.steps.results(sums.state)}
 
     def _someone_stops(self, reached: bool) -> bool:
-        """Whether any rank wants to stop: then all must, or the others would wait for it for ever."""
+        """Return whether any rank wants to stop. Then all must, or the others would wait for it for ever."""
         wants = bool(self.model.stop_training) or reached
         return bool(self.strategy.reduce_metrics([float(wants)])[0])

@@ -25,7 +25,7 @@ _PLUGIN = Path("plugins/profile")
 
 
 class Profile:
-    """What is to be recorded on this rank, and whether it has been."""
+    """The recording of some steps on this rank."""
 
     def __init__(self, steps: int, run: RunDir, strategy: Strategy) -> None:
         """Record at most ``steps`` steps."""

@@ -1,7 +1,7 @@
 """Writes the record of a running training into its run directory: each rank its epochs, rank 0 the rest.
 
-Used by hpcnn's own loop and by the callback for a user's ``model.fit`` alike. Knows the strategy protocol and the run
-directory, and nothing of Keras.
+Used by hpcnn's own loop and by the callback for a user's ``model.fit`` alike. Uses the strategy protocol and the run
+directory; must not import Keras.
 """
 
 from __future__ import annotations

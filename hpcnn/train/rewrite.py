@@ -2,7 +2,7 @@
 
 ``rewritten(model)`` is a context: inside, the layers of a functional or sequential Keras model call other operations of
 TensorFlow that give the same numbers sooner; outside, and in what is saved, the model is as the user made it. What each
-rewrite leaves equal is said with it. docs/speed.md shows what they gain. Knows nothing of data, ranks or time.
+rewrite leaves equal is said with it. docs/speed.md shows what they gain. Must not know data, ranks or clocks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a TrainSpec to a compiled Keras model: precision, seed, network, optimizer, loss.
 
-Fills what the user left open with what the lecture used. Knows nothing of ranks but their number, and of data only
+``specs/complete.py`` has filled what the user left open. Takes of the ranks only their number, and of the data only
 its shape.
 """
 
@@ -83,7 +83,7 @@ def make_model(spec: TrainSpec, strategy: Strategy, data: DataSet, steps: int) -
 
 
 def make_optimizer(spec: TrainSpec, steps: int) -> Optimizer:
-    """Return the optimizer (SGD where nobody says) with its scaled learning rate, and its warm-up if there is one.
+    """Return the optimizer (SGD by default) with its scaled learning rate, and its warm-up if there is one.
 
     Warm-up, after Goyal et al. (2017), arXiv:1706.02677, section 2.2: the rate grows by the same amount each step, from
     the unscaled one to the scaled one. A recipe's ``lr_drops`` apply to the scaled rate.

@@ -133,7 +133,7 @@ def _check(facts: Mapping[str, Json], strategy: Strategy, train: Mapping[str, Js
 
 
 def _free(key: str, train: Mapping[str, Json]) -> bool:
-    """Whether a field may change; a cosine's rates depend on how many epochs there are."""
+    """Return whether a later attempt may change a field; a cosine's rates depend on how many epochs there are."""
     return key in _FREE and not (key == "epochs" and str(train.get("lr_schedule")).startswith("cosine"))
 
 

@@ -1,7 +1,7 @@
 """The compiled part: many training or evaluation steps in one call of TensorFlow.
 
 The data stays on the device; a call gets a table of sample numbers, gathers each step's slice, and loops inside the
-graph. One trace serves every call, the smaller last batch included. What is asked of the strategy is
+graph. One trace serves every call, the smaller last batch included. The strategy's protocol is in
 ``parallel/base.py``.
 
 Each step takes the time four times, from inside the graph: when the slice is gathered (input), when this replica's own

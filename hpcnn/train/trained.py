@@ -1,7 +1,7 @@
 """The trained network of a run, and its data as the training fed it: what pictures and predictions start from.
 
-Reads a run directory and builds the network of its spec again, with the weights that ``--checkpoint`` kept. Knows
-nothing of what is drawn or printed.
+Reads a run directory and builds the network of its spec again, with the weights that ``--checkpoint`` kept. Must
+not know what is drawn or printed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Trained:
 
     @property
     def what(self) -> str:
-        """Return what was trained on what, for titles: run, model, data, epoch."""
+        """Return a title: run, model, data, epoch."""
         return f"{self.run.path.name}: {self.spec.model} on {short(self.spec.data)}, epoch {self.epoch}"
 
     @property

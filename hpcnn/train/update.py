@@ -2,7 +2,7 @@
 
 Keras writes SGD's and Adam's rule as several operations, each of which reads and writes the whole weight. TensorFlow's
 fused operations compute the same rule, to rounding. Everything around the rule (schedules, clipping, loss scaling,
-weight decay, averages) stays Keras's. Knows nothing of networks.
+weight decay, averages) stays Keras's. Must not know networks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``weights.npz`` of a run: the best weights by name, and the network that they belong to, made again.
 
-Knows the run directory and networks; nothing of training.
+Must not know training.
 """
 
 from __future__ import annotations
