@@ -158,7 +158,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._fits.epochs = self.model._initial_epoch = self._context.start.epoch - 1
 
     def _note_state(self) -> None:
-        """Remember the state before this epoch, in which a later attempt goes on; write it if the job is to be resumable."""
+        """Remember the state before this epoch, with which a later attempt goes on; write it if the job can resume."""
         if self._context and self._stop:
             self._values = values_of(self.model) if self._strategy.is_chief else []
             self._position = Position(self._fits.epochs + 1, elapsed=self._context.record.elapsed)

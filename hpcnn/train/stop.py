@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0  # at a file that may lie on a parallel file system
 
 
 class StopRequest:
-    """A request to stop, as far as this process has seen one. A context manager: its signal handlers are gone afterwards."""
+    """A request to stop this process. A context manager: its signal handlers are gone afterwards."""
 
     def __init__(self, file: Path, strategy: Strategy) -> None:
         self._file, self._strategy = file, strategy
