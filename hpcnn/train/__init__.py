@@ -1,1 +1,1 @@
-"""Training: one loop for all strategies. Knows of strategies only what ``parallel/base.py`` says."""
+"""Training: one loop for all strategies, through the protocol of ``parallel/base.py``. Imports no strategy itself."""

@@ -7,15 +7,15 @@ which costs one checksum of the weights a rank.
 from __future__ import annotations
 
 import zlib
-from typing import Any
 
 import numpy as np
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.util.errors import RunError
+from hpcnn.util.types import KerasModel
 
 
-def checksum(model: Any) -> int:
+def checksum(model: KerasModel) -> int:
     """Return a CRC-32 of every weight of the model, moving statistics included, bit for bit."""
     crc = 0
     for weight in model.weights:
@@ -23,7 +23,7 @@ def checksum(model: Any) -> int:
     return crc
 
 
-def check_same_weights(model: Any, strategy: Strategy) -> None:
+def check_same_weights(model: KerasModel, strategy: Strategy) -> None:
     """Raise RunError naming the ranks whose weights differ from rank 0's. All ranks must call it.
 
     Says nothing of a measurement without communication, in which they differ by design.

@@ -1,6 +1,6 @@
-"""Everything that a loop trains, put together from a complete spec: data on the devices, the network, compiled steps.
+"""Assembles what a loop trains from a resolved spec: data on the devices, the network, compiled steps.
 
-Read top-down. Knows the strategy, and nothing of records, of people, or of what a loop does with it.
+Read top-down. Must not write records or print.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.registry import load
@@ -24,17 +24,21 @@ from hpcnn.train.plan import steps_per_epoch
 from hpcnn.train.setup import check_batch, check_target, make_model, prepare_keras, trainable_parameters
 from hpcnn.train.state import State
 from hpcnn.train.steps import Steps
+from hpcnn.util.types import Json, KerasModel
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
 class Assembled:
     """A compiled model with its data. ``batch`` is the global batch size, never more than there are samples."""
 
-    model: Any
+    model: KerasModel
     data: DataSet
     steps: Steps
     batch: int
-    callbacks: list[Any]
+    callbacks: list[keras.callbacks.Callback]
     """Keras callbacks that the input needs."""
 
     @property
@@ -48,39 +52,39 @@ class Assembled:
         return steps_per_epoch(self.samples, self.batch)
 
 
-def assemble(full: TrainSpec, strategy: Strategy, state: State | None, mark: Callable[[str], object]) -> Assembled:
+def assemble(spec: TrainSpec, strategy: Strategy, state: State | None, mark: Callable[[str], object]) -> Assembled:
     """Load the data, build and compile the network, and give every rank the same weights.
 
-    full: a complete spec. state: where an earlier attempt stopped. mark: told ``data_stop`` and ``model_stop`` when
-    each is there. Raises UsageError for a network, data and options that do not go together.
+    spec: resolved. state: where an earlier attempt stopped. mark: called with ``data_stop`` and ``model_stop`` when the
+    data and the model are ready. Raises UsageError for a network, data and options that do not go together.
     """
-    assert full.batch_size is not None
+    assert spec.batch_size is not None
     data = load(
-        full.data,
-        arguments=full.data_args,
-        samples=full.samples,
-        test_samples=full.test_samples,
-        expand=full.expand,
-        seed=full.seed,
+        spec.data,
+        arguments=spec.data_args,
+        samples=spec.samples,
+        test_samples=spec.test_samples,
+        expand=spec.expand,
+        seed=spec.seed,
     )
     mark("data_stop")
-    prepare_keras(full)
-    batch = min(full.batch_size, data.samples)
-    check_batch(full, data.samples, strategy.size)
-    model = make_model(full, strategy, data, steps_per_epoch(data.samples, batch))
+    prepare_keras(spec)
+    batch = min(spec.batch_size, data.samples)
+    check_batch(spec, data.samples, strategy.size)
+    model = make_model(spec, strategy, data, steps_per_epoch(data.samples, batch))
     draw_own_masks(model, strategy)
     if state:
         state.restore(model)
     strategy.broadcast([v.value for v in model.weights] + [v.value for v in model.optimizer.variables])
     mark("model_stop")
-    training, test = _on_devices(full, model, data, strategy)
-    augmentation = augmentation_of(full, data, training.features[0], strategy.devices)
+    training, test = _on_devices(spec, model, data, strategy)
+    augmentation = augmentation_of(spec, data, training.features[0], strategy.devices)
     steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test, batch)
-    check_target(full, steps.metrics)
+    check_target(spec, steps.metrics)
     return Assembled(model, data, steps, batch, [augmentation] if augmentation else [])
 
 
-def facts(full: TrainSpec, assembled: Assembled) -> dict[str, Any]:
+def facts(spec: TrainSpec, assembled: Assembled) -> dict[str, Json]:
     """Return what the record says of the network: its size, and the operations and bytes of a step."""
     model, factored = assembled.model, assembled.steps.factored
     trainable = trainable_parameters(model)
@@ -88,18 +92,18 @@ def facts(full: TrainSpec, assembled: Assembled) -> dict[str, Any]:
         "parameters": model.count_params(),
         "trainable": trainable,
         "tensors": len(model.trainable_weights),
-        "name": full.model,
+        "name": spec.model,
         "factored": [layer.name for layer in factored],
         "allreduce_bytes": allreduce_bytes(trainable, factored, assembled.batch),
-        **work_of(model).facts(full.precision),
+        **work_of(model).facts(spec.precision),
     }
 
 
-def _on_devices(full: TrainSpec, model: Any, data: DataSet, strategy: Strategy) -> tuple[Resident, Resident]:
+def _on_devices(spec: TrainSpec, model: KerasModel, data: DataSet, strategy: Strategy) -> tuple[Resident, Resident]:
     """Return training and test samples, a copy on each device, as the model and its loss want them."""
     shape = sample_shape(model, data)
-    form = Form(pixel_factor(data, full.pixel_scale), data.tokens, one_hot_sizes(model, data.classes))
-    weighted = dataclasses.replace(form, class_weights=class_weights(full.class_weight, data))
+    form = Form(pixel_factor(data, spec.pixel_scale), data.tokens, one_hot_sizes(model, data.classes))
+    weighted = dataclasses.replace(form, class_weights=class_weights(spec.class_weight, data))
     return (
         place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, weighted),
         place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, form),

@@ -1,6 +1,6 @@
 """Changes training images inside the compiled step: tone, colour, one warp, noise, anew in every epoch.
 
-Where what an image gets comes from is ``draws.py``; here it is gathered and applied. Knows nothing of the loop: as one
+``augment_random.py`` draws the numbers; this module applies them. Must not know the loop: as one
 of Keras's callbacks it hears the epoch.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -19,12 +18,13 @@ from hpcnn.specs.train import AugmentSpec, TrainSpec
 from hpcnn.train.augment_random import COLUMNS, noise_count, noise_pictures, sample_draws
 from hpcnn.train.feed import pixel_factor
 from hpcnn.util.errors import UsageError
+from hpcnn.util.types import Tensor
 
 # Draws of the images of a step: name of a column -> uniform numbers of [0, 1), one an image.
-Draws = dict[str, Any]
+Draws = dict[str, Tensor]
 
 
-def augmentation_of(spec: TrainSpec, data: DataSet, fed: Any, devices: Sequence[str]) -> Augmentation | None:
+def augmentation_of(spec: TrainSpec, data: DataSet, fed: Tensor, devices: Sequence[str]) -> Augmentation | None:
     """Return what changes the training images of a complete spec; None where nothing is to be changed.
 
     fed: the training samples as the network takes them, (N, ...). Raises UsageError for samples that are no images, and
@@ -102,11 +102,11 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
                 self._draws.append(tf.Variable(tf.zeros((samples, len(COLUMNS))), trainable=False))
                 self._noise.append(tf.Variable(tf.zeros((self._pictures, *image_shape)), trainable=False))
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Note the epoch, which Keras counts from 0."""
         self._epoch = epoch + 1
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Draw what an epoch needs before its first step, on the epoch's clock."""
         if self._drawn == self._epoch:
             return
@@ -119,7 +119,7 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
             for table in self._noise:
                 table.assign(pictures)
 
-    def __call__(self, replica: Any, x: Any, indices: Any) -> Any:
+    def __call__(self, replica: Tensor, x: Tensor, indices: Tensor) -> Tensor:
         """*graph*: return the samples ``x``, whose numbers are ``indices``, changed; in the same shape and type."""
         draws = dict(zip(COLUMNS, tf.unstack(tf.gather(self._draws[replica], indices), axis=1), strict=True))
         images = tf.cast(x, tf.float32)
@@ -135,11 +135,11 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
         images = tf.transpose(images, (0, 3, 1, 2)) if self._channels_first else images
         return tf.cast(tf.reshape(images, tf.shape(x)), x.dtype)
 
-    def _in_unit(self, images: Any, change: Callable[[Any], Any]) -> Any:
+    def _in_unit(self, images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
         """Change images whose pixels are brought to 0..1 for it."""
         return change((images - self._low) / self._range) * self._range + self._low
 
-    def _tone(self, images: Any, draws: Draws) -> Any:
+    def _tone(self, images: Tensor, draws: Draws) -> Tensor:
         """Contrast about each image's mean, gamma, brightness; pixels are 0..1 and stay so."""
         options = self._options
         if options.contrast:
@@ -152,12 +152,12 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
             images = tf.clip_by_value(images + self._tone_of("brightness", draws), 0.0, 1.0)
         return images
 
-    def _tone_of(self, key: str, draws: Draws) -> Any:
+    def _tone_of(self, key: str, draws: Draws) -> Tensor:
         most = getattr(self._options, key)
         share = _up_to(most, draws[key], draws[f"{key}_gate"], self._options.tone_probability)
         return share[:, None, None, None]
 
-    def _recolour(self, images: Any, draws: Draws) -> Any:
+    def _recolour(self, images: Tensor, draws: Draws) -> Tensor:
         """Turn hue, and add to saturation and value; pixels are 0..1 and stay so."""
         options = self._options
         if not _colours(options):
@@ -173,7 +173,7 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
         value = tf.clip_by_value(value + shifts[2], 0.0, 1.0)
         return tf.image.hsv_to_rgb(tf.stack((hue, saturation, value), axis=-1))
 
-    def _mirror(self, images: Any, draws: Draws) -> Any:
+    def _mirror(self, images: Tensor, draws: Draws) -> Tensor:
         """Mirror one image in two along each axis that the flip names."""
         for axis, key, name in ((1, "mirror_rows", "vertical"), (2, "mirror_columns", "horizontal")):
             if self._options.flip in (name, "both"):
@@ -181,7 +181,7 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
                 images = tf.where(chosen, tf.reverse(images, (axis,)), images)
         return images
 
-    def _move(self, images: Any, draws: Draws) -> Any:
+    def _move(self, images: Tensor, draws: Draws) -> Tensor:
         """Turn, zoom and move images: one affine map of the pixels' places, interpolated once (bilinear).
 
         The output's pixel p shows the input at R (p - c - t) / z + c: c the centre, t the translation, z the zoom and R
@@ -205,13 +205,13 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
             fill_mode=options.fill.upper(),
         )
 
-    def _add_noise(self, images: Any, draws: Draws, pictures: Any) -> Any:
+    def _add_noise(self, images: Tensor, draws: Draws, pictures: Tensor) -> Tensor:
         number = tf.cast(draws["noise_picture"] * self._pictures, tf.int32)
         deviation = tf.where(draws["noise_sign"] < 0.5, -1.0, 1.0) * (self._options.noise * self._range)
         noisy = images + tf.gather(pictures, number) * deviation[:, None, None, None]
         return tf.clip_by_value(noisy, self._low, self._low + self._range)
 
 
-def _up_to(most: float, draw: Any, gate: Any, probability: float) -> Any:
+def _up_to(most: float, draw: Tensor, gate: Tensor, probability: float) -> Tensor:
     """*graph*: return numbers uniform between minus and plus ``most``; 0 where the gate is shut."""
     return tf.where(gate < probability, (2 * draw - 1) * most, 0.0)

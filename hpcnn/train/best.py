@@ -1,9 +1,8 @@
-"""Keeps the network of the best epoch so far, and no other. For rank 0 alone; knows the run directory."""
+"""Keeps the network of the best epoch so far in the run directory, and no other. For rank 0 alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 
@@ -23,15 +22,16 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
         self._run = run
         self._best = -float("inf")
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Take up what an earlier attempt has reached."""
         self._run.checkpoints.mkdir(exist_ok=True)
         earlier = [line.get("validation") for line in read_lines(self._run.epochs(0))]
         self._best = max((_merit(validation) for validation in earlier if validation), default=self._best)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keep this epoch's network if it is the best; the older file goes once the new one is whole."""
-        merit = _merit({key.removeprefix("val_"): value for key, value in logs.items() if key.startswith("val_")})
+        validation = {key: value for key, value in (logs or {}).items() if key.startswith("val_")}
+        merit = _merit({key.removeprefix("val_"): value for key, value in validation.items()})
         if merit <= self._best:
             return
         self._best = merit

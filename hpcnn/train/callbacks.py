@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import CHECKPOINT_NAME, RunDir
 from hpcnn.specs.train import TrainSpec
 
+if TYPE_CHECKING:
+    import keras
 
-def callbacks_of(spec: TrainSpec, run: RunDir, strategy: Strategy) -> list[Any]:
-    """Return the callbacks of this rank."""
+
+def callbacks_of(spec: TrainSpec, run: RunDir, strategy: Strategy) -> list[keras.callbacks.Callback]:
+    """Return this rank's Keras callbacks for the options of a spec: TensorBoard, checkpoints."""
     import keras
 
     if not strategy.is_chief:
         return []
-    callbacks: list[Any] = []
+    callbacks: list[keras.callbacks.Callback] = []
     if spec.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(str(run.tensorboard), histogram_freq=1))
     if spec.checkpoint:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.state import Position
+from hpcnn.util.types import Json, KerasModel, Optimizer
 
 
-def first_line(spec: TrainSpec, strategy: Strategy, model: Any, samples: int, batch: int) -> str:
+def first_line(spec: TrainSpec, strategy: Strategy, model: KerasModel, samples: int, batch: int) -> str:
     """Return what is trained on what."""
     ranks = f"{strategy.size} {'rank' if strategy.size == 1 else 'ranks'}"
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # not the loss scaling of float16
+    # not the loss scaling of float16
+    optimizer: Optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     mode = "" if strategy.communicates else "; without communication: a measurement of the ceiling, no training"
     return (
         f"{spec.model} ({model.count_params():,} parameters) on {spec.data}, {samples:,} samples, "
@@ -24,7 +25,7 @@ def first_line(spec: TrainSpec, strategy: Strategy, model: Any, samples: int, ba
     )
 
 
-def devices_line(hosts: Sequence[Mapping[str, Any]]) -> str:
+def devices_line(hosts: Sequence[Mapping[str, Json]]) -> str:
     """Return what the ranks compute on: GPUs by name and number, or the CPU with each rank's cores; and where.
 
     hosts: every rank's facts, as ``provenance.json`` has them.
@@ -53,7 +54,7 @@ def stopped_line(position: Position, steps: int, reason: str) -> str:
     return f"stopped in {where} ({reason}); its state is kept: --resume goes on there"
 
 
-def epoch_line(line: Mapping[str, Any], epochs: int) -> str:
+def epoch_line(line: Mapping[str, Json], epochs: int) -> str:
     """Return one epoch: seconds, loss and metrics, and the same on the test set."""
     seconds = line["seconds_total"]
     parts = [f"epoch {line['epoch']:>{len(str(epochs))}}/{epochs}", f"{seconds:.2f} s"]

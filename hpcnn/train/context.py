@@ -1,6 +1,6 @@
 """What a training knows of the run it belongs to: one object for hpcnn's loop, the NumPy networks and users' scripts.
 
-Nouns only. ``session.py`` opens a context and closes it; must not import Keras or TensorFlow.
+Nouns only: ``session.py`` opens a context and closes it. Must not import Keras or TensorFlow.
 """
 
 from __future__ import annotations

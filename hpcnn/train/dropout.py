@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from hpcnn.parallel.base import Strategy
+from hpcnn.util.types import KerasModel
 
 
-def draw_own_masks(model: Any, strategy: Strategy) -> None:
+def draw_own_masks(model: KerasModel, strategy: Strategy) -> None:
     """Make each random generator of the model's layers add the running replica's number to the seed it draws."""
     if strategy.size == 1:
         return

@@ -7,7 +7,7 @@ replica gathers everybody's factors and multiplies once, instead of summing ever
 sum in another order. Each replica multiplies the whole batch then, and not its slice: that is what it costs.
 
 Sources: P. Xie et al., "Lighter-communication distributed machine learning via sufficient factor broadcasting" (UAI
-2016); H. Zhang et al., "Poseidon" (USENIX ATC 2017), section 3.2, for choosing layer by layer. Knows no strategy by
+2016); H. Zhang et al., "Poseidon" (USENIX ATC 2017), section 3.2, for choosing layer by layer. Imports no strategy by
 name, and nothing of data or time.
 """
 
@@ -24,6 +24,7 @@ import tensorflow as tf
 from hpcnn.parallel.base import Strategy
 from hpcnn.parallel.devices import threads
 from hpcnn.train.rewrite import change, enabled
+from hpcnn.util.types import KerasModel, Layer, Tensor, Variable
 
 # What gathering must save: factors of a quarter of what an allreduce moves, which is twice the kernel.
 _SAVING = 4
@@ -38,7 +39,7 @@ def pays(rows: int, columns: int, batch: int, cores: int) -> bool:
     return _SAVING * factors <= summed and batch <= _BATCH_PER_CORE * cores
 
 
-def factored_layers(model: Any, strategy: Strategy, batch: int) -> list[Any]:
+def factored_layers(model: KerasModel, strategy: Strategy, batch: int) -> list[Layer]:
     """Return the dense layers of a model whose kernels' gradients are to be gathered, at this global batch size."""
     if not (strategy.gathers and strategy.communicates and enabled()):
         return []
@@ -52,7 +53,7 @@ def factored_layers(model: Any, strategy: Strategy, batch: int) -> list[Any]:
     ]
 
 
-def allreduce_bytes(trainable: int, layers: Sequence[Any], batch: int) -> int:
+def allreduce_bytes(trainable: int, layers: Sequence[Layer], batch: int) -> int:
     """Return what the ranks exchange in a step, as the bytes of an allreduce that moves as much.
 
     trainable: weights of the model. layers: those with factors. A gradient has 4 bytes a number. Of n bytes gathered in
@@ -66,10 +67,10 @@ def allreduce_bytes(trainable: int, layers: Sequence[Any], batch: int) -> int:
 class Factors:
     """The factors of one step, as it is traced: of each call of a layer, the inputs and the outputs' gradients."""
 
-    def __init__(self, strategy: Strategy, layers: Sequence[Any]) -> None:
+    def __init__(self, strategy: Strategy, layers: Sequence[Layer]) -> None:
         self._strategy, self._layers = strategy, layers
         self._graph = tf.compat.v1.get_default_graph()
-        self._factors: dict[int, list[tuple[Any, Any]]] = {}  # by kernel
+        self._factors: dict[int, list[tuple[Tensor, Tensor]]] = {}  # by kernel
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -80,11 +81,11 @@ class Factors:
             yield
 
     @property
-    def own(self) -> list[Any]:
+    def own(self) -> list[Tensor]:
         """The gradients of the layers' outputs that this replica has computed."""
         return [gradient for pairs in self._factors.values() for _, gradient in pairs]
 
-    def add_to(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+    def add_to(self, gradients: Sequence[Tensor], variables: Sequence[Variable]) -> list[Tensor]:
         """*graph*: return summed gradients with those of the kept factors, which hold all replicas' samples.
 
         A kernel may also have a gradient that was summed: of a weight penalty, or of a use that is no dense layer.
@@ -92,7 +93,7 @@ class Factors:
         pairs = enumerate(zip(gradients, variables, strict=True))
         return [self._with_product(gradient, variable, number) for number, (gradient, variable) in pairs]
 
-    def _with_product(self, gradient: Any, variable: Any, number: int) -> Any:
+    def _with_product(self, gradient: Tensor, variable: Variable, number: int) -> Tensor:
         for use, (inputs, upstream) in enumerate(self._factors.get(id(variable), [])):
             name = f"factor.{number:04d}.{use}"
             rows = self._strategy.concatenate(inputs, f"{name}.inputs")
@@ -101,10 +102,10 @@ class Factors:
             gradient = product if gradient is None else gradient + product
         return gradient
 
-    def _keep(self, changes: ExitStack, layer: Any) -> None:
+    def _keep(self, changes: ExitStack, layer: Layer) -> None:
         as_keras_does = layer.call
 
-        def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        def call(inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             # A layer inside a function of the user's own is traced in another graph: its tensors cannot leave it.
             if len(inputs.shape) != 2 or tf.compat.v1.get_default_graph() is not self._graph:
                 return as_keras_does(inputs, *args, **kwargs)
@@ -114,12 +115,12 @@ class Factors:
 
         change(changes, layer, "call", call)
 
-    def _product(self, inputs: Any, layer: Any) -> Any:
+    def _product(self, inputs: Tensor, layer: Layer) -> Tensor:
         """*graph*: return inputs times kernel; on the way back, keep what the kernel's gradient is the product of."""
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
-        def product(inputs: Any, kernel: Any) -> Any:
-            def gradient(upstream: Any) -> Any:
+        def product(inputs: Tensor, kernel: Tensor) -> Tensor:
+            def gradient(upstream: Tensor) -> Tensor:
                 self._factors.setdefault(id(layer._kernel), []).append((inputs, upstream))
                 return tf.matmul(upstream, kernel, transpose_b=True), None
 

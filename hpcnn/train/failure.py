@@ -24,7 +24,7 @@ _SECONDS_FOR_RANK_0 = 2.0
 
 
 def end_failed(run: RunDir | None, strategy: Strategy | None, error: BaseException) -> None:
-    """Write the reason and, where other ranks wait for this one, say it and end the process. Else return.
+    """Write why this rank fails; where other ranks wait for it, print the reason and end the process.
 
     strategy: None where it could not be opened.
     """
@@ -53,7 +53,7 @@ def _place(strategy: Strategy | None) -> tuple[int, int]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what happened in one line."""
+    """Return the type and the text of an error in one line."""
     if isinstance(error, HpcnnError):
         return str(error)
     lines = (line.strip() for line in str(error).splitlines())

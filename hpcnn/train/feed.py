@@ -19,6 +19,7 @@ import tensorflow as tf
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.structure import is_nest, leaves, map_nest
 from hpcnn.util.errors import UsageError
+from hpcnn.util.types import KerasModel, Tensor
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Form:
     one_hot: Any = None
     class_weights: Any = None
 
-    def features(self, x: Any) -> Any:
+    def features(self, x: Tensor) -> Tensor:
         """*graph*: return one array of features as the model wants it."""
         if self.tokens:
             return x
@@ -52,16 +53,16 @@ class Resident:
     change: what is done to the samples last, given (replica, x, indices), or None (``augment.Augmentation``).
     """
 
-    features: tuple[Any, ...]
-    labels: tuple[Any, ...]
+    features: tuple[Tensor, ...]
+    labels: tuple[Tensor, ...]
     form: Form
-    change: Callable[[Any, Any, Any], Any] | None = None
+    change: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     def unchanged(self) -> Resident:
         """Return the same samples for an evaluation: without what is done to them last and without class weights."""
         return dataclasses.replace(self, form=dataclasses.replace(self.form, class_weights=None), change=None)
 
-    def gather(self, replica: Any, indices: Any) -> tuple[Any, Any, Any]:
+    def gather(self, replica: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the samples ``indices`` as the model and the loss want them, and their weights in the loss or None."""
         x = map_nest(lambda part: self.form.features(tf.gather(part, indices)), self.features[replica])
         y = map_nest(lambda part: tf.gather(part, indices), self.labels[replica])
@@ -79,7 +80,7 @@ def pixel_factor(data: DataSet, pixel_scale: str | None) -> float | None:
     return 1.0 / data.pixel_scale if pixel_scale == "unit" and data.pixel_scale != 1.0 else None
 
 
-def place(x: Any, y: Any, devices: Sequence[str], form: Form) -> Resident:
+def place(x: Tensor, y: Tensor, devices: Sequence[str], form: Form) -> Resident:
     """Copy a data set to every local device."""
     features, labels = [], []
     for device in devices:
@@ -89,7 +90,7 @@ def place(x: Any, y: Any, devices: Sequence[str], form: Form) -> Resident:
     return Resident(tuple(features), tuple(labels), form)
 
 
-def sample_shape(model: Any, data: DataSet) -> Any:
+def sample_shape(model: KerasModel, data: DataSet) -> Any:
     """Return the shape of one sample as the model takes it; a subclassed model does not tell, and takes the data's.
 
     Raises UsageError where the model has other inputs than the data.
@@ -111,7 +112,7 @@ def sample_shape(model: Any, data: DataSet) -> Any:
     raise UsageError(f"--model, --data: the model has the inputs {', '.join(names)}; the features of the data: {given}")
 
 
-def fit_shape(x: Any, shape: Any) -> Any:
+def fit_shape(x: Tensor, shape: Any) -> Tensor:
     """Return the samples reshaped to a model's input (28x28x1 to 784, say) where the number of features allows.
 
     A model that wants the channels first gets them first.
@@ -121,7 +122,7 @@ def fit_shape(x: Any, shape: Any) -> Any:
     return map_nest(_fit_shape, x, shape) if is_nest(x) else _fit_shape(x, shape)
 
 
-def _fit_shape(x: Any, shape: Sequence[int | None]) -> Any:
+def _fit_shape(x: Tensor, shape: Sequence[int | None]) -> Tensor:
     if any(size is None for size in shape):
         if len(shape) == x.ndim - 1:
             return x
@@ -134,7 +135,7 @@ def _fit_shape(x: Any, shape: Sequence[int | None]) -> Any:
     )
 
 
-def one_hot_sizes(model: Any, classes: Any) -> Any:
+def one_hot_sizes(model: KerasModel, classes: Any) -> Any:
     """Return the number of classes of each label array that must become one-hot, None for the others.
 
     classes: a nest like the labels; 0 for the targets of a regression. Raises UsageError where the model has other
@@ -165,7 +166,7 @@ def one_hot_sizes(model: Any, classes: Any) -> Any:
     return dict(zip(keys, sizes, strict=True)) if isinstance(classes, dict) else tuple(sizes)
 
 
-def wants_one_hot(loss: Any, output_shape: Sequence[int | None], classes: int) -> bool:
+def wants_one_hot(loss: Tensor, output_shape: Sequence[int | None], classes: int) -> bool:
     """Whether integer labels must become one-hot: one of Keras's own losses compares one output a class.
 
     Sparse losses take the integers, and a user's own loss function gets the labels as the data has them.

@@ -7,6 +7,7 @@ recipe of the courses. hpcnn's own loop (``loop.py``) divides one global batch i
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -22,12 +23,13 @@ from hpcnn.train.setup import trainable_parameters
 from hpcnn.train.state import Position, values_of
 from hpcnn.train.steps import dense, moving_statistics, sum_present
 from hpcnn.util.errors import RunError
+from hpcnn.util.types import Json, KerasModel, Optimizer, Tensor, Variable
 
 # Steps of ``fit`` between two questions to all ranks whether one of them was asked to stop.
 _STEPS_BETWEEN_LOOKS = 16
 
 
-def average_gradients(optimizer: Any, strategy: Strategy) -> Any:
+def average_gradients(optimizer: Optimizer, strategy: Strategy) -> Optimizer:
     """Return the optimizer with an ``apply`` that first averages the gradients over all ranks.
 
     ``apply`` is what Keras 3's trainer calls, at the outermost optimizer: under loss scaling every rank must see the
@@ -39,7 +41,7 @@ def average_gradients(optimizer: Any, strategy: Strategy) -> Any:
         return optimizer
     apply = optimizer.apply
 
-    def average_and_apply(grads: Any, trainable_variables: Any = None) -> Any:
+    def average_and_apply(grads: Sequence[Tensor], trainable_variables: Sequence[Variable] | None = None) -> Any:
         summed = sum_present(strategy, [dense(g) for g in grads])
         return apply([None if g is None else g / strategy.size for g in summed], trainable_variables)
 
@@ -47,7 +49,7 @@ def average_gradients(optimizer: Any, strategy: Strategy) -> Any:
     return optimizer
 
 
-def recorder(strategy: Strategy, fits: Fits, samples: int | None) -> Any:
+def recorder(strategy: Strategy, fits: Fits, samples: int | None) -> keras.callbacks.Callback:
     """Return hpcnn's callback for ``fit``. A script may fit several times: epochs count on, in one record."""
     return _Recorder(strategy, fits, samples)
 
@@ -59,7 +61,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._fits, self._context = fits, fits.context
         self._record = fits.context.record if fits.context else None
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: KerasModel) -> None:
         """Take the model, before ``fit`` compiles its step: without XLA, which does not know Horovod's operations.
 
         On GPUs Keras turns XLA on by itself (``jit_compile="auto"``).
@@ -68,7 +70,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self._strategy.size > 1:
             model.jit_compile = False
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Give every rank rank 0's weights, or those with which an earlier attempt stopped; write what the run is."""
         self._check_steps()
         self._fits.count += 1
@@ -92,7 +94,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._record.event("run_start")
         self._note_state()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the epoch's clock on all ranks together."""
         self._strategy.barrier()
         self._validation_seconds: float | None = None
@@ -101,22 +103,22 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self._record:
             self._record.event("epoch_start", self._fits.epochs + 1)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """See whether a rank was asked to stop: Keras then ends the epoch, and the fit, on all of them."""
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Ask all ranks now and then whether one was asked to stop: Keras then ends the fit on all of them."""
         if self._stop and batch % _STEPS_BETWEEN_LOOKS == _STEPS_BETWEEN_LOOKS - 1:
             self._see_whether_to_stop()
 
-    def on_test_begin(self, logs: Any = None) -> None:
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Stop the epoch's clock: what follows is validation, with the same statistics on every rank."""
         self._trained_at = time.monotonic()
         self._average_statistics()
 
-    def on_test_end(self, logs: Any = None) -> None:
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         """Note how long the validation took."""
         if self._trained_at is not None:
             self._validation_seconds = time.monotonic() - self._trained_at
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Average the logs over the ranks (in place: callbacks that follow see the same everywhere); record them."""
         seconds = (self._trained_at or time.monotonic()) - self._begin
         if self._fits.stopped:
@@ -136,7 +138,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self._stop and epoch + 1 < self.params["epochs"]:
             self._see_whether_to_stop()
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Wait until every rank has written its last epoch. A script that was asked to stop ends here."""
         if self._stop:
             self._stop.__exit__(None, None, None)
@@ -146,7 +148,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._strategy.barrier()
 
     def _keeps(self) -> bool:
-        """Whether this fit can be resumed: the first of a script. To reach a later one, a script begins anew."""
+        """Return whether this fit can be resumed: the first of a script. To reach a later one, a script begins anew."""
         return self._fits.count == 1
 
     def _go_on(self) -> None:
@@ -156,7 +158,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._fits.epochs = self.model._initial_epoch = self._context.start.epoch - 1
 
     def _note_state(self) -> None:
-        """Remember how this epoch begins, which is where a later attempt goes on; keep it where the job may need it."""
+        """Remember the state before this epoch, with which a later attempt goes on; write it if the job can resume."""
         if self._context and self._stop:
             self._values = values_of(self.model) if self._strategy.is_chief else []
             self._position = Position(self._fits.epochs + 1, elapsed=self._context.record.elapsed)
@@ -178,7 +180,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
                 "give each the same number of samples, as run.shard() does"
             )
 
-    def _line(self, seconds: float, logs: dict[str, float]) -> dict[str, Any]:
+    def _line(self, seconds: float, logs: dict[str, float]) -> dict[str, Json]:
         """Return one epoch's record. ``fit`` does not tell input and compute apart: those are null, not guessed."""
         training = {name: value for name, value in logs.items() if not name.startswith("val_")}
         return {
@@ -207,5 +209,5 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._strategy.synchronize(self._statistics, [1.0 / self._strategy.size])
 
 
-def _scales_loss(optimizer: Any) -> bool:
+def _scales_loss(optimizer: Optimizer) -> bool:
     return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +24,10 @@ from hpcnn.train.metrics import Sums
 from hpcnn.train.plan import Block, blocks, epoch_order
 from hpcnn.train.profiler import Profile
 from hpcnn.train.state import Position, values_of
-from hpcnn.util.types import Array
+from hpcnn.util.types import Array, Json
+
+if TYPE_CHECKING:
+    import keras
 
 # Steps in one call of TensorFlow. Between calls Keras's batch callbacks run and the ranks agree whether to stop; a call
 # costs well under a millisecond, so more steps would gain nothing. Slow steps make shorter calls: whoever asks a run to
@@ -109,7 +112,7 @@ class Loop:
         return progress
 
     def values(self) -> list[Array]:
-        """Return what every variable holds; of rank 0, whose values are written."""
+        """Return the values of every variable on rank 0, which writes them; nothing on other ranks."""
         return values_of(self.model) if self.strategy.is_chief else []
 
     def steps_per_epoch(self) -> int:
@@ -141,7 +144,7 @@ class Loop:
             sums.add(test(block))
         return self._logs(sums)
 
-    def _epoch(self, epoch: int, hooks: Any, start: Position) -> dict[str, Any]:
+    def _epoch(self, epoch: int, hooks: keras.callbacks.CallbackList, start: Position) -> dict[str, Json]:
         """Train one epoch, or what is left of it; evaluate, run the callbacks; return the epoch's record."""
         hooks.on_epoch_begin(epoch - 1)
         self.record.event("epoch_start", epoch)
@@ -178,7 +181,7 @@ class Loop:
             **({"profiled": True} if self.profile and self.profile.epoch == epoch else {}),
         }
 
-    def _train_epoch(self, epoch: int, hooks: Any, start: Position) -> tuple[Sums, float]:
+    def _train_epoch(self, epoch: int, hooks: keras.callbacks.CallbackList, start: Position) -> tuple[Sums, float]:
         """Do every step of one epoch; return this process's sums and its wall time by the monotonic clock.
 
         Of an epoch that an earlier attempt has begun, sums and time go on where it stopped.
@@ -220,7 +223,7 @@ class Loop:
                 yield call
 
     def _train(self, call: Block, epoch: int, done: int) -> Sums:
-        """Do the steps of one call, and record them if it is their turn."""
+        """Do the steps of one call; record them if ``--profile`` asked for steps and none were recorded yet."""
         if self.profile is None or self._to_profile(call) is None:
             return self.steps.train(call)
         return self.profile.record(lambda: self.steps.train(call), epoch, done, call.steps)
@@ -238,6 +241,6 @@ class Loop:
         return {"loss": sums.loss / max(sums.samples, 1.0), **self.steps.results(sums.state)}
 
     def _someone_stops(self, reached: bool) -> bool:
-        """Whether any rank wants to stop: then all must, or the others would wait for it for ever."""
+        """Return whether any rank wants to stop. Then all must, or the others would wait for it for ever."""
         wants = bool(self.model.stop_training) or reached
         return bool(self.strategy.reduce_metrics([float(wants)])[0])

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpcnn.util.errors import bad_value
+from hpcnn.util.types import Array, Json, Tensor
 from hpcnn.util.user_code import import_function
 
 if TYPE_CHECKING:
     from hpcnn.data.dataset import Array, DataSet
 
 
-def loss_of(name: str) -> Any:
+def loss_of(name: str) -> str | Callable[..., Tensor]:
     """Return what Keras compiles a model with: its own name, or a function of (true, predicted).
 
     Raises UsageError for a function that cannot be imported.
@@ -24,7 +25,7 @@ def loss_of(name: str) -> Any:
     return negative_log_likelihood if name == "negative_log_likelihood" else name
 
 
-def negative_log_likelihood(true: Any, predicted: Any) -> Any:
+def negative_log_likelihood(true: Tensor, predicted: Tensor) -> Tensor:
     """Return -log p of each sample's class, (N,), from log-probabilities (N, classes), as a log-softmax gives them.
 
     true: class numbers, (N,). PyTorch's ``nll_loss``; with a log-softmax, the sparse categorical cross-entropy.
@@ -35,7 +36,7 @@ def negative_log_likelihood(true: Any, predicted: Any) -> Any:
     return -keras.ops.sum(classes * predicted, axis=-1)
 
 
-def class_weights(given: Mapping[str, Any], data: DataSet) -> Array | None:
+def class_weights(given: Mapping[str, Json], data: DataSet) -> Array | None:
     """Return the weight of each class, float32 (classes,), 1 where none is given; None where none is given at all.
 
     What a sample's loss is multiplied by. The mean stays one over the samples of the global batch, as in Keras's
@@ -58,5 +59,5 @@ def class_weights(given: Mapping[str, Any], data: DataSet) -> Array | None:
     return weights
 
 
-def _text(pairs: Mapping[str, Any]) -> str:
+def _text(pairs: Mapping[str, Json]) -> str:
     return " ".join(f"{key}={value}" for key, value in pairs.items())

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.train.feed import Resident
-
-Array = npt.NDArray[np.float64]
+from hpcnn.util.types import Array, KerasModel, Tensor
 
 
 @dataclass
@@ -65,12 +62,12 @@ class Metrics:
     outputs, the loss of each is among them, as a sum over samples.
     """
 
-    def __init__(self, model: Any, data: Resident) -> None:
+    def __init__(self, model: KerasModel, data: Resident) -> None:
         self._model = model
         self._metric = model._compile_metrics  # Keras has no public name for "the metrics of compile()"
         self._means = _means_of_outputs(model, data)
         self.shapes: list[tuple[int, ...]] = []
-        self.dtypes: list[Any] = []
+        self.dtypes: list[Tensor] = []
         if self._metric is not None:
             x, y, _ = data.gather(0, tf.constant([0], tf.int32))
             if not self._metric.built:
@@ -81,7 +78,9 @@ class Metrics:
             self.shapes.append((len(self._means) + 1,))  # with the samples
             self.dtypes.append("float32")
 
-    def loss(self, x: Any, y: Any, predicted: Any, weights: Any, *, training: bool) -> tuple[Any, list[Any]]:
+    def loss(
+        self, x: Tensor, y: Tensor, predicted: Tensor, weights: Tensor, *, training: bool
+    ) -> tuple[Tensor, list[Tensor]]:
         """*graph*: return the loss of a slice, as Keras has it, and the mean over samples of each output's own."""
         if not self._means:
             return self._model.compute_loss(x, y, predicted, weights, training=training), []
@@ -92,7 +91,7 @@ class Metrics:
         values = [[scope.get_current_value(variable) for variable in mean.variables] for mean in self._means]
         return loss, [total / count for total, count in values]
 
-    def of_batch(self, y: Any, predicted: Any, losses: Sequence[Any], samples: Any) -> list[Any]:
+    def of_batch(self, y: Tensor, predicted: Tensor, losses: Sequence[Tensor], samples: Tensor) -> list[Tensor]:
         """*graph*: return the state that a batch of so many samples adds to zero; nothing where they are 0."""
         state = []
         if self._metric is not None:
@@ -116,7 +115,7 @@ class Metrics:
         return found
 
 
-def _means_of_outputs(model: Any, data: Resident) -> list[Any]:
+def _means_of_outputs(model: KerasModel, data: Resident) -> list[Tensor]:
     """Return Keras's own means of the losses of several outputs; none where there is one output."""
     losses = model._compile_loss
     x, y, _ = data.gather(0, tf.constant([0], tf.int32))

@@ -12,20 +12,20 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import RunDir
 from hpcnn.trace.chrome import STEPS, Event, Trace, of_horovod, write
 from hpcnn.trace.xplane import events_in
 from hpcnn.train.metrics import Sums
+from hpcnn.util.types import Json
 
 # Where TensorBoard's profile plugin looks for profiles, below a folder of logs: <this>/<profile>/<host>.xplane.pb
 _PLUGIN = Path("plugins/profile")
 
 
 class Profile:
-    """What is to be recorded on this rank, and whether it has been."""
+    """The recording of some steps on this rank."""
 
     def __init__(self, steps: int, run: RunDir, strategy: Strategy) -> None:
         """Record at most ``steps`` steps."""
@@ -76,7 +76,7 @@ class Profile:
         shutil.rmtree(scratch)
         return sums
 
-    def _show_in_tensorboard(self, space: Path, facts: dict[str, Any]) -> None:
+    def _show_in_tensorboard(self, space: Path, facts: dict[str, Json]) -> None:
         """Move a profile to where TensorBoard looks for it; the ranks of a node would have the same name there."""
         name = f"epoch{facts['epoch']}-step{facts['first_step']}"
         folder = self._run.tensorboard / _PLUGIN / name
@@ -89,7 +89,7 @@ def _parts(sums: Sums) -> dict[str, float]:
     return {name: float(part) for name, part in zip(names, sums.seconds, strict=True)}
 
 
-def _whole(facts: dict[str, Any]) -> Event:
+def _whole(facts: dict[str, Json]) -> Event:
     """Return the recorded steps as one event, above all tracks."""
     first, last = facts["first_step"], facts["first_step"] + facts["steps"] - 1
     name = f"epoch {facts['epoch']}, steps {first} to {last}"

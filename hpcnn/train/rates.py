@@ -5,17 +5,22 @@ A schedule counts the optimizer's steps, which a state keeps: a resumed training
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpcnn.specs.schedule import parse_schedule
 from hpcnn.util.errors import bad_value, unknown_value
+from hpcnn.util.types import Json, KerasModel, Optimizer, Tensor, Variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import keras
 
 
-def schedule(text: str, rate: float, steps: int, epochs: int) -> Any:
+# How an optimizer changes one variable: gradient, variable, learning rate.
+UpdateStep: TypeAlias = "Callable[[Tensor, Variable, Tensor], Any]"
+
+
+def schedule(text: str, rate: float, steps: int, epochs: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """Return Keras's schedule for ``text``, beginning at ``rate``; ``steps`` are those of an epoch.
 
     ``step`` is PyTorch's StepLR, ``milestones`` its MultiStepLR. ``cosine`` is I. Loshchilov and F. Hutter,
@@ -47,18 +52,18 @@ def warmed_up(after: Any, start: float, peak: float, steps: int) -> Any:
         return growth
 
     class WarmUp(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-        def __call__(self, step: Any) -> Any:
+        def __call__(self, step: Tensor) -> Tensor:
             """Return the rate at a step."""
             return keras.ops.where(step < steps, growth(step), after(step))
 
-        def get_config(self) -> dict[str, Any]:
+        def get_config(self) -> dict[str, Json]:
             """Return what it was made of; a saved network is loaded without its optimizer."""
             return {"steps": steps, "start": start, "peak": peak}
 
     return WarmUp()
 
 
-def set_layer_rates(model: Any, factors: Mapping[str, Any]) -> None:
+def set_layer_rates(model: KerasModel, factors: Mapping[str, Json]) -> None:
     """Make the model's optimizer, which is built, multiply the learning rate of each layer's weights by its factor.
 
     Raises UsageError for a layer the model has not, and for what is no factor.
@@ -73,13 +78,14 @@ def set_layer_rates(model: Any, factors: Mapping[str, Any]) -> None:
         if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 <= factor < float("inf"):
             raise bad_value("--layer-lr", f"{name}={factor}", "a factor of at least 0")
         by_variable |= {variable.path: float(factor) for variable in layers[name].trainable_weights}
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # not the loss scaling of float16
+    # not the loss scaling of float16
+    optimizer: Optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     of_number = [by_variable.get(variable.path, 1.0) for variable in model.trainable_variables]
     optimizer.update_step = _scaled(optimizer, optimizer.update_step, of_number)
 
 
-def _scaled(optimizer: Any, update: Callable[..., Any], factors: list[float]) -> Callable[..., Any]:
-    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> Any:
+def _scaled(optimizer: Optimizer, update: UpdateStep, factors: list[float]) -> UpdateStep:
+    def update_step(gradient: Tensor, variable: Variable, learning_rate: Tensor) -> Any:
         return update(gradient, variable, learning_rate * factors[optimizer._get_variable_index(variable)])
 
     return update_step

@@ -1,7 +1,7 @@
 """Writes the record of a running training into its run directory: each rank its epochs, rank 0 the rest.
 
-Used by hpcnn's own loop and by the callback for a user's ``model.fit`` alike. Knows the strategy protocol and the run
-directory, and nothing of Keras.
+Used by hpcnn's own loop and by the callback for a user's ``model.fit`` alike. Uses the strategy protocol and the run
+directory; must not import Keras.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.train.state import Position
 from hpcnn.util.files import LineWriter, write_json
 from hpcnn.util.host import host_facts, job_facts, process_seconds
+from hpcnn.util.types import Json
 
 
 class Record:
@@ -58,12 +59,12 @@ class Record:
         if self._events is not None:
             self._events.write(key, value, **metadata)
 
-    def spec(self, spec: Mapping[str, Any]) -> None:
+    def spec(self, spec: Mapping[str, Json]) -> None:
         """Write ``spec.json`` unless the submitting side already has (rank 0 only)."""
         if self._strategy.is_chief and not self.run.spec.exists():
             write_json(self.run.spec, {"schema": SCHEMA_VERSION, **spec})
 
-    def provenance(self, device: str | None, **facts: Any) -> list[dict[str, Any]]:
+    def provenance(self, device: str | None, **facts: Any) -> list[dict[str, Json]]:
         """Collect every rank's host facts, write ``provenance.json``, return the facts. All ranks must call it."""
         own = {**host_facts(self._strategy.rank, tuple(self._strategy.devices)), "device": device}
         hosts = self._strategy.gather_facts(own)
@@ -74,7 +75,7 @@ class Record:
             write_json(self.run.provenance, {**record, **facts})
         return hosts
 
-    def epoch(self, record: Mapping[str, Any]) -> None:
+    def epoch(self, record: Mapping[str, Json]) -> None:
         """Append one epoch of this rank."""
         self._epochs.write({"rank": self._strategy.rank, **record})
 

@@ -2,7 +2,7 @@
 
 ``rewritten(model)`` is a context: inside, the layers of a functional or sequential Keras model call other operations of
 TensorFlow that give the same numbers sooner; outside, and in what is saved, the model is as the user made it. What each
-rewrite leaves equal is said with it. docs/speed.md shows what they gain. Knows nothing of data, ranks or time.
+rewrite leaves equal is said with it. docs/speed.md shows what they gain. Must not know data, ranks or clocks.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from hpcnn.util.types import KerasModel, Layer, Tensor
+
 # Functions that never decrease, so that the largest of their values is the value of the largest.
 _MONOTONE = ("relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid")
 
@@ -30,7 +32,7 @@ def enabled() -> bool:
 
 
 @contextmanager
-def rewritten(model: Any) -> Iterator[None]:
+def rewritten(model: KerasModel) -> Iterator[None]:
     """Let the model's layers compute in the faster way inside the context."""
     with ExitStack() as changes:
         if enabled():
@@ -43,10 +45,10 @@ def rewritten(model: Any) -> Iterator[None]:
         yield
 
 
-def _pooled(layers: list[Any]) -> Iterator[tuple[Any, Any]]:
+def _pooled(layers: list[Layer]) -> Iterator[tuple[Layer, Layer]]:
     """Yield each max pooling and what activates right before it, where activated values go nowhere else."""
     models = {id(graph): graph for graph in (getattr(layer, "_functional", layer) for layer in layers)}
-    graphs = [graph for graph in models.values() if hasattr(graph, "_nodes_by_depth")]
+    graphs: list[Layer] = [graph for graph in models.values() if hasattr(graph, "_nodes_by_depth")]
     calls: dict[int, list[Any]] = defaultdict(list)  # by layer: in how many places a model, or a model in it, calls it
     uses: Counter[int] = Counter()  # by tensor: how many take it
     for graph in graphs:
@@ -55,7 +57,7 @@ def _pooled(layers: list[Any]) -> Iterator[tuple[Any, Any]]:
             calls[id(node.operation)].append(node)
             uses.update(id(tensor) for tensor in node.input_tensors)
 
-    def only_source(layer: Any) -> Any:
+    def only_source(layer: Layer) -> Tensor:
         """Return the layer whose output ``layer`` alone takes, and takes alone; None where there is none."""
         if len(calls[id(layer)]) != 1 or len(calls[id(layer)][0].input_tensors) != 1:
             return None
@@ -70,20 +72,20 @@ def _pooled(layers: list[Any]) -> Iterator[tuple[Any, Any]]:
                 yield pool, before
 
 
-def _activation(layer: Any) -> Callable[[Any], Any] | None:
+def _activation(layer: Layer) -> Callable[[Tensor], Tensor] | None:
     """Return the monotone function that the layer applies to each value at the end, None for any other layer."""
     if type(layer) in (keras.layers.ReLU, keras.layers.LeakyReLU):
-        apply: Callable[[Any], Any] = layer.call
+        apply: Callable[[Tensor], Tensor] = layer.call
         return apply
     if type(layer) in (keras.layers.Conv2D, keras.layers.Activation):
         name = getattr(layer.activation, "__name__", "")
         if name in _MONOTONE and layer.activation is getattr(keras.activations, name):
-            function: Callable[[Any], Any] = layer.activation
+            function: Callable[[Tensor], Tensor] = layer.activation
             return function
     return None
 
 
-def _activate_after_pooling(changes: ExitStack, pool: Any, before: Any) -> None:
+def _activate_after_pooling(changes: ExitStack, pool: Layer, before: Layer) -> None:
     """Pool first and activate what is left, a quarter of the values for 2 x 2; sum the bias's gradient over them too.
 
     The largest of monotone values is the value of the largest, so outputs are equal bit by bit. Gradients too, to
@@ -98,11 +100,11 @@ def _activate_after_pooling(changes: ExitStack, pool: Any, before: Any) -> None:
         return
     form = "NHWC" if before.data_format == "channels_last" else "NCHW"
 
-    def convolve(inputs: Any) -> Any:
+    def convolve(inputs: Tensor) -> Tensor:
         convolved = before.convolution_op(inputs, before.kernel)
         return tf.nn.bias_add(convolved, tf.stop_gradient(before.bias), form) if before.use_bias else convolved
 
-    def pool_and_activate(*args: Any, **kwargs: Any) -> Any:
+    def pool_and_activate(*args: Any, **kwargs: Any) -> Tensor:
         pooled = pooling(*args, **kwargs)
         return activate(_give_gradient(pooled, before.bias, form) if before.use_bias else pooled)
 
@@ -110,12 +112,12 @@ def _activate_after_pooling(changes: ExitStack, pool: Any, before: Any) -> None:
     change(changes, pool, "call", pool_and_activate)
 
 
-def _give_gradient(pooled: Any, bias: Any, form: str) -> Any:
+def _give_gradient(pooled: Tensor, bias: Tensor, form: str) -> Tensor:
     """*graph*: return ``pooled``, which contains the bias already, and let the bias have its gradient from there."""
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def contains(pooled: Any, bias: Any) -> Any:
-        def gradient(upstream: Any) -> Any:
+    def contains(pooled: Tensor, bias: Tensor) -> Tensor:
+        def gradient(upstream: Tensor) -> Tensor:
             return upstream, tf.reduce_sum(upstream, [0, 1, 2] if form == "NHWC" else [0, 2, 3])
 
         return tf.identity(pooled), gradient
@@ -123,7 +125,7 @@ def _give_gradient(pooled: Any, bias: Any, form: str) -> Any:
     return contains(pooled, tf.convert_to_tensor(bias))
 
 
-def _drop_by_few_bits(changes: ExitStack, layer: Any) -> None:
+def _drop_by_few_bits(changes: ExitStack, layer: Layer) -> None:
     """Draw 8 random bits a value (16 where the rate is no multiple of 1/256) instead of 32.
 
     Drawing takes longer than anything else of dropout. Masks differ from Keras's, their distribution does not: a rate
@@ -133,7 +135,7 @@ def _drop_by_few_bits(changes: ExitStack, layer: Any) -> None:
     dtype = tf.uint8 if bits == 8 else tf.uint16
     dropped = min(max(round(layer.rate * 2**bits), 1), 2**bits - 1)
 
-    def drop(inputs: Any, training: bool = False) -> Any:
+    def drop(inputs: Tensor, training: bool = False) -> Tensor:
         if not training:
             return inputs
         count, a_word = tf.size(inputs), 32 // bits
@@ -147,7 +149,7 @@ def _drop_by_few_bits(changes: ExitStack, layer: Any) -> None:
     change(changes, layer, "call", drop)
 
 
-def change(changes: ExitStack, layer: Any, name: str, value: Any) -> None:
+def change(changes: ExitStack, layer: Layer, name: str, value: Any) -> None:
     """Set an attribute of a layer past Keras's tracking, until the context ends."""
     own = name in vars(layer)
     before = vars(layer).get(name)

@@ -18,10 +18,10 @@ import atexit
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
@@ -31,6 +31,10 @@ from hpcnn.train.context import Context, Fits
 from hpcnn.train.failure import end_failed
 from hpcnn.train.session import finish_completed, finish_stopped, open_context
 from hpcnn.util.errors import HpcnnError, UsageError, unknown_value
+from hpcnn.util.types import Array, Optimizer
+
+if TYPE_CHECKING:
+    import keras
 
 _STRATEGIES = ("serial", "horovod")
 
@@ -95,7 +99,7 @@ class Run:
         """Keras's ``verbose``: 2 on rank 0, 0 elsewhere."""
         return 2 if self.is_chief else 0
 
-    def shard(self, *arrays: npt.NDArray[Any], seed: int = 1) -> tuple[npt.NDArray[Any], ...]:
+    def shard(self, *arrays: Array, seed: int = 1) -> tuple[Array, ...]:
         """Return this rank's part of arrays of N samples each, the same samples of every array.
 
         All ranks get the same number of samples, so that they do the same number of steps: where N does not divide
@@ -117,7 +121,7 @@ class Run:
         self._samples = each
         return tuple(array[own] for array in arrays)
 
-    def distribute(self, optimizer: Any) -> Any:
+    def distribute(self, optimizer: Optimizer) -> Optimizer:
         """Return the Keras 3 optimizer, changed so that every step applies the gradients' mean over all ranks.
 
         It stays of its own class, so a saved model loads without hpcnn. Under mixed_float16 it is first wrapped in
@@ -127,7 +131,7 @@ class Run:
 
         return average_gradients(optimizer, self._strategy)
 
-    def callbacks(self, *own: Any, samples: int | None = None) -> list[Any]:
+    def callbacks(self, *own: keras.callbacks.Callback, samples: int | None = None) -> list[keras.callbacks.Callback]:
         """Return the callbacks for ``fit``: hpcnn's first, then ``own``.
 
         hpcnn's callback gives all ranks rank 0's initial weights, averages logs and batch-normalisation statistics over
@@ -151,7 +155,7 @@ class Run:
         else:
             finish_completed(fits.context, epochs=fits.epochs, test=fits.validation)
 
-    def _end_job(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    def _end_job(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Be Python's last exception handler: say what happened, then end the job for all ranks."""
         atexit.unregister(self._close)
         end_failed(RunDir(self.run_dir) if self.run_dir else None, self._strategy, error)

@@ -1,6 +1,6 @@
 """From a TrainSpec to a compiled Keras model: precision, seed, network, optimizer, loss.
 
-Fills what the user left open with what the lecture used. Knows nothing of ranks but their number, and of data only
+``specs/complete.py`` has filled what the user left open. Takes of the ranks only their number, and of the data only
 its shape.
 """
 
@@ -19,6 +19,7 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.train.losses import loss_of
 from hpcnn.train.rates import schedule, set_layer_rates, warmed_up
 from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.types import Json, KerasModel, Optimizer
 from hpcnn.zoo.registry import is_zoo, recipe
 
 # What tells how good a regression is: Keras's mean of |true - predicted|, under a short name.
@@ -36,12 +37,12 @@ def prepare_keras(spec: TrainSpec) -> None:
     keras.config.set_dtype_policy(policy)
 
 
-def build_network(spec: TrainSpec, input_shape: Any, outputs: Any) -> Any:
+def build_network(spec: TrainSpec, input_shape: Any, outputs: Any) -> KerasModel:
     """Build the network of a spec for samples of this shape, with its initial weights; not compiled by hpcnn yet.
 
     input_shape, outputs: as ``DataSet`` has them, dictionaries or tuples for several inputs or labels.
     """
-    model = build(
+    model: KerasModel = build(
         spec.model,
         input_shape=_input_shape(spec.model, input_shape),
         classes=outputs if not is_zoo(spec.model) or outputs != recipe(spec.model).classes else None,
@@ -53,7 +54,7 @@ def build_network(spec: TrainSpec, input_shape: Any, outputs: Any) -> Any:
     return model
 
 
-def make_model(spec: TrainSpec, strategy: Strategy, data: DataSet, steps: int) -> Any:
+def make_model(spec: TrainSpec, strategy: Strategy, data: DataSet, steps: int) -> KerasModel:
     """Build and compile the model inside the strategy's scope. ``spec`` is complete; ``steps`` is those of an epoch.
 
     A user's model that comes compiled keeps its own losses, their weights, its metrics and optimizer unless the spec
@@ -81,8 +82,8 @@ def make_model(spec: TrainSpec, strategy: Strategy, data: DataSet, steps: int) -
     return model
 
 
-def make_optimizer(spec: TrainSpec, steps: int) -> Any:
-    """Return the optimizer (SGD where nobody says) with its scaled learning rate, and its warm-up if there is one.
+def make_optimizer(spec: TrainSpec, steps: int) -> Optimizer:
+    """Return the optimizer (SGD by default) with its scaled learning rate, and its warm-up if there is one.
 
     Warm-up, after Goyal et al. (2017), arXiv:1706.02677, section 2.2: the rate grows by the same amount each step, from
     the unscaled one to the scaled one. A recipe's ``lr_drops`` apply to the scaled rate.
@@ -104,7 +105,7 @@ def make_optimizer(spec: TrainSpec, steps: int) -> Any:
         last_steps = [epoch * steps - 1 for epoch in drops]
         rates = [base * factor, *(base * factor * share for share in drops.values())]
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, rates)
-    arguments: dict[str, Any] = {"learning_rate": rate, "name": name}
+    arguments: dict[str, Json] = {"learning_rate": rate, "name": name}
     if spec.momentum:
         if spec.optimizer not in (None, "sgd", "rmsprop"):
             raise bad_value("--momentum", spec.momentum, f"no value with --optimizer {spec.optimizer}")
@@ -138,7 +139,7 @@ def lr_factor(spec: TrainSpec) -> float:
     return ratio if spec.lr_scaling == "linear" else math.sqrt(ratio)
 
 
-def _adjusted(optimizer: Any, spec: TrainSpec) -> Any:
+def _adjusted(optimizer: Optimizer, spec: TrainSpec) -> Optimizer:
     """Return the optimizer that a user's model was compiled with, with the learning rate that the spec asks for."""
     only_ours = {"momentum": spec.momentum, "warmup-epochs": spec.warmup_epochs, "lr-schedule": spec.lr_schedule}
     for option, value in ((f"--{name}", value) for name, value in only_ours.items()):
@@ -168,13 +169,13 @@ def _input_shape(model: str, data_shape: Any) -> Any:
     return data_shape if len(own) == len(data_shape) else (math.prod(data_shape),)
 
 
-def _own_losses(model: Any) -> tuple[Any, Any, Any]:
+def _own_losses(model: KerasModel) -> tuple[Any, Any, Any]:
     """Return losses, their weights and the metrics with which a user's model was compiled."""
     compiled = model._compile_config.config  # get_compile_config() has texts where a metric is the user's own object
     return model.loss, compiled.get("loss_weights"), compiled.get("metrics") or ["accuracy"]
 
 
-def _check_words(model: Any, data: DataSet) -> None:
+def _check_words(model: KerasModel, data: DataSet) -> None:
     """Raise UsageError for an embedding with too few words: on a GPU it would give zeros, without an error."""
     if not data.tokens:
         return
@@ -189,7 +190,7 @@ def _check_words(model: Any, data: DataSet) -> None:
             )
 
 
-def _guess_loss(model: Any, data: DataSet) -> str:
+def _guess_loss(model: KerasModel, data: DataSet) -> str:
     """Return the loss for an uncompiled user's model: cross-entropy for one output a class, else the quadratic one."""
     shape = getattr(model, "output_shape", None)
     if isinstance(shape, (list, dict)):
@@ -206,7 +207,7 @@ def _guess_loss(model: Any, data: DataSet) -> str:
     )
 
 
-def _synchronize_batch_norm(model: Any, strategy: Strategy) -> None:
+def _synchronize_batch_norm(model: KerasModel, strategy: Strategy) -> None:
     """Make every BatchNormalization use the statistics of the global batch."""
     from hpcnn.train.sync_batch_norm import synchronize
 
@@ -223,7 +224,7 @@ def check_target(spec: TrainSpec, metrics: Iterable[str]) -> None:
         )
 
 
-def trainable_parameters(model: Any) -> int:
+def trainable_parameters(model: KerasModel) -> int:
     """Return the number of trainable weights."""
     return sum(math.prod(v.shape) for v in model.trainable_weights)
 

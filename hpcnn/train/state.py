@@ -13,15 +13,14 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import SCHEMA_VERSION
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import write_bytes
+from hpcnn.util.types import Array, Json, KerasModel, Variable
 
 # What may change from one attempt to the next: how long and what is written, not what is computed.
 _FREE = (
@@ -56,9 +55,9 @@ class State:
     """A state as it was read: the position of this rank, and the variables' values."""
 
     position: Position
-    variables: list[npt.NDArray[Any]] = field(default_factory=list)
+    variables: list[Array] = field(default_factory=list)
 
-    def restore(self, model: Any) -> None:
+    def restore(self, model: KerasModel) -> None:
         """Give the model and its optimizer the variables' values. Raises UsageError where they are of another model."""
         own = _variables(model)
         if [tuple(v.shape) for v in own] != [value.shape for value in self.variables]:
@@ -67,17 +66,17 @@ class State:
             variable.assign(value)
 
 
-def values_of(model: Any) -> list[npt.NDArray[Any]]:
+def values_of(model: KerasModel) -> list[Array]:
     """Return copies of what every variable of the model and its optimizer holds now."""
     return [np.array(variable) for variable in _variables(model)]
 
 
 def save(
     file: Path,
-    values: Sequence[npt.NDArray[Any]],
+    values: Sequence[Array],
     strategy: Strategy,
     position: Position,
-    train: Mapping[str, Any],
+    train: Mapping[str, Json],
 ) -> None:
     """Write the state; all ranks must call it, and it is on disk when it returns.
 
@@ -101,7 +100,7 @@ def save(
     strategy.barrier()
 
 
-def load(file: Path, strategy: Strategy, train: Mapping[str, Any]) -> State | None:
+def load(file: Path, strategy: Strategy, train: Mapping[str, Json]) -> State | None:
     """Return the state of this rank, or None where there is no file.
 
     Raises UsageError for a state of another training, naming what differs, or of another number of replicas.
@@ -122,7 +121,7 @@ def load(file: Path, strategy: Strategy, train: Mapping[str, Any]) -> State | No
     return State(position, variables)
 
 
-def _check(facts: Mapping[str, Any], strategy: Strategy, train: Mapping[str, Any]) -> None:
+def _check(facts: Mapping[str, Json], strategy: Strategy, train: Mapping[str, Json]) -> None:
     if facts["schema"] != SCHEMA_VERSION:
         raise bad_value("--resume", facts["schema"], f"a state of version {SCHEMA_VERSION}")
     wanted = json.loads(json.dumps(dict(train), default=str))
@@ -133,12 +132,12 @@ def _check(facts: Mapping[str, Any], strategy: Strategy, train: Mapping[str, Any
         raise bad_value("--resume", strategy.size, f"{facts['size']} replicas, with which the run began")
 
 
-def _free(key: str, train: Mapping[str, Any]) -> bool:
-    """Whether a field may change; a cosine's rates depend on how many epochs there are."""
+def _free(key: str, train: Mapping[str, Json]) -> bool:
+    """Return whether a later attempt may change a field; a cosine's rates depend on how many epochs there are."""
     return key in _FREE and not (key == "epochs" and str(train.get("lr_schedule")).startswith("cosine"))
 
 
-def _variables(model: Any) -> list[Any]:
+def _variables(model: KerasModel) -> list[Variable]:
     """Return every variable that decides what comes next. Keras's metrics are not among them: hpcnn sums its own."""
     metrics = {id(v) for metric in model.metrics for v in metric.variables}
     return [v for v in [*model.variables, *model.optimizer.variables] if id(v) not in metrics]

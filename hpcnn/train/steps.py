@@ -1,7 +1,7 @@
 """The compiled part: many training or evaluation steps in one call of TensorFlow.
 
 The data stays on the device; a call gets a table of sample numbers, gathers each step's slice, and loops inside the
-graph. One trace serves every call, the smaller last batch included. What is asked of the strategy is
+graph. One trace serves every call, the smaller last batch included. The strategy's protocol is in
 ``parallel/base.py``.
 
 Each step takes the time four times, from inside the graph: when the slice is gathered (input), when this replica's own
@@ -22,17 +22,18 @@ import tensorflow as tf
 from hpcnn.parallel.base import Strategy
 from hpcnn.train.factors import Factors, factored_layers
 from hpcnn.train.feed import Resident
-from hpcnn.train.metrics import Array, Metrics, Sums
+from hpcnn.train.metrics import Metrics, Sums
 from hpcnn.train.plan import Block
 from hpcnn.train.rewrite import rewritten
 from hpcnn.train.update import fuse
+from hpcnn.util.types import Array, KerasModel, Tensor
 
 
 class Steps:
     """Compiled training and evaluation of one model under one strategy."""
 
     def __init__(
-        self, model: Any, strategy: Strategy, training: Resident, test: Resident | None, batch_size: int
+        self, model: KerasModel, strategy: Strategy, training: Resident, test: Resident | None, batch_size: int
     ) -> None:
         self._model, self._strategy = model, strategy
         self.factored = factored_layers(model, strategy, batch_size)
@@ -41,7 +42,7 @@ class Steps:
         fuse(model.optimizer)
         self._train = self._compile(self._train_step, training, self._synchronize)
         self._test = self._compile(self._test_step, test, None) if test is not None else None
-        self._retest: Any = None
+        self._retest: Callable[..., Any] | None = None
 
     def train(self, block: Block) -> Sums:
         """Do the steps of a block and return this process's sums."""
@@ -78,7 +79,9 @@ class Steps:
         samples = sum(t.shape[1] for t, w in zip(block.indices, block.weights, strict=True) if w) * block.steps
         return Sums(float(loss), float(samples), seconds.numpy(), [part.numpy() for part in state])
 
-    def _compile(self, step: Any, data: Resident, finish: Callable[[Any], None] | None) -> Any:
+    def _compile(
+        self, step: Callable[..., Any], data: Resident, finish: Callable[[Tensor], None] | None
+    ) -> Callable[..., Any]:
         """Return a function of (tables, weights) that does every step and adds up what the replicas return."""
         strategy, shapes, dtypes = self._strategy, self._metrics.shapes, self._metrics.dtypes
         replicas = len(strategy.replicas)
@@ -87,8 +90,10 @@ class Steps:
 
         # Without AutoGraph: it would rewrite the strategy's and the model's own Python, to no use.
         @tf.function(input_signature=[[table] * replicas, [weight] * replicas], autograph=False)  # type: ignore[untyped-decorator]
-        def steps(tables: Any, weights: Any) -> Any:
-            def step_and_add(number: Any, loss: Any, seconds: Any, state: list[Any]) -> Any:
+        def steps(tables: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
+            def step_and_add(
+                number: Tensor, loss: Tensor, seconds: Tensor, state: list[Tensor]
+            ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
                 for more in strategy.run(step, (data, number, tables, weights)):
                     loss += more[0]
                     seconds += more[1] / replicas
@@ -104,9 +109,12 @@ class Steps:
                 finish(weights)
             return (loss, seconds, *state)
 
-        return steps
+        compiled: Callable[..., Any] = steps
+        return compiled
 
-    def _train_step(self, data: Resident, number: Any, tables: Any, weights: Any) -> tuple[Any, Any, list[Any]]:
+    def _train_step(
+        self, data: Resident, number: Tensor, tables: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         model, strategy = self._model, self._strategy
         replica = strategy.local_replica()
         weight = weights[replica]
@@ -135,7 +143,9 @@ class Steps:
         times = tf.stack([gathered - start, ready - gathered, summed - ready])
         return loss * count, times, state
 
-    def _test_step(self, data: Resident, number: Any, tables: Any, weights: Any) -> tuple[Any, Any, list[Any]]:
+    def _test_step(
+        self, data: Resident, number: Tensor, tables: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         replica = self._strategy.local_replica()
         weight = weights[replica]
         indices = tables[replica][number]
@@ -146,7 +156,9 @@ class Steps:
         state = self._metrics.of_batch(y, predicted, losses, count)
         return loss * count, tf.zeros(3, tf.float64), state
 
-    def _mean_loss(self, x: Any, y: Any, predicted: Any, weights: Any, *, training: bool) -> tuple[Any, list[Any]]:
+    def _mean_loss(
+        self, x: Tensor, y: Tensor, predicted: Tensor, weights: Tensor, *, training: bool
+    ) -> tuple[Tensor, list[Tensor]]:
         """Return the loss of this replica's slice, its mean over samples plus the regularisation, in float32.
 
         With it, the loss of each output where there are several.
@@ -154,7 +166,7 @@ class Steps:
         loss, losses = self._metrics.loss(x, y, predicted, weights, training=training)
         return tf.cast(loss, tf.float32) * self._strategy.loss_divisor, losses
 
-    def _synchronize(self, weights: Any) -> None:
+    def _synchronize(self, weights: Tensor) -> None:
         """Average what batch normalisation gathered, once a call.
 
         A moving average is linear in what it averages, so one average after many steps equals one after each, as long
@@ -164,7 +176,7 @@ class Steps:
             self._strategy.synchronize(self._statistics, weights)
 
 
-def moving_statistics(model: Any) -> list[Any]:
+def moving_statistics(model: KerasModel) -> list[Tensor]:
     """Return the variables that training changes without gradients: batch normalisation's moving averages.
 
     Frozen layers are left out (they do not move), and so are the states of random generators, which are not weights.
@@ -175,18 +187,18 @@ def moving_statistics(model: Any) -> list[Any]:
     return [v.value for v in own if id(v) in weights]
 
 
-def sum_present(strategy: Strategy, gradients: Sequence[Any]) -> list[Any]:
+def sum_present(strategy: Strategy, gradients: Sequence[Tensor]) -> list[Tensor]:
     """*graph*: sum the gradients over replicas; a variable without one stays without."""
     summed = iter(strategy.reduce([g for g in gradients if g is not None]))
     return [None if g is None else next(summed) for g in gradients]
 
 
-def dense(gradient: Any) -> Any:
+def dense(gradient: Tensor) -> Tensor:
     """Return an embedding's sparse gradient as a tensor: ranks touch different rows."""
     return tf.convert_to_tensor(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
-def _when(tensors: Sequence[Any]) -> Any:
+def _when(tensors: Sequence[Tensor]) -> Tensor:
     """*graph*: return the time at which the tensors are all there, in seconds."""
     with tf.control_dependencies(list(tensors)):
         return tf.timestamp()

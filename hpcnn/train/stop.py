@@ -1,8 +1,8 @@
-"""Being asked to stop before the end: by a signal to any rank, or by the file ``stop`` in the run directory.
+"""Requests to stop before the end: by a signal to any rank, or by the file ``stop`` in the run directory.
 
 Slurm's signal before the time limit reaches the job script, which writes the file: a file reaches the ranks whatever
 the launcher and the container do with signals, and it can come before the ranks listen. The ranks then agree on the
-step after which all of them stop. Knows nothing of what is saved.
+step after which all of them stop. Must not know what is saved.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0  # at a file that may lie on a parallel file system
 
 
 class StopRequest:
-    """Whether this process has been asked to stop. A context: its signal handlers are gone afterwards."""
+    """A request to stop this process. A context manager: its signal handlers are gone afterwards."""
 
     def __init__(self, file: Path, strategy: Strategy) -> None:
         self._file, self._strategy = file, strategy

@@ -7,12 +7,11 @@ with N ranks normalises exactly as one rank with the whole batch does.
 
 from __future__ import annotations
 
-from typing import Any
-
 from hpcnn.parallel.base import Strategy
+from hpcnn.util.types import KerasModel, Layer, Tensor
 
 
-def synchronize(model: Any, strategy: Strategy) -> None:
+def synchronize(model: KerasModel, strategy: Strategy) -> None:
     """Make every BatchNormalization layer of the model use global moments while training."""
     import keras
 
@@ -24,10 +23,10 @@ def synchronize(model: Any, strategy: Strategy) -> None:
             layer._moments = _global_moments(layer, strategy, f"batch_norm.{number}")
 
 
-def _global_moments(layer: Any, strategy: Strategy, name: str) -> Any:
+def _global_moments(layer: Layer, strategy: Strategy, name: str) -> Tensor:
     import tensorflow as tf
 
-    def moments(inputs: Any, mask: Any) -> tuple[Any, Any]:
+    def moments(inputs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         if mask is not None:
             raise NotImplementedError("--sync-batch-norm: masked inputs are not supported")
         axes = [axis for axis in range(len(inputs.shape)) if axis != layer.axis % len(inputs.shape)]

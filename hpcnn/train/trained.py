@@ -1,7 +1,7 @@
 """The trained network of a run, and its data as the training fed it: what pictures and predictions start from.
 
-Reads a run directory and builds the network of its spec again, with the weights that ``--checkpoint`` kept. Knows
-nothing of what is drawn or printed.
+Reads a run directory and builds the network of its spec again, with the weights that ``--checkpoint`` kept. Must
+not know what is drawn or printed.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hpcnn.data.dataset import Array, DataSet
+from hpcnn.data.dataset import DataSet
 from hpcnn.rundir.layout import RunDir
 from hpcnn.rundir.read import read_run
 from hpcnn.specs.fields import from_mapping
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import read_json
+from hpcnn.util.types import Array, KerasModel, Tensor
 from hpcnn.zoo.registry import in_numpy, is_zoo
 
 # Samples that go through the network at once.
@@ -34,10 +34,10 @@ class Trained:
     run: RunDir
     spec: TrainSpec
     epoch: int
-    model: Any
+    model: KerasModel
     data: DataSet
 
-    def inputs(self, samples: Array) -> Any:
+    def inputs(self, samples: Array) -> Tensor:
         """Return samples of the data's form, (N, ...), as the training gave them to the network."""
         from hpcnn.train.feed import Form, fit_shape, pixel_factor, place, sample_shape
 
@@ -59,7 +59,7 @@ class Trained:
 
     @property
     def what(self) -> str:
-        """Return what was trained on what, for titles: run, model, data, epoch."""
+        """Return a title: run, model, data, epoch."""
         return f"{self.run.path.name}: {self.spec.model} on {short(self.spec.data)}, epoch {self.epoch}"
 
     @property
@@ -107,7 +107,7 @@ def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None) -> T
     return Trained(run, spec, epoch, model, data)
 
 
-def new_network(target: str) -> tuple[Any, str]:
+def new_network(target: str) -> tuple[KerasModel, str]:
     """Return the network of a run directory or of a model's name, with its initial weights, and what to call it.
 
     Raises UsageError for what is neither.
@@ -175,7 +175,7 @@ def _in_unit(values: Array) -> bool:
     return bool(values.min() >= 0 and values.max() <= 1)
 
 
-def _checkpoint(run: RunDir, epoch: int | None) -> tuple[int, Any]:
+def _checkpoint(run: RunDir, epoch: int | None) -> tuple[int, Path]:
     kept = run.networks()
     if not kept:
         raise UsageError(

@@ -2,7 +2,7 @@
 
 Keras writes SGD's and Adam's rule as several operations, each of which reads and writes the whole weight. TensorFlow's
 fused operations compute the same rule, to rounding. Everything around the rule (schedules, clipping, loss scaling,
-weight decay, averages) stays Keras's. Knows nothing of networks.
+weight decay, averages) stays Keras's. Must not know networks.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import keras
 import tensorflow as tf
 
 from hpcnn.train.rewrite import enabled
+from hpcnn.util.types import Optimizer, Tensor, Variable
 
-Rule = Callable[[Any, Any, Any, Any], bool]
+Rule = Callable[[Optimizer, Tensor, Variable, Tensor], bool]
 
 
-def fuse(optimizer: Any) -> None:
+def fuse(optimizer: Optimizer) -> None:
     """Make the optimizer's ``update_step`` use a fused operation where there is one for it."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # inside the loss scaling of float16
     rule = _rule(optimizer)
@@ -26,14 +27,14 @@ def fuse(optimizer: Any) -> None:
         return
     as_keras_does = optimizer.update_step
 
-    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         if isinstance(gradient, tf.IndexedSlices) or not rule(optimizer, gradient, variable, learning_rate):
             as_keras_does(gradient, variable, learning_rate)
 
     object.__setattr__(optimizer, "update_step", update_step)
 
 
-def _rule(optimizer: Any) -> Rule | None:
+def _rule(optimizer: Optimizer) -> Rule | None:
     """Return the fused rule; none for a class that has a rule of its own."""
     own = type(optimizer).update_step
     if own is keras.optimizers.SGD.update_step:
@@ -43,7 +44,7 @@ def _rule(optimizer: Any) -> Rule | None:
     return None
 
 
-def _sgd(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> bool:
+def _sgd(optimizer: Optimizer, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> bool:
     """*graph*: w -= rate g; with momentum v = momentum v - rate g, w += v (or Nesterov's form)."""
     rate = tf.cast(learning_rate, variable.dtype)
     if not optimizer.momentum:
@@ -64,7 +65,7 @@ def _sgd(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> bo
     return bool(handles)
 
 
-def _adam(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> bool:
+def _adam(optimizer: Optimizer, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> bool:
     """*graph*: Adam's rule, Kingma and Ba (2015), arXiv:1412.6980, the form before section 2.1."""
     index = optimizer._get_variable_index(variable)
     handles = _handles(variable, optimizer._momentums[index], optimizer._velocities[index])

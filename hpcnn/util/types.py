@@ -5,7 +5,7 @@ The protocols list what hpcnn uses of an object, so that a login node can name i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -24,6 +24,14 @@ Tensor: TypeAlias = Any
 Json: TypeAlias = Any
 
 
+# A layer or an optimizer of Keras: its class decides which attributes it has, so mypy cannot check them.
+Layer: TypeAlias = Any
+Optimizer: TypeAlias = Any
+
+# What Keras gives its callbacks: losses and metrics by name.
+Logs: TypeAlias = "dict[str, float] | None"
+
+
 class Variable(Protocol):
     """A variable of Keras: a weight, a moving statistic, a state of the optimizer."""
 
@@ -36,30 +44,8 @@ class Variable(Protocol):
     def assign(self, value: Any) -> Any:
         """Give it another value of the same shape."""
 
-
-class Optimizer(Protocol):
-    """An optimizer of Keras."""
-
-    name: str
-    learning_rate: Any
-    variables: list[Variable]
-
-    def build(self, variables: Sequence[Variable]) -> None:
-        """Make its own variables for these weights."""
-
-    def apply(self, grads: Sequence[Tensor], trainable_variables: Sequence[Variable] | None = None) -> Any:
-        """Change the weights by their gradients."""
-
-
-class Layer(Protocol):
-    """A layer of Keras."""
-
-    name: str
-    trainable_weights: list[Variable]
-    weights: list[Variable]
-
-    def __call__(self, inputs: Tensor, *, training: bool = False) -> Tensor:
-        """Return its outputs."""
+    def numpy(self) -> Array:
+        """Return a copy of its value."""
 
 
 class KerasModel(Protocol):
@@ -67,11 +53,12 @@ class KerasModel(Protocol):
 
     name: str
     built: bool
-    layers: list[Any]
+    layers: list[Layer]
     inputs: Any
     output_shape: Any
     loss: Any
-    optimizer: Any
+    optimizer: Optimizer
+    jit_compile: bool
     metrics: list[Any]
     stop_training: bool
     variables: list[Variable]
@@ -95,5 +82,16 @@ class KerasModel(Protocol):
     def get_config(self) -> Mapping[str, Any]:
         """Return what it is made of."""
 
+    def compute_loss(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None, **more: Any) -> Tensor:
+        """Return the mean loss of a batch."""
+
     def load_weights(self, filepath: str | Path) -> None:
         """Read its weights from a file of Keras."""
+
+    # Keras's own names, which it promises to nobody: constraints.txt pins the versions with which they were tried.
+    _compile_config: Any
+    _compile_loss: Any
+    _compile_metrics: Any
+
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
+        """Return its layers, those within layers too."""

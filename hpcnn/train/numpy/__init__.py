@@ -1,7 +1,7 @@
 """The teaching end of ``hpcnn train``: the networks of SciNet's 2017 lecture, written out in NumPy.
 
 No framework: the formulas of the lecture are the code. Nothing here imports TensorFlow or Keras. The names below are
-resolved on first use, so that commands of a login node, which ask ``options.py`` alone, do not import NumPy.
+resolved on first use, so that importing this package does not import NumPy.
 """
 
 from __future__ import annotations

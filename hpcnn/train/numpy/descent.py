@@ -1,6 +1,6 @@
 """Gradient descent as the lecture does it: a step, a look at all samples, the best weights kept.
 
-Knows networks and arrays; nothing of files, clocks or options.
+Must not know files, clocks or options.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,7 @@ from hpcnn.train.plan import steps_per_epoch
 from hpcnn.train.state import Position, State
 from hpcnn.util.errors import UsageError
 from hpcnn.util.extras import optional_module
-from hpcnn.util.types import Array
+from hpcnn.util.types import Array, Json
 
 # Lines for people: the lecture prints 10 or 20 of its 10,000 or 20,000 epochs.
 _LINES = 10
@@ -149,7 +148,7 @@ class NumpyTraining:
         network = self.descent.network
         return score(network, network.forward(self.x_test), self.data.y_test)
 
-    def _epoch(self, epoch: int, begun: float, *, resumed: bool) -> dict[str, Any]:
+    def _epoch(self, epoch: int, begun: float, *, resumed: bool) -> dict[str, Json]:
         """Train one epoch, evaluate, and record it; return its record."""
         record = self.context.record
         record.event("epoch_start", epoch)

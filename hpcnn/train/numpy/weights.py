@@ -1,6 +1,6 @@
 """``weights.npz`` of a run: the best weights by name, and the network that they belong to, made again.
 
-Knows the run directory and networks; nothing of training.
+Must not know training.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from hpcnn.specs.fields import from_mapping
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json, write_bytes
+from hpcnn.util.types import Json
 
 
 def save(run: RunDir, weights: Weights) -> None:
@@ -34,7 +34,7 @@ def load(run_dir: str | os.PathLike[str]) -> tuple[TrainSpec, Network]:
     Raises UsageError for a directory that holds no training of a network in NumPy that has ended.
     """
     run = RunDir(run_dir)
-    provenance: dict[str, Any] = read_json(run.provenance) or {}
+    provenance: dict[str, Json] = read_json(run.provenance) or {}
     try:
         with np.load(run.weights, allow_pickle=False) as content:
             weights = {name: content[name] for name in content.files}
