@@ -14,9 +14,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-# The first Python that hpcnn supports; `make venv PYTHON=/path/to/python` chooses another.
-SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))
-PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
+# The first Python that hpcnn supports (hpcnn/version.py lists them); `make venv PYTHON=/path/to/python` chooses another.
+SUPPORTED := import sys; exec(open("hpcnn/version.py").read()); \
+	sys.exit("%d.%d" % sys.version_info[:2] not in SUPPORTED_PYTHONS)
+PYTHONS := $(strip $(shell sed -n '/^SUPPORTED_PYTHONS/s/[^0-9., ]//gp' hpcnn/version.py))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.10 python3; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 
 help: ## List the targets
@@ -71,9 +73,9 @@ $(shell test -x $(BIN)/python || rm -f $(VENV)/.cpu $(VENV)/.dev $(VENV)/.docs $
 
 $(BIN)/python:
 	@rm -rf $(VENV)
-	@test -n '$(PYTHON)' || { echo 'make: no Python 3.10, 3.11 or 3.12 on PATH: install or load one,' \
+	@test -n '$(PYTHON)' || { echo 'make: no Python $(PYTHONS) on PATH: install or load one,' \
 	  'or name it with make PYTHON=/path/to/python' >&2; exit 1; }
-	@$(PYTHON) -c '$(SUPPORTED)' || { echo 'make: PYTHON=$(PYTHON) is not a Python 3.10, 3.11 or 3.12' >&2; exit 1; }
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo 'make: PYTHON=$(PYTHON) is not a Python $(PYTHONS)' >&2; exit 1; }
 	@echo '==> a virtual environment in $(VENV), $(PYTHON) (seconds)'
 	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
 	elif $(PYTHON) -m virtualenv --version >/dev/null 2>&1; then $(PYTHON) -m virtualenv --quiet $(VENV); \

@@ -19,6 +19,9 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from hpcnn.version import SUPPORTED_PYTHONS, supported_pythons
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,7 +30,7 @@ else:
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 BUILD_SCRIPT = CHECKOUT / "containers" / "build-horovod.sh"
-PYTHONS = ("3.10", "3.11", "3.12")
+PYTHONS = SUPPORTED_PYTHONS
 # What the build script calls before it compiles, of the system's commands.
 BASIC_COMMANDS = ("awk", "basename", "bash", "cat", "cksum", "cut", "df", "dirname", "env", "head", "mkdir", "tr")
 
@@ -236,6 +239,8 @@ def folder_with_makefile(tmp_path: Path) -> Path:
         pytest.skip("needs make")
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(CHECKOUT / name, tmp_path)
+    (tmp_path / "hpcnn").mkdir()
+    shutil.copy(CHECKOUT / "hpcnn" / "version.py", tmp_path / "hpcnn")
     return tmp_path
 
 
@@ -261,7 +266,19 @@ def test_make_says_what_debian_lacks_for_virtual_environments(folder_with_makefi
 def test_make_refuses_a_python_that_is_not_supported(folder_with_makefile: Path) -> None:
     result = run("make", "-C", folder_with_makefile, "venv", "PYTHON=false")
     assert result.returncode == 2
-    assert "PYTHON=false is not a Python 3.10, 3.11 or 3.12" in result.stderr
+    assert f"PYTHON=false is not a Python {', '.join(PYTHONS)}" in result.stderr
+
+
+def test_every_list_of_pythons_is_the_one_of_the_version() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    bounds = SpecifierSet(project["requires-python"])
+    minors = [f"3.{minor}" for minor in range(30)]
+    assert tuple(python for python in minors if f"{python}.0" in bounds) == SUPPORTED_PYTHONS
+    named = [line.rpartition(" ")[2] for line in project["classifiers"] if ":: Python :: 3." in line]
+    assert tuple(named) == SUPPORTED_PYTHONS
+    readme = (CHECKOUT / "README.md").read_text()
+    assert f"with Python {SUPPORTED_PYTHONS[0]} to {SUPPORTED_PYTHONS[-1]} and a C++ compiler" in readme
+    assert supported_pythons() == "3.10, 3.11, 3.12 or 3.13"
 
 
 def test_an_installation_that_failed_leaves_no_stamp(folder_with_makefile: Path, tmp_path: Path) -> None:
