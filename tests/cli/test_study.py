@@ -1,85 +1,20 @@
-"""``hpcnn study run``: lists, runs what is missing, keeps failed attempts, survives interruption."""
+"""``hpcnn study run``: lists, runs what is missing, keeps failed attempts."""
 
 import csv
 import io
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from hpcnn.cli.main import main
 from hpcnn.rundir.layout import RunDir
-from hpcnn.util.files import read_lines
 from hpcnn.util.share import share_dir
+from tests.cli.studying import listed, ran, run_directories, statuses, study_run
+
+pytestmark = pytest.mark.usefixtures("here")
 
 PACKAGED = sorted(file.stem for file in share_dir("scaling_studies").glob("*.toml"))
-
-# Writes down that it ran, and does as the file `order` says for its number of cores: ends well, fails, or waits.
-PROGRAM = """
-import os, pathlib, sys, time
-cores = os.environ['HPCNN_CPUS_PER_TASK']
-with open('ran', 'a') as file:
-    print(cores, file=file)
-for _ in range(1200):
-    order = pathlib.Path('order' + cores)
-    if not order.exists():
-        break
-    if (word := order.read_text()) != 'wait':
-        sys.exit(word)
-    time.sleep(0.05)
-"""
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """An empty directory to work in, and no settings but its own."""
-    for name in ("HPCNN_RUNS", "HPCNN_DATA", "HPCNN_RUN_DIR", "HPCNN_WORLD_SIZE", "HPCNN_STRATEGY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HPCNN_CONFIG", str(tmp_path / "config"))
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    return work
-
-
-@pytest.fixture
-def quick(here):
-    """A study of two points and two repeats whose program is quick."""
-    file = here / "quick.toml"
-    words = json.dumps([sys.executable, "-c", PROGRAM])
-    file.write_text(f"repeats = 2\nprogram = {words}\n[axes]\ncpus_per_task = [1, 2]\n")
-    return file
-
-
-def study_run(*words):
-    return CliRunner().invoke(main, ["study", "run", *map(str, words)])
-
-
-def listed(*words):
-    """Return {run: state} as a dry run says."""
-    result = study_run(*words, "--dry-run", "--format", "json")
-    assert result.exit_code == 0, result.output
-    return {row["run"]: row["state"] for row in json.loads(result.stdout)}
-
-
-def statuses():
-    """Return {run directory's name: status} of all that is in runs/quick."""
-    return {run.name: (RunDir(run).read_result() or {}).get("status") for run in run_directories()}
-
-
-def run_directories():
-    return [path for path in Path("runs/quick").iterdir() if path.is_dir()]
-
-
-def ran():
-    """Return the cores of every run of the program, in order of their start."""
-    return [int(line) for line in Path("ran").read_text().split()]
 
 
 class TestDryRun:
@@ -181,37 +116,6 @@ class TestRun:
         assert ran() == [1, 2, 1, 2]
         assert len(statuses()) == 4
 
-    def test_interrupted_and_resumed(self, quick, here):
-        planned = list(listed(quick))
-        (here / "order2").write_text("wait")
-        command = [sys.executable, "-m", "hpcnn", "study", "run", quick]
-        process = subprocess.Popen(
-            command,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        deadline = time.monotonic() + 30
-        while not (here / "ran").exists() or ran() != [1, 2]:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert "interrupted; the same command goes on with what is missing" in errors
-        assert "Traceback" not in errors
-        assert statuses() == {planned[0]: "completed", planned[1]: "interrupted"}
-        first = (here / "runs" / "quick" / planned[0] / "result.json").stat().st_mtime_ns
-
-        (here / "order2").unlink()
-        result = study_run(quick)
-        assert result.exit_code == 0
-        assert result.stderr.startswith("quick: 4 runs, 1 already finished, in ")
-        assert ran() == [1, 2, 2, 1, 2]
-        assert statuses() == {**dict.fromkeys(planned, "completed"), f"{planned[1]}~1": "interrupted"}
-        assert (here / "runs" / "quick" / planned[0] / "result.json").stat().st_mtime_ns == first
-
     def test_a_run_that_was_cut_off_without_a_word_is_run_again(self, quick, here):
         run = next(iter(listed(quick)))
         unfinished = RunDir(here / "runs" / "quick" / run)
@@ -262,57 +166,3 @@ class TestRefused:
         assert result.exit_code == 2
         assert "Error: --data: 'mnist' is not staged: " in result.stderr
         assert not list(here.iterdir())
-
-
-@pytest.mark.slow
-@pytest.mark.mpi
-def test_a_real_study(here):
-    """One and two real ranks, trained from a study file to records that a report can read."""
-    words = ("smoke", "--set", "repeats=1", "--set", "epochs=2", "--set", "samples=1437")
-    planned = list(listed(*words))
-    result = study_run(*words)
-    assert result.exit_code == 0, result.stderr
-    for ntasks, name in enumerate(planned, 1):
-        run = RunDir(here / "runs" / "smoke" / name)
-        assert run.read_result()["status"] == "completed"
-        assert [rank for rank, _ in run.epoch_files()] == list(range(ntasks))
-        for _, file in run.epoch_files():
-            assert [line["epoch"] for line in read_lines(file)] == [1, 2]
-        assert json.loads(run.provenance.read_text())["world_size"] == ntasks
-    assert set(listed(*words).values()) == {"finished"}
-
-
-WANTS_GPU = """
-name = "both"
-kind = "throughput"
-
-[train]
-samples = 64
-epochs = 1
-evaluate = false
-
-[[points]]
-nodes = 1
-
-[[points]]
-gpus_per_node = 1
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(Path("/dev/kfd").exists() or Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
-def test_what_asks_for_gpus_is_left_out_where_there_is_none(here, monkeypatch, hpcnn):
-    (here / "both.toml").write_text(WANTS_GPU)
-    ended = hpcnn("study", "run", "both.toml")
-    assert ended.returncode == 0, ended.stderr
-    assert "left out: 1 of 2 runs ask for GPUs, and this machine has none" in ended.stderr
-    assert sorted(listed(here / "both.toml").values()) == ["finished", "missing"]
-    # a driver that sees a GPU which TensorFlow does not
-    driver = here / "bin" / "nvidia-smi"
-    driver.parent.mkdir()
-    driver.write_text("#!/bin/sh\necho NVIDIA H100\n")
-    driver.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{driver.parent}{os.pathsep}{os.environ['PATH']}")
-    ended = hpcnn("study", "run", "both.toml")
-    assert ended.returncode == 1
-    assert "the job asked for GPUs (1 a node), and TensorFlow sees none" in ended.stderr

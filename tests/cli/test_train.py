@@ -1,29 +1,15 @@
-"""``hpcnn train`` as it is typed by hand: mistakes are cheap, and a serial run needs no job script."""
+"""``hpcnn train`` as it is typed by hand: mistakes are cheap."""
 
-import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
 from hpcnn.rundir.layout import RunDir
-from hpcnn.util.files import read_lines
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """An empty directory to work in, and no settings but its own."""
-    for name in [name for name in os.environ if name.startswith("HPCNN_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HPCNN_DATA", str(tmp_path / "data"))
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    return work
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.mark.parametrize(
@@ -64,20 +50,3 @@ def test_a_finished_run_is_left_as_it_is(here):
     assert result.exit_code == 2
     assert f"'{here}/run' already holds a finished run" in result.stderr
     assert [file.read_bytes() for file in (here / "run").iterdir()] == [before]
-
-
-def test_one_rank_by_hand(here):
-    words = ["--run-dir", "run", "--epochs", "2", "--samples", "200", "--model-arg", "numfm=4", "--no-evaluate"]
-    result = subprocess.run([sys.executable, "-m", "hpcnn", "train", *words], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    lines = result.stdout.splitlines()
-    assert lines[0].startswith("scinet-cnn1 (")
-    assert lines[1].startswith("devices: ")
-    assert [line.split("  ")[0] for line in lines[2:-1]] == ["epoch 1/2", "epoch 2/2"]
-    assert lines[-1].startswith("test: loss ")
-    run = RunDir(Path("run"))
-    assert run.read_result()["status"] == "completed"
-    assert [line["epoch"] for line in read_lines(run.epochs(0))] == [1, 2]
-    asked = json.loads(run.spec.read_text())["train"]
-    assert (asked["epochs"], asked["samples"], asked["model_args"], asked["evaluate"]) == (2, 200, {"numfm": 4}, False)

@@ -10,66 +10,12 @@ import pytest
 from hpcnn.machine.smoke import weights
 from hpcnn.machine.tune.search import TrialFailed
 from hpcnn.machine.tune.trials import EPOCHS, Trials, trial_job
-from hpcnn.parallel.base import TaskEnvironment
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec
-from hpcnn.util.errors import UsageError
+from tests.machine.tune.settings import TUNED
 
 SLOW = "# mine\n[environment]\nHOROVOD_CYCLE_TIME = '60' # far too long\nMINE = 'kept'\n"
-TUNED = {
-    "OMPI_MCA_mpi_yield_when_idle": "0",
-    "HOROVOD_CYCLE_TIME": "2",
-    "HOROVOD_FUSION_THRESHOLD": "0",
-    "HPCNN_FACTORS": "0",
-    "HPCNN_GROUPED_ALLREDUCE": "1",
-    "HPCNN_INTER_OP_THREADS_PER_CORE": "2",
-    "HPCNN_INTRA_OP_THREADS_PER_CORE": "2",
-}
-
-
-def test_a_dry_run_lists_the_trials_and_does_none(hpcnn, tmp_path):
-    done = hpcnn("tune", "--ntasks", 2, "--cpus-per-task", 1, "--dry-run", "--format", "json", cwd=tmp_path)
-    rows = {row["setting"]: row for row in json.loads(done.stdout)}
-    assert set(rows) == set(TUNED)
-    assert (rows["HOROVOD_CYCLE_TIME"]["now"], rows["HOROVOD_CYCLE_TIME"]["values"]) == ("0.1", ["1", "5"])
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_site_with_slurm_says_what_to_submit(hpcnn, tmp_path):
-    words = ("tune", "--site", "generic-slurm", "--nodes", 2, "--ntasks-per-node", 2, "--time", "20")
-    done = hpcnn(*words, cwd=tmp_path, SLURM_JOB_ID="")
-    assert done.returncode == 2
-    assert "sbatch --nodes=2 --ntasks-per-node=2 --cpus-per-task=1 --time=20 '--wrap=" in done.stderr
-    assert "hpcnn tune --site generic-slurm --nodes 2 --ntasks-per-node 2 --time 20'" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("--strategy", "mirrored"), "--strategy: 'mirrored' is not valid; expected serial or horovod."),
-        (("--model", "scinet-neuron"), "--model: 'scinet-neuron' is not valid; expected a network of Keras"),
-        (("--setting", "HOROVOD_CYCLE"), "--setting: 'HOROVOD_CYCLE' is not known."),
-        (("--model", "scinet-cnn9"), "'scinet-cnn9' is not known"),
-    ],
-)
-def test_what_cannot_be_tuned_is_said(hpcnn, tmp_path, words, message):
-    done = hpcnn("tune", *words, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_settings_of_a_task_are_read_and_checked():
-    task = TaskEnvironment.read({**TUNED, "HPCNN_CPUS_PER_TASK": "4"})
-    assert (task.intra_op_per_core, task.inter_op_per_core, task.grouped) == (2.0, 2.0, True)
-    for variable, value in (
-        ("HPCNN_INTRA_OP_THREADS_PER_CORE", "0"),
-        ("HPCNN_INTER_OP_THREADS_PER_CORE", "many"),
-        ("HPCNN_GROUPED_ALLREDUCE", "yes"),
-    ):
-        with pytest.raises(UsageError, match=f"{variable}: '{value}'"):
-            TaskEnvironment.read({variable: value})
 
 
 def test_a_trial_is_short_and_one_that_fails_says_why(tmp_path, monkeypatch):

@@ -24,7 +24,6 @@ from hpcnn.cli.options import given_options, spec_from_options, toml_value
 from hpcnn.cli.train import command as train_command
 from hpcnn.jobs import script as module
 from hpcnn.jobs.script import Place, render, title
-from hpcnn.scheduler import local
 from hpcnn.sites.load import load_site
 from hpcnn.sites.profile import Site
 from hpcnn.specs.job import JobSpec
@@ -33,6 +32,7 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import write_text
 from hpcnn.util.toml import toml_text
+from tests.jobs.awkward import AWKWARD
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PLACE = Place(
@@ -153,28 +153,6 @@ class TestTitle:
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.binary(max_size=4).map(
     lambda raw: os.fsdecode(raw.replace(b"\0", b""))
 )
-AWKWARD = [
-    "",
-    " ",
-    "-n",
-    "--help",
-    "--",
-    "a\nb",
-    "'",
-    '"',
-    "\\",
-    "$HOME",
-    "`id`",
-    "$(id)",
-    "é",
-    "*",
-    "~",
-    "#",
-    "!",
-    ":",
-    "{{ 1 }}",
-    "\x1b",
-]
 ECHO = "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ), os.getcwd()], open(os.environ['ECHO'], 'w'))"
 
 
@@ -272,25 +250,6 @@ class TestAnyString:
         job = JobSpec("x", "local", Resources(), program=(*echo.program, "a"))
         _, environment, directory = echo(render(job, LOCAL, place_of(echo, directory=str(folder), run_dir=str(folder))))
         assert (directory, environment["HPCNN_RUN_DIR"]) == (str(folder), str(folder))
-
-    @pytest.mark.mpi
-    def test_arrives_behind_mpirun(self, echo, tmp_path):
-        words = [*AWKWARD, "-np", "--mca", "::", "x=y"]
-        program = tmp_path / "rank.py"
-        program.write_text(
-            "import json, os, sys\n"
-            "rank = os.environ['OMPI_COMM_WORLD_RANK']\n"
-            "json.dump([sys.argv[1:], os.environ['NOTE']], open(f'rank{rank}.json', 'w'))\n"
-        )
-        job = JobSpec(
-            "x", "local", Resources(ntasks=2, cpus_per_task=1), program=(sys.executable, str(program), *words)
-        )
-        site = dataclasses.replace(load_site("local"), cores=1, environment={"NOTE": "a,b;\n'$x'"})
-        script = tmp_path / "job.sh"
-        write_text(script, render(job, site, place_of(echo, directory=str(tmp_path))))
-        assert local.run(script, tmp_path / "log") == 0, (tmp_path / "log").read_text()
-        for rank in range(2):
-            assert json.loads((tmp_path / f"rank{rank}.json").read_text()) == [words, "a,b;\n'$x'"]
 
 
 @such_as(

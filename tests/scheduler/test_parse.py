@@ -1,11 +1,15 @@
 """What Slurm's commands print, as values: their usual lines, their odd ones, and garbage."""
 
+from pathlib import Path
+
 import pytest
 
 from hpcnn.scheduler import parse, states
 from hpcnn.scheduler.parse import JobState
 from hpcnn.scheduler.slurm import clean_environment
 from hpcnn.util.errors import HpcnnError
+
+DATA = Path(__file__).parent / "data"
 
 
 @pytest.mark.parametrize(
@@ -62,19 +66,8 @@ def test_no_job_id_is_an_error_with_what_was_printed(output):
         parse.job_id(output)
 
 
-SQUEUE = """\
-12|RUNNING|None|1:02|node[1-2]|2026-01-02T03:04:05
-13|PENDING|Priority|0:00||N/A
-14_3|PENDING|Resources|0:00||2026-01-02T04:00:00
-14_4|RUNNING|None|2-01:02:03|node1|2026-01-01T00:00:00
-slurm_load_jobs error: Unable to contact slurm controller
-
-|||
-"""
-
-
 def test_squeue():
-    found = parse.squeue(SQUEUE)
+    found = parse.squeue((DATA / "squeue.txt").read_text())
     assert list(found) == ["12", "13", "14_3", "14_4"]
     assert found["12"] == JobState("12", "running", "RUNNING", "None", "1:02", "node[1-2]", "2026-01-02T03:04:05")
     assert (found["13"].status, found["13"].reason, found["13"].nodes) == ("pending", "Priority", "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hpcnn.sites import discover
@@ -11,79 +13,13 @@ from hpcnn.sites.profile import Site
 from hpcnn.sites.propose import Login, profile
 from hpcnn.util import toml
 
-# As the testbed printed it, Slurm 22.05.8.
-TESTBED_SINFO = """\
-cpu*|2|2|1|1|4000|gpu:fake:2|c[1-2]
-cpu*|1|2|1|1|4000|(null)|c3
-gpu|2|2|1|1|4000|gpu:fake:2|c[1-2]
-debug|2|2|1|1|4000|gpu:fake:2|c[1-2]
-debug|1|2|1|1|4000|(null)|c3
-"""
-TESTBED_CONFIG = """\
-Configuration data as of 2026-11-21T04:41:41
-AccountingStorageEnforce = none
-AccountingStorageType   = accounting_storage/slurmdbd
-ClusterName             = testbed
-InteractiveStepOptions  = --interactive --preserve-env --pty $SHELL
-JobRequeue              = 1
-MaxArraySize            = 101
-MpiDefault              = pmix
-PreemptExemptTime       = 00:00:00
-SelectType              = select/cons_tres
-SelectTypeParameters    = CR_CORE
-SLURM_VERSION           = 22.05.8
+# What the commands print, in a folder a cluster: `testbed` as the testbed printed it (Slurm 22.05.8); `large` is one
+# with hyper-threads, several kinds of GPUs, memory that is handed out, and a partition of a group's own.
+DATA = Path(__file__).parent / "data"
 
-MPI Plugins Configuration:
-PMIxDebug               = 0
-PMIxEnv                 = (null)
-"""
-TESTBED_PARTITIONS = """\
-PartitionName=cpu AllowGroups=ALL AllowAccounts=ALL AllowQos=ALL AllocNodes=ALL Default=YES QoS=N/A \
-DefaultTime=00:10:00 Hidden=NO MaxNodes=UNLIMITED MaxTime=01:00:00 Nodes=c[1-3] RootOnly=NO OverSubscribe=NO State=UP \
-JobDefaults=(null) DefMemPerNode=UNLIMITED TRES=cpu=6,mem=12000M,node=3,billing=6
-PartitionName=gpu AllowGroups=ALL AllowAccounts=ALL AllowQos=ALL AllocNodes=ALL Default=NO QoS=N/A \
-DefaultTime=00:10:00 Hidden=NO MaxNodes=UNLIMITED MaxTime=01:00:00 Nodes=c[1-2] RootOnly=NO OverSubscribe=NO State=UP \
-JobDefaults=(null) DefMemPerNode=UNLIMITED TRES=cpu=4,mem=8000M,node=2,billing=4
-PartitionName=debug AllowGroups=ALL AllowAccounts=ALL AllowQos=ALL AllocNodes=ALL Default=NO QoS=N/A \
-DefaultTime=NONE Hidden=NO MaxNodes=2 MaxTime=00:02:00 Nodes=c[1-3] RootOnly=NO OverSubscribe=NO State=UP \
-JobDefaults=(null) DefMemPerNode=UNLIMITED TRES=cpu=6,mem=12000M,node=3,billing=6
-"""
-TESTBED_MPI = """\
-MPI plugin types are...
-\tpmix
-\tnone
-\tcray_shasta
-\tpmi2
-specific pmix plugin versions available: pmix_v4
-"""
 
-# A cluster with hyper-threads, several kinds of GPUs, memory that is handed out, and a partition of a group's own.
-LARGE_SINFO = """\
-batch|900|2|64|2|515000|(null)|n[0001-0900]
-batch|20|2|64|2|2060000|(null)|fat[01-20]
-h100|60|2|48|1|1030000|gpu:h100:4(S:0-1)|g[001-060]
-h100|4|2|32|1|515000|gpu:a100:8(S:0,1),nvme:1|ga[01-04]
-mig|2|2|24|1|256000|gpu:a100_1g.5gb:14(S:0-1),gpu:a100_3g.20gb:4(S:0-1)|gm[1-2]
-physics|200|2|48|1|1030000|gpu:h200:8|gp[001-200]
-maint|1|1|4|1|8000|(null)|m1
-"""
-LARGE_PARTITIONS = """\
-PartitionName=batch AllowGroups=ALL AllowAccounts=ALL Default=NO DefMemPerCPU=1900 Hidden=NO MaxTime=7-00:00:00 \
-RootOnly=NO OverSubscribe=EXCLUSIVE State=UP
-PartitionName=h100 AllowGroups=ALL AllowAccounts=ALL Default=NO Hidden=NO MaxTime=2-00:00:00 RootOnly=NO State=UP
-PartitionName=mig AllowGroups=ALL AllowAccounts=ALL Default=NO Hidden=NO MaxTime=UNLIMITED RootOnly=NO State=UP
-PartitionName=physics AllowGroups=ALL AllowAccounts=physics Default=NO Hidden=NO MaxTime=UNLIMITED RootOnly=NO State=UP
-PartitionName=maint AllowGroups=ALL AllowAccounts=ALL Default=NO Hidden=NO MaxTime=UNLIMITED RootOnly=NO State=DRAIN
-"""
-LARGE_CONFIG = """\
-AccountingStorageEnforce = associations,limits,qos
-AccountingStorageType   = accounting_storage/slurmdbd
-ClusterName             = large
-MaxArraySize            = 0
-MpiDefault              = none
-SelectType              = select/cons_res
-SelectTypeParameters    = CR_CORE_MEMORY
-"""
+def printed(name: str, command: str) -> str:
+    return (DATA / name / f"{command}.txt").read_text()
 
 
 def cluster(sinfo: str, config: str, partitions: str, mpi: str = "", accounts: str = "") -> Cluster:
@@ -96,10 +32,9 @@ def cluster(sinfo: str, config: str, partitions: str, mpi: str = "", accounts: s
     )
 
 
-TESTBED = cluster(TESTBED_SINFO, TESTBED_CONFIG, TESTBED_PARTITIONS, TESTBED_MPI, "root\n")
-LARGE = cluster(
-    LARGE_SINFO, LARGE_CONFIG, LARGE_PARTITIONS, "srun: MPI types are...\nsrun: none\nsrun: pmi2\n", "a\nb\na\n"
-)
+COMMANDS = ("sinfo", "scontrol_config", "scontrol_partitions", "srun_mpi_list", "sacctmgr_accounts")
+TESTBED = cluster(*(printed("testbed", command) for command in COMMANDS))
+LARGE = cluster(*(printed("large", command) for command in COMMANDS))
 
 
 def proposed(found: Cluster, login: Login = Login()) -> tuple[Site, str]:  # noqa: B008 - frozen
@@ -167,7 +102,7 @@ def test_lines_that_are_not_rows_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("output", "types"),
     [
-        (TESTBED_MPI, ("pmix", "cray_shasta", "pmi2")),
+        (printed("testbed", "srun_mpi_list"), ("pmix", "cray_shasta", "pmi2")),
         ("srun: MPI types are...\nsrun: cray_shasta\nsrun: none\nsrun: pmix_v3\nsrun: pmix\n", ("cray_shasta", "pmix")),
         ("", ()),
     ],

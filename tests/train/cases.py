@@ -23,7 +23,10 @@ MOMENTUM = TrainSpec(
 _OWN = replace(MOMENTUM, model_args={}, optimizer="sgd")
 
 # The measurement of the ceiling, in which each replica trains a network of its own.
+CEILING = replace(MOMENTUM, strategy="horovod", checkpoint=False, communication=False)
 ALONE = "no-communication"
+# Batches of 40: 8 full ones and one of 13 an epoch.
+PROFILED = replace(MOMENTUM, batch_size=40, checkpoint=False, epochs=3, profile=3)
 
 CASES = {
     "momentum": MOMENTUM,

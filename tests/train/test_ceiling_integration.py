@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,8 @@ import pytest
 
 from hpcnn.report import load
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.complete import complete
-from hpcnn.specs.train import TrainSpec
-from hpcnn.util.errors import UsageError
-from tests.train.cases import ALONE, MOMENTUM, REPLICAS
+from tests.train.cases import ALONE, CEILING, REPLICAS
 from tests.train.launching import Submit, Trained, options_of
-
-CEILING = replace(MOMENTUM, strategy="horovod", checkpoint=False, communication=False)
 
 
 def last_weights(run: Path) -> list[np.ndarray]:
@@ -61,23 +55,3 @@ def test_a_run_without_communication_says_that_it_is_no_training(submit: Submit,
 
 def test_a_training_says_that_it_is_one(alone: RunDir) -> None:
     assert (alone.read_result() or {})["training"] is True
-
-
-def test_it_does_not_evaluate_unless_it_trains() -> None:
-    assert complete(MOMENTUM).evaluate is True
-    assert complete(replace(MOMENTUM, evaluate=False)).evaluate is False
-    assert complete(CEILING).evaluate is False
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"target_accuracy": 0.9}, "--target-accuracy: 0.9 is not valid; expected no value with --no-communication"),
-        ({"checkpoint": True}, "--checkpoint: True"),
-    ],
-)
-def test_what_asks_for_a_trained_network_is_refused(changes: dict[str, object], message: str) -> None:
-    spec: TrainSpec = replace(CEILING, **changes)  # type: ignore[arg-type]
-    with pytest.raises(UsageError) as caught:
-        complete(spec)
-    assert message in str(caught.value)

@@ -6,7 +6,6 @@ ranks end with the weights of one is in test_same_weights.py, case ``factors``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,6 @@ import tensorflow as tf
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.train.factors import Factors, factored_layers, pays
 from hpcnn.train.steps import sum_present
-from tests.train.launching import Trained
 
 
 class Gathering(SingleReplica):
@@ -135,11 +133,3 @@ def test_factors_are_sent_where_they_are_much_smaller(
     rows: int, columns: int, batch: int, cores: int, expected: bool
 ) -> None:
     assert pays(rows, columns, batch, cores) is expected
-
-
-@pytest.mark.mpi
-@pytest.mark.slow
-@pytest.mark.parametrize(("setup", "layers"), [("serial", 0), ("horovod-2", 2)])
-def test_the_record_names_the_layers_whose_factors_are_sent(setup: str, layers: int, trained: Trained) -> None:
-    recorded = json.loads((trained(setup) / "factors" / "provenance.json").read_text())
-    assert len(recorded["model"]["factored"]) == layers

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from hpcnn.data.registry import load
@@ -21,6 +18,7 @@ from hpcnn.train.loop import STEPS_PER_CALL
 from hpcnn.train.plan import epoch_order
 from hpcnn.util.files import read_lines
 from tests.train.cases import MOMENTUM
+from tests.train.checkpoints import checks_out, unseen
 from tests.train.launching import Train
 
 keras = pytest.importorskip("keras")
@@ -35,12 +33,6 @@ Recorded = list[dict[str, Any]]
 
 def epochs_of(run: RunDir) -> Recorded:
     return list(read_lines(run.epochs(0)))
-
-
-def unseen(spec: TrainSpec) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the test images, with pixels of 0 to 1, and their labels."""
-    data = load(spec.data, samples=spec.samples, test_samples=spec.test_samples)
-    return data.x_test / 255, data.y_test
 
 
 @pytest.fixture
@@ -195,30 +187,3 @@ def test_without_evaluation_only_the_end_is_evaluated(train: Train) -> None:
 def test_a_checkpoint_loads_without_hpcnn(changes: dict[str, Any], train: Train) -> None:
     run = train(replace(MOMENTUM, **changes))
     checks_out(run, MOMENTUM)
-
-
-@pytest.mark.mpi
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("setup", "case"), [("horovod-2", "dropout"), ("horovod-2", "sync-batch-norm"), ("mirrored", "momentum")]
-)
-def test_a_checkpoint_of_several_replicas_loads_without_hpcnn(
-    setup: str, case: str, trained: Callable[[str], Path]
-) -> None:
-    checks_out(RunDir(trained(setup) / case), MOMENTUM)
-
-
-def checks_out(run: RunDir, spec: TrainSpec) -> None:
-    """Load the last checkpoint by Keras alone and evaluate it: it must give the recorded test results."""
-    files = sorted(path.name for path in run.checkpoints.iterdir())
-    assert files == ["epoch-001.keras", "epoch-002.keras"]
-    last = run.checkpoints / files[-1]
-    with zipfile.ZipFile(last) as archive:
-        assert b"hpcnn" not in archive.read("config.json")
-    x, y = unseen(spec)
-    model = keras.models.load_model(last)
-    labels = y if "sparse" in str(model.loss) else np.eye(10)[y]
-    found = model.evaluate(x, labels, verbose=0, return_dict=True)
-    recorded = (run.read_result() or {})["test"]
-    assert found["accuracy"] == pytest.approx(recorded["accuracy"], abs=1e-6)
-    assert found["loss"] == pytest.approx(recorded["loss"], rel=1e-3)

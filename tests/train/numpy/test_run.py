@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,17 +214,6 @@ class TestBoundary:
             boundary(tmp_path)
 
 
-def test_the_command_trains_and_is_submitted(tmp_path, hpcnn: Callable):
-    options = ("--model", "scinet-neuron", "--data", "blobs", "--epochs", 200)
-    done = hpcnn("train", "--run-dir", tmp_path / "train", *options)
-    assert done.returncode == 0, done.stderr
-    submitted = hpcnn("submit", "--run-dir", tmp_path / "submit", *options)
-    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
-    assert submitted.stdout == (tmp_path / "submit" / "log.out").read_text()
-    both = [kept(RunDir(tmp_path / name)) for name in ("train", "submit")]
-    assert all((both[0][name] == both[1][name]).all() for name in both[0])
-
-
 def test_several_tasks_are_refused_before_anything_is_written(tmp_path, hpcnn: Callable):
     done = hpcnn(
         "submit", "--run-dir", tmp_path / "run", "--ntasks", 2, "--model", "scinet-hidden", "--data", "circles"
@@ -241,18 +229,6 @@ def test_its_layers_are_shown(hpcnn: Callable):
         ("hidden", [10], 30),
         ("output", [2], 22),
     ]
-
-
-def test_a_signal_stops_it(tmp_path, hpcnn_process: Callable):
-    options = ("--model", "scinet-hidden", "--data", "circles", "--epochs", 1_000_000)
-    process = hpcnn_process("train", "--run-dir", tmp_path / "run", *options)
-    for line in process.stdout:
-        if line.startswith("epoch"):
-            break
-    process.send_signal(signal.SIGUSR2)
-    assert process.wait(timeout=180) == 75
-    assert "SIGUSR2 at rank 0" in RunDir(tmp_path / "run").read_result()["reason"]
-    assert RunDir(tmp_path / "run").state.exists()
 
 
 @pytest.mark.parametrize(
