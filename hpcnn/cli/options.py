@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from hpcnn.specs.command_line import option_of
-from hpcnn.specs.fields import from_mapping, hints, plain_type
+from hpcnn.specs.fields import Spec, from_mapping, hints, plain_type
 from hpcnn.util.errors import bad_value
 
-T = TypeVar("T")
 Command = Callable[..., Any]
 
 
@@ -32,7 +31,7 @@ def spec_options(cls: type, only: Collection[str] | None = None) -> Callable[[Co
     return add
 
 
-def spec_from_options(cls: type[T], given: dict[str, Any]) -> T:
+def spec_from_options(cls: type[Spec], given: dict[str, Any]) -> Spec:
     """Return the spec of what was given; errors name the option. Raises UsageError as ``from_mapping`` does."""
     return from_mapping(cls, given, spell=option_name)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpcnn.specs.fields import check_field, field, from_mapping, hints, plain_type
+from hpcnn.specs.fields import REQUIRED, check_field, field, from_mapping, hints, plain_type
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError, bad_value
 
@@ -31,8 +31,8 @@ class Range:
     log: drawn evenly among orders of magnitude. step: only low, low + step, ... . whole: no fractions.
     """
 
-    low: float = field(dataclasses.MISSING, "Smallest value.")
-    high: float = field(dataclasses.MISSING, "Largest value.")
+    low: float = field(REQUIRED, "Smallest value.")
+    high: float = field(REQUIRED, "Largest value.")
     log: bool = field(False, "Even over orders of magnitude.")
     step: float | None = field(None, "Distance of neighbouring values.", above=0.0)
     whole: bool = False

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from hpcnn.search.space import Dimension
-from hpcnn.specs.fields import NO_KEYS, field
+from hpcnn.specs.fields import NO_KEYS, REQUIRED, field
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import LARGEST_SEED
@@ -47,7 +46,7 @@ class Options:
 class SearchFile:
     """A search file as it stands, table by table."""
 
-    name: str = field(dataclasses.MISSING, "Name of the search's folder.")
+    name: str = field(REQUIRED, "Name of the search's folder.")
     description: str = field("", "One line for people.")
     search: dict[str, Any] = field(NO_KEYS, "How trials are chosen, judged and cut short.")
     train: dict[str, Any] = field(NO_KEYS, "Fields of TrainSpec that all trials share.")
