@@ -31,7 +31,7 @@ def command(run: Path, top: int, fmt: str) -> None:
     Writes trace.json.gz there, all ranks on one clock: open it with https://ui.perfetto.dev or chrome://tracing.
     """
     from hpcnn.rundir.layout import RunDir
-    from hpcnn.trace.chrome import on_one_clock, read, write
+    from hpcnn.trace.chrome import align_clocks, read, write
     from hpcnn.trace.operations import KINDS, table
 
     directory = RunDir(run)
@@ -41,7 +41,7 @@ def command(run: Path, top: int, fmt: str) -> None:
     if not traces:
         raise UsageError(f"RUN: {str(run)!r} holds no recorded steps; train with --profile N")
     try:
-        write(directory.all_traces, on_one_clock(traces))
+        write(directory.all_traces, align_clocks(traces))
     except OSError as error:
         raise UsageError(f"RUN: {str(directory.all_traces)!r} cannot be written: {error.strerror}") from error
     rows = table(traces)
