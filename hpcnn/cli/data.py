@@ -75,7 +75,7 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: st
     from hpcnn.cli.options import key_values
     from hpcnn.data.registry import file_of, load
     from hpcnn.data.sources import file_sha256
-    from hpcnn.data.structure import named
+    from hpcnn.data.structure import named_leaves
 
     data = load(name, arguments=key_values("--data-arg", pairs), samples=samples)
     file = file_of(name)
@@ -87,8 +87,8 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: st
     }
     rows = []
     for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
-        if data.several:
-            arrays = [*named(x, "x"), *named(y, "y")]
+        if data.is_structured:
+            arrays = [*named_leaves(x, "x"), *named_leaves(y, "y")]
             rows += [{**_numbers(data, f"{part} {key}", array), **origin} for key, array in arrays]
         else:
             rows.append({**_numbers(data, part, x), **_classes(data, y), **origin})
