@@ -60,7 +60,7 @@ class TfDistribute:
         Keras 3 reduces inside ``apply`` but clips and unscales before that, on each replica's own part; reducing first
         makes clipping and loss scaling act on the whole gradient, as they do in one process.
         """
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner: Optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         if not hasattr(inner, "_all_reduce_sum_gradients"):
             raise RunError(
                 f"optimizer {type(inner).__name__!r} of this Keras version reduces gradients in a way hpcnn does "
