@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from hpcnn.util.errors import RunError
 
 if TYPE_CHECKING:
-    from mpi4py.MPI import Intracomm as Communicator
+    from mpi4py.MPI import Intracomm
+
+    Communicator: TypeAlias = Intracomm
 
 
 def world() -> Communicator:
