@@ -1,16 +1,16 @@
-"""``hpcnn profile``: what the recorded steps of a run spent their time on, and all ranks in one trace."""
+"""``hpcnn profile``: show the operations of a run's recorded steps, and join the traces of all ranks."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hpcnn.cli.output import format_option
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
 
 
 @click.command(epilog="\b\nExample:\n  hpcnn profile runs/first --top 5")
@@ -70,7 +70,7 @@ _COLUMNS = [
 ]
 
 
-def _title(facts: list[dict[str, Any]]) -> str:
+def _title(facts: list[dict[str, Json]]) -> str:
     from hpcnn.util.text import counted
 
     first = facts[0]
@@ -78,8 +78,8 @@ def _title(facts: list[dict[str, Any]]) -> str:
     return f"{steps}, from step {first['first_step']} on; {counted(len(facts), 'rank')}, {first['strategy']}"
 
 
-def _shares_line(facts: list[dict[str, Any]]) -> str:
-    """Return where the seconds of the slowest rank went, as the report divides those of an epoch."""
+def _shares_line(facts: list[dict[str, Json]]) -> str:
+    """Return the shares of the slowest rank's seconds, divided as in the report."""
     slowest = max(facts, key=lambda rank: rank["seconds"])
     parts = {name: slowest[f"seconds_{name}"] / slowest["seconds"] for name in ("input", "compute", "communication")}
     parts["other"] = max(1 - sum(parts.values()), 0.0)
