@@ -12,9 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
-
-from hpcnn.util.types import Json
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     import keras
@@ -74,6 +72,16 @@ _ELEMENTWISE = (
 _VIEWS = ("Flatten", "Identity", "InputLayer", "Reshape")
 
 
+class WorkFacts(TypedDict):
+    """The work in the record of a run; numbers are None if a layer is unknown."""
+
+    flops_forward: int | None
+    flops_training: int | None
+    bytes_per_sample: int | None
+    bytes_per_step: int | None
+    not_counted: list[str]
+
+
 @dataclass
 class Work:
     """The operations and memory traffic of one model.
@@ -91,8 +99,8 @@ class Work:
     weights: int = 0
     unknown: list[str] = field(default_factory=list)
 
-    def facts(self, precision: str) -> dict[str, Json]:
-        """Return the work for the record of a run; numbers are None if a layer is unknown.
+    def facts(self, precision: str) -> WorkFacts:
+        """Return the work for the record of a run.
 
         precision: one of PRECISIONS, which decides the bytes of a number.
         """

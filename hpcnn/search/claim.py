@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcnn.scheduler import slurm
 from hpcnn.search.result import record_outcome
@@ -21,6 +21,7 @@ from hpcnn.search.storage import SECONDS_TO_CHOOSE, choosing_lock, trial_lock
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import read_json, write_json
 from hpcnn.util.lock import held, lock
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -85,9 +86,9 @@ def _new(search: Search, study: Study, folder: Path, kept: contextlib.ExitStack)
 def _claimed(trial: Trial, folder: Path, kept: contextlib.ExitStack) -> Claim | None:
     try:
         descriptor = kept.enter_context(lock(trial_lock(folder, trial.number)))
-    except HpcnnError:  # somebody was faster
+    except HpcnnError:  # another worker was faster
         return None
-    facts: dict[str, Any] = {"job_id": slurm_job(os.environ), "process": os.getpid()}
+    facts: dict[str, Json] = {"job_id": slurm_job(os.environ), "process": os.getpid()}
     write_json(_owner(folder, trial.number), facts, durable=False)
     return Claim(trial, descriptor)
 
@@ -99,7 +100,7 @@ def _running(study: Study) -> list[FrozenTrial]:
 
 
 def _is_held(folder: Path, number: int) -> bool:
-    """Whether somebody trains a trial: by its lock, or (locks that other nodes do not see) by its worker's job."""
+    """Return whether a worker trains a trial: by its lock, or by the worker's job if locks are local to a node."""
     if held(trial_lock(folder, number)):
         return True
     job = (read_json(_owner(folder, number)) or {}).get("job_id")

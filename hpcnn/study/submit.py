@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpcnn.jobs.submit import Prepared, job_record, write
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, new_run_id, utc_now
@@ -25,6 +24,7 @@ from hpcnn.study.run import check_all_staged, prepare_again, set_aside
 from hpcnn.study.states import look
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.files import read_json, write_bytes, write_json, write_text
+from hpcnn.util.types import Json
 
 # slurm.conf(5), "MaxArraySize": the default, for a site whose own is not known.
 _USUAL_ARRAY_LIMIT = 1001
@@ -127,7 +127,7 @@ def _array_limit(site: Site) -> int:
 
 def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
     script, record = batch.file(folder), folder / FOLDER / f"{batch.name}.json"
-    facts: dict[str, Any] = {
+    facts: dict[str, Json] = {
         "schema": SCHEMA_VERSION,
         "job_id": None,
         "site": batch.runs[0].site.name,

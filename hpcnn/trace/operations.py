@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypedDict
 
 from hpcnn.trace.chrome import COMMUNICATION, KERNEL, OPERATION, Event, Trace
-from hpcnn.util.types import Json
 
 KINDS = (OPERATION, KERNEL, COMMUNICATION)
 
 
-def table(traces: Sequence[Trace]) -> list[dict[str, Json]]:
-    """Return one row for each type of operation, by kind, the largest self time of a kind first.
+class OperationRow(TypedDict):
+    """One type of operation.
 
-    ``kind`` (of KINDS), ``type``, ``count`` (on all ranks), ``seconds`` (self time: without events inside it on the
-    same track; summed over threads), ``share`` of all self time of its kind, and ``seconds_per_step``, of one rank
-    (among those that recorded this kind: Horovod's timeline is of rank 0 only).
+    kind: one of KINDS. count: on all ranks. seconds: self time, without events inside it on the same track, summed over
+    threads. share: of all self time of its kind. seconds_per_step: of one rank, among those that recorded this kind
+    (Horovod's timeline is of rank 0 only).
     """
+
+    kind: str
+    type: str
+    count: int
+    seconds: float
+    share: float
+    seconds_per_step: float
+
+
+def table(traces: Sequence[Trace]) -> list[OperationRow]:
+    """Return one row for each type of operation, by kind, the largest self time of a kind first."""
     counts: dict[tuple[str, str], int] = defaultdict(int)
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for trace in traces:
@@ -32,7 +43,7 @@ def table(traces: Sequence[Trace]) -> list[dict[str, Json]]:
     of_kind: dict[str, float] = defaultdict(float)
     for (kind, _), spent in seconds.items():
         of_kind[kind] += spent
-    rows = [
+    rows: list[OperationRow] = [
         {
             "kind": kind,
             "type": type,

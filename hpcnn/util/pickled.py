@@ -16,7 +16,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
 
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import UserFunction
@@ -74,7 +73,7 @@ def _pickled(content: Mapping[str, UserFunction]) -> bytes:
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]  # a class of an optional package
         """cloudpickle's pickler without the file name of a notebook's cell, which differs from kernel to kernel."""
 
-        def reducer_override(self, obj: object) -> Any:
+        def reducer_override(self, obj: object) -> object:
             if isinstance(obj, CodeType) and obj.co_filename != "notebook":
                 return self.dispatch_table[CodeType](obj.replace(co_filename="notebook"))
             return super().reducer_override(obj)

@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -31,7 +31,7 @@ class Column:
 
     key: str
     heading: str
-    show: Callable[[Any], str] = str
+    show: Callable[[Json], str] = str
     right: bool = False
 
 
@@ -67,7 +67,7 @@ def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | Non
     console().print(table)
 
 
-def _cell(value: Json, show: Callable[[Any], str]) -> str:
+def _cell(value: Json, show: Callable[[Json], str]) -> str:
     from rich.markup import escape
 
     return "–" if value is None else escape(show(value))

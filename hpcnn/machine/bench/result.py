@@ -8,16 +8,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from hpcnn.machine.bench.fit import CONFIDENCE, RingFit, fit_ring
 from hpcnn.machine.bench.messages import Message
 from hpcnn.machine.bench.sizes import size_text
 from hpcnn.rundir.layout import SCHEMA_VERSION
-from hpcnn.util.types import Json
 from hpcnn.version import __version__
 
 BACKENDS = ("mpi", "horovod")
+
+
+class LinkRow(TypedDict):
+    """The fitted link of one backend."""
+
+    backend: str
+    alpha_seconds: float
+    alpha_seconds_low: float
+    alpha_seconds_high: float
+    beta_bytes_per_second: float
+    beta_bytes_per_second_low: float
+    beta_bytes_per_second_high: float
+    fit_error: float
+
+
+class TimeRow(TypedDict):
+    """The times of one message by one backend; no interval for too few repeats."""
+
+    backend: str
+    kind: str
+    name: str
+    tensors: int
+    bytes: int
+    repeats: int
+    seconds_median: float
+    seconds_low: float | None
+    seconds_high: float | None
+    coverage: float | None
+    bytes_per_second: float
+
+
+class AllreduceRecord(LinkRow):
+    """The content of ``allreduce.json``; the link at its top level is the first of ``links``."""
+
+    schema: int
+    hpcnn: str
+    model: str
+    ranks: int
+    nodes: int
+    hosts: list[str]
+    mpi_version: str
+    confidence: float
+    links: list[LinkRow]
+    times: list[TimeRow]
 
 
 class Timing(NamedTuple):
@@ -28,7 +71,7 @@ class Timing(NamedTuple):
     seconds: list[float]
 
 
-def result(measured: Sequence[Timing], model: str, hosts: Sequence[str], mpi_version: str) -> dict[str, Json]:
+def result(measured: Sequence[Timing], model: str, hosts: Sequence[str], mpi_version: str) -> AllreduceRecord:
     """Return the whole record. ``hosts`` has the host of each rank."""
     ranks, backends = len(hosts), [name for name in BACKENDS if any(m.backend == name for m in measured)]
     links = [_link(name, fit(measured, name, ranks)) for name in backends]
@@ -54,7 +97,7 @@ def fit(measured: Sequence[Timing], backend: str, ranks: int) -> RingFit:
     return fit_ring([m.message.size for m in points], [median(m.seconds) for m in points], ranks)
 
 
-def row(measured: Timing) -> dict[str, Json]:
+def row(measured: Timing) -> TimeRow:
     """Return the row of one message: its median over repeats, in seconds, and the exact interval of that median."""
     from hpcnn.stats.medians import median_interval
 
@@ -82,7 +125,7 @@ def line(measured: Timing) -> str:
     return f"{measured.backend}: {what}: {size_text(message.size)} in {1e6 * median(measured.seconds):.4g} us"
 
 
-def _link(backend: str, fit: RingFit) -> dict[str, Json]:
+def _link(backend: str, fit: RingFit) -> LinkRow:
     return {
         "backend": backend,
         "alpha_seconds": fit.alpha.value,

@@ -9,13 +9,29 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from hpcnn.machine.tune.knobs import Knob
 from hpcnn.machine.tune.rule import is_faster, is_hopeless, ratio
 from hpcnn.util.errors import RunError
-from hpcnn.util.types import Json
 
 Settings = dict[str, str]
+
+
+class CandidateRow(TypedDict):
+    """One row of the result of ``hpcnn tune``; numbers are None if no trial completed."""
+
+    setting: str
+    value: str
+    instead_of: str
+    trials: int
+    images_per_second: float | None
+    base_images_per_second: float | None
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    verdict: str
+    reason: str | None
 
 
 class TrialFailed(RunError):
@@ -34,8 +50,8 @@ class Candidate:
     verdict: str = "not faster"
     reason: str | None = None
 
-    def row(self) -> dict[str, Json]:
-        """Return the candidate as a row of the result; numbers are None if no trial completed."""
+    def row(self) -> CandidateRow:
+        """Return the candidate as a row of the result."""
         found = ratio(self.rates, self.base) if self.rates else None
         return {
             "setting": self.variable,
