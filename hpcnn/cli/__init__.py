@@ -1,1 +1,1 @@
-"""One file a command: parse, call one function, print. Nothing heavy is imported at the top of any of them."""
+"""The subcommands of ``hpcnn``, one file each: parse, call one function, print. Heavy imports are within functions."""

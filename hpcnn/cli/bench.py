@@ -1,8 +1,6 @@
-"""``hpcnn bench``: measurements of the machine, run as jobs like any other."""
+"""``hpcnn bench``: benchmarks of the machine, run as jobs."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import click
 
@@ -13,6 +11,7 @@ from hpcnn.machine.bench import sizes as message_sizes
 from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.util.errors import bad_value
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
 
 BACKENDS = {"mpi": ("mpi",), "horovod": ("horovod",), "both": ("mpi", "horovod")}
 
@@ -56,7 +55,7 @@ def allreduce_command(
     dry_run: bool,
     wait: bool,
     fmt: str,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Measure what summing gradients over ranks costs, and fit latency and bandwidth.
 
@@ -81,7 +80,7 @@ def _check_sizes(text: str) -> None:
         raise bad_value("--sizes", text, f"at least {SIZES_NEEDED} powers of two: {count} carry no fit")
 
 
-def _job(site: str, name: str, options: dict[str, Any], words: list[str], backends: tuple[str, ...]) -> JobSpec:
+def _job(site: str, name: str, options: dict[str, object], words: list[str], backends: tuple[str, ...]) -> JobSpec:
     chosen = [word for backend in backends for word in ("--backend", backend)]
     job = job_of(site, name, options, ("python", "-m", "hpcnn.machine.bench.ranks", *words, *chosen))
     check_ranks(job.resources, None, option_name)
@@ -90,11 +89,11 @@ def _job(site: str, name: str, options: dict[str, Any], words: list[str], backen
     return job
 
 
-def _print(result: dict[str, Any], fmt: str) -> None:
-    """Print a table for people; the whole record as JSON; the times as CSV."""
+def _print(result: dict[str, Json], fmt: str) -> None:
+    """Print the result: a table for people, the whole record as JSON, or the times as CSV."""
     import json
 
-    from hpcnn.machine.bench.sizes import written
+    from hpcnn.machine.bench.sizes import size_text
 
     if fmt == "json":
         click.echo(json.dumps(result, indent=2))
@@ -108,7 +107,7 @@ def _print(result: dict[str, Any], fmt: str) -> None:
         Column("kind", "message"),
         Column("name", ""),
         Column("tensors", "tensors", right=True),
-        Column("bytes", "size", written, right=True),
+        Column("bytes", "size", size_text, right=True),
         Column("seconds_median", "time (us)", microseconds, right=True),
         Column("seconds_low", "from", microseconds, right=True),
         Column("seconds_high", "to", microseconds, right=True),
@@ -120,7 +119,7 @@ def _print(result: dict[str, Any], fmt: str) -> None:
         click.echo(_link_line(link, result["confidence"]), err=fmt != "table")
 
 
-def _link_line(link: dict[str, Any], confidence: float) -> str:
+def _link_line(link: dict[str, Json], confidence: float) -> str:
     alpha = (1e6 * link[f"alpha_seconds{end}"] for end in ("", "_low", "_high"))
     beta = (1e-9 * link[f"beta_bytes_per_second{end}"] for end in ("", "_low", "_high"))
     return (

@@ -1,4 +1,4 @@
-"""What the commands of ``hpcnn bench`` share: a measurement is a job, and its record is a file of the run directory."""
+"""The common part of the commands of ``hpcnn bench``: run a benchmark as a job, and read its record."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpcnn.cli.options import given_options, spec_from_options, spec_options
+from hpcnn.cli.options import Command, given_options, spec_from_options, spec_options
 from hpcnn.cli.output import format_option
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.job import JobSpec
@@ -18,13 +17,11 @@ from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.util.errors import RunError, UsageError, bad_value
 from hpcnn.util.files import read_json, write_json
-
-if TYPE_CHECKING:
-    _Command = Callable[..., Any]
+from hpcnn.util.types import Json
 
 
-def job_options(name: str) -> Callable[[_Command], _Command]:
-    """Add the options of where a measurement runs and where its result goes; ``name``: of the run's folder."""
+def job_options(name: str) -> Callable[[Command], Command]:
+    """Add the options for the job of a benchmark and its result; ``name``: default name of the run's folder."""
     options = (
         click.option("--site", default="local", show_default=True, help="Site profile: how this machine runs jobs."),
         click.option("--output", type=click.Path(dir_okay=False), help="Write the result there too, as JSON."),
@@ -39,7 +36,7 @@ def job_options(name: str) -> Callable[[_Command], _Command]:
         format_option,
     )
 
-    def add(function: _Command) -> _Command:
+    def add(function: Command) -> Command:
         for option in reversed(options):
             function = option(function)
         return function
@@ -47,8 +44,8 @@ def job_options(name: str) -> Callable[[_Command], _Command]:
     return add
 
 
-def job_of(site: str, name: str, options: dict[str, Any], program: tuple[str, ...]) -> JobSpec:
-    """Return the job that runs ``program`` on the resources among ``options``."""
+def job_of(site: str, name: str, options: dict[str, object], program: tuple[str, ...]) -> JobSpec:
+    """Return the job that runs ``program`` with the resources and software among ``options``."""
     resources = spec_from_options(Resources, given_options(Resources, options))
     software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
     return JobSpec(name, site, resources, program=program, software=software)
@@ -62,10 +59,10 @@ def result_of(
     output: str | None,
     dry_run: bool,
     wait: bool,
-) -> dict[str, Any]:
-    """Run the job and return the record that it left in ``file`` of its run directory, written to ``output`` too.
+) -> dict[str, Json]:
+    """Run the job; return its record, ``file`` of the run directory, and write it to ``output`` too.
 
-    Ends the command where there is none yet: after a dry run, a job that runs later, one that failed.
+    Ends the command if there is no record yet: after a dry run, for a job that runs later, after a failure.
     """
     from hpcnn.cli.submit import run_prepared
     from hpcnn.jobs.submit import prepare

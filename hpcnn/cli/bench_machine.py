@@ -1,9 +1,8 @@
-"""``hpcnn bench machine``: what a machine can do at best, as a job like any other."""
+"""``hpcnn bench machine``: the ceilings of a machine, measured by a job."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
@@ -37,7 +36,7 @@ def machine_command(
     dry_run: bool,
     wait: bool,
     fmt: str,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Measure the ceilings of a machine: operations and bytes a second.
 

@@ -38,5 +38,5 @@ def command(jobs: tuple[str, ...]) -> None:
 
 
 def _has_ended(job: Job) -> bool:
-    """Whether a job's record says how it ended: Slurm may have forgotten it."""
+    """Return whether a job has a result: Slurm may no longer know the job."""
     return job.run is not None and job.run.result.exists()

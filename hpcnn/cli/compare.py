@@ -1,4 +1,4 @@
-"""``hpcnn compare``: whether one set of runs is faster than another, and whether the data can tell."""
+"""``hpcnn compare``: compare the speed of two sets of runs, with intervals."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
             for row in view.rows:
                 click.echo(f"Left out of {name}: {row['path']}: {row['status']}: {row['reason']}", err=fmt != "table")
     if percent is not None:
-        _judge(table.assign(slower=table["change"]), percent, confidence)
+        _fail_on_regression(table.assign(slower=table["change"]), percent, confidence)
 
 
 def _compare_benchmarks(a: Path, b: Path, fmt: str, confidence: float, percent: float | None) -> None:
@@ -72,11 +72,11 @@ def _compare_benchmarks(a: Path, b: Path, fmt: str, confidence: float, percent: 
     else:
         write_data({"comparison": table}, fmt)
     if percent is not None:
-        _judge(table, percent, confidence)
+        _fail_on_regression(table, percent, confidence)
 
 
-def _judge(table: pd.DataFrame, percent: float, confidence: float) -> None:
-    """Exit with status 1 on a regression; raise UsageError where the runs are too few to tell."""
+def _fail_on_regression(table: pd.DataFrame, percent: float, confidence: float) -> None:
+    """Exit with status 1 on a regression; raise UsageError if the runs are too few to decide."""
     slower = table[table["conclusive"] & (table["slower"] > 0) & (table["slower"] * 100 > percent)]
     if len(slower):
         worst = slower["slower"].max()

@@ -1,4 +1,4 @@
-"""``hpcnn container``: build an image, find it again, and see whether it fits a machine."""
+"""``hpcnn container``: build a container image, print its path, and check its compatibility with a machine."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def check_command(ctx: click.Context, image: Path, name: str, fmt: str) -> None:
     Looks at what IMAGE has inside, and whether its MPI fits what starts the ranks. Run it on a login node of
     the site, with the modules of its jobs loaded. Exit status 1 where something does not fit.
     """
-    from hpcnn.machine.container.compatibility import judge
-    from hpcnn.machine.container.host import look_outside
-    from hpcnn.machine.container.inside import look_inside
+    from hpcnn.machine.container.compatibility import check_compatibility
+    from hpcnn.machine.container.host import inspect_host
+    from hpcnn.machine.container.inside import inspect_image
     from hpcnn.sites.load import load_site
 
     site = load_site(name)
-    findings = judge(look_inside(image, site), look_outside(site), site)
+    findings = check_compatibility(inspect_image(image, site), inspect_host(site), site)
     emit([dataclasses.asdict(finding) for finding in findings], fmt, _COLUMNS)
     ctx.exit(1 if any(finding.status == "error" for finding in findings) else 0)

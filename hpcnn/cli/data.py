@@ -1,17 +1,19 @@
-"""``hpcnn data``: what data sets there are, what is in one, and fetching one."""
+"""``hpcnn data``: list, inspect and stage data sets."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hpcnn.cli.output import format_option
 from hpcnn.util.table import Column, console, emit
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
-    from hpcnn.data.dataset import Array, DataSet
+    from hpcnn.data.dataset import DataSet
+    from hpcnn.util.types import Array
 
 # More class counts than this are shown as a range.
 _SHOWN_COUNTS = 10
@@ -31,7 +33,7 @@ def list_command(fmt: str) -> None:
     """
     from hpcnn.zoo.catalogue import data_folder, describe, known, staged_file
 
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Json]] = []
     for entry in map(describe, known()):
         file = None if entry.built_in else staged_file(entry.name)
         staged = "built in" if file is None else "yes" if file.exists() else "no"
@@ -75,7 +77,7 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: st
     from hpcnn.cli.options import key_values
     from hpcnn.data.registry import file_of, load
     from hpcnn.data.sources import file_sha256
-    from hpcnn.data.structure import named
+    from hpcnn.data.structure import named_leaves
 
     data = load(name, arguments=key_values("--data-arg", pairs), samples=samples)
     file = file_of(name)
@@ -87,8 +89,8 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: st
     }
     rows = []
     for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
-        if data.several:
-            arrays = [*named(x, "x"), *named(y, "y")]
+        if data.is_structured:
+            arrays = [*named_leaves(x, "x"), *named_leaves(y, "y")]
             rows += [{**_numbers(data, f"{part} {key}", array), **origin} for key, array in arrays]
         else:
             rows.append({**_numbers(data, part, x), **_classes(data, y), **origin})
@@ -141,7 +143,7 @@ def stage_command(name: str, folder: Path | None, force: bool, fmt: str) -> None
     emit([row], fmt, columns)
 
 
-def _numbers(data: DataSet, part: str, x: Array) -> dict[str, Any]:
+def _numbers(data: DataSet, part: str, x: Array) -> dict[str, Json]:
     return {
         "name": data.name,
         "part": part,
@@ -153,8 +155,8 @@ def _numbers(data: DataSet, part: str, x: Array) -> dict[str, Any]:
     }
 
 
-def _classes(data: DataSet, y: Array) -> dict[str, Any]:
-    """Return how many samples each class has; of a regression, the least and the greatest number to predict."""
+def _classes(data: DataSet, y: Array) -> dict[str, Json]:
+    """Return the number of samples of each class; for a regression, the range of the targets."""
     import numpy as np
 
     if data.regression:
@@ -162,8 +164,8 @@ def _classes(data: DataSet, y: Array) -> dict[str, Any]:
     return {"classes": data.classes, "class_counts": np.bincount(y, minlength=data.classes).tolist()}
 
 
-def _print_heading(data: DataSet, origin: dict[str, Any]) -> None:
-    """Print what holds for both parts, in whole lines that can be copied."""
+def _print_heading(data: DataSet, origin: dict[str, Json]) -> None:
+    """Print the facts that both parts share, in unbroken lines that can be copied."""
     click.echo(f"{data.name}: {data.description}" if data.description else data.name)
     for key in ("source", "file", "sha256"):
         if origin[key]:

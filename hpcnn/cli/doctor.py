@@ -1,4 +1,4 @@
-"""``hpcnn doctor``: what to run first, and what to paste into an issue."""
+"""``hpcnn doctor``: diagnose this machine; run it first, and paste its output into an issue."""
 
 from __future__ import annotations
 

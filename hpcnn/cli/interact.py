@@ -1,4 +1,4 @@
-"""``hpcnn interact``: an interactive session on a compute node, in the container, by one command."""
+"""``hpcnn interact``: open an interactive session on a compute node, in a container if asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @spec_options(Resources)
 @spec_options(SoftwareSpec)
 @click.argument("program", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
-def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **options: Any) -> None:
+def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **options: object) -> None:
     """Open a session on a compute node: a shell in the container with its GPUs, or COMMAND in place of the shell.
 
     Without --container the shell has the site's modules and this environment's programs. The session's exit status is
@@ -66,11 +66,11 @@ def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **opti
     if opened.typed:
         click.echo(f"# in the session, type:\n{opened.typed}", err=not dry_run)
     if not dry_run:
-        _become(opened, slurm=profile.scheduler == "slurm")
+        _exec(opened, slurm=profile.scheduler == "slurm")
 
 
-def _become(opened: Session, *, slurm: bool) -> None:
-    """Replace this process by the session, so that the terminal and the exit status are the session's."""
+def _exec(opened: Session, *, slurm: bool) -> None:
+    """Replace this process by the session, which takes over the terminal and the exit status."""
     from hpcnn.scheduler.slurm import clean_environment
 
     environment = clean_environment(os.environ) if slurm else dict(os.environ)

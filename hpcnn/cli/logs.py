@@ -1,4 +1,4 @@
-"""``hpcnn logs``: the output of a run, as it is or as it grows."""
+"""``hpcnn logs``: show the output of a run, or follow it."""
 
 from __future__ import annotations
 

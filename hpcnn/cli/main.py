@@ -1,12 +1,11 @@
 """The ``hpcnn`` command: a table of subcommands, each imported only when it is called.
 
-A login node pays for what it uses: ``hpcnn --help`` imports click and nothing of hpcnn's own weight.
+``hpcnn --help`` is fast on a login node: it imports click, and no room of hpcnn.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 import click
 
@@ -47,7 +46,7 @@ COMMANDS = {
 
 
 class _Message(click.ClickException):
-    """One of hpcnn's own errors as click prints them: one message and an exit status."""
+    """One of hpcnn's own errors for click: one message and an exit status."""
 
     def __init__(self, error: HpcnnError) -> None:
         super().__init__(str(error))
@@ -55,7 +54,7 @@ class _Message(click.ClickException):
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports the one that is called."""
+    """A group that lists its commands by name, and imports the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of the work, not of the alphabet."""
@@ -67,7 +66,7 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = module.command
-        command.name = cmd_name  # not that of its function, for whoever reads the tree of commands
+        command.name = cmd_name  # not that of its function, for tools that read the tree of commands
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -78,13 +77,13 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with a suggestion for a mistyped command."""
+        """Resolve a command as click does, with a suggestion for a mistyped one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise _Message(unknown_value("command", args[0], [c for c in COMMANDS if c != "record"]))
         return super().resolve_command(ctx, args)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what hpcnn can explain becomes a message instead of a traceback."""
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; print a message instead of a traceback for hpcnn's own errors."""
         try:
             return super().invoke(ctx)
         except HpcnnError as error:

@@ -1,13 +1,13 @@
-"""``hpcnn models``: the networks of the lectures as a list, and the layers of one network.
+"""``hpcnn models``: list the networks of the lectures, and show the layers of one.
 
-The list reads recipes only and imports no Keras; ``show`` builds the model. Knows nothing of training.
+The list reads recipes only, without importing Keras; ``show`` builds the model.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -79,8 +79,8 @@ def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> 
 
     shape = None if input_shape is None else _parse_shape(input_shape)
     if in_numpy(model):
-        written_out = build_numpy(model, input_shape=shape, classes=classes)
-        rows, total, trainable = numpy_rows(written_out), written_out.parameters, written_out.parameters
+        network_in_numpy = build_numpy(model, input_shape=shape, classes=classes)
+        rows, total, trainable = numpy_rows(network_in_numpy), network_in_numpy.parameters, network_in_numpy.parameters
     else:
         with without_notes():
             network = build(model, input_shape=shape, classes=classes)
@@ -111,7 +111,7 @@ def _optimizer(recipe: Recipe) -> str:
 
 
 def _facts(recipe: Recipe) -> str:
-    """Return what the recipe says, for a person: one fact a line, then what to know about them."""
+    """Format a recipe for people: one fact per line, then the known slips."""
     from hpcnn.zoo.catalogue import describe
 
     samples = "all" if recipe.samples is None else f"the first {recipe.samples:,}"
@@ -142,7 +142,7 @@ def _facts(recipe: Recipe) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -1,26 +1,30 @@
-"""Command-line options made from the fields of a spec: the same names, help and valid values as in a study file."""
+"""Make command-line options from the fields of a spec, with the names, help and valid values of a study file."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import click
 
 from hpcnn.specs.command_line import option_of
-from hpcnn.specs.fields import from_mapping, hints, plain_type
+from hpcnn.specs.fields import Field, Spec, facts_of, from_mapping, hints, plain_type
 from hpcnn.util.errors import bad_value
+from hpcnn.util.types import Json
 
-T = TypeVar("T")
-Command = Callable[..., Any]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+# The function of a command, which click's decorators take and return.
+Command: TypeAlias = Callable[..., object]
 
 
-def spec_options(cls: type, only: Collection[str] | None = None) -> Callable[[Command], Command]:
+def spec_options(cls: type[DataclassInstance], only: Collection[str] | None = None) -> Callable[[Command], Command]:
     """Add one option for each field of ``cls``. An option that is not given arrives as None (or an empty tuple).
 
-    only: the fields to take, where it is not all of them.
+    only: the names of the fields to take; by default all.
     """
 
     def add(function: Command) -> Command:
@@ -32,27 +36,28 @@ def spec_options(cls: type, only: Collection[str] | None = None) -> Callable[[Co
     return add
 
 
-def spec_from_options(cls: type[T], given: dict[str, Any]) -> T:
-    """Return the spec of what was given; errors name the option. Raises UsageError as ``from_mapping`` does."""
+def spec_from_options(cls: type[Spec], given: dict[str, Json]) -> Spec:
+    """Return the spec with the given fields; errors name the option. Raises UsageError as ``from_mapping`` does."""
     return from_mapping(cls, given, spell=option_name)
 
 
-def given_options(cls: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of ``cls`` that were given on the command line, taken out of ``values``."""
-    found = {}
+def given_options(cls: type[DataclassInstance], values: dict[str, object]) -> dict[str, Json]:
+    """Remove the fields of ``cls`` from ``values``, and return those that were given on the command line."""
+    found: dict[str, Json] = {}
     for f in dataclasses.fields(cls):
         value = values.pop(f.name, None)
         if value is None or value == ():
             continue
-        is_table = plain_type(hints(cls)[f.name]) is dict
-        found[f.name] = key_values(option_of(f), value, texts=f.metadata["texts"]) if is_table else value
+        if plain_type(hints(cls)[f.name]) is dict:
+            value = key_values(option_of(f), cast("Iterable[str]", value), texts=facts_of(f)["texts"])
+        found[f.name] = value
     return found
 
 
-def key_values(option: str, pairs: Iterable[str], *, texts: bool = False) -> dict[str, Any]:
-    """Return {key: value} for ``KEY=VALUE`` texts; values are numbers, true/false or lists where they read so.
+def key_values(option: str, pairs: Iterable[str], *, texts: bool = False) -> dict[str, Json]:
+    """Parse ``KEY=VALUE`` texts; values that spell numbers, true/false or lists become these.
 
-    texts: values stay as they stand.
+    texts: values stay texts.
     """
     found = {}
     for pair in pairs:
@@ -63,10 +68,10 @@ def key_values(option: str, pairs: Iterable[str], *, texts: bool = False) -> dic
     return found
 
 
-def toml_value(text: str) -> Any:
-    """Return a text as the TOML value it spells (2, 0.5, true, [1, 2], 'word'), or as it stands.
+def toml_value(text: str) -> Json:
+    """Parse a text as a TOML value (2, 0.5, true, [1, 2], 'word'), or return it unchanged.
 
-    Words in a list need no quotes, which a shell would take away: ``[serial, horovod]``.
+    Words in a list need no quotes, which a shell would remove: ``[serial, horovod]``.
     """
     from hpcnn.util.toml import TOMLDecodeError, loads
 
@@ -84,8 +89,8 @@ def option_name(field_name: str) -> str:
     return "--" + field_name.replace("_", "-")
 
 
-def _option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
-    facts = f.metadata
+def _option(f: Field, hint: object) -> Callable[[Command], Command]:
+    facts = facts_of(f)
     kind, name = plain_type(hint), option_of(f)
     if kind in (dict, tuple):
         metavar = "KEY=VALUE" if kind is dict else "TEXT"
@@ -94,7 +99,7 @@ def _option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command
     if kind is bool:
         return click.option(f"{name}/--no-{name[2:]}", f.name, default=None, help=help_text)
     if facts["own"]:
-        words = "|".join((*facts["choices"], "package.module:function"))
+        words = "|".join((*(facts["choices"] or ()), "package.module:function"))
         return click.option(name, f.name, default=None, metavar=f"[{words}]", help=help_text)
     if facts["choices"]:
         return click.option(name, f.name, type=click.Choice(facts["choices"]), default=None, help=help_text)
@@ -102,8 +107,8 @@ def _option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command
     return click.option(name, f.name, type=kind, default=None, metavar=metavars[kind], help=help_text)
 
 
-def _default_text(f: dataclasses.Field[Any]) -> str:
-    if f.metadata["recipe"]:
+def _default_text(f: Field) -> str:
+    if facts_of(f)["recipe"]:
         return "  [default: the lecture's]"
     if f.default in (None, "") or isinstance(f.default, bool):
         return "  [default: yes]" if f.default is True else ""

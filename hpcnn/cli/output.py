@@ -1,16 +1,14 @@
-"""The option that every command with a table has. How rows are printed is in ``util/table.py``."""
+"""The option ``--format`` of commands that print a table with ``util/table.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import click
 
+from hpcnn.cli.options import Command
 from hpcnn.util.table import FORMATS
 
 
-def format_option(function: Callable[..., Any]) -> Callable[..., Any]:
+def format_option(function: Command) -> Command:
     """Add ``--format table|json|csv`` as parameter ``fmt``."""
     return click.option(
         "--format",

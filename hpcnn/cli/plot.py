@@ -1,31 +1,29 @@
-"""``hpcnn plot``: pictures of runs, one command a kind. Draws nothing itself."""
+"""``hpcnn plot``: draw pictures of runs, one command per kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
+from hpcnn.cli.options import Command, given_options, option_name, spec_from_options, spec_options
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import bad_value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hpcnn.data.dataset import Array
     from hpcnn.rundir.layout import RunDir
     from hpcnn.train.trained import Trained
+    from hpcnn.util.types import Array
 
 _FORMATS = (".png", ".svg", ".pdf")
 
-Command = Callable[..., Any]
-
 
 def checked_output(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
-    """Return the path of a picture to write. Raises UsageError, naming the option, for a suffix of no known format."""
+    """Return the path of a picture to write. Raises UsageError, naming the option, for an unknown suffix."""
     if value is None:
         return None
     if Path(value).suffix.lower() not in _FORMATS:
@@ -46,12 +44,12 @@ layer_option = click.option("--layer", metavar="NAME", help="Layer, as `hpcnn mo
 
 
 def count_option(default: int, what: str) -> Callable[[Command], Command]:
-    """Return the option ``--count`` of a kind that shows so many of something."""
+    """Return the option ``--count``, the number of things to show."""
     return click.option("--count", type=click.IntRange(min=1), default=default, show_default=True, help=what)
 
 
 class _InOrder(click.Group):
-    """A group that lists its commands in the order of this file, as one works: first whether it has learned at all."""
+    """A group that lists its commands in the order of this file, which is that of the work."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -175,7 +173,7 @@ def patches(run: str, layer: str | None, count: int, epoch: int | None, output: 
 @spec_options(TrainSpec, only=("model", "data", "augment", "seed"))
 @count_option(4, "How many images.")
 @output_option
-def augmentation(run: str | None, count: int, output: Path | None, **options: Any) -> None:
+def augmentation(run: str | None, count: int, output: Path | None, **options: object) -> None:
     """Training images, and what they were changed to in the first 8 epochs.
 
     Of a RUN, or of a data set before a training: of --model and --augment, as of `hpcnn train`; that picture is kept in
@@ -241,7 +239,7 @@ def decision_boundary(run: str, epoch: int | None, output: Path | None) -> None:
 
 
 def check_matplotlib() -> None:
-    """Raise HpcnnError, saying how to install it, where there is no matplotlib. Before anything that takes long."""
+    """Raise HpcnnError, which says how to install it, if matplotlib is missing, before the slow imports."""
     from hpcnn.util.extras import optional_module
 
     optional_module("matplotlib", "hpcnn plot", "report")
@@ -256,7 +254,7 @@ def _open(run: str, epoch: int | None) -> Trained:
 
 
 def _image(trained: Trained, image: str) -> tuple[Array, str]:
-    """Return the image that ``--image`` names, in the data's form, and what to call it."""
+    """Return the image that ``--image`` names, in the data's form, and its title."""
     tests = trained.data.x_test
     if image.isdecimal():
         if int(image) >= len(tests):
@@ -269,7 +267,7 @@ def _image(trained: Trained, image: str) -> tuple[Array, str]:
 
 
 def _write(figure: Figure, output: Path | None, run: RunDir, kind: str) -> None:
-    """Write a figure where the user wants it, or beside its run, and print the file's name."""
+    """Write a figure to ``output``, or into the run directory, and print the file's name."""
     from hpcnn.figures.networks.style import save
 
     file = output or run.plots / f"{kind}.png"

@@ -1,9 +1,9 @@
-"""``hpcnn predict``: what a measured study would take on more ranks, and how far that can be trusted."""
+"""``hpcnn predict``: predict a measured study on more ranks, with a check of the prediction."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +12,7 @@ from hpcnn.interconnect import ALGORITHMS, LINKS, Cluster, link
 from hpcnn.interconnect.allreduce import FUSION_BYTES
 from hpcnn.util.errors import HpcnnError, UsageError, bad_value
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from hpcnn.analysis.predict.predict import Check, Prediction
     from hpcnn.report import RunData
 
-Row = dict[str, Any]
+Row = dict[str, Json]
 
-# A model that is off by more where it can be checked is not one to extrapolate with.
+# A prediction with a larger error at the check is not reliable.
 TRUSTED_ERROR = 0.2
 
 
@@ -68,10 +69,18 @@ def command(
     dirs: tuple[str, ...],
     ranks: str | None,
     network: str | None,
+    within: str | None,
+    ranks_per_node: int | None,
+    adapters: int,
+    algorithm: str,
+    fusion_mib: float,
+    overlap: float | None,
+    kind: str | None,
+    parameters: int | None,
     budget: float | None,
+    fits: bool,
     published: bool,
     fmt: str,
-    **options: Any,
 ) -> None:
     """Predict the epoch time, speed-up and efficiency of a measured study on more ranks.
 
@@ -88,30 +97,30 @@ def command(
         raise UsageError(f"{'--ranks' if ranks is None else '--network'}: missing; see hpcnn predict --help")
     wanted = parse_ranks(ranks)
     between = link(network)
-    within = link(options["within"], "--within") if options["within"] else between
+    on_a_node = link(within, "--within") if within else between
 
+    from hpcnn.analysis import series as measured_series
     from hpcnn.analysis.predict.predict import BACKWARD, predict_study
-    from hpcnn.analysis.series import ranks_per_node, scaling_series
     from hpcnn.report import load, scaling_table
 
     data = load(*dirs)
     table = scaling_table(data)
-    series = scaling_series(table)
+    series = measured_series.scaling_series(table)
     if not series:
         raise HpcnnError("STUDY_DIR: it holds no measured study of strong or weak scaling to predict from")
-    overlap = BACKWARD if options["overlap"] is None else options["overlap"]
+    overlap = BACKWARD if overlap is None else overlap
     rows: list[Row] = []
     for label, measured in series:
         cluster = Cluster(
             network=between,
-            within=within,
-            ranks_per_node=options["ranks_per_node"] or ranks_per_node(measured),
-            adapters=options["adapters"],
-            algorithm=options["algorithm"],
-            fusion_bytes=options["fusion_mib"] * 2**20,
+            within=on_a_node,
+            ranks_per_node=ranks_per_node or measured_series.ranks_per_node(measured),
+            adapters=adapters,
+            algorithm=algorithm,
+            fusion_bytes=fusion_mib * 2**20,
         )
-        found = predict_study(data, measured, wanted, cluster, overlap, options["kind"], options["parameters"])
-        remarks = _remarks(found) + (_fit_lines(data, measured) if options["fits"] else [])
+        found = predict_study(data, measured, wanted, cluster, overlap, kind, parameters)
+        remarks = _remarks(found) + (_fit_lines(data, measured) if fits else [])
         if fmt == "table":
             click.echo(f"{label}: predicted as {found.workload.kind} scaling")
             emit(_records(found.table), "table", _columns(found))
@@ -126,7 +135,7 @@ def command(
 
 
 def parse_ranks(text: str) -> list[int]:
-    """Return the numbers of ranks that ``--ranks`` names, ascending. Raises UsageError for anything else."""
+    """Parse ``--ranks``; return the numbers of ranks, ascending. Raises UsageError for an invalid text."""
     expected = "numbers of ranks from 1, as in 1,2,4 or 1..64"
     span = re.fullmatch(r"(\d+)\.\.(\d+)", text.strip())
     if span:
@@ -142,7 +151,7 @@ def parse_ranks(text: str) -> list[int]:
 
 
 def advice_lines(data: RunData, table: pd.DataFrame, budget: float) -> list[str]:
-    """Return what to measure next within ``budget`` core-hours, a line each."""
+    """Return the suggested measurements within ``budget`` core-hours, one line each."""
     from hpcnn.analysis.predict.advice import next_measurement
     from hpcnn.util.text import counted
 
@@ -160,8 +169,8 @@ def advice_lines(data: RunData, table: pd.DataFrame, budget: float) -> list[str]
 
 def _records(table: pd.DataFrame) -> list[Row]:
     values = table.astype(object)
-    rows: list[Any] = values.where(values.notna(), None).to_dict("records")
-    return rows
+    rows = values.where(values.notna(), None).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def _columns(found: Prediction) -> list[Column]:

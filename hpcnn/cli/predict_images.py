@@ -1,20 +1,21 @@
-"""``hpcnn predict-images``: labels with probabilities for ordinary image files."""
+"""``hpcnn predict-images``: label image files by a trained network."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hpcnn.cli.output import format_option
 from hpcnn.cli.plot import check_matplotlib, checked_output, epoch_option
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
-    from hpcnn.data.dataset import Array
+    from hpcnn.util.types import Array
 
-# The words of hpcnn.data.pictures.FORMS, which imports NumPy.
+# hpcnn.data.pictures.FORMS, repeated here because that module imports NumPy.
 _FORMS = ("mnist", "digits", "fashion", "resize")
 
 
@@ -22,7 +23,7 @@ def _percent(value: float) -> str:
     return f"{value:.1%}"
 
 
-def _others(answers: list[dict[str, Any]]) -> str:
+def _next_labels(answers: list[dict[str, Json]]) -> str:
     return ", ".join(f"{answer['label']} ({_percent(answer['probability'])})" for answer in answers[1:])
 
 
@@ -30,7 +31,7 @@ _COLUMNS = (
     Column("file", "File"),
     Column("label", "Label", right=True),
     Column("probability", "Probability", _percent, right=True),
-    Column("likeliest", "Next", _others),
+    Column("likeliest", "Next", _next_labels),
 )
 
 
@@ -73,10 +74,9 @@ def command(
     images = read_pictures(files, trained.data, form)
     answers = [_likeliest(probabilities, top) for probabilities in trained.probabilities(images)]
     if show is not None:
-        from hpcnn.figures.networks import labelled_images as seen
-        from hpcnn.figures.networks import style
+        from hpcnn.figures.networks import labelled_images, style
 
-        style.save(seen.draw(trained, images, [Path(file).name for file in files], answers), show)
+        style.save(labelled_images.draw(trained, images, [Path(file).name for file in files], answers), show)
     emit(
         [{"file": file, **answer[0], "likeliest": answer} for file, answer in zip(files, answers, strict=True)],
         fmt,
@@ -84,7 +84,7 @@ def command(
     )
 
 
-def _likeliest(probabilities: Array, top: int) -> list[dict[str, Any]]:
+def _likeliest(probabilities: Array, top: int) -> list[dict[str, Json]]:
     """Return the ``top`` labels with the largest probabilities, the largest first."""
     order = (-probabilities).argsort(kind="stable")[:top]
     return [{"label": int(label), "probability": round(float(probabilities[label]), 6)} for label in order]

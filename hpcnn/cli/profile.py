@@ -1,16 +1,16 @@
-"""``hpcnn profile``: what the recorded steps of a run spent their time on, and all ranks in one trace."""
+"""``hpcnn profile``: show the operations of a run's recorded steps, and join the traces of all ranks."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hpcnn.cli.output import format_option
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
 
 
 @click.command(epilog="\b\nExample:\n  hpcnn profile runs/first --top 5")
@@ -31,7 +31,7 @@ def command(run: Path, top: int, fmt: str) -> None:
     Writes trace.json.gz there, all ranks on one clock: open it with https://ui.perfetto.dev or chrome://tracing.
     """
     from hpcnn.rundir.layout import RunDir
-    from hpcnn.trace.chrome import on_one_clock, read, write
+    from hpcnn.trace.chrome import align_clocks, read, write
     from hpcnn.trace.operations import KINDS, table
 
     directory = RunDir(run)
@@ -41,7 +41,7 @@ def command(run: Path, top: int, fmt: str) -> None:
     if not traces:
         raise UsageError(f"RUN: {str(run)!r} holds no recorded steps; train with --profile N")
     try:
-        write(directory.all_traces, on_one_clock(traces))
+        write(directory.all_traces, align_clocks(traces))
     except OSError as error:
         raise UsageError(f"RUN: {str(directory.all_traces)!r} cannot be written: {error.strerror}") from error
     rows = table(traces)
@@ -70,7 +70,7 @@ _COLUMNS = [
 ]
 
 
-def _title(facts: list[dict[str, Any]]) -> str:
+def _title(facts: list[dict[str, Json]]) -> str:
     from hpcnn.util.text import counted
 
     first = facts[0]
@@ -78,8 +78,8 @@ def _title(facts: list[dict[str, Any]]) -> str:
     return f"{steps}, from step {first['first_step']} on; {counted(len(facts), 'rank')}, {first['strategy']}"
 
 
-def _shares_line(facts: list[dict[str, Any]]) -> str:
-    """Return where the seconds of the slowest rank went, as the report divides those of an epoch."""
+def _shares_line(facts: list[dict[str, Json]]) -> str:
+    """Return the shares of the slowest rank's seconds, divided as in the report."""
     slowest = max(facts, key=lambda rank: rank["seconds"])
     parts = {name: slowest[f"seconds_{name}"] / slowest["seconds"] for name in ("input", "compute", "communication")}
     parts["other"] = max(1 - sum(parts.values()), 0.0)

@@ -1,14 +1,12 @@
-"""How a command shows runs that end one by one: a bar with the time that is left on a terminal, lines elsewhere."""
+"""Display the progress of runs: a bar with the remaining time on a terminal, a line per run elsewhere."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from hpcnn.util.table import console
 
 
 class Progress:
-    """Counts runs as they end, on standard error."""
+    """Count runs as they end, on standard error."""
 
     def __init__(self, count: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -26,7 +24,7 @@ class Progress:
             Remaining(),
             console=self._console,
             disable=not self._console.is_terminal,
-            # one run is minutes: the estimate must not forget the first ones
+            # one run takes minutes: the estimate must include the first ones
             speed_estimate_period=24 * 3600.0,
         )
         self._task = self._bar.add_task("", total=count)
@@ -35,15 +33,15 @@ class Progress:
         self._bar.start()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
     def started(self, name: str) -> None:
-        """Show what is under way."""
+        """Show the name of the running one."""
         self._bar.update(self._task, description=name)
 
     def ended(self, name: str, how: str) -> None:
-        """Count one, and say how it ended."""
+        """Count one, and print how it ended."""
         self._done += 1
         self._bar.update(self._task, advance=1)
         self._console.print(f"[{self._done}/{self._count}] {name}  {how}", markup=False, soft_wrap=True)

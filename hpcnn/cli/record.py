@@ -1,4 +1,4 @@
-"""``hpcnn record``: what job scripts call to close the record of a run. Imports nothing heavy."""
+"""``hpcnn record``: close the record of a run, at the end of a job script. Must not import anything heavy."""
 
 from __future__ import annotations
 

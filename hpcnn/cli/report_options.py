@@ -1,15 +1,16 @@
-"""Options that every report takes."""
+"""The options that all reports share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import click
 
+from hpcnn.cli.options import Command
 from hpcnn.report.views.write import FORMATS
 
-_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+_Decorator: TypeAlias = Callable[[Command], Command]
 
 format_option: _Decorator = click.option(
     "--format",

@@ -1,9 +1,8 @@
-"""``hpcnn resume``: submit stopped trainings again, to go on where they stopped."""
+"""``hpcnn resume``: resume stopped trainings by submitting them again."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
@@ -19,7 +18,7 @@ from hpcnn.specs.resources import Resources
 @click.option("--wait", is_flag=True, help="Wait for a Slurm job to end, and exit with its status.")
 @click.option("--follow", is_flag=True, help="Show a Slurm job's log while it runs (waits for its end).")
 @spec_options(Resources)
-def command(run: str, dry_run: bool, wait: bool, follow: bool, **options: Any) -> None:
+def command(run: str, dry_run: bool, wait: bool, follow: bool, **options: object) -> None:
     """Go on with RUN, a run directory or job id: a training that its time limit, a signal or a dead node cut off.
 
     It goes on at the same epoch and step, with the same order of the samples, as what was asked at first; resources

@@ -1,4 +1,4 @@
-"""``hpcnn scaling-report``: run directories as tables, and the runs that are not in them."""
+"""``hpcnn scaling-report``: tables of run directories, and the runs left out."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def _write(
     html: Path | None,
     folder: Path | None,
 ) -> None:
-    """Write the page and the files: all tables, whichever are printed."""
+    """Write the page and the files, with all tables."""
     from hpcnn.report.files import write_report
     from hpcnn.report.page import Section
     from hpcnn.report.views.forecast import prediction_plots
@@ -238,7 +238,7 @@ def _show(tables: dict[str, pd.DataFrame], rules: Rules, fmt: str) -> None:
 
 
 def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
-    """Return what makes each table readable, by the table's name."""
+    """Return the functions that make the views of each table, by the table's name."""
     from hpcnn.report.views import others
     from hpcnn.report.views.roofline import roofline_views
     from hpcnn.report.views.scaling import scaling_views
@@ -255,7 +255,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
 
 
 def _pairs(text: str | None) -> dict[str, str] | None:
-    """Return the keys and values of ``--base``."""
+    """Parse the keys and values of ``--base``."""
     if text is None:
         return None
     pairs = [pair.partition("=") for pair in text.split(",")]
@@ -265,7 +265,7 @@ def _pairs(text: str | None) -> dict[str, str] | None:
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
-    """Return the columns of ``--by``."""
+    """Parse the columns of ``--by``."""
     if text is None:
         return None
     names = tuple(name.strip() for name in text.split(","))

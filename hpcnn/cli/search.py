@@ -1,10 +1,10 @@
-"""``hpcnn search``: hyper-parameter searches. ``run``: every trial, or what is missing, on this machine."""
+"""``hpcnn search``: hyper-parameter searches. ``run`` trains the missing trials on this machine."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -53,34 +53,34 @@ def run_command(
     jobs: int,
     dry_run: bool,
     fmt: str,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Search FILE on this machine: a path, or the name of a packaged search (psc_hparams).
 
     Trials that have ended are kept, and one that was cut off goes on where it was: the same command again does what is
     missing. Prints the table in the end. Exits with status 1 if a trial failed or was stopped by somebody else.
     """
-    from hpcnn.search.run import check, cores_each
+    from hpcnn.search.run import check, cores_per_trial
     from hpcnn.search.storage import begin
 
     search = read_search(file, changes, options)
     place = folder_of(search, folder)
-    cpus = cores_each(search, site, jobs)
+    cpus = cores_per_trial(search, site, jobs)
     if dry_run:
         _list(search, place, fmt)
         return
     check(search, site)
     study = begin(search, place)
-    ended_well = _run(search, study, place, site, jobs, cpus)
+    succeeded = _run(search, study, place, site, jobs, cpus)
     search_table.show(search, study, place, fmt)
-    sys.exit(0 if ended_well else 1)
+    sys.exit(0 if succeeded else 1)
 
 
 def _run(search: Search, study: Study, place: Path, site: str, jobs: int, cpus: int | None) -> bool:
-    """Train what is missing, with progress; return whether all of it ended well."""
+    """Train the missing trials, with progress; return whether all succeeded."""
     from hpcnn.cli.progress import Progress
-    from hpcnn.search.run import Finished, several
-    from hpcnn.search.worker import Ended, work
+    from hpcnn.search.run import FinishedTrial, run_workers
+    from hpcnn.search.worker import TrialOutcome, work
 
     done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
     finished = f", {done} already finished" if done else ""
@@ -88,11 +88,11 @@ def _run(search: Search, study: Study, place: Path, site: str, jobs: int, cpus: 
     failed: list[int] = []
     with Progress(max(search.trials - done, 0)) as progress:
 
-        def ended(trial: Ended | Finished) -> None:
+        def ended(trial: TrialOutcome | FinishedTrial) -> None:
             value = "" if trial.value is None else f"  {search.options.metric} {trial.value:.4f}"
-            state = trial.status if isinstance(trial, Ended) else trial.state
-            words = f"  {trial.parameters}" if isinstance(trial, Ended) else ""
-            why = f" ({trial.reason})" if isinstance(trial, Ended) and trial.reason else ""
+            state = trial.status if isinstance(trial, TrialOutcome) else trial.state
+            words = f"  {trial.parameters}" if isinstance(trial, TrialOutcome) else ""
+            why = f" ({trial.reason})" if isinstance(trial, TrialOutcome) and trial.reason else ""
             failed.extend([trial.number] if state == "failed" else [])
             progress.ended(f"trial {trial.number}{words}", f"{state}{value}{why}")
 
@@ -101,7 +101,7 @@ def _run(search: Search, study: Study, place: Path, site: str, jobs: int, cpus: 
                 why = work(search, study, place, site, waits=True, started=progress.started, ended=ended)
                 stopped = [why] if why else []
             else:
-                stopped = several(study, place, site, jobs, cpus, ended)
+                stopped = run_workers(study, place, site, jobs, cpus, ended)
         except KeyboardInterrupt:
             click.echo("interrupted; the same command goes on with what is missing", err=True)
             sys.exit(130)
@@ -112,8 +112,8 @@ def _run(search: Search, study: Study, place: Path, site: str, jobs: int, cpus: 
 
 def _list(search: Search, place: Path, fmt: str) -> None:
     """List the trials that are known beforehand."""
-    from hpcnn.search.draw import known_points
     from hpcnn.search.job import train_of, value_text
+    from hpcnn.search.sampling import known_points
     from hpcnn.search.table import column
     from hpcnn.util.extras import optional_module
 
@@ -140,11 +140,11 @@ def _list(search: Search, place: Path, fmt: str) -> None:
 def work_command(folder: Path, site: str, cpus_per_task: int | None, waits: bool) -> None:
     """Be a worker of the search in FOLDER: train one trial after another (called by hpcnn itself)."""
     from hpcnn.search.storage import load, trials_of
-    from hpcnn.search.worker import Ended, work
+    from hpcnn.search.worker import TrialOutcome, work
 
     search = load(folder)
 
-    def ended(trial: Ended) -> None:
+    def ended(trial: TrialOutcome) -> None:
         value = "" if trial.value is None else f"  {search.options.metric} {trial.value:.4f}"
         click.echo(f"trial {trial.number}  {trial.parameters}  {trial.status}{value}")
 

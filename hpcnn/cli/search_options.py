@@ -1,14 +1,13 @@
-"""What the commands of ``hpcnn search`` share: the search they name, the changes made to it, and where it is."""
+"""The common part of the commands of ``hpcnn search``: its file, the changes by ``--set``, its folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.options import given_options, key_values, spec_options
+from hpcnn.cli.options import Command, given_options, key_values, spec_options
 from hpcnn.cli.study_options import RESOURCES, runs_option
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
     from hpcnn.search.spec import Search
 
 
-def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--runs``, ``--set``, and the options of resources and software that are worth one of their own."""
+def search_options(function: Command) -> Command:
+    """Add ``--runs``, ``--set``, and the most used options of resources and software."""
     function = spec_options(SoftwareSpec)(function)
     function = spec_options(Resources, RESOURCES)(function)
     function = click.option(
@@ -31,14 +30,14 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return runs_option(function)
 
 
-def read_search(file: str, changes: tuple[str, ...], options: dict[str, Any]) -> Search:
-    """Return the search FILE as ``--set`` and the options change it, the options last."""
+def read_search(file: str, changes: tuple[str, ...], options: dict[str, object]) -> Search:
+    """Read the search FILE, changed by ``--set`` and then by the options."""
     from hpcnn.search.read import find, read
 
-    made = key_values("--set", changes)
+    assembled = key_values("--set", changes)
     for section, cls in (("resources", Resources), ("software", SoftwareSpec)):
-        made |= {f"{section}.{key}": value for key, value in given_options(cls, options).items()}
-    return read(find(file), made)
+        assembled |= {f"{section}.{key}": value for key, value in given_options(cls, options).items()}
+    return read(find(file), assembled)
 
 
 def folder_of(search: Search, folder: str | None) -> Path:
@@ -48,10 +47,10 @@ def folder_of(search: Search, folder: str | None) -> Path:
     return ((Path(folder) if folder else runs_folder()) / search.name).absolute()
 
 
-def begun(target: str, folder: str | None) -> tuple[Search, Path]:
-    """Return the search that TARGET names, as it was begun, and its folder: the folder itself, or a search file.
+def open_search(target: str, folder: str | None) -> tuple[Search, Path]:
+    """Return the search that TARGET, a folder or a search file, names, as it was started, and its folder.
 
-    Raises UsageError where there is none.
+    Raises UsageError if it has not been started.
     """
     from hpcnn.search.storage import load
 

@@ -1,8 +1,6 @@
-"""``hpcnn search submit``: a search as Slurm workers. A dry run is the same path, up to the writing."""
+"""``hpcnn search submit``: submit the workers of a search to Slurm. A dry run takes the same path up to writing."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import click
 
@@ -41,7 +39,7 @@ def command(
     after: str | None,
     dry_run: bool,
     test_only: bool,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Search FILE on a cluster: a path, or the name of a packaged search (psc_hparams).
 

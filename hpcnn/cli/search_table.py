@@ -1,16 +1,17 @@
-"""What a search has found: ``hpcnn search status``, ``table``, ``importances`` and ``plot``. Computes nothing."""
+"""``hpcnn search status``, ``table``, ``importances`` and ``plot``: show the results of a search."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hpcnn.cli.output import format_option
-from hpcnn.cli.search_options import begun
+from hpcnn.cli.search_options import open_search
 from hpcnn.cli.study_options import runs_option
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -32,11 +33,11 @@ def status(target: str, folder: str | None, fmt: str) -> None:
     from hpcnn.search.submit import queued
     from hpcnn.search.table import STATES, best, states
 
-    search, place = begun(target, folder)
+    search, place = open_search(target, folder)
     study = trials_of(search, place)
     found = [state for _, state in states(study, place)]
     top = best(search, study)
-    row: dict[str, Any] = {"trials": search.trials, **{state: found.count(state) for state in STATES}}
+    row: dict[str, Json] = {"trials": search.trials, **{state: found.count(state) for state in STATES}}
     row["waiting"] = search.trials - len(found) + found.count("waiting")
     row["workers_in_queue"] = queued(place)
     row[f"best_{search.options.metric.removeprefix('best_')}"] = top.value if top else None
@@ -55,7 +56,7 @@ def table(target: str, folder: str | None, fmt: str) -> None:
     """Show the trials of SEARCH, the best first: its folder, or its file."""
     from hpcnn.search.storage import trials_of
 
-    search, place = begun(target, folder)
+    search, place = open_search(target, folder)
     show(search, trials_of(search, place), place, fmt)
 
 
@@ -69,7 +70,7 @@ def importances(target: str, folder: str | None, fmt: str) -> None:
     from hpcnn.search.table import column
     from hpcnn.search.table import importances as shares
 
-    search, place = begun(target, folder)
+    search, place = open_search(target, folder)
     found = shares(trials_of(search, place), search.options.seed)
     rows = [{"parameter": column(key), "importance": share} for key, share in found.items()]
     columns = [Column("parameter", "parameter"), Column("importance", "importance", "{:.3f}".format, right=True)]
@@ -92,7 +93,7 @@ def plot(target: str, folder: str | None, out: Path | None, suffix: str) -> None
     from hpcnn.search.storage import trials_of
 
     check_matplotlib()
-    search, place = begun(target, folder)
+    search, place = open_search(target, folder)
     study = trials_of(search, place)
 
     from hpcnn.figures.networks.style import save
@@ -105,10 +106,10 @@ def plot(target: str, folder: str | None, out: Path | None, suffix: str) -> None
 
 
 def show(search: Search, study: Study, place: Path, fmt: str) -> None:
-    """Print the table; for people with what matters most, and the command that trains the best trial again."""
+    """Print the table; for people also the importances, and the command that trains the best trial again."""
     from hpcnn.report.views.view import View
     from hpcnn.report.views.write import write_views
-    from hpcnn.search.job import again, value_text
+    from hpcnn.search.job import train_command, value_text
     from hpcnn.search.table import best, column, rows
 
     found = rows(search, study, place)
@@ -131,7 +132,7 @@ def show(search: Search, study: Study, place: Path, fmt: str) -> None:
     top = best(search, study)
     if top is not None:
         view.lines.extend(_importances(search, study))
-        view.lines.append(f"train the best again: {again(search, top.params, _site(place, top.number))}")
+        view.lines.append(f"train the best again: {train_command(search, top.params, _site(place, top.number))}")
     write_views([view], fmt)
 
 

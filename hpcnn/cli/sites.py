@@ -1,4 +1,4 @@
-"""``hpcnn sites``: the profiles of machines, what each says and has it from, and a first one for a new cluster."""
+"""``hpcnn sites``: list, show and check the profiles of machines, and write a first one for a new cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -108,7 +107,7 @@ def init_command(name: str | None, output: Path | None, force: bool, dry_run: bo
 
 
 def _site_name(given: str | None, cluster: str) -> str:
-    """Return the name of a new site. Raises UsageError for what is no file name, or would change a packaged profile."""
+    """Return the name of a new site. Raises UsageError for an invalid file name, and for that of a packaged profile."""
     from hpcnn.util.share import share_dir
 
     name = given or cluster.lower()
@@ -122,12 +121,12 @@ def _site_name(given: str | None, cluster: str) -> str:
     return name
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
 def _unsourced(key: str, origin: str) -> str | None:
-    """Return what stands for a source: a packaged value without one is unverified; your own needs none."""
+    """Return "unverified" for a packaged value without a source, else None: a user's own value needs no source."""
     if origin == "default" or key in ("name", "description", "status", "checked", "scheduler", "template", "notes"):
         return None
     from hpcnn.util.share import share_dir

@@ -1,4 +1,4 @@
-"""``hpcnn smoke``: one command that tells a CI job whether distributed training works here."""
+"""``hpcnn smoke``: the smoke test of distributed training, for CI."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def command(ntasks: int, keep: str | None, quiet: bool) -> None:
     from hpcnn.machine.smoke import TOLERANCE, smoke
 
     folder = Path(keep or tempfile.mkdtemp(prefix="hpcnn-smoke-"))
-    outcome = smoke(folder, ntasks, say=None if quiet else click.echo)  # an error leaves the logs it names
+    outcome = smoke(folder, ntasks, log=None if quiet else click.echo)  # an error leaves the logs it names
     verdict = "ok" if outcome.agrees else "FAILED"
     click.echo(
         f"smoke: {verdict}: weights of 1 and {ntasks} ranks differ by at most {outcome.difference:.1e} "

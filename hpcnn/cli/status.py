@@ -1,4 +1,4 @@
-"""``hpcnn status``: what became of submitted jobs, in one query."""
+"""``hpcnn status``: show the states of submitted jobs, by one query."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""``hpcnn study``: scaling studies. ``run``: every point, or what is missing of it, on this machine, with progress."""
+"""``hpcnn study``: scaling studies. ``run`` runs the missing runs on this machine, with progress."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -43,7 +43,7 @@ command.add_command(study_status.command)
 @click.option("--dry-run", is_flag=True, help="List the runs, and whether each is missing, and do nothing else.")
 @format_option
 def run_command(
-    file: str, folder: str | None, changes: tuple[str, ...], site: str, dry_run: bool, fmt: str, **options: Any
+    file: str, folder: str | None, changes: tuple[str, ...], site: str, dry_run: bool, fmt: str, **options: object
 ) -> None:
     """Run the study FILE on this machine: a path, or the name of a packaged study (smoke, strong_scaling, ...).
 
@@ -54,7 +54,7 @@ def run_command(
     from hpcnn.study.run import check_all_staged, for_this_machine, missing
     from hpcnn.util.lock import lock
 
-    load_site(site)  # an unknown one is said before anything else, in a dry run too
+    load_site(site)  # raises for an unknown site first, in a dry run too
     study = read_study(file, changes, options)
     place = folder_of(study, folder)
     runs = expand(study, site)
@@ -74,7 +74,7 @@ def run_command(
         with lock(place):
             failed = _run_all(study, runs, place)
     else:
-        _say(study, runs, todo, "")
+        _print_summary(study, runs, todo, "")
         failed = []
     for outcome in failed:
         click.echo(f"failed: {outcome.path}: {outcome.reason}", err=True)
@@ -82,13 +82,13 @@ def run_command(
 
 
 def _run_all(study: StudySpec, runs: list[PlannedRun], place: Path) -> list[Outcome]:
-    """Run what is missing, and return how the runs ended that failed."""
+    """Run the missing runs; return the outcomes of those that failed."""
     from hpcnn.cli.progress import Progress
     from hpcnn.study.run import for_this_machine, missing, run_all
 
-    todo = missing(runs, place)  # as it is now that nobody else is at work
+    todo = missing(runs, place)  # again: another command may have run some before the lock was taken
     here, _ = for_this_machine(todo.runs)
-    _say(study, runs, todo, f", in {place}")
+    _print_summary(study, runs, todo, f", in {place}")
     with Progress(len(here)) as progress:
 
         def ended(outcome: Outcome) -> None:
@@ -103,7 +103,7 @@ def _run_all(study: StudySpec, runs: list[PlannedRun], place: Path) -> list[Outc
     return [outcome for outcome in outcomes if outcome.code]
 
 
-def _say(study: StudySpec, runs: list[PlannedRun], todo: Todo, place: str) -> None:
+def _print_summary(study: StudySpec, runs: list[PlannedRun], todo: Todo, place: str) -> None:
     skipped = f", {todo.completed} already finished" if todo.completed else ""
     skipped += f", {todo.in_queue} in Slurm's queue" if todo.in_queue else ""
     click.echo(f"{study.name}: {len(runs)} runs{skipped}{place}", err=True)

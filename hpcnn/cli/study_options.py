@@ -1,21 +1,21 @@
-"""What the commands of ``hpcnn study`` share: the study they name, the changes made to it, and where its runs are."""
+"""The common part of the commands of ``hpcnn study``: its file, the changes by ``--set``, its folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.options import given_options, key_values, spec_options, toml_value
+from hpcnn.cli.options import Command, given_options, key_values, spec_options, toml_value
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from hpcnn.specs.study import StudySpec
 
-# What a user changes from one submission to the next; what the points differ by is changed by --set.
+# Fields that change from one submission to the next; others are changed by --set.
 RESOURCES = ("time", "account", "partition", "qos", "mem", "constraint", "gpu_type", "requeue", "sbatch_options")
 
 # Keys of a study whose values may hold commas; a list of such values is written in brackets.
@@ -26,8 +26,8 @@ runs_option = click.option(
 )
 
 
-def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--runs``, ``--set``, and the options of resources and software that are worth one of their own."""
+def study_options(function: Command) -> Command:
+    """Add ``--runs``, ``--set``, and the most used options of resources and software."""
     function = spec_options(SoftwareSpec)(function)
     function = spec_options(Resources, RESOURCES)(function)
     function = click.option(
@@ -40,18 +40,18 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return runs_option(function)
 
 
-def read_study(file: str, changes: tuple[str, ...], options: dict[str, Any]) -> StudySpec:
-    """Return the study FILE as ``--set`` and the options change it, the options last."""
+def read_study(file: str, changes: tuple[str, ...], options: dict[str, object]) -> StudySpec:
+    """Read the study FILE, changed by ``--set`` and then by the options."""
     from hpcnn.study.read import find, read
 
-    made = {key: _listed(key, value) for key, value in key_values("--set", changes).items()}
+    assembled = {key: _listed(key, value) for key, value in key_values("--set", changes).items()}
     for section, cls in (("resources", Resources), ("software", SoftwareSpec)):
-        made |= {f"{section}.{key}": value for key, value in given_options(cls, options).items()}
-    return read(find(file), made)
+        assembled |= {f"{section}.{key}": value for key, value in given_options(cls, options).items()}
+    return read(find(file), assembled)
 
 
-def _listed(key: str, value: Any) -> Any:
-    """Return the list that a text with commas is, ``0.2,0.4``; but for keys whose own values have commas."""
+def _listed(key: str, value: Json) -> Json:
+    """Split a text with commas, ``0.2,0.4``, into a list, unless the values of this key may hold commas."""
     if not isinstance(value, str) or "," not in value or key.rpartition(".")[2] in _WITH_COMMAS:
         return value
     return [toml_value(item.strip()) for item in value.split(",")]

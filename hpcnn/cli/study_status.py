@@ -1,4 +1,4 @@
-"""``hpcnn study status``: how far a study is, from its records and one query of Slurm."""
+"""``hpcnn study status``: show the progress of a study, from its records and one query of Slurm."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,7 @@ from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.util.errors import UsageError
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from hpcnn.study.states import RunState
@@ -41,7 +42,7 @@ def command(
     each: bool,
     check: bool,
     fmt: str,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Show what became of the runs of STUDY: its file, with the changes it was run with, or the folder of its runs.
 
@@ -58,15 +59,15 @@ def command(
     rows = _by_run(states, points) if each else _by_point(states, points)
     emit(rows, fmt, _columns(rows, states, each), title=f"{title}: {_counts(states)}")
     if fmt == "table" and not each:
-        _say_why(states)
+        _print_reasons(states)
     if check and any(state.status != "completed" for state in states):
         sys.exit(1)
 
 
 def _points_of(
-    file: str, site: str | None, folder: str | None, changes: tuple[str, ...], options: dict[str, Any]
+    file: str, site: str | None, folder: str | None, changes: tuple[str, ...], options: dict[str, object]
 ) -> tuple[dict[Path, str], str]:
-    """Return run directory -> point for all runs of a study file, and where they are."""
+    """Return run directory -> point for all runs of a study file, and a title."""
     from hpcnn.sites.load import load_site
     from hpcnn.study.expand import expand
 
@@ -79,7 +80,7 @@ def _points_of(
 
 
 def _site_in(place: Path) -> str:
-    """Return the site of the runs in a folder. Raises UsageError where there are several."""
+    """Return the site of the runs in a folder. Raises UsageError if they have several."""
     from hpcnn.study.states import runs_in
 
     found = sorted({str(_spec(path).get("site")) for path in runs_in(place)})
@@ -88,8 +89,8 @@ def _site_in(place: Path) -> str:
     return found[0] if found else "local"
 
 
-def _points_in(folder: Path, site: str | None, changes: tuple[str, ...], options: dict[str, Any]) -> dict[Path, str]:
-    """Return run directory -> point for the runs that are in a folder."""
+def _points_in(folder: Path, site: str | None, changes: tuple[str, ...], options: dict[str, object]) -> dict[Path, str]:
+    """Return run directory -> point for the runs in a folder."""
     from hpcnn.study.states import runs_in
 
     if site or changes or any(value not in (None, ()) for value in options.values()):
@@ -100,22 +101,22 @@ def _points_in(folder: Path, site: str | None, changes: tuple[str, ...], options
     return found
 
 
-def _spec(path: Path) -> dict[str, Any]:
+def _spec(path: Path) -> dict[str, Json]:
     from hpcnn.rundir.layout import RunDir
     from hpcnn.util.files import read_json
 
     return read_json(RunDir(path).spec) or {}
 
 
-def _name(point: Mapping[str, Any]) -> str:
+def _name(point: Mapping[str, Json]) -> str:
     plain = (value if isinstance(value, str) else json.dumps(value, default=str) for value in point.values())
     return ", ".join(f"{key}={value}" for key, value in zip(point, plain, strict=True)) or "base"
 
 
-def _by_point(states: list[RunState], points: Mapping[Path, str]) -> list[dict[str, Any]]:
+def _by_point(states: list[RunState], points: Mapping[Path, str]) -> list[dict[str, Json]]:
     from hpcnn.study.states import STATUSES
 
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, Json]] = {}
     for state in states:
         point = points[state.run.path]
         row = rows.setdefault(point, {"point": point, "runs": 0, **dict.fromkeys(STATUSES, 0)})
@@ -124,7 +125,7 @@ def _by_point(states: list[RunState], points: Mapping[Path, str]) -> list[dict[s
     return list(rows.values())
 
 
-def _by_run(states: list[RunState], points: Mapping[Path, str]) -> list[dict[str, Any]]:
+def _by_run(states: list[RunState], points: Mapping[Path, str]) -> list[dict[str, Json]]:
     return [
         {
             "run": state.run.path.name,
@@ -140,16 +141,16 @@ def _by_run(states: list[RunState], points: Mapping[Path, str]) -> list[dict[str
     ]
 
 
-def _columns(rows: list[dict[str, Any]], states: list[RunState], each: bool) -> list[Column]:
+def _columns(rows: list[dict[str, Json]], states: list[RunState], each: bool) -> list[Column]:
     from hpcnn.study.states import STATUSES
 
     if not each:
         there = [status for status in STATUSES if any(state.status == status for state in states)]
         counts = [Column(status, status, show=lambda count: str(count or "-"), right=True) for status in there]
         return [Column("point", "point"), Column("runs", "runs", right=True), *counts]
-    told = [key for key in ("job_id", "elapsed", "reason") if any(row[key] for row in rows)]
+    filled = [key for key in ("job_id", "elapsed", "reason") if any(row[key] for row in rows)]
     headings = {"job_id": "job", "elapsed": "elapsed", "reason": "reason"}
-    return [Column("run", "run"), Column("status", "status"), *(Column(key, headings[key]) for key in told)]
+    return [Column("run", "run"), Column("status", "status"), *(Column(key, headings[key]) for key in filled)]
 
 
 def _counts(states: list[RunState]) -> str:
@@ -159,7 +160,7 @@ def _counts(states: list[RunState]) -> str:
     return f"{len(states)} runs: " + ", ".join(f"{count} {status}" for status, count in counts if count)
 
 
-def _say_why(states: list[RunState]) -> None:
+def _print_reasons(states: list[RunState]) -> None:
     """Print each reason once, with the number of runs and the first of them."""
     found: dict[str, list[str]] = {}
     for state in states:

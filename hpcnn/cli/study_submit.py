@@ -1,11 +1,11 @@
-"""``hpcnn study submit``: what is missing of a study, as job arrays. A dry run is the same path, up to the writing."""
+"""``hpcnn study submit``: submit missing runs as job arrays. A dry run takes the same path up to writing."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from hpcnn.scheduler.parse import JobState
@@ -53,7 +54,7 @@ def command(
     test_only: bool,
     wait: bool,
     fmt: str,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Submit the study FILE: a path, or the name of a packaged study (smoke, strong_scaling, ...).
 
@@ -77,7 +78,7 @@ def command(
     if scripts:
         _print_scripts(plan, place)
     elif dry_run:
-        _say_what_is_left_out(plan, runs, profile)
+        _print_left_out(plan, runs, profile)
         _list(plan, place, fmt)
     elif test_only:
         for batch, answer in would_start(plan, waits_for):
@@ -86,8 +87,9 @@ def command(
         check_all_staged([run for batch in plan.batches for run in batch.runs])
         with lock(place):
             adopt(place)
-            plan = make_plan(runs, place, profile, max_concurrent)  # as it is now that nobody else is at work
-            _say_what_is_left_out(plan, runs, profile)
+            # again: another command may have submitted some before the lock was taken
+            plan = make_plan(runs, place, profile, max_concurrent)
+            _print_left_out(plan, runs, profile)
             _submit(plan, place, waits_for, fmt)
         if wait:
             _wait([place / run.run_id for run in runs], plan.left)
@@ -96,7 +98,7 @@ def command(
 
 
 def _queue_if_any() -> Mapping[str, JobState]:
-    """Return the user's jobs; none, with a word about it, where Slurm does not answer: scripts can be read anywhere."""
+    """Return the user's jobs; none, with a message, without an answer of Slurm: scripts can be shown anywhere."""
     from hpcnn.scheduler import slurm
 
     try:
@@ -107,7 +109,7 @@ def _queue_if_any() -> Mapping[str, JobState]:
 
 
 def _submit(plan: Plan, place: Path, options: list[str], fmt: str) -> None:
-    """Submit, and print what was: also when Slurm refuses one of several."""
+    """Submit, and print what was submitted, even if Slurm refuses one of several."""
     from hpcnn.study.submit import submit_all
 
     rows = []
@@ -128,9 +130,9 @@ def _submit(plan: Plan, place: Path, options: list[str], fmt: str) -> None:
 
 
 def _wait(paths: list[Path], left: int) -> None:
-    """Wait until the runs have ended, those that were in the queue before included, and exit.
+    """Wait until the runs have ended, including those that were in the queue before, and exit.
 
-    left: number of runs that could not be submitted, for which nobody waits.
+    left: number of runs that could not be submitted, for which the command does not wait.
     """
     from hpcnn.cli.progress import Progress
     from hpcnn.study.states import look
@@ -151,7 +153,7 @@ def _wait(paths: list[Path], left: int) -> None:
     sys.exit(1 if left or any(state.status != "completed" for state in states) else 0)
 
 
-def _say_what_is_left_out(plan: Plan, runs: list[PlannedRun], site: Site) -> None:
+def _print_left_out(plan: Plan, runs: list[PlannedRun], site: Site) -> None:
     parts = [f"{len(runs)} runs"]
     parts += [f"{plan.completed} completed"] if plan.completed else []
     parts += [f"{plan.in_queue} in the queue"] if plan.in_queue else []
@@ -178,12 +180,12 @@ def _list(plan: Plan, place: Path, fmt: str) -> None:
     _emit([_row(batch, place, fmt, None) for batch in plan.batches], place, fmt)
 
 
-def _row(batch: Batch, place: Path, fmt: str, job_id: str | None) -> dict[str, Any]:
+def _row(batch: Batch, place: Path, fmt: str, job_id: str | None) -> dict[str, Json]:
     from hpcnn.study.arrays import shape
 
     resources, directives = batch.runs[0].job.resources, shape(batch.runs[0].script)
     asked = dict(directive.partition("=")[::2] for directive in directives)
-    row: dict[str, Any] = {
+    row: dict[str, Json] = {
         "job_id": job_id,
         "tasks": len(batch.runs),
         "nodes": resources.nodes,
@@ -201,7 +203,7 @@ def _row(batch: Batch, place: Path, fmt: str, job_id: str | None) -> dict[str, A
     return row
 
 
-def _emit(rows: Iterable[dict[str, Any]], place: Path, fmt: str) -> None:
+def _emit(rows: Iterable[dict[str, Json]], place: Path, fmt: str) -> None:
     rows = list(rows)
     columns = [
         *([Column("job_id", "job", right=True)] if any(row["job_id"] for row in rows) else []),

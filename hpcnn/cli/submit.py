@@ -1,11 +1,11 @@
-"""``hpcnn submit``: render a job script and run it. A dry run is the same path, stopped before it writes anything."""
+"""``hpcnn submit``: render a job script, and run or submit it. A dry run takes the same path up to writing."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -56,7 +56,7 @@ def command(
     follow: bool,
     after: str | None,
     program: tuple[str, ...],
-    **options: Any,
+    **options: object,
 ) -> None:
     """Train a model, or run your own PROGRAM after `--`, as a job with the asked resources.
 
@@ -81,7 +81,7 @@ def command(
 def run_prepared(
     prepared: Prepared, *, dry_run: bool, wait: bool, follow: bool, quiet: bool = False, after: str | None = None
 ) -> int:
-    """Show, run or enqueue a job, and return the exit status of the command."""
+    """Print, run or submit a job; return the exit status of the command."""
     if dry_run:
         click.echo(prepared.script.encode("utf-8", "surrogateescape"), nl=False)  # the bytes of job.sh
         return 0
@@ -127,8 +127,8 @@ def _run_here(prepared: Prepared, *, quiet: bool) -> int:
     return code
 
 
-def job_from_options(site: str, name: str | None, program: tuple[str, ...], options: dict[str, Any]) -> JobSpec:
-    """Return the job that the command line asked for. Raises UsageError where its parts contradict each other."""
+def job_from_options(site: str, name: str | None, program: tuple[str, ...], options: dict[str, object]) -> JobSpec:
+    """Return the job of the command line. Raises UsageError for options that contradict each other."""
     resources = spec_from_options(Resources, given_options(Resources, options))
     software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
     chosen = given_options(TrainSpec, options)
@@ -151,6 +151,6 @@ def default_name(model: str) -> str:
 
 
 def program_name(program: tuple[str, ...]) -> str:
-    """Return a folder name for a user's program: the stem of its Python script, or else of the program."""
+    """Return a folder name for a user's program: the stem of its Python script, else of the program."""
     script = next((word for word in program if word.endswith(".py")), program[0])
     return Path(script).stem

@@ -1,4 +1,4 @@
-"""``hpcnn tensorboard``: TensorBoard on the logs of runs, and the way to it from one's own computer."""
+"""``hpcnn tensorboard``: serve the TensorBoard logs of runs, and print the ssh tunnel to the server."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def command(run: str, port: int | None, host: str, site: str | None, dry_run: bo
 def _arguments(folder: Path, host: str, port: int | None, secret: str) -> list[str]:
     """Return TensorBoard's arguments; port 0 is any free one.
 
-    Its faster reader is a second server, on a port that nothing guards, so it is left out.
+    They turn off its faster reader, which is a second server on an unprotected port.
     """
     return [
         *("--logdir", str(folder), "--host", host, "--port", str(port or 0)),
@@ -67,7 +67,7 @@ def _arguments(folder: Path, host: str, port: int | None, secret: str) -> list[s
 
 
 def _this_machine(environment: Mapping[str, str]) -> Machine:
-    """Return this machine, as Slurm's variables and the operating system name it."""
+    """Return this machine, by Slurm's variables and the operating system."""
     import getpass
     import socket
 
@@ -85,8 +85,8 @@ def _this_machine(environment: Mapping[str, str]) -> Machine:
 
 
 def _message(folder: Path, machine: Machine, site: Site, host: str, port: str, secret: str) -> str:
-    """Return what the user must know to open the page, and who else could."""
-    from hpcnn.tensorboard.tunnel import NEAR_PORT, is_loopback, is_wildcard, ssh_command
+    """Return the message with the tunnel, the address to open, and who else could reach it."""
+    from hpcnn.tensorboard.tunnel import LOCAL_PORT, is_loopback, is_wildcard, ssh_command
 
     lines = [f"TensorBoard shows {folder}, on {machine.name}, {host} port {port}. Ctrl-C ends it."]
     if site.scheduler == "local" and not machine.in_job:
@@ -95,7 +95,7 @@ def _message(folder: Path, machine: Machine, site: Site, host: str, port: str, s
         lines.append("From another computer, type there")
     else:
         lines.append("On your own computer, type")
-    lines += [f"  {ssh_command(machine, site, host, port)}", "and open", f"  http://localhost:{NEAR_PORT}/{secret}/"]
+    lines += [f"  {ssh_command(machine, site, host, port)}", "and open", f"  http://localhost:{LOCAL_PORT}/{secret}/"]
     if machine.in_job and is_loopback(host):
         lines.append(f"Where {machine.name} takes no ssh, start it with --host 0.0.0.0, which needs none.")
     if site.tunnel:

@@ -1,9 +1,8 @@
-"""``hpcnn train``: the process of one rank. Started by hand for a serial run, by a job script for several ranks."""
+"""``hpcnn train``: train as one rank; started by hand for a serial run, by a job script for several ranks."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
@@ -26,7 +25,7 @@ from hpcnn.specs.train import TrainSpec, check_strategy
     help="Go on from the state that a stopped run left in the run directory, if there is one; keep one every epoch.",
 )
 @spec_options(TrainSpec)
-def command(run_dir: str, resume: bool, **options: Any) -> None:
+def command(run_dir: str, resume: bool, **options: object) -> None:
     """Train a model as one rank and write its record to the run directory.
 
     What is left open is what the lecture used for that network. For several ranks, `hpcnn submit` writes the script
@@ -41,7 +40,7 @@ def command(run_dir: str, resume: bool, **options: Any) -> None:
     from hpcnn.zoo.registry import check_arguments
     from hpcnn.zoo.registry import check_name as check_model_name
 
-    # a mistake is said before TensorFlow is loaded and before the run directory is made
+    # raises for a mistake before TensorFlow is imported and before the run directory is made
     spec = spec_from_options(TrainSpec, given_options(TrainSpec, options))
     check_strategy(spec, option_name)
     check_model_name(spec.model)

@@ -1,4 +1,4 @@
-"""``hpcnn tune``: the settings with which one network trains fastest on one machine, found by trials and kept."""
+"""``hpcnn tune``: find the settings with which a network trains fastest on a machine, and keep them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +20,7 @@ from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import unknown_value
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from hpcnn.machine.tune.knobs import Knob
@@ -58,7 +59,7 @@ def command(
     folder: str | None,
     dry_run: bool,
     fmt: str,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Find the settings with which a network trains fastest on these resources, and write them to your site profile.
 
@@ -76,7 +77,7 @@ def command(
 
     job = _job(site, steps, options)
     place = Path(folder) if folder else runs_folder() / "tune" / new_run_id()
-    profile = prepare(job, place / "001").site  # what cannot be is said before the first trial
+    profile = prepare(job, place / "001").site  # raises for an invalid request before the first trial
     assert job.train is not None
     todo = _chosen(knobs(job.train.strategy, job.resources.ntasks, cpus_of(profile, job.resources)), only)
     start = _start(profile, job, todo)
@@ -84,13 +85,13 @@ def command(
         _list(todo, start, repeats, fmt)
         return
     check_allocation(profile, _sbatch(profile, job))
-    trials = Trials(job, place, say=lambda line: click.echo(line, err=True))
+    trials = Trials(job, place, log=lambda line: click.echo(line, err=True))
     found = search(todo, start, trials.rate, repeats)
     file = _keep(profile, job, found) if found.settings else None
     _print(job, found, file, {"steps": steps, "repeats": repeats, "trials": str(place)}, fmt)
 
 
-def _job(site: str, steps: int, options: dict[str, Any]) -> JobSpec:
+def _job(site: str, steps: int, options: dict[str, object]) -> JobSpec:
     from hpcnn.machine.tune.trials import trial_job
 
     chosen = given_options(TrainSpec, options)
@@ -109,7 +110,7 @@ def _chosen(every: list[Knob], only: tuple[str, ...]) -> list[Knob]:
 
 
 def _start(profile: Site, job: JobSpec, todo: list[Knob]) -> dict[str, str]:
-    """Return the value that each knob has now where somebody set it: the job's variables, else this shell's."""
+    """Return the current values of knobs that are set: by the job's variables, else by this shell's."""
     from hpcnn.jobs.script import variables
 
     own = variables(profile, job.software, {}, bool(job.resources.gpus_per_node))
@@ -118,7 +119,7 @@ def _start(profile: Site, job: JobSpec, todo: list[Knob]) -> dict[str, str]:
 
 
 def _sbatch(profile: Site, job: JobSpec) -> str:
-    """Return the line that runs this very command as one job."""
+    """Return the command that submits this command as one job."""
     from hpcnn.jobs.launch import cpus_of
     from hpcnn.jobs.sbatch import request
     from hpcnn.jobs.submit import hpcnn_command
@@ -172,8 +173,8 @@ def _work(job: JobSpec) -> str:
     return f"{train.model} on {train.data}, global batch size {train.batch_size}, {train.strategy}, {ranks}"
 
 
-def _print(job: JobSpec, found: Found, file: Path | None, facts: dict[str, Any], fmt: str) -> None:
-    """Print a table for people; the whole result as JSON; the rows as CSV."""
+def _print(job: JobSpec, found: Found, file: Path | None, facts: dict[str, Json], fmt: str) -> None:
+    """Print the result: a table for people, the whole result as JSON, or the rows as CSV."""
     from hpcnn.machine.tune.rule import RULE
 
     rows = [one.row() for one in [*found.tried, *([found.together] if found.together else [])]]

@@ -1,1 +1,1 @@
-"""Data sets: the known ones, reading, staging and expanding them. Knows nothing of models or training."""
+"""Data sets: the known ones, reading, staging and expanding them. Must not import models or trainings."""

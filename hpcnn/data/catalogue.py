@@ -1,4 +1,4 @@
-"""The catalogue of data sets, by its documented name."""
+"""The catalogue of data sets, under its documented import path."""
 
 from hpcnn.zoo.catalogue import data_folder, describe, known, staged_file
 

@@ -1,20 +1,17 @@
-"""One data set in memory, checked when it is made: what every reader gives and all training takes.
+"""A data set in memory, checked when it is created: the result of every reader, and the input of every training.
 
-Knows nothing of files, of names or of how the arrays came to be.
+Must not import the readers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hpcnn.data.structure import is_nest, leaves, map_nest, named
+from hpcnn.data.structure import Structure, is_structure, leaves, map_structure, named_leaves
 from hpcnn.util.errors import UsageError
-
-Array = npt.NDArray[Any]
+from hpcnn.util.types import Array as Array
 
 # Grey, or red, green and blue.
 _CHANNELS = (1, 3)
@@ -28,7 +25,7 @@ PIXEL_MAX = 255
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Training and test samples, N of each kind independently, for classification or regression.
+    """Training and test samples for classification or regression; N may differ between the two.
 
     ``x_*``: (N, H, W, C) uint8 pixels 0..255 for images; a user's own features may be floats of any shape (N,
     ...) or integers (N, F). Integer images without a channel axis (N, H, W) get one, and wider integer types
@@ -36,36 +33,36 @@ class DataSet:
     0..classes-1; (N, 1), as Keras gives CIFAR, is flattened. Floats (N,) or (N, T) are targets of a regression, and
     become float32.
     For a network with several inputs or outputs, ``x_*`` or ``y_*`` is a dictionary or a tuple of such arrays.
-    ``classes`` of 0 stands for "as many as the labels name"; it becomes 0 for a regression, and a dictionary or
-    tuple for several labels.
-    ``tokens``: the features are integers that number words; they are never scaled and stay integers, as an
-    embedding layer wants them. ``notes`` say what was done to the data, for the record of a run.
+    ``classes`` of 0 is replaced by the number of classes in the labels; it becomes 0 for a regression, and a dictionary
+    or tuple for several labels.
+    ``tokens``: the features are indices of words, for an embedding layer; they stay integers and are never scaled.
+    ``notes`` describe the changes made to the data, for the record of a run.
 
     Raises UsageError naming the array, its shape and type, and what is expected.
     """
 
     name: str
-    x_train: Any
-    y_train: Any
-    x_test: Any
-    y_test: Any
-    classes: Any = 0
+    x_train: Structure
+    y_train: Structure
+    x_test: Structure
+    y_test: Structure
+    classes: Structure = 0
     description: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()
     tokens: bool = False
 
     def __post_init__(self) -> None:
-        moved = any(_has_channels_first(self._array(key, x).shape) for key, x in named(self.x_train, "x_train"))
+        moved = any(_has_channels_first(self._array(key, x).shape) for key, x in named_leaves(self.x_train, "x_train"))
         clean = {key: self._clean(key, getattr(self, key)) for key in ("x_train", "y_train", "x_test", "y_test")}
         clean["notes"] = (*self.notes, "channels moved from first to last") if moved else self.notes
         for key, value in clean.items():
             object.__setattr__(self, key, value)
         self._check_counts()
-        classes = self.classes or map_nest(lambda _: 0, self.y_train)
-        object.__setattr__(self, "classes", map_nest(_classes, self.y_train, self.y_test, classes))
+        classes = self.classes or map_structure(lambda _: 0, self.y_train)
+        object.__setattr__(self, "classes", map_structure(_classes, self.y_train, self.y_test, classes))
         for part in ("y_train", "y_test"):
-            for (key, y), count in zip(named(clean[part], part), leaves(self.classes), strict=True):
+            for (key, y), count in zip(named_leaves(clean[part], part), leaves(self.classes), strict=True):
                 if count and (y.min() < 0 or y.max() >= count):
                     found = f"found {int(y.min())} to {int(y.max())}"
                     raise self._error(key, y, f"labels from 0 to {count - 1}, {found}")
@@ -81,42 +78,42 @@ class DataSet:
         return len(leaves(self.x_test)[0])
 
     @property
-    def several(self) -> bool:
-        """Say whether there are several arrays of features or of labels."""
-        return is_nest(self.x_train) or is_nest(self.y_train)
+    def is_structured(self) -> bool:
+        """Return whether the features or the labels are several arrays."""
+        return is_structure(self.x_train) or is_structure(self.y_train)
 
     @property
     def regression(self) -> bool:
-        """Say whether the labels are numbers to come near to, and not classes."""
-        return not is_nest(self.y_train) and self.y_train.dtype.kind == "f"
+        """Return whether the labels are the targets of a regression, and not classes."""
+        return not is_structure(self.y_train) and self.y_train.dtype.kind == "f"
 
     @property
-    def outputs(self) -> Any:
-        """Return how many numbers a network gives for a sample: one a class, or one a target of a regression."""
-        return map_nest(lambda y, count: count or int(np.prod(y.shape[1:])), self.y_train, self.classes)
+    def outputs(self) -> Structure:
+        """Return the number of outputs of a network: one per class, or one per target of a regression."""
+        return map_structure(lambda y, count: count or int(np.prod(y.shape[1:])), self.y_train, self.classes)
 
     @property
-    def input_shape(self) -> Any:
+    def input_shape(self) -> Structure:
         """Return the shape of one sample, (H, W, C) for images; a dictionary or tuple of shapes for several inputs."""
-        return map_nest(lambda x: tuple(x.shape[1:]), self.x_train)
+        return map_structure(lambda x: tuple(x.shape[1:]), self.x_train)
 
     @property
     def pixel_scale(self) -> float:
         """Return the divisor that brings pixels to 0..1: 255.0 for uint8; 1.0 leaves features as they are."""
         return float(PIXEL_MAX) if all(x.dtype == np.uint8 for x in leaves(self.x_train)) else 1.0
 
-    def _clean(self, part: str, values: Any) -> Any:
+    def _clean(self, part: str, values: Structure) -> Structure:
         check = self._features if part.startswith("x") else self._labels
-        if not is_nest(values):
+        if not is_structure(values):
             return check(part, values)
-        keys = iter([key for key, _ in named(values, part)])
-        return map_nest(lambda value: check(next(keys), value), values)
+        keys = iter([key for key, _ in named_leaves(values, part)])
+        return map_structure(lambda value: check(next(keys), value), values)
 
     def _check_counts(self) -> None:
-        """Raise UsageError unless all arrays of a part have as many samples, and both parts are alike."""
+        """Raise UsageError unless all arrays of a part have the same number of samples, and both parts match."""
         for part in ("train", "test"):
-            (first, x), *others = [*named(getattr(self, f"x_{part}"), f"x_{part}")]
-            for key, array in (*others, *named(getattr(self, f"y_{part}"), f"y_{part}")):
+            (first, x), *others = [*named_leaves(getattr(self, f"x_{part}"), f"x_{part}")]
+            for key, array in (*others, *named_leaves(getattr(self, f"y_{part}"), f"y_{part}")):
                 if len(array) != len(x):
                     kind = "labels" if key.startswith("y") else "samples"
                     raise self._error(key, array, f"as many {kind} as {first} has samples, {len(x)}")
@@ -127,7 +124,9 @@ class DataSet:
                     f"data set {self.name!r}: {kind}_test has {_keys(test)}; expected what {kind}_train has, "
                     f"{_keys(train)}."
                 )
-            for (key, a), (of, b) in zip(named(test, f"{kind}_test"), named(train, f"{kind}_train"), strict=True):
+            for (key, a), (of, b) in zip(
+                named_leaves(test, f"{kind}_test"), named_leaves(train, f"{kind}_train"), strict=True
+            ):
                 if a.shape[1:] != b.shape[1:] or a.dtype != b.dtype:
                     raise self._error(key, a, f"samples like those of {of}, which is {_facts(b)}")
 
@@ -176,25 +175,26 @@ class DataSet:
 
 
 def _has_channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether images (N, 1 or 3, H, W) are meant: the last two axes are too long for channels."""
+    """Return whether a shape is that of images (N, 1 or 3, H, W): the last two axes are too long for channels."""
     return len(shape) == 4 and shape[1] in _CHANNELS and min(shape[2:]) > max(_CHANNELS)
 
 
 def _one_hot(y: Array) -> bool:
-    """Say whether rows of floats are one-hot labels, which a regression would take for targets."""
+    """Return whether rows of floats are one-hot labels, and not the targets of a regression."""
     return y.ndim == 2 and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
 
 
 def _classes(y_train: Array, y_test: Array, given: int) -> int:
+    """Return the number of classes: as given, or as the labels have; 0 for a regression."""
     if y_train.dtype.kind == "f":
         return 0
     return given or int(max(y_train.max(), y_test.max())) + 1
 
 
-def _keys(nest: Any) -> str:
-    if isinstance(nest, dict):
-        return "the arrays " + ", ".join(map(repr, nest))
-    return f"{len(nest)} arrays" if isinstance(nest, tuple) else "one array"
+def _keys(structure: Structure) -> str:
+    if isinstance(structure, dict):
+        return "the arrays " + ", ".join(map(repr, structure))
+    return f"{len(structure)} arrays" if isinstance(structure, tuple) else "one array"
 
 
 def _facts(array: Array) -> str:

@@ -1,8 +1,8 @@
-"""A part of a set of images, or more of them than there are: shifted, turned and noisy copies.
+"""Take the first samples of a set of images, or expand it by shifted, turned and noisy copies.
 
 M. Nielsen made 250,000 images of 50,000 MNIST images with four one-pixel shifts (expand_mnist.py in Neural
 Networks and Deep Learning, 2015, http://neuralnetworksanddeeplearning.com). The SciNet lectures time 250,000
-images without saying how they were made. Works on arrays alone: knows nothing of names and files.
+images without saying how they were made. Must not import the readers of data sets.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.extras import optional_module
 
 if TYPE_CHECKING:
-    from hpcnn.data.dataset import Array
+    from hpcnn.util.types import Array
 
 # (rows, columns) each image moves: up, down, left, right.
 SHIFTS = ((-1, 0), (1, 0), (0, -1), (0, 1))
@@ -25,7 +25,7 @@ NOISE = 0.02
 
 
 def take(x: Array, y: Array, samples: int, seed: int) -> tuple[Array, Array]:
-    """Return ``samples`` images and their labels: the first ones, or all and then changed copies of all.
+    """Return ``samples`` images and their labels: the first ones, or all of them followed by changed copies.
 
     ``x``: (N, H, W, C) of any number type, which is kept; ``y``: (N,). Up to N samples are the first of the
     set (a view). Then each further N are all images once more, in order: four times shifted by one pixel with
@@ -33,8 +33,8 @@ def take(x: Array, y: Array, samples: int, seed: int) -> tuple[Array, Array]:
     either way with 2 % of noise, drawn afresh each time from ``seed``. The first k samples are the same
     whatever ``samples`` is.
 
-    Raises UsageError for fewer than 1 sample, and when data that are not images would have to be expanded or
-    do not fit in memory.
+    Raises UsageError for fewer than 1 sample, for data other than images that would have to be expanded, and for data
+    that do not fit in memory.
     """
     if samples < 1:
         raise bad_value("--samples", samples, "a whole number from 1 on")
@@ -62,7 +62,7 @@ def _allocate(samples: int, x: Array) -> Array:
 
 
 def _fill(target: Array, x: Array, copy: int, seed: int) -> None:
-    """Write the ``copy``-th version of the first len(target) images of ``x``: 0 is the original."""
+    """Write copy number ``copy`` of the first len(target) images of ``x`` into ``target``; 0 is the original."""
     source = x[: len(target)]
     if copy == 0:
         target[...] = source
@@ -73,6 +73,7 @@ def _fill(target: Array, x: Array, copy: int, seed: int) -> None:
 
 
 def _shift(target: Array, source: Array, rows: int, columns: int) -> None:
+    """Shift images by some rows and columns; zeros move in."""
     height, width = source.shape[1:3]
     target[...] = 0
     target[:, max(rows, 0) : height + min(rows, 0), max(columns, 0) : width + min(columns, 0)] = source[

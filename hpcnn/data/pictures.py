@@ -1,20 +1,21 @@
-"""Ordinary image files brought to the form of a data set's images: what a network must see to know them again.
+"""Convert image files to the form of a data set's images, so that a network trained on these can label them.
 
-How that is done depends on how the data set itself was made; see ``FORMS``. Uses Pillow; knows nothing of networks.
+The conversion repeats the steps by which the data set was made; see ``FORMS``. Needs Pillow. Must not import models.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcnn.data.dataset import PIXEL_MAX, Array, DataSet
+from hpcnn.data.dataset import PIXEL_MAX, DataSet
 from hpcnn.data.sources import DIGITS_MAX, digits_pixels
 from hpcnn.util.errors import UsageError
 from hpcnn.util.extras import optional_module
+from hpcnn.util.types import Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,7 +35,7 @@ _LEAST_CONTRAST = 20.0
 
 
 def form_of(data: DataSet) -> str:
-    """Return the form of FORMS in which the images of a data set are; ``mnist`` for grey images of a user's own."""
+    """Return the form, one of FORMS, of a data set's images; ``mnist`` for a user's own grey images."""
     own = {"digits": "digits", "fashion_mnist": "fashion"}
     if data.name in own:
         return own[data.name]
@@ -42,7 +43,7 @@ def form_of(data: DataSet) -> str:
 
 
 def read_pictures(files: Sequence[str | os.PathLike[str]], data: DataSet, form: str | None = None) -> Array:
-    """Return image files as samples like those of ``data``, (N, rows, columns, channels), uint8 where it has uint8.
+    """Read image files as samples like those of ``data``: (N, rows, columns, channels), uint8 if it has uint8.
 
     form: one of FORMS, default ``form_of(data)``.
 
@@ -58,8 +59,8 @@ def read_pictures(files: Sequence[str | os.PathLike[str]], data: DataSet, form: 
     arXiv:1708.07747, section 2).
     resize: the largest middle part with the field's proportions, resized; nothing is inverted.
 
-    Raises UsageError naming the file for one that cannot be read, that is no image, or that has nothing on it; and for
-    a data set whose samples are no images.
+    Raises UsageError, naming the file, for one that cannot be read, is no image, or shows nothing; and for a data set
+    whose samples are no images.
     """
     chosen = form or form_of(data)
     shape = data.input_shape
@@ -70,7 +71,7 @@ def read_pictures(files: Sequence[str | os.PathLike[str]], data: DataSet, form: 
     images = []
     for file in files:
         try:
-            images.append(_formed(_read(file), chosen, shape))
+            images.append(_in_form(_read(file), chosen, shape))
         except UsageError as error:
             raise UsageError(f"{os.fspath(file)}: {error}") from error
     pixels = np.stack(images)
@@ -78,7 +79,7 @@ def read_pictures(files: Sequence[str | os.PathLike[str]], data: DataSet, form: 
 
 
 def _read(file: str | os.PathLike[str]) -> Image:
-    """Return an image upright, as its camera held it, on white where it is transparent."""
+    """Read an image, rotated as its camera recorded, transparent parts on white."""
     library = optional_module("PIL.Image", "reading image files", "report")
     operations = optional_module("PIL.ImageOps", "reading image files", "report")
     try:
@@ -98,8 +99,8 @@ def _read(file: str | os.PathLike[str]) -> Image:
         raise UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _formed(image: Image, form: str, shape: tuple[int, ...]) -> Array:
-    """Return one image in a form, uint8 of ``shape``."""
+def _in_form(image: Image, form: str, shape: tuple[int, ...]) -> Array:
+    """Return one image in one of FORMS, uint8 of ``shape``."""
     rows, columns = shape[:2]
     if form == "resize":
         operations = optional_module("PIL.ImageOps", "reading image files", "report")
@@ -119,9 +120,10 @@ def _formed(image: Image, form: str, shape: tuple[int, ...]) -> Array:
 
 
 def _ink(image: Image) -> tuple[Array, Array, Array]:
-    """Return ink (0..1), difference to the paper (0..1) and mask of a picture, each (rows, columns).
+    """Separate ink from paper: return ink (0..1), difference to the paper (0..1) and mask, each (rows, columns).
 
-    Paper is what the picture's border shows, as a plane: light falls in from one side. Ink is darker or brighter.
+    The grey level of the paper is a plane through the picture's border: light may fall in from one side. Ink is darker
+    or brighter than the paper.
     """
     from scipy import ndimage
 
@@ -148,7 +150,7 @@ def _ink(image: Image) -> tuple[Array, Array, Array]:
 
 
 def _paper(grey: Array) -> Array:
-    """Return the grey level of the paper at every place: the plane that fits the border best, but for outliers."""
+    """Return the grey level of the paper at every pixel: a plane fitted to the border without its outliers."""
     rows, columns = np.indices(grey.shape)
     width = max(round(min(grey.shape) * 0.05), 1)
     border = np.ones(grey.shape, bool)
@@ -163,7 +165,7 @@ def _paper(grey: Array) -> Array:
 
 
 def _otsu(values: Array) -> float:
-    """Return the threshold that separates ``values`` into two groups with the least variance within each."""
+    """Return Otsu's threshold, which splits ``values`` into two groups with the least variance within them."""
     counts, edges = np.histogram(values, bins=256)
     middles = (edges[:-1] + edges[1:]) / 2
     below, above = np.cumsum(counts), np.cumsum(counts[::-1])[::-1]
@@ -174,14 +176,14 @@ def _otsu(values: Array) -> float:
 
 
 def _cut(ink: Array, grey: Array, mask: Array) -> tuple[Array, Array]:
-    """Return ink and grey levels within the box of the mask."""
+    """Return ink and grey levels within the bounding box of the mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return ink[box], grey[box]
 
 
 def _fitted(values: Array, rows: int, columns: int) -> Array:
-    """Return values (0..1) resized to fit rows x columns, their aspect ratio preserved."""
+    """Resize values (0..1) to fit into rows x columns, with their aspect ratio."""
     library = optional_module("PIL.Image", "reading image files", "report")
     factor = min(rows / values.shape[0], columns / values.shape[1])
     size = tuple(max(round(side * factor), 1) for side in values.shape)
@@ -191,7 +193,7 @@ def _fitted(values: Array, rows: int, columns: int) -> Array:
 
 
 def _placed(values: Array, rows: int, columns: int, *, by_mass: bool) -> Array:
-    """Return values in the middle of a field of zeros: their centre of mass, or that of their box.
+    """Place values in the middle of a field of zeros, by their centre of mass or by that of their bounding box.
 
     The middle of 28 is pixel 14, counted from 0: in all images of MNIST the centre of mass rounds to it.
     """
@@ -205,7 +207,8 @@ def _placed(values: Array, rows: int, columns: int, *, by_mass: bool) -> Array:
     return field
 
 
-def _like(pixels: Array, samples: Array) -> Any:
-    """Return bytes as a user's own floats: 0..1, or 0..255 where theirs go that far."""
+def _like(pixels: Array, samples: Array) -> Array:
+    """Convert bytes to the range of a user's own floats: 0..1, or 0..255."""
     scale = 1.0 if samples.max() > 1 else PIXEL_MAX
-    return (pixels / scale).astype(samples.dtype)
+    converted: Array = (pixels / scale).astype(samples.dtype)
+    return converted

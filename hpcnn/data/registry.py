@@ -1,7 +1,6 @@
-"""One way to any data set: by name, by the path of an ``.npz`` file, or by ``package.module:function``.
+"""Load data sets: by name, by the path of an ``.npz`` file, or by ``package.module:function``.
 
-Decides which reader a name means and which part of the set is wanted; reading and expanding are done
-elsewhere.
+Chooses the reader by the name, and takes the requested part of the set; other modules read and expand.
 """
 
 from __future__ import annotations
@@ -9,18 +8,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpcnn.data import halves, points, sequences, sources, tables
 from hpcnn.data.expand import take
-from hpcnn.data.structure import map_nest
+from hpcnn.data.structure import Structure, map_structure
 from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import check_name, describe, file_of, known, options_of
 
 if TYPE_CHECKING:
-    from hpcnn.data.dataset import Array, DataSet
+    from hpcnn.data.dataset import DataSet
+    from hpcnn.util.types import Array
 
 __all__ = ["describe", "file_of", "known", "load"]
 
@@ -39,7 +40,7 @@ _READERS: dict[str, Callable[..., DataSet]] = {
 def load(
     name: str,
     *,
-    arguments: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Json] | None = None,
     samples: int | None = None,
     test_samples: int | None = None,
     expand: int = 1,
@@ -48,15 +49,13 @@ def load(
     """Return data set ``name``: a known name, a path ending in ``.npz``, or ``package.module:function``.
 
     ``arguments``: options of a known set (``Entry.options``), or keywords of the function.
-    ``samples``: the first so many training samples, or, beyond what there is, the set expanded with shifted,
-    turned and noisy copies (see ``expand.take``; ``seed`` is for these alone). ``test_samples``: the first so
-    many test samples; the test set is never expanded. ``expand``: these training samples so many times over,
-    changed in the same way (5 is each image and its four shifts). What was done is written into the ``notes`` of the
-    DataSet.
+    ``samples``: the number of training samples; the first ones, or more than the set has, by shifted, turned and noisy
+    copies (see ``expand.take``; ``seed`` is for these only). ``test_samples``: the number of test samples, the first
+    ones; the test set is never expanded. ``expand``: a factor by which these training samples are expanded in the same
+    way (5 is each image and its four shifts). The ``notes`` of the DataSet describe the changes.
 
-    Never goes to the internet. Raises UsageError for a name that is not known, a file that is not staged,
-    data that is not valid, or a part that would hold only some of the classes because the set is sorted by
-    class.
+    Never downloads anything. Raises UsageError for an unknown name, a file that is not staged, invalid data, and a part
+    that would hold only some of the classes because the set is sorted by class.
     """
     data = _read(name, arguments or {})
     count, test_count = data.samples, data.test_samples
@@ -64,17 +63,17 @@ def load(
     test_wanted = test_count if test_samples is None else test_samples
     if not 1 <= test_wanted <= test_count:
         raise bad_value("--test-samples", test_wanted, f"1 to {test_count} (test samples are never expanded)")
-    if expand > 1 and (data.several or data.x_train.ndim != 4):
+    if expand > 1 and (data.is_structured or data.x_train.ndim != 4):
         raise bad_value("--expand", expand, f"1: the samples of {name!r} are no images")
-    if data.several and 1 <= wanted <= count:
+    if data.is_structured and 1 <= wanted <= count:
         x_train, y_train = _first(data.x_train, wanted), _first(data.y_train, wanted)
-    elif data.several:
+    elif data.is_structured:
         raise bad_value("--samples", wanted, f"1 to {count}: a set of several arrays is never expanded")
     else:
         x_train, y_train = take(data.x_train, data.y_train, wanted, seed)
     if expand > 1:
         x_train, y_train = take(x_train, y_train, expand * wanted, seed)
-    if not data.several and not data.regression:
+    if not data.is_structured and not data.regression:
         _check_part(name, "--samples", data.y_train, wanted)
         _check_part(name, "--test-samples", data.y_test, test_wanted)
     return dataclasses.replace(
@@ -92,11 +91,11 @@ def load(
     )
 
 
-def _first(arrays: Any, count: int) -> Any:
-    return map_nest(lambda array: array[:count], arrays)
+def _first(arrays: Structure, count: int) -> Structure:
+    return map_structure(lambda array: array[:count], arrays)
 
 
-def _read(name: str, arguments: Mapping[str, Any]) -> DataSet:
+def _read(name: str, arguments: Mapping[str, Json]) -> DataSet:
     if ":" in name and not name.endswith(".npz"):
         return sources.read_function(name, arguments)
     check_name(name)
@@ -113,7 +112,7 @@ def _read(name: str, arguments: Mapping[str, Any]) -> DataSet:
 
 
 def _check_part(name: str, option: str, labels: Array, wanted: int) -> None:
-    """Refuse the first part of a set sorted by class: it looks like a small sample of the set, and is not."""
+    """Raise UsageError for the first part of a set sorted by class, which would lack some of the classes."""
     if wanted >= len(labels) or (np.diff(labels) < 0).any():
         return
     part, whole = len(np.unique(labels[:wanted])), len(np.unique(labels))

@@ -1,7 +1,6 @@
-"""Where the arrays of a data set come from: scikit-learn, an ``.npz`` file, or a user's function.
+"""Read data sets: from scikit-learn, an ``.npz`` file, or a user's function.
 
-Each reader gives the whole set as a checked ``DataSet``. None of them knows what part of it is wanted, and
-none goes to the internet (``staging.py`` does).
+Each reader returns the whole set as a checked ``DataSet``. None downloads anything (``staging.py`` does).
 """
 
 from __future__ import annotations
@@ -15,31 +14,31 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hpcnn.data.dataset import PIXEL_MAX, Array, Arrays, DataSet
+from hpcnn.data.dataset import PIXEL_MAX, Arrays, DataSet
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.extras import optional_module
+from hpcnn.util.types import Array, Json
 from hpcnn.util.user_code import import_function
 from hpcnn.zoo.catalogue import Entry, check_staged, describe, staged_file
 
-# The key names of the files that Keras keeps its own data sets in.
+# The names of the arrays in Keras's own data files.
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
-# scikit-learn's digits count the dark ones of 4x4 bits in each of their 8x8 pixels.
+# In scikit-learn's digits, each of 8x8 pixels counts the dark ones of 4x4 bits.
 DIGITS_MAX = 16
 
 
 def digits_pixels(counts: Array) -> Array:
-    """Return counts of dark ones, (N, 8, 8) numbers 0..16, as images (N, 28, 28) (see ``read_digits``)."""
+    """Convert counts of dark bits, (N, 8, 8) numbers 0..16, to images (N, 28, 28) (see ``read_digits``)."""
     pixels = np.rint(counts * PIXEL_MAX / DIGITS_MAX).astype(np.uint8)
     return np.pad(pixels.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
 
 
 def read_digits() -> DataSet:
-    """Return scikit-learn's 1797 real digits as 28x28 images, 1437 to train on and 360 to test on.
+    """Read scikit-learn's 1797 real digits as 28x28 images, 1437 to train on and 360 to test on.
 
     Each of the 8x8 pixels is repeated to 3x3 (24x24 in all), a border of 2 zero pixels is added as MNIST has
     one, and the values 0..16 become round(value * 255 / 16). The split is one fixed permutation.
@@ -47,17 +46,17 @@ def read_digits() -> DataSet:
     images, labels = _digits()
     bordered = digits_pixels(images.reshape(-1, 8, 8))
     entry = describe("digits")
-    # NumPy promises the same stream from RandomState for ever, and does not from a Generator (NEP 19).
+    # NumPy guarantees a fixed stream of RandomState, and not of a Generator (NEP 19).
     order = np.random.RandomState(0).permutation(len(labels))
     train, test = order[: entry.train], order[entry.train :]
     return from_catalogue(entry, (bordered[train], labels[train], bordered[test], labels[test]), "scikit-learn")
 
 
 def _digits() -> tuple[Array, Array]:
-    """Return scikit-learn's images, (N, 64) numbers 0..16, and labels, as its ``load_digits`` does.
+    """Read scikit-learn's images, (N, 64) numbers 0..16, and labels, as its ``load_digits`` does.
 
-    From the file that it reads, where that lies where it lay in scikit-learn 1.5 to 1.9: ``sklearn.datasets`` takes a
-    second to import, which every rank of every training would pay.
+    Reads scikit-learn's own file, if it is where scikit-learn 1.5 to 1.9 have it: importing ``sklearn.datasets`` takes
+    every rank of every training a second.
     """
     package = importlib.util.find_spec("sklearn")
     file = Path(package.origin or "").with_name("datasets") / "data" / "digits.csv.gz" if package else None
@@ -69,34 +68,34 @@ def _digits() -> tuple[Array, Array]:
 
 
 def read_staged(name: str) -> DataSet:
-    """Return a known data set from its staged file. Raises UsageError, saying how to stage it."""
+    """Read a known data set from its staged file. Raises UsageError, saying how to stage it, if there is none."""
     return from_catalogue(describe(name), read_arrays(staged_path(name)), str(staged_file(name)))
 
 
 def staged_path(name: str) -> Path:
-    """Return where to read a known data set: the node's own copy or the staged file. Raises as ``check_staged``."""
+    """Return the file of a known data set: the node's own copy or the staged one. Raises as ``check_staged``."""
     check_staged(name)
     return _local_copy() or staged_file(name)
 
 
 def read_npz(name: str) -> DataSet:
-    """Return a user's data set from the ``.npz`` file at path ``name``, with Keras's key names."""
+    """Read a user's data set from the ``.npz`` file at path ``name``, with Keras's names of arrays."""
     file = Path(name).expanduser()
     return DataSet(name, *read_arrays(_local_copy() or file), source=str(file))
 
 
 def _local_copy() -> Path | None:
-    """Return the copy of the data file on this node's own disk, where the job script has made one."""
+    """Return the copy of the data file on this node's own disk, if the job script has made one."""
     copy = os.environ.get("HPCNN_DATA_COPY")
     return Path(copy) if copy and os.access(copy, os.R_OK) else None
 
 
-def read_function(name: str, arguments: Mapping[str, Any]) -> DataSet:
-    """Return what a user's ``package.module:function``, called with these keywords, gives.
+def read_function(name: str, arguments: Mapping[str, Json]) -> DataSet:
+    """Call a user's ``package.module:function`` with these keywords, and return its data set.
 
-    It gives (x_train, y_train), (x_test, y_test), as Keras's loaders do, or a DataSet; each of the four may be a
-    dictionary or a tuple of arrays. Modules in the working directory are found, as ``python -m`` finds them. An error
-    within the user's code is left as it is.
+    The function returns (x_train, y_train), (x_test, y_test), as Keras's loaders do, or a DataSet; each of the four may
+    be a dictionary or a tuple of arrays. Modules in the working directory are found, as ``python -m`` finds them. An
+    exception of the user's code passes unchanged.
     """
     function = import_function("--data", name)
     try:
@@ -117,11 +116,11 @@ def read_function(name: str, arguments: Mapping[str, Any]) -> DataSet:
 
 
 def from_catalogue(entry: Entry, arrays: Arrays, origin: str) -> DataSet:
-    """Return the DataSet of a known set from its ``arrays``, checked against what is known of it.
+    """Make the DataSet of a known set from its ``arrays``, checked against its catalogue entry.
 
-    ``origin`` says where they are from. Raises UsageError for images of another shape, and for an MNIST in
-    another than the original order: the lectures train on "the first 500", which in a copy sorted by class
-    would all be zeros.
+    ``origin``: the source of the arrays, for errors. Raises UsageError for images of another shape, and for an MNIST in
+    any but the original order: the lectures train on "the first 500", which in a copy sorted by class would all be
+    zeros.
     """
     data = DataSet(
         entry.name,
@@ -147,13 +146,13 @@ def from_catalogue(entry: Entry, arrays: Arrays, origin: str) -> DataSet:
 
 
 def read_arrays(file: Path) -> Arrays:
-    """Return the four arrays of an ``.npz`` file with Keras's key names. Nothing in it is ever executed."""
+    """Read the four arrays of an ``.npz`` file with Keras's names. Never executes code in the file."""
     x_train, y_train, x_test, y_test = read_named(file, KEYS)
     return x_train, y_train, x_test, y_test
 
 
 def read_named(file: Path, *choices: Sequence[str]) -> tuple[Array, ...]:
-    """Return the arrays of an ``.npz`` file with the first of these sets of names that it has all of."""
+    """Read arrays of an ``.npz`` file: those of the first set of names in ``choices`` that it holds completely."""
     if not file.is_file():
         raise bad_value("--data", str(file), "an .npz file, and there is none at this path")
     if not zipfile.is_zipfile(file):
@@ -183,7 +182,7 @@ def file_sha256(file: Path) -> str:
 
 
 def part_notes(entry: Entry, train: int, test: int) -> tuple[str, ...]:
-    """Return what a run's record must say of a staged file that holds only so many samples of the set."""
+    """Return a note, for a run's record, on a staged file that holds only a part of the set."""
     if (train, test) == (entry.train, entry.test):
         return ()
     return (f"the file holds {train} + {test} of the {entry.train} + {entry.test} samples of {entry.name}",)

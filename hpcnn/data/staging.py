@@ -1,6 +1,6 @@
-"""Fetching a known data set once, on a machine with internet, into the folder that compute nodes read.
+"""Stage a known data set: fetch it once, on a machine with internet, into the folder that compute nodes read.
 
-The one place of hpcnn that downloads anything, through Keras's own loaders.
+The only module of hpcnn that downloads anything, by Keras's own loaders.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcnn.data.sequences import plain
+from hpcnn.data.sequences import concatenated
 from hpcnn.data.sources import KEYS, from_catalogue
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.extras import optional_module
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hpcnn.data.dataset import Array, Arrays
+    from hpcnn.data.dataset import Arrays
+    from hpcnn.util.types import Array
 
-# Every word of the texts is kept: how many a training takes is said when it reads them.
+# Keep every word of the texts: a training chooses the number of words when it reads them.
 _LOADERS = {name: {"num_words": 2**31} for name in ("imdb", "reuters")}
 
 
 @dataclass(frozen=True)
 class Staged:
-    """What ``stage`` did: ``status`` is "built in", "already staged" or "written"."""
+    """The result of ``stage``: ``status`` is "built in", "already staged" or "written"."""
 
     name: str
     status: str
@@ -47,10 +48,10 @@ def stage(
     force: bool = False,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Staged:
-    """Fetch ``name`` into ``folder`` (default: ``data_folder()``) as ``NAME.npz``, whole or not at all.
+    """Fetch ``name`` into ``folder`` (default: ``data_folder()``) as ``NAME.npz``, atomically.
 
-    A file that is there already is left alone unless ``force``. ``progress`` is told what is being done.
-    Raises UsageError for a name that is not known, and HpcnnError when the download or the writing fails.
+    ``force``: replace a file that exists. ``progress`` gets a message for each step.
+    Raises UsageError for an unknown name, and HpcnnError if the download or the writing fails.
     """
     entry = describe(name)
     if entry.built_in:
@@ -68,7 +69,7 @@ def stage(
 
 
 def _make_writable(folder: Path) -> None:
-    """Find out before the download, not after it, that the file cannot be written."""
+    """Create the folder. Raises HpcnnError, before the download, if files cannot be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -78,7 +79,7 @@ def _make_writable(folder: Path) -> None:
 
 
 def _fetch(entry: Entry) -> Arrays:
-    """Return the four arrays as Keras's loader gives them, checked against what is known of the set."""
+    """Return the four arrays of Keras's loader, checked against the catalogue entry."""
     loader = optional_module(f"keras.datasets.{entry.name}", f"staging {entry.name!r}")
     try:
         # Keras draws its progress bar on standard output, which belongs to the rows of the command.
@@ -96,18 +97,18 @@ def _fetch(entry: Entry) -> Arrays:
 
 
 def _plain(arrays: Arrays) -> dict[str, Array]:
-    """Return the arrays by name, texts of different lengths as plain arrays: a file of ours needs no unpickling."""
+    """Return the arrays by name, texts of different lengths concatenated, so that no reader has to unpickle."""
     found: dict[str, Array] = {}
     for key, array in zip(KEYS, arrays, strict=True):
         if array.dtype.hasobject:
-            found[key], found[f"{key}_lengths"] = plain(array)
+            found[key], found[f"{key}_lengths"] = concatenated(array)
         else:
             found[key] = array
     return found
 
 
 def _write(file: Path, arrays: dict[str, Array]) -> None:
-    """Write beside ``file`` and rename: a reader sees the old file or the new one, never a part."""
+    """Write the arrays atomically: a reader sees the old file or the new one, never a part."""
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as stream:

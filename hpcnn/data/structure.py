@@ -1,45 +1,50 @@
-"""Several arrays as one: what a network with several inputs or outputs takes, as a dictionary or a tuple of arrays.
+"""Structures of arrays, for networks with several inputs or outputs: one array, or a dictionary or tuple of arrays.
 
-One array is the simplest nest. No deeper ones: a value of the dictionary or the tuple is an array. Needs no TensorFlow.
+A structure has one level: the values of the dictionary or tuple, its leaves, are arrays, or shapes, numbers or tensors.
+Must not import TensorFlow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
+
+# One value, a dictionary or a tuple. The network decides at run time which of them: an honest Any by name.
+Structure: TypeAlias = Any
+Leaf: TypeAlias = Any
 
 
-def is_nest(value: Any) -> bool:
-    """Say whether this is several arrays (or what was made of each) and not one."""
+def is_structure(value: Structure) -> bool:
+    """Return whether ``value`` is a dictionary or a tuple of arrays, and not a single array."""
     return isinstance(value, (dict, tuple))
 
 
-def leaves(nest: Any) -> list[Any]:
-    """Return the arrays of a nest, in its order."""
-    if isinstance(nest, dict):
-        return list(nest.values())
-    return list(nest) if isinstance(nest, tuple) else [nest]
+def leaves(structure: Structure) -> list[Leaf]:
+    """Return the leaves of a structure, in its order."""
+    if isinstance(structure, dict):
+        return list(structure.values())
+    return list(structure) if isinstance(structure, tuple) else [structure]
 
 
-def named(nest: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield every array with what errors call it: ``x_train``, or ``x_train['top']``, or ``x_train[0]``."""
-    if isinstance(nest, dict):
-        yield from ((f"{name}[{key!r}]", value) for key, value in nest.items())
-    elif isinstance(nest, tuple):
-        yield from ((f"{name}[{number}]", value) for number, value in enumerate(nest))
+def named_leaves(structure: Structure, name: str) -> Iterator[tuple[str, Leaf]]:
+    """Yield every leaf with its name in errors: ``x_train``, ``x_train['top']`` or ``x_train[0]``."""
+    if isinstance(structure, dict):
+        yield from ((f"{name}[{key!r}]", value) for key, value in structure.items())
+    elif isinstance(structure, tuple):
+        yield from ((f"{name}[{number}]", value) for number, value in enumerate(structure))
     else:
-        yield name, nest
+        yield name, structure
 
 
-def map_nest(function: Callable[..., Any], nest: Any, *others: Any) -> Any:
-    """Return a nest like the first of what ``function`` gives for each array of it and those of the ``others``."""
-    if isinstance(nest, dict):
-        return {key: function(value, *(other[key] for other in others)) for key, value in nest.items()}
-    if isinstance(nest, tuple):
-        return tuple(function(*values) for values in zip(nest, *others, strict=True))
-    return function(nest, *others)
+def map_structure(function: Callable[..., Leaf], structure: Structure, *others: Structure) -> Structure:
+    """Apply ``function`` to each leaf of a structure and the same leaves of ``others``; return a structure like it."""
+    if isinstance(structure, dict):
+        return {key: function(value, *(other[key] for other in others)) for key, value in structure.items()}
+    if isinstance(structure, tuple):
+        return tuple(function(*values) for values in zip(structure, *others, strict=True))
+    return function(structure, *others)
 
 
-def several_shapes(shape: Any) -> bool:
-    """Say whether this is a nest of shapes and not one: a shape too is a tuple, but of numbers."""
+def is_structure_of_shapes(shape: Structure) -> bool:
+    """Return whether ``shape`` is a dictionary or tuple of shapes, and not a single shape: a tuple of numbers."""
     return isinstance(shape, dict) or any(isinstance(part, tuple) for part in shape)

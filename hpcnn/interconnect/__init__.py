@@ -1,6 +1,6 @@
-"""What summing gradients over many ranks costs: links, and models of the allreduce.
+"""Models of communication: links between ranks, and the time of an allreduce over them.
 
-Arithmetic on seconds, bytes and bytes/s. Must not know runs, studies or reports.
+Arithmetic on seconds, bytes and bytes/s. Of the other rooms, must import ``util`` only.
 """
 
 from hpcnn.interconnect.allreduce import ALGORITHMS, Cluster, allreduce_seconds, communication, exposed_seconds

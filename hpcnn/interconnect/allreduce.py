@@ -1,9 +1,8 @@
-"""What an allreduce of a model's gradients costs by the ring, the tree and the hierarchical algorithm.
+"""Model the time of an allreduce of gradients: by a ring, a tree or the hierarchical algorithm.
 
 Sources: R. Thakur, R. Rabenseifner and W. Gropp, "Optimization of Collective Communication Operations in MPICH"
 (IJHPCA 19, 2005) for ring and tree; P. Patarasuk and X. Yuan, "Bandwidth optimal all-reduce algorithms" (JPDC 69,
-2009) for the ring; Horovod's documentation for fusion and cycle time. The arithmetic of the sum itself is left out.
-Must not know runs or studies.
+2009) for the ring; Horovod's documentation for fusion and cycle time. The time of the additions is left out.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Cluster:
         return math.ceil(ranks / self.ranks_per_node)
 
     def flat(self, ranks: int) -> tuple[float, float]:
-        """Return latency (s) and bandwidth (bytes/s) of the slowest link that ``ranks`` meet on a way through all."""
+        """Return latency (s) and bandwidth (bytes/s) of the slowest link on a path through all ``ranks``."""
         if self.nodes(ranks) == 1:
             return self.within.alpha, self.within.beta
         return max(self.network.alpha, self.within.alpha), min(self.network.beta * self.adapters, self.within.beta)
@@ -87,9 +86,10 @@ def allreduce_seconds(size: float, ranks: int, cluster: Cluster) -> float:
 
 
 def communication(size: float, ranks: int, cluster: Cluster) -> tuple[float, float]:
-    """Return the seconds that one step's gradients of ``size`` bytes take, and those of the last message among them.
+    """Return the seconds of the allreduce of one step's gradients, ``size`` bytes, and those of its last message.
 
-    They travel in ceil(n/F) messages of equal size, one after the other. A message waits half a cycle on average.
+    The gradients travel in ceil(n/F) messages of equal size, one after the other. A message waits half a cycle on
+    average.
     """
     if ranks == 1:
         return 0.0, 0.0
@@ -99,9 +99,9 @@ def communication(size: float, ranks: int, cluster: Cluster) -> tuple[float, flo
 
 
 def exposed_seconds(total: float, last: float, hidden: float) -> float:
-    """Return the seconds of communication that a step waits for: max(last, total - hidden).
+    """Return the seconds of communication that computation does not hide: max(last, total - hidden).
 
-    hidden: the seconds of computation that messages can travel behind. The last message has nothing to hide behind:
-    its gradients are the last thing that back-propagation computes. With ``hidden`` 0 all of ``total`` is waited for.
+    hidden: the seconds of computation that overlap with messages. Nothing overlaps with the last message:
+    back-propagation computes its gradients last. With ``hidden`` 0 a step waits for all of ``total``.
     """
     return max(last, total - hidden)

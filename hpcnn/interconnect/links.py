@@ -1,7 +1,7 @@
 """Links between ranks: latency and bandwidth, known by name, given as numbers, or measured.
 
 A known bandwidth is the line rate, which no message exceeds; a known latency is stated with its source. Both are
-for a first guess: what counts is a measurement on the machine itself. Must not know what is sent.
+for a first guess; a measurement on the machine itself is better.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.types import Json
 
 
 @dataclass(frozen=True)
 class Link:
-    """A link as the Hockney model sees it: a message of n bytes takes ``alpha`` + n / ``beta`` seconds.
+    """A link in the Hockney model: a message of n bytes takes ``alpha`` + n / ``beta`` seconds.
 
     alpha: latency of one message, in seconds. beta: bandwidth of one direction, in bytes/s. source: where the two
     numbers are from, for people. (R. W. Hockney, Parallel Computing 20, 1994.)
@@ -33,7 +33,7 @@ class Link:
 
 
 # Latency of one step of a ring in protocol Simple, the one for large messages: hwLat in src/graph/tuning.cc of
-# NCCL 2.8. It is what NCCL itself reckons with when it chooses an algorithm.
+# NCCL 2.8. NCCL itself uses it to choose an algorithm.
 NCCL_NETWORK, NCCL_PCIE, NCCL_NVLINK = 9.6e-6, 5.7e-6, 3.4e-6
 _NCCL = "alpha: one ring step in NCCL 2.8 (src/graph/tuning.cc)"
 _TCP = "alpha: assumed, the order of MPI over TCP"
@@ -70,8 +70,8 @@ LINKS = {
 def link(text: str, option: str = "--network") -> Link:
     """Return the link that ``text`` names: one of LINKS, ``alpha=SECONDS,beta=BYTES_PER_SECOND``, or a JSON file.
 
-    The file is one with the numbers ``alpha_seconds`` and ``beta_bytes_per_second``. Raises UsageError that names
-    ``option`` for anything else.
+    The file holds the numbers ``alpha_seconds`` and ``beta_bytes_per_second``. Raises UsageError, which names
+    ``option``, for any other text.
     """
     if text in LINKS:
         return LINKS[text]
@@ -97,7 +97,7 @@ def _given(text: str, option: str) -> Link:
 def _measured(file: Path, option: str) -> Link:
     expected = "a JSON file with the numbers alpha_seconds and beta_bytes_per_second"
     try:
-        record: Any = json.loads(file.read_text(encoding="utf-8"))
+        record: Json = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{option}: {str(file)!r} cannot be read ({error.strerror})") from error
     except ValueError:
@@ -109,7 +109,7 @@ def _measured(file: Path, option: str) -> Link:
     return _checked(Link(file.stem, alpha, beta, f"measured, {file.name}"), option, str(file))
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 

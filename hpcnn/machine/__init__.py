@@ -1,1 +1,1 @@
-"""Looks at a machine: what it has, how fast it is, which settings suit it, which images fit it."""
+"""Examine a machine: its software, speed, fastest settings, and the container images that run on it."""

@@ -1,7 +1,7 @@
-"""The smoke test for anybody's CI: the same small training serially and on several Horovod ranks must agree.
+"""The smoke test for CI: a small training gives the same weights serially and on several Horovod ranks.
 
-Goes the whole way that users go: job scripts, mpirun, Horovod, run directories. Reads the weights from the checkpoints
-itself, so that what is compared is what was written.
+Runs everything that users run: job scripts, mpirun, Horovod, run directories. Compares the weights in the checkpoint
+files.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from hpcnn.jobs.submit import prepare, submit
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import RunError
+from hpcnn.util.types import Array
 
 # The recipe: scikit-learn's real digits, the lectures' one-convolution network, pixels 0 to 1.
 EPOCHS = 3
@@ -32,15 +32,15 @@ _RECIPE = TrainSpec(
     pixel_scale="unit",
     checkpoint=True,
 )
-# Rounding in float32 differs with the order of summation: weights were seen to differ by up to 1e-6. A missing
-# reduction shows from 1e-3 on.
+# Rounding in float32 depends on the order of summation: measured differences of weights are up to 1e-6, those of a
+# missing reduction 1e-3 and more.
 TOLERANCE = 5e-5
 MINIMUM_ACCURACY = 0.8
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was compared: the largest difference of any weight, and the test accuracies."""
+    """The comparison: the largest difference of any weight, and the test accuracies."""
 
     difference: float
     serial_accuracy: float
@@ -48,17 +48,17 @@ class Outcome:
 
     @property
     def agrees(self) -> bool:
-        """Whether the two trainings are the same to rounding, and learned something."""
+        """Return whether the two trainings are equal to rounding, and reached an accuracy."""
         return self.difference <= TOLERANCE and min(self.serial_accuracy, self.parallel_accuracy) >= MINIMUM_ACCURACY
 
 
-def smoke(folder: Path, ntasks: int, say: Callable[[str], None] | None = None) -> Outcome:
-    """Train serially and with ``ntasks`` Horovod ranks below ``folder``; return how the two compare.
+def smoke(folder: Path, ntasks: int, log: Callable[[str], None] | None = None) -> Outcome:
+    """Train serially and with ``ntasks`` Horovod ranks below ``folder``, and compare the two.
 
-    Raises RunError naming the run directory when one of them does not complete.
+    log: gets the lines of their output. Raises RunError, naming the run directory, if a training does not complete.
     """
-    serial = _train(folder / "serial", "serial", 1, say)
-    parallel = _train(folder / f"horovod-{ntasks}", "horovod", ntasks, say)
+    serial = _train(folder / "serial", "serial", 1, log)
+    parallel = _train(folder / f"horovod-{ntasks}", "horovod", ntasks, log)
     ours, theirs = weights(_checkpoint(serial)), weights(_checkpoint(parallel))
     if ours.keys() != theirs.keys():
         raise RunError("the two checkpoints do not hold the same weights: was the code changed in between?")
@@ -66,11 +66,11 @@ def smoke(folder: Path, ntasks: int, say: Callable[[str], None] | None = None) -
     return Outcome(difference, _accuracy(serial), _accuracy(parallel))
 
 
-def weights(checkpoint: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """Return path -> array of every layer's weights in a ``.keras`` file; the optimizer's are left out."""
+def weights(checkpoint: Path) -> dict[str, Array]:
+    """Read path -> float32 array of every layer's weights in a ``.keras`` file, without the optimizer's."""
     import h5py
 
-    found: dict[str, npt.NDArray[np.float32]] = {}
+    found: dict[str, Array] = {}
 
     def collect(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and name.startswith("layers/"):
@@ -84,13 +84,11 @@ def weights(checkpoint: Path) -> dict[str, npt.NDArray[np.float32]]:
     return found
 
 
-def _train(path: Path, strategy: str, ntasks: int, say: Callable[[str], None] | None) -> Path:
-    import dataclasses
-
-    train = dataclasses.replace(_RECIPE, strategy=strategy)
+def _train(path: Path, strategy: str, ntasks: int, log: Callable[[str], None] | None) -> Path:
+    train = replace(_RECIPE, strategy=strategy)
     job = JobSpec("smoke", "local", Resources(ntasks=ntasks, cpus_per_task=1), train)
     prepared = prepare(job, path)
-    code = submit(prepared, say)
+    code = submit(prepared, log)
     if code:
         reason = (prepared.run.read_result() or {}).get("reason")
         raise RunError(f"the {strategy} run ended with exit status {code}: {reason}\nlog: {prepared.run.log}")

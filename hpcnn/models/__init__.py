@@ -1,6 +1,6 @@
-"""The networks of the lectures, and the door through which a user's own network comes in.
+"""Build networks: those of the lectures, and users' own.
 
-``recipe`` is the noun, ``recipes_*`` the facts of each lecture, ``scinet``, ``psc`` and ``wolter`` the
-factories that build the Keras models (``layers`` is what they share), ``registry`` the lookup. Only the
-factories import Keras; listing the zoo does not.
+``registry`` builds a network by its name; ``scinet``, ``psc``, ``wolter`` and ``exercises`` are the factories of Keras
+models, which share ``layers``; ``numpy`` has the networks in NumPy. The facts about them are in ``hpcnn.zoo``. Must not
+import data sets or trainings.
 """

@@ -1,7 +1,7 @@
-"""Networks of hpcnn's own: small ones for data sets that lectures name as exercises, and one that learns MNIST fast.
+"""hpcnn's own networks: for data sets that lectures name as exercises, and one that learns MNIST fast.
 
-Arguments are named as in the lectures' factories; what all factories take besides is said in ``layers``. Imports
-Keras; knows nothing of data or training.
+Arguments are named as in the lectures' factories; ``layers`` describes the common ones. Must not import data sets or
+trainings.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def text_embedding(
     input_shape: tuple[int, ...] = (256,),
     classes: int = 2,
 ) -> keras.Model:
-    """Return the mean of ``numdim`` numbers a word, one dense layer, then one sigmoid output (or softmax).
+    """Return the mean of word embeddings of size ``numdim``, a dense layer, then one sigmoid output (or softmax).
 
-    words: how many numbers of words there are; the padding, 0, is averaged as a word is.
+    words: size of the vocabulary; the padding, 0, is averaged like a word.
     """
     return keras.Sequential(
         [
@@ -74,7 +74,7 @@ def text_embedding(
             GlobalAveragePooling1D(),
             *Hidden(activation, l2, batch_norm).dense(numnodes),
             *dropout(d_rate),
-            _answer(classes),
+            _output(classes),
         ]
     )
 
@@ -93,7 +93,7 @@ def text_conv1d(
     input_shape: tuple[int, ...] = (256,),
     classes: int = 2,
 ) -> keras.Model:
-    """Return a convolution over ``kernel_size`` words in a row, each filter's largest answer, and a dense layer."""
+    """Return a convolution over ``kernel_size`` consecutive words, global max pooling, and a dense layer."""
     return keras.Sequential(
         [
             keras.Input(input_shape, dtype="int32"),
@@ -103,7 +103,7 @@ def text_conv1d(
             GlobalMaxPooling1D(),
             *Hidden(activation, l2, batch_norm).dense(numnodes),
             *dropout(d_rate),
-            _answer(classes),
+            _output(classes),
         ]
     )
 
@@ -125,6 +125,6 @@ def regression(
     return keras.Sequential([*flat_input(input_shape), *layers, classifier(classes, "linear")])
 
 
-def _answer(classes: int) -> keras.Layer:
-    """Return the last layer: the probability of the second of two classes, or one for each class."""
+def _output(classes: int) -> keras.Layer:
+    """Return the last layer: the probability of the second of two classes, or of each class."""
     return classifier(1, "sigmoid") if classes == 2 else classifier(classes)

@@ -1,6 +1,6 @@
-"""The layers that all factories share: the first, the last, and what stands between under the same knobs.
+"""Layers that all factories share: inputs, hidden layers with common options, and the classifier.
 
-Every factory takes, besides the lecture's own arguments, what the lectures' exercises vary: ``activation`` of the
+Every factory takes, besides the lecture's own arguments, those that the lectures' exercises vary: ``activation`` of the
 hidden layers, ``l2``, ``batch_norm`` and dropout rates. At their defaults the network is the lecture's, layer by layer.
 
 Imports Keras: only a process that builds a model may import this module.
@@ -9,11 +9,11 @@ Imports Keras: only a process that builds a model may import this module.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
 from hpcnn.util.errors import bad_value
+from hpcnn.util.types import Json
 
 
 def flat_input(input_shape: tuple[int, ...]) -> list[keras.Layer]:
@@ -25,7 +25,7 @@ def flat_input(input_shape: tuple[int, ...]) -> list[keras.Layer]:
 
 
 def image_input(input_shape: tuple[int, ...]) -> keras.KerasTensor:
-    """Return the input of a convolutional network. UsageError unless it is (rows, columns, channels)."""
+    """Return the input of a convolutional network. Raises UsageError unless it is (rows, columns, channels)."""
     if len(input_shape) != 3:
         raise bad_value("input shape", input_shape, "(rows, columns, channels) for a convolutional network")
     return keras.Input(input_shape)
@@ -33,7 +33,7 @@ def image_input(input_shape: tuple[int, ...]) -> keras.KerasTensor:
 
 @dataclass(frozen=True)
 class Hidden:
-    """How hidden layers are made: ``activation``, and the knobs that no lecture's network has by default.
+    """Options of hidden layers: ``activation``, and two that no lecture's network has by default.
 
     l2: the weight penalty of every kernel. batch_norm: batch normalization between a layer and its activation.
     """
@@ -42,15 +42,15 @@ class Hidden:
     l2: float = 0.0
     batch_norm: bool = False
 
-    def dense(self, nodes: int, **options: Any) -> list[keras.Layer]:
-        """Return a dense layer, with what the knobs put after it."""
+    def dense(self, nodes: int, **options: Json) -> list[keras.Layer]:
+        """Return a dense layer, with batch normalization if asked for."""
         return self._layers(keras.layers.Dense, nodes, **options)
 
-    def convolution(self, filters: int, kernel_size: int, **options: Any) -> list[keras.Layer]:
-        """Return a convolution, with what the knobs put after it."""
+    def convolution(self, filters: int, kernel_size: int, **options: Json) -> list[keras.Layer]:
+        """Return a convolution, with batch normalization if asked for."""
         return self._layers(keras.layers.Conv2D, filters, kernel_size, **options)
 
-    def _layers(self, layer: Any, *sizes: int, **options: Any) -> list[keras.Layer]:
+    def _layers(self, layer: type[keras.Layer], *sizes: int, **options: Json) -> list[keras.Layer]:
         if self.l2:
             options["kernel_regularizer"] = keras.regularizers.L2(self.l2)
         if not self.batch_norm:
@@ -62,15 +62,15 @@ class Hidden:
         ]
 
 
-def dropout(rate: float, **options: Any) -> list[keras.Layer]:
-    """Return a dropout layer, none for a rate of 0."""
+def dropout(rate: float, **options: Json) -> list[keras.Layer]:
+    """Return a dropout layer; no layer for a rate of 0."""
     return [keras.layers.Dropout(rate, **options)] if rate else []
 
 
 def classifier(classes: int, activation: str = "softmax", **options: str) -> keras.Layer:
     """Return the last layer: ``classes`` outputs in float32.
 
-    In float32 also under a mixed precision policy, as TensorFlow's guide "Mixed precision" asks of a model's
-    outputs: half precision loses the small probabilities that the loss takes the logarithm of.
+    Also under a mixed precision policy, as TensorFlow's guide "Mixed precision" recommends for outputs: half precision
+    loses small probabilities, of which the loss takes the logarithm.
     """
     return keras.layers.Dense(classes, activation=activation, dtype="float32", **options)

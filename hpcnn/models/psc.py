@@ -1,8 +1,8 @@
 """The networks of "Deep Learning in an Afternoon" (PSC, J. Urbanic), one factory each.
 
-``numnodes`` is the neurons of a hidden dense layer, ``numfm`` the feature maps of the first convolution. All
-convolutions are 3x3, stride 1, without padding; pooling is 2x2. What all factories take besides is said in ``layers``.
-Imports Keras; knows nothing of data or training.
+``numnodes`` is the number of neurons of a hidden dense layer, ``numfm`` that of the feature maps of the first
+convolution. All convolutions are 3x3, stride 1, without padding; pooling is 2x2. ``layers`` describes the common
+arguments. Must not import data sets or trainings.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from hpcnn.models.layers import Hidden, classifier, dropout, flat_input, image_i
 
 
 def toy(hidden_bias: float | None = None, *, input_shape: tuple[int, ...] = (3,), classes: int = 2) -> keras.Model:
-    """Return the lecture's 3-3-2 network of sigmoids with the weights that it works out by hand.
+    """Return the lecture's 3-3-2 network of sigmoids with the weights of its calculation by hand.
 
     hidden_bias: bias of every hidden neuron (the lecture's second example has 0.1); None for no biases at all.
-    ValueError for anything but 3 inputs and 2 outputs.
+    Raises ValueError for anything but 3 inputs and 2 outputs.
     """
     if tuple(input_shape) != (3,) or classes != 2:
         raise ValueError("its weights are for 3 inputs and 2 outputs")

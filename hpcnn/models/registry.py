@@ -1,7 +1,6 @@
-"""Models by name: an id of the zoo, or ``package.module:function`` of a user's own code.
+"""Build models by name: an id of the zoo, or ``package.module:function`` of a user's own code.
 
-Importing this module costs nothing; Keras is imported when a model is built. Knows nothing of data or
-training.
+Imports Keras only when a model is built. Must not import data sets or trainings.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from hpcnn.util.errors import UsageError, unknown_value
 from hpcnn.util.tf_import import import_tensorflow
+from hpcnn.util.types import Json, UserFunction
 from hpcnn.util.user_code import import_function
 from hpcnn.zoo.registry import RECIPES, check_name, in_numpy, is_zoo, recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import keras
 
@@ -28,20 +28,21 @@ if TYPE_CHECKING:
 def build(
     name: str,
     *,
-    input_shape: Any = None,
-    classes: Any = None,
-    arguments: Mapping[str, Any] | None = None,
+    input_shape: Json = None,
+    classes: Json = None,
+    arguments: Mapping[str, Json] | None = None,
 ) -> keras.Model:
-    """Return a new model, uncompiled unless its function compiles it.
+    """Build a new model, uncompiled unless its function compiles it.
 
-    ``name`` is an id of the zoo, whose recipe gives what is not given here, or ``package.module:function``,
-    found as Python finds it with the current directory first; that function gets ``input_shape`` (one sample,
-    without the batch axis) and ``classes`` (outputs: one a class, or one a target of a regression) if its signature
-    has them; dictionaries or tuples of these for several inputs or outputs. ``arguments`` are further keywords.
+    ``name`` is an id of the zoo, whose recipe provides the arguments that are not given, or
+    ``package.module:function``, found as Python finds it with the current directory first; that function gets
+    ``input_shape`` (one sample, without the batch axis) and ``classes`` (outputs: one per class, or one per target of a
+    regression) if its signature has them; dictionaries or tuples of these for several inputs or outputs. ``arguments``
+    are further keywords.
 
-    UsageError when the name is unknown, the function cannot be imported, a keyword is not the function's, or
-    what it returns is not a ``keras.Model``; when Keras is not installed; when a network of the zoo cannot be
-    built with these values. What goes wrong inside a user's function is raised as it is.
+    Raises UsageError for an unknown name, a function that cannot be imported, a keyword that it does not take, a result
+    that is not a ``keras.Model``, a missing Keras, and values with which a network of the zoo cannot be built.
+    Exceptions of a user's function pass unchanged.
     """
     if in_numpy(name):
         raise UsageError(f"--model: {name} is written in NumPy, and this needs a Keras model")
@@ -59,13 +60,13 @@ def build_numpy(
     *,
     input_shape: tuple[int, ...] | None = None,
     classes: int | None = None,
-    arguments: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Json] | None = None,
     loss: str | None = None,
     seed: int = 1,
 ) -> Network:
-    """Return a new network of the zoo that is written in NumPy; what is not given is the recipe's.
+    """Build a new network in NumPy of the zoo; arguments that are not given are the recipe's.
 
-    UsageError when it has no such keyword or cannot be built with these values.
+    Raises UsageError for a keyword that it does not take, and for values with which it cannot be built.
     """
     entry = recipe(name)
     own = {"loss": loss or entry.loss, "seed": seed}
@@ -73,15 +74,16 @@ def build_numpy(
     return network
 
 
-def _shape_and_classes(input_shape: Any, classes: Any) -> dict[str, Any]:
+def _shape_and_classes(input_shape: Json, classes: Json) -> dict[str, Json]:
     given = {"input_shape": tuple(input_shape) if isinstance(input_shape, list) else input_shape, "classes": classes}
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _build_zoo(entry: Recipe, arguments: dict[str, Any], overrides: dict[str, Any]) -> Any:
+def _build_zoo(entry: Recipe, arguments: dict[str, Json], overrides: dict[str, Json]) -> Any:
+    """Call the factory of a recipe: it returns a Keras model, or a network in NumPy."""
     module, _, function_name = entry.factory.partition(":")
     factory = getattr(importlib.import_module(module), function_name)
-    keywords: dict[str, Any] = {"input_shape": entry.input_shape, "classes": entry.classes, **entry.arguments}
+    keywords: dict[str, Json] = {"input_shape": entry.input_shape, "classes": entry.classes, **entry.arguments}
     keywords |= arguments | overrides
     _check_keywords(entry.id, factory, keywords)
     try:
@@ -91,7 +93,8 @@ def _build_zoo(entry: Recipe, arguments: dict[str, Any], overrides: dict[str, An
         raise UsageError(f"--model: {entry.id} cannot be built with {values}: {error}") from error
 
 
-def _build_own(name: str, arguments: dict[str, Any], offered: dict[str, Any]) -> keras.Model:
+def _build_own(name: str, arguments: dict[str, Json], offered: dict[str, Json]) -> keras.Model:
+    """Call a user's function, with those of the ``offered`` keywords that it takes."""
     import keras
 
     function = import_function("--model", name)
@@ -104,8 +107,8 @@ def _build_own(name: str, arguments: dict[str, Any], offered: dict[str, Any]) ->
     return model
 
 
-def _check_keywords(name: str, function: Callable[..., Any], keywords: Mapping[str, Any]) -> None:
-    """Raise UsageError unless ``function`` can be called with just these keywords."""
+def _check_keywords(name: str, function: UserFunction, keywords: Mapping[str, Json]) -> None:
+    """Raise UsageError unless ``function`` can be called with these keywords and no others."""
     signature = inspect.signature(function)
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values())
     for keyword in keywords:

@@ -1,20 +1,19 @@
 """The networks of the SciNet lectures (E. Spence, 2017, 2024 and 2026), one factory each.
 
 Arguments have the lectures' names: ``numnodes`` neurons in the hidden dense layer, ``numfm`` feature maps of
-the first convolution, ``d_rate`` the share of neurons dropped. Layers are named where the lectures name them.
-What all factories take besides is said in ``layers``.
-Imports Keras; knows nothing of data or training.
+the first convolution, ``d_rate`` the share of neurons dropped. Layers have names where the lectures name them.
+``layers`` describes the common arguments. Must not import data sets or trainings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 from keras.layers import Flatten, MaxPooling2D
 
 from hpcnn.models.layers import Hidden, classifier, dropout, flat_input, image_input
+from hpcnn.util.types import Tensor
 
 _HALVES = {"upper": (14, 28, 1), "lower": (14, 28, 1)}
 _LABELS = {"digit": 10, "odd": 2}
@@ -52,8 +51,15 @@ def dense_dropout(
     classes: int = 10,
 ) -> keras.Model:
     """Return two sigmoid layers with dropout between (the lecture's default rate is 0.4, its run's 0.2)."""
-    knobs = {"activation": activation, "l2": l2, "batch_norm": batch_norm}
-    return dense_sigmoid(numnodes, d_rate, **knobs, input_shape=input_shape, classes=classes)  # type: ignore[arg-type]
+    return dense_sigmoid(
+        numnodes,
+        d_rate,
+        activation=activation,
+        l2=l2,
+        batch_norm=batch_norm,
+        input_shape=input_shape,
+        classes=classes,
+    )
 
 
 def dense_tanh(
@@ -154,8 +160,8 @@ def cnn2(
 
 
 @keras.saving.register_keras_serializable("hpcnn")  # type: ignore[untyped-decorator]
-def two_sided_cross_entropy(true: Any, predicted: Any) -> Any:
-    """Return -(v ln a + (1 - v) ln (1 - a)) of each sample: a loss of one's own, a function of (true, predicted)."""
+def two_sided_cross_entropy(true: Tensor, predicted: Tensor) -> Tensor:
+    """Return -(v ln a + (1 - v) ln (1 - a)) of each sample: an example of a user's own loss."""
     v = keras.ops.cast(true, predicted.dtype)
     a = keras.ops.clip(predicted, keras.config.epsilon(), 1 - keras.config.epsilon())
     return -(v * keras.ops.log(a) + (1 - v) * keras.ops.log(1 - a))
@@ -175,22 +181,22 @@ def two_inputs(
 ) -> keras.Model:
     """Return a functional network of two inputs and two outputs, compiled with a list of losses and their weights.
 
-    A convolution looks at each half of an image (``upper``, ``lower``). What both see together decides which digit it
-    is (the main output, ``digit``); the lower half alone, whether it is odd (the auxiliary one, ``odd``). The losses
-    are categorical cross-entropy, and ``two_sided_cross_entropy`` of one's own with the weight ``second_weight``. The
-    lectures describe such networks, with loss weights of 1.0 and 0.2, and list none: this one is hpcnn's.
+    Each half of an image (``upper``, ``lower``) goes through a convolution. Both together give the main output
+    ``digit``; the lower half alone gives the auxiliary output ``odd``. The losses are categorical cross-entropy, and
+    the function ``two_sided_cross_entropy`` with the weight ``second_weight``. The lectures describe such networks,
+    with loss weights of 1.0 and 0.2, and list none: this one is hpcnn's.
     """
-    inputs, seen = [], []
+    inputs, features = [], []
     for name in _HALVES:
         inputs.append(x := keras.Input(input_shape[name], name=name))
         for layer in (*Hidden(activation, l2, batch_norm).convolution(numfm, 5), MaxPooling2D(pool_size=2), Flatten()):
             x = layer(x)
-        seen.append(x)
-    x = keras.layers.Concatenate()(seen)
+        features.append(x)
+    x = keras.layers.Concatenate()(features)
     for layer in (*Hidden("tanh", l2, batch_norm).dense(numnodes), *dropout(d_rate)):
         x = layer(x)
     digit = classifier(classes["digit"], name="digit")(x)
-    odd = classifier(1, "sigmoid", name="odd")(seen[1])
+    odd = classifier(1, "sigmoid", name="odd")(features[1])
     model = keras.Model(inputs, [digit, odd])
     model.compile(
         loss=["categorical_crossentropy", two_sided_cross_entropy],

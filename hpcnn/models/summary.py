@@ -1,13 +1,14 @@
-"""The layers of a model as rows: shapes, parameters and each layer's share of them.
+"""Summarize the layers of a model as rows: shapes, parameters and each layer's share of them.
 
-Knows nothing of how they are printed or drawn, nor of training.
+Must not import trainings, figures or commands.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcnn.util.errors import UsageError
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     import keras
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from hpcnn.models.numpy.networks import Network
 
 
-def layer_rows(model: keras.Model) -> list[dict[str, Any]]:
-    """Return one row a layer: name, type, output shape without the batch axis, parameters, share in percent.
+def layer_rows(model: keras.Model) -> list[dict[str, Json]]:
+    """Return one row per layer: name, type, output shape without the batch axis, parameters, share in percent.
 
-    UsageError for a model that has no weights yet because nothing has told it its input shape.
+    Raises UsageError for a model without an input shape, which has no weights yet.
     """
     if not model.built:
         raise UsageError(
@@ -38,7 +39,7 @@ def layer_rows(model: keras.Model) -> list[dict[str, Any]]:
     ]
 
 
-def numpy_rows(network: Network) -> list[dict[str, Any]]:
+def numpy_rows(network: Network) -> list[dict[str, Json]]:
     """Return the rows of ``layer_rows`` for a network in NumPy."""
     rows = []
     for name, weights in network.layers.items():
@@ -47,7 +48,7 @@ def numpy_rows(network: Network) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "type": "Dense (sigmoid)",
-                "output_shape": [sizes[-1]],  # one bias an output
+                "output_shape": [sizes[-1]],  # one bias per output
                 "parameters": sum(sizes),
                 "share_percent": round(100 * sum(sizes) / network.parameters, 2),
             }
@@ -55,19 +56,19 @@ def numpy_rows(network: Network) -> list[dict[str, Any]]:
     return rows
 
 
-def _output_shape(layer: keras.Layer) -> Any:
-    """Return the shape of a layer's output, a list of them for several, None where Keras knows none."""
+def _output_shape(layer: keras.Layer) -> Json:
+    """Return the shape of a layer's output, a list of shapes for several outputs, None if Keras has none."""
     import keras
 
     try:
         shapes = [list(tensor.shape[1:]) for tensor in keras.tree.flatten(layer.output)]
-    except AttributeError:  # a layer of a subclassed model is called on data only, never on symbols
+    except AttributeError:  # a layer of a subclassed model has no symbolic output
         return None
     return shapes[0] if len(shapes) == 1 else shapes
 
 
-def shape_text(shape: Any) -> str:
-    """Write a shape as 28x28x1, an unknown size as a question mark, several shapes one after the other."""
+def shape_text(shape: Json) -> str:
+    """Format a shape as 28x28x1, an unknown size as a question mark, several shapes as a list."""
     if isinstance(shape, dict):
         return ", ".join(shape_text(one) for one in shape.values())
     if shape and isinstance(shape[0], list):

@@ -1,8 +1,7 @@
 """The networks of M. Wolter's lecture (IFJ PAN, 2020) and of the notebooks it links, one factory each.
 
-``numnodes`` is the neurons of a hidden dense layer, ``numfm`` the feature maps of the first convolution. What all
-factories take besides is said in ``layers``.
-Imports Keras; knows nothing of data or training.
+``numnodes`` is the number of neurons of a hidden dense layer, ``numfm`` that of the feature maps of the first
+convolution. ``layers`` describes the common arguments. Must not import data sets or trainings.
 """
 
 from __future__ import annotations
@@ -117,10 +116,10 @@ def resnet(
 ) -> keras.Model:
     """Return the pre-activation bottleneck ResNet ("v2") of ``depth`` = 9n + 2: n blocks in each of 3 stages.
 
-    As the notebook cifar_classifier_gpu_aug has it, which took it from Keras's cifar10_resnet example; the
+    From the notebook cifar_classifier_gpu_aug, which took it from Keras's cifar10_resnet example; the
     blocks are those of He et al., "Identity Mappings in Deep Residual Networks" (arXiv:1603.05027). ``l2`` is
     the weight penalty of every convolution. Images need at least 29 rows and columns: the head averages over
-    8x8 after two halvings. UsageError for any other depth.
+    8x8 after two halvings. Raises UsageError for any other depth.
     """
     blocks, remainder = divmod(depth - 2, 9)
     if blocks < 1 or remainder:

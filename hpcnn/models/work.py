@@ -1,22 +1,25 @@
-"""How many operations a model does on one sample, and how many bytes it moves: counted from the shapes of its layers.
+"""Count a model's operations and bytes for one sample, from the shapes of its layers.
 
-What is counted are the multiplications and additions of matrix products and convolutions, two operations each: a lower
-bound of the work, and what a peak in FLOP/s is measured with (Chowdhery et al., 2022, arXiv:2204.02311, appendix B:
-"model FLOPs utilization"; Narayanan et al., 2021, arXiv:2104.04473, appendix). Biases, activations, pooling, dropout
-and normalization are left out of the operations by that convention, though not out of the bytes. A layer that is
-neither known to multiply nor known not to is named. Knows nothing of time, ranks or machines.
+Operations are the multiplications and additions of matrix products and convolutions, two each: a lower bound of the
+work, and the convention by which a peak in FLOP/s is measured (Chowdhery et al., 2022, arXiv:2204.02311, appendix B:
+"model FLOPs utilization"; Narayanan et al., 2021, arXiv:2104.04473, appendix). By that convention the operations leave
+out biases, activations, pooling, dropout and normalization; the bytes include them. Layers of unknown classes are
+named.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
-Shape = tuple[int | None, ...]
+if TYPE_CHECKING:
+    import keras
 
-# Layers without a matrix product, by the name of their class: each value is read, and written as often as it comes out.
+Shape: TypeAlias = tuple[int | None, ...]
+
+# Layers without a matrix product, by the name of their class: they read each input and write each output.
 _ELEMENTWISE = (
     "Activation",
     "ActivityRegularization",
@@ -65,19 +68,29 @@ _ELEMENTWISE = (
     "ZeroPadding1D",
     "ZeroPadding2D",
 )
-# Layers that give the same memory another name.
+# Layers that move no data.
 _VIEWS = ("Flatten", "Identity", "InputLayer", "Reshape")
+
+
+class WorkFacts(TypedDict):
+    """The work in the record of a run; numbers are None if a layer is unknown."""
+
+    flops_forward: int | None
+    flops_training: int | None
+    bytes_per_sample: int | None
+    bytes_per_step: int | None
+    not_counted: list[str]
 
 
 @dataclass
 class Work:
-    """What one model does.
+    """The operations and memory traffic of one model.
 
     forward, training: operations for one sample, of a forward pass and of a training step: forward, gradient of the
     weights, gradient of the inputs. values, weights: numbers that a training step reads and writes, for each sample
-    (inputs and outputs of the layers) and once a step (weights and their gradients); times the bytes of a number they
-    are the traffic of a machine whose caches hold nothing from one layer to the next. unknown: layers that could not
-    be counted, as ``name (class)``; with one of them all the numbers are too small.
+    (inputs and outputs of the layers) and once per step (weights and their gradients); times the bytes of a number they
+    are the traffic of a machine whose caches keep nothing from one layer to the next. unknown: layers that could not be
+    counted, as ``name (class)``; with one of them all the numbers are too small.
     """
 
     forward: int = 0
@@ -86,10 +99,10 @@ class Work:
     weights: int = 0
     unknown: list[str] = field(default_factory=list)
 
-    def facts(self, precision: str) -> dict[str, Any]:
-        """Return the work as the record of a run has it; numbers are None where a layer is unknown.
+    def facts(self, precision: str) -> WorkFacts:
+        """Return the work for the record of a run.
 
-        precision: of ``spec.PRECISIONS``, which says how many bytes a number has.
+        precision: one of PRECISIONS, which decides the bytes of a number.
         """
         size = 4 if precision == "float32" else 2
         known = not self.unknown
@@ -102,10 +115,10 @@ class Work:
         }
 
 
-def work_of(model: Any) -> Work:
-    """Return the work of a built Keras model; a model whose layers are called by code of its own is unknown."""
+def work_of(model: keras.Model) -> Work:
+    """Count the work of a built Keras model; a model that calls its layers by its own code is unknown."""
     work = Work()
-    trained: set[int] = set()  # tensors on the way of a gradient to some weight
+    trained: set[int] = set()  # tensors that depend on trained weights
     for operation, inputs, outputs in _calls(model):
         carries = any(id(tensor) in trained for tensor in inputs)
         if _trained(operation) or carries:
@@ -114,10 +127,10 @@ def work_of(model: Any) -> Work:
     return work
 
 
-def _calls(model: Any) -> Iterator[tuple[Any, list[Any], list[Any]]]:
-    """Yield each call of a layer in the model's graph, with its input and output tensors, in the order of the flow.
+def _calls(model: keras.Model) -> Iterator[tuple[keras.Operation, list[keras.KerasTensor], list[keras.KerasTensor]]]:
+    """Yield each call of a layer in the model's graph, with its input and output tensors, in topological order.
 
-    A model that is no graph is one call, without tensors.
+    A model without a graph is one call, without tensors.
     """
     import keras
 
@@ -131,7 +144,7 @@ def _calls(model: Any) -> Iterator[tuple[Any, list[Any], list[Any]]]:
             yield node.operation, keras.tree.flatten(node.input_tensors), keras.tree.flatten(node.output_tensors)
 
 
-def _add(work: Work, layer: Any, inputs: list[Shape], outputs: list[Shape], carries: bool) -> None:
+def _add(work: Work, layer: keras.Operation, inputs: list[Shape], outputs: list[Shape], carries: bool) -> None:
     """Add one call of a layer. carries: whether its inputs depend on trained weights, and so need a gradient."""
     kind = type(layer).__name__
     if kind in _VIEWS:
@@ -152,8 +165,8 @@ def _add(work: Work, layer: Any, inputs: list[Shape], outputs: list[Shape], carr
     work.weights += passes * weights
 
 
-def _trained(operation: Any) -> bool:
-    """Whether it has weights that are trained; functions of ``keras.ops`` in a graph have none."""
+def _trained(operation: keras.Operation) -> bool:
+    """Return whether an operation has trainable weights; functions of ``keras.ops`` in a graph have none."""
     return bool(getattr(operation, "trainable_weights", []))
 
 
@@ -161,31 +174,31 @@ def _size(shape: Shape) -> int:
     return math.prod(size or 0 for size in shape)
 
 
-def _numbers(kernel_shape: Any) -> int:
+def _numbers(kernel_shape: Iterable[int]) -> int:
     return math.prod(int(size) for size in kernel_shape)
 
 
-def _dense(layer: Any, inputs: Shape, outputs: Shape) -> int:
-    """Multiplications of a Dense layer: every input value of a row with every output value of it."""
+def _dense(layer: keras.Layer, inputs: Shape, outputs: Shape) -> int:
+    """Return the multiplications of a Dense layer: each input value of a row with each of its output values."""
     return _size(outputs) * int(inputs[-1] or 0)
 
 
-def _convolution(layer: Any, inputs: Shape, outputs: Shape) -> int:
-    """Multiplications of a convolution: for each output value the kernel times the channels of its group."""
+def _convolution(layer: keras.Layer, inputs: Shape, outputs: Shape) -> int:
+    """Return the multiplications of a convolution: for each output value the kernel times the channels of its group."""
     return _size(outputs) * _numbers(layer.kernel.shape[:-1])  # kernel: (*size, channels / groups, filters)
 
 
-def _depthwise(layer: Any, inputs: Shape, outputs: Shape) -> int:
-    """Multiplications of a depthwise convolution: each output value sees one channel."""
+def _depthwise(layer: keras.Layer, inputs: Shape, outputs: Shape) -> int:
+    """Return the multiplications of a depthwise convolution: for each output value the kernel on one channel."""
     return _size(outputs) * _numbers(layer.kernel.shape[:-2])
 
 
-def _transposed(layer: Any, inputs: Shape, outputs: Shape) -> int:
-    """Multiplications of a transposed convolution: each input value times the kernel, for every filter."""
+def _transposed(layer: keras.Layer, inputs: Shape, outputs: Shape) -> int:
+    """Return the multiplications of a transposed convolution: each input value times the kernel, for every filter."""
     return _size(inputs) * _numbers(layer.kernel.shape[:-1])  # kernel: (*size, filters, channels)
 
 
-_PRODUCTS: dict[str, Callable[[Any, Shape, Shape], int]] = {
+_PRODUCTS: dict[str, Callable[[keras.Layer, Shape, Shape], int]] = {
     "Dense": _dense,
     "Conv1D": _convolution,
     "Conv2D": _convolution,

@@ -1,7 +1,6 @@
-"""How ranks share the work: one file a strategy, all behind the small protocol of ``base.py``.
+"""Data-parallel strategies: one file each, all behind the protocol in ``base.py``.
 
-Nothing outside this package imports Horovod, mpi4py or tf.distribute, and nothing in it knows of models, data sets,
-run directories or commands.
+No other room imports Horovod, mpi4py or tf.distribute. Must not import models, data sets, run directories or commands.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from hpcnn.util.tf_import import import_tensorflow
 
 
 def open_strategy(name: str, task: TaskEnvironment) -> Strategy:
-    """Start the strategy ``name`` in this process: set up devices and threads, and meet the other ranks.
+    """Start the strategy ``name`` in this process: set up devices and threads, and connect to the other ranks.
 
-    Must come before TensorFlow has created any tensor. Raises RunError when the ranks that were asked for
-    (``task.world_size``) are not the ranks that are there, or TensorFlow sees none of the GPUs that were asked for.
+    Must run before TensorFlow has created any tensor. Raises RunError if the number of ranks differs from the requested
+    one (``task.world_size``), or if TensorFlow sees no GPU although the job requested some.
     """
     try:
         import_tensorflow()

@@ -1,6 +1,6 @@
-"""The strategy protocol: the whole difference between one process and thousands of GPUs.
+"""The strategy protocol: all that differs between one process and thousands of GPUs.
 
-Words. A *process* is what the launcher starts: a rank in MPI's sense. A *replica* is one copy of the model on one
+Terms. The launcher starts *processes*: ranks in MPI's sense. A *replica* is one copy of the model on one
 device. Serial and Horovod have one replica a process; MirroredStrategy has one a device. A global batch is divided
 among all ``size`` replicas, and gradients are **summed** over them: the caller weights each replica's loss by its
 share of the global batch, which stays right when the batch does not divide evenly.
@@ -15,14 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import NoReturn, Protocol
 
 from hpcnn.util.errors import RunError, bad_value, unknown_value
-
-Vector = npt.NDArray[np.float64]
+from hpcnn.util.types import Json, Optimizer, Tensor, Variable, Vector
 
 # Variables of a site's [environment] that change speed and never results; `hpcnn tune` finds their values.
 INTRA_OP, INTER_OP = "HPCNN_INTRA_OP_THREADS_PER_CORE", "HPCNN_INTER_OP_THREADS_PER_CORE"
@@ -32,16 +28,16 @@ MOST_THREADS_PER_CORE = 16
 
 @dataclass(frozen=True)
 class TaskEnvironment:
-    """What the job script promised this process.
+    """The resources and settings of this process, as the job script exports them.
 
-    world_size: processes that were asked for, or None where nobody asked (a run by hand).
-    cpus_per_task: processor cores of this process, or None to take what the operating system allows.
-    devices: replicas of a mirrored or multiworker process on CPU, or None for one a GPU (or one on CPU).
-    traced: whether what the processes say to each other will be recorded.
-    intra_op_per_core, inter_op_per_core: TensorFlow's threads within and between operations, for each core.
+    world_size: requested number of processes, or None for a run by hand.
+    cpus_per_task: processor cores of this process, or None for all that the operating system allows.
+    devices: replicas of a mirrored or multiworker process on CPU, or None for one per GPU (or one on CPU).
+    traced: whether the communication of the processes will be recorded.
+    intra_op_per_core, inter_op_per_core: TensorFlow's threads within and between operations, per core.
     grouped: whether Horovod reduces all gradients in one operation, instead of each as soon as it is ready.
-    factors: whether gradients of wide dense layers may be made from factors that the ranks gather (train/factors.py).
-    gpus_per_node: GPUs that were asked for, None for none.
+    factors: whether gradients of wide dense layers may be computed from gathered factors (train/factors.py).
+    gpus_per_node: requested GPUs, or None.
     """
 
     world_size: int | None = None
@@ -58,7 +54,7 @@ class TaskEnvironment:
     def read(
         cls, environment: Mapping[str, str], devices: int | None = None, *, traced: bool = False
     ) -> TaskEnvironment:
-        """Return the promise from the variables that job scripts export. Raises UsageError for a bad one."""
+        """Read the environment variables that job scripts export. Raises UsageError for an invalid one."""
         world, cpus = environment.get("HPCNN_WORLD_SIZE"), environment.get("HPCNN_CPUS_PER_TASK")
         return cls(
             int(world) if world else None,
@@ -92,101 +88,101 @@ def _threads(environment: Mapping[str, str], variable: str) -> float:
 
 
 class Strategy(Protocol):
-    """What the training loop may ask of a strategy. Methods marked *graph* are called while tracing."""
+    """What a strategy offers to the training loop. Methods marked *graph* are called while tracing."""
 
     name: str
     size: int
-    """Replicas in all processes: the parts a global batch is divided into."""
+    """Number of replicas in all processes: the parts of a global batch."""
     rank: int
-    """Number of this process, 0-based."""
+    """Index of this process, from 0."""
     processes: int
     local_rank: int
-    """Number of this process among those of its node."""
+    """Index of this process among those of its node."""
     devices: Sequence[str]
     """TensorFlow device name of each of this process's replicas."""
     communicates: bool
-    """Whether replicas sum what they computed: ``reduce`` and ``synchronize`` look at it while tracing.
+    """Whether replicas sum their gradients and statistics: ``reduce`` and ``synchronize`` read it while tracing.
 
     A training sets it before its first step. False measures the ceiling: each replica then trains a network of its own.
     """
     gathers: bool
-    """Whether ``concatenate`` is there, and every replica computes the same bits from what it gives to all of them."""
+    """Whether ``concatenate`` is available, and all replicas compute identical bits from its result."""
     mpi_version: str | None
-    """The MPI library through which the processes meet, or None where they do without."""
+    """The MPI library that connects the processes, or None without MPI."""
     loss_divisor: int
-    """What Keras divides every loss by behind the caller's back: the number of replicas under tf.distribute, else 1."""
+    """The divisor that Keras silently applies to every loss: the number of replicas under tf.distribute, else 1."""
 
     @property
     def replicas(self) -> Sequence[int]:
-        """Global numbers of this process's replicas."""
+        """Return the global indices of this process's replicas."""
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes what is written once: rank 0."""
+        """Return whether this is rank 0, the process that writes shared files."""
 
-    def scope(self) -> AbstractContextManager[Any]:
+    def scope(self) -> AbstractContextManager[object]:
         """Return the context in which the model is built and compiled."""
 
-    def adopt(self, optimizer: Any) -> None:
-        """Make sure that the optimizer does not reduce gradients a second time."""
+    def prepare_optimizer(self, optimizer: Optimizer) -> None:
+        """Keep the optimizer from reducing gradients that ``reduce`` has reduced."""
 
-    def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
-        """*graph*: call ``function(*args)`` on every local replica; return the results, one a local replica."""
+    def run(self, function: Callable[..., Tensor], args: tuple[Tensor, ...]) -> list[Tensor]:
+        """*graph*: call ``function(*args)`` on every local replica; return one result per local replica."""
 
-    def local_replica(self) -> Any:
+    def local_replica(self) -> int | Tensor:
         """*graph, inside run*: return the index of the running replica among the local ones (int or scalar)."""
 
-    def reduce(self, tensors: Sequence[Any], name: str = "gradient") -> list[Any]:
+    def reduce(self, tensors: Sequence[Tensor], name: str = "gradient") -> list[Tensor]:
         """*graph, inside run*: sum each tensor over all replicas; differentiable.
 
-        ``name`` tells reductions apart that may be under way at the same time.
+        ``name`` distinguishes reductions that may run at the same time.
         """
 
-    def concatenate(self, tensor: Any, name: str) -> Any:
+    def concatenate(self, tensor: Tensor, name: str) -> Tensor:
         """*graph, inside run*: return the rows of every replica's tensor, in the order of the replicas.
 
         Only of a strategy that ``gathers``. The tensors may differ in their number of rows. No gradient flows back.
         """
 
-    def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
+    def synchronize(self, variables: Sequence[Variable], weights: Sequence[Tensor]) -> None:
         """*graph, outside run*: replace variables by their weighted average over all replicas.
 
         weights: of each local replica; they sum to 1 over all.
         """
 
-    def broadcast(self, variables: Sequence[Any]) -> None:
-        """Give every process the values that process 0 holds."""
+    def broadcast(self, variables: Sequence[Variable]) -> None:
+        """Copy the values of process 0 to all processes."""
 
     def reduce_metrics(self, values: Sequence[float]) -> Vector:
         """Sum a short vector of numbers over the processes."""
 
-    def gather(self, values: Sequence[float]) -> npt.NDArray[np.float64]:
-        """Collect a short vector from every process: shape (rows, len(values)), at least one row a process."""
+    def gather(self, values: Sequence[float]) -> Vector:
+        """Gather a short vector from every process: shape (rows, len(values)), at least one row per process."""
 
-    def gather_facts(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
-        """Collect a small dictionary from every process, by rank."""
+    def gather_facts(self, facts: dict[str, Json]) -> list[dict[str, Json]]:
+        """Gather a small dictionary from every process, by rank."""
 
     def barrier(self) -> None:
-        """Wait until every process is here."""
+        """Wait for all processes."""
 
     def timeline(self, file: Path) -> AbstractContextManager[None]:
-        """Record meanwhile what the processes say to each other, in Chrome's trace format, where the strategy can.
+        """Record the communication of the processes in Chrome's trace format, if the strategy can.
 
         Only of a task that is ``traced``. Written by rank 0; times count from the wall clock that the file names.
         """
 
 
-def leave(code: int) -> NoReturn:
-    """End this process without MPI_Finalize, which would wait for the others: the launcher then ends them all."""
+def exit_without_finalize(code: int) -> NoReturn:
+    """End this process without MPI_Finalize, which would wait for the other ranks: the launcher then ends them all."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
 def check_world_size(asked: int | None, found: int, rank: int, strategy: str, *, one_process: bool = False) -> None:
-    """Stop a run whose world size is not what was asked: it would measure something else.
+    """Raise RunError, naming the likely cause, if the world size differs from the requested one.
 
-    one_process: whether the strategy can be one process only. Raises RunError naming the likely cause.
+    one_process: whether the strategy supports one process only.
     """
     if asked is None or asked == found:
         return

@@ -1,6 +1,6 @@
-"""Sets up TensorFlow's devices and threads for one process, once, before the first tensor.
+"""Set up TensorFlow's devices and threads for one process, once, before the first tensor.
 
-Knows no strategy: each calls what it needs.
+Must not import any strategy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hpcnn.util.tf_import import without_notes
 
 
 def start_devices() -> None:
-    """Make TensorFlow create its devices now, after which their settings are fixed."""
+    """Create TensorFlow's devices now, which fixes their settings."""
     import tensorflow as tf
 
     with without_notes():
@@ -21,17 +21,16 @@ def start_devices() -> None:
 
 
 def available_cores() -> int:
-    """Return the processor cores that the operating system lets this process use (affinity, not the machine's)."""
+    """Return the number of processor cores in this process's affinity mask, not in the machine."""
     return len(os.sched_getaffinity(0))
 
 
 def set_threads(task: TaskEnvironment) -> None:
-    """Give TensorFlow its threads, within an operation and between operations: as many as the task has cores.
+    """Set TensorFlow's threads within and between operations: one per core of the task, or a multiple of that.
 
-    Or so many times that, where the job says so (``hpcnn tune``). TensorFlow's own default counts the machine's cores:
-    a rank that was given one core would run two operations at once, and a "1-core" base case would use more. With two
-    cores, one inter-op thread alone halves the speed (one-convolution network, batch 128: 18,000 instead of 35,000
-    images/s).
+    The job may set the multiple (``hpcnn tune``). TensorFlow's own default counts the machine's cores: a rank with one
+    core would run two operations at once, and a "1-core" base case would use more. With two cores, one inter-op thread
+    alone halves the speed (one-convolution network, batch 128: 18,000 instead of 35,000 images/s).
     """
     import tensorflow as tf
 
@@ -41,9 +40,9 @@ def set_threads(task: TaskEnvironment) -> None:
 
 
 def use_one_gpu(local_rank: int) -> str:
-    """Pin this process to the GPU numbered by its local rank, or to the CPU; return the TensorFlow device name.
+    """Pin this process to the GPU of its local rank, or to the CPU; return the TensorFlow device name.
 
-    Where the scheduler already shows each process only its own GPU, there is one to see and it is taken.
+    A scheduler may show each process its own GPU only; then the process takes that one.
     """
     import tensorflow as tf
 
@@ -57,9 +56,9 @@ def use_one_gpu(local_rank: int) -> str:
 
 
 def use_all_gpus(devices: int | None) -> list[str]:
-    """Make all GPUs (or the first ``devices``) visible, or ``devices`` logical CPUs where there is no GPU.
+    """Make all GPUs (or the first ``devices``) visible, or ``devices`` logical CPUs on a machine without GPUs.
 
-    Returns the device names. Logical CPU devices share the cores: they test the strategy, they do not speed it up.
+    Returns the device names. Logical CPU devices share the cores: they serve to test the strategy, not for speed.
     """
     import tensorflow as tf
 
@@ -77,14 +76,14 @@ def use_all_gpus(devices: int | None) -> list[str]:
 
 
 def threads() -> int:
-    """Return how many threads an operation of this process may use."""
+    """Return the number of threads of one operation in this process."""
     import tensorflow as tf
 
     return int(tf.config.threading.get_intra_op_parallelism_threads()) or available_cores()
 
 
 def device_name() -> str:
-    """Return what this process computes on: the GPU's own name, or ``CPU``."""
+    """Return the name of the GPU that this process uses, or ``CPU``."""
     import tensorflow as tf
 
     gpus = tf.config.get_visible_devices("GPU")

@@ -1,4 +1,4 @@
-"""Horovod over MPI: one process a GPU (or a share of the cores), gradients summed by allreduce.
+"""Horovod over MPI: one process per GPU (or share of the cores), gradients summed by allreduce.
 
 Uses the tensor operations of ``horovod.tensorflow`` alone. Horovod's Keras layer must not be used on Keras 3: its
 ``DistributedOptimizer`` overrides methods that Keras 3 no longer calls, and so trains without any reduction and
@@ -12,19 +12,20 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
-from hpcnn.parallel.base import TaskEnvironment, Vector, check_world_size
+from hpcnn.parallel.base import TaskEnvironment, check_world_size
 from hpcnn.parallel.devices import set_threads, threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.parallel.mpi import library, world
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.util.errors import RunError
 from hpcnn.util.host import cpu_model
+from hpcnn.util.types import Json, Tensor, Variable, Vector
 
-# Horovod reads it when it starts; with this value it waits to be asked (Horovod's documentation, "Timeline").
+# Horovod reads it when it starts; with this value it records on request (Horovod's documentation, "Timeline").
 _TIMELINE, _ON_REQUEST = "HOROVOD_TIMELINE", "DYNAMIC"
 _CLOSING_SECONDS = 5.0
 
@@ -50,22 +51,22 @@ class Horovod(SingleReplica):
         self._grouped = task.grouped
         self.devices = (use_one_gpu(self.local_rank),)
         set_threads(task)
-        self.gathers = task.factors and self.size > 1 and self._compute_alike()
+        self.gathers = task.factors and self.size > 1 and self._compute_identically()
 
-    def _compute_alike(self) -> bool:
-        """Whether the same operation gives the same bits on every rank: on CPUs of one model, with as many threads.
+    def _compute_identically(self) -> bool:
+        """Return whether an operation gives identical bits on all ranks: CPUs of one model, equal numbers of threads.
 
         TensorFlow chooses its instructions by the processor and divides its sums among the threads.
         """
         ways = self._comm.allgather((self.devices[0], cpu_model(), threads()))
         return self.devices[0].startswith("/CPU") and len(set(ways)) == 1
 
-    def reduce(self, tensors: Sequence[Any], name: str = "gradient") -> list[Any]:
+    def reduce(self, tensors: Sequence[Tensor], name: str = "gradient") -> list[Tensor]:
         """Sum each tensor over the ranks, each as soon as it is ready: reduction overlaps back-propagation.
 
-        One operation a tensor: Horovod fuses what waits at the same time. Grouping them by hand made every tensor
-        wait for the last one (14,700 instead of 23,200 images/s on two cores with the one-convolution network); where
-        that pays (many small tensors, a fast network), the job says so.
+        One operation per tensor: Horovod fuses tensors that are ready at the same time. Grouping them by hand made
+        every tensor wait for the last one (14,700 instead of 23,200 images/s on two cores with the one-convolution
+        network); the job can ask for it where it pays (many small tensors, a fast network).
         """
         if not self.communicates:
             return list(tensors)
@@ -74,15 +75,15 @@ class Horovod(SingleReplica):
             return list(hvd.grouped_allreduce(list(tensors), op=hvd.Sum, name=name))
         return [hvd.allreduce(t, op=hvd.Sum, name=f"{name}.{i:04d}") for i, t in enumerate(tensors)]
 
-    def concatenate(self, tensor: Any, name: str) -> Any:
-        """Gather the rows of all ranks. Horovod has no bfloat16: its 16 bits travel as a whole number."""
+    def concatenate(self, tensor: Tensor, name: str) -> Tensor:
+        """Gather the rows of all ranks. Horovod has no bfloat16: its 16 bits are sent as a uint16."""
         import tensorflow as tf
 
         if tensor.dtype != tf.bfloat16:
             return self._hvd.allgather(tensor, name=name)
         return tf.bitcast(self._hvd.allgather(tf.bitcast(tensor, tf.uint16), name=name), tf.bfloat16)
 
-    def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
+    def synchronize(self, variables: Sequence[Variable], weights: Sequence[Tensor]) -> None:
         """Average the variables over the ranks, each rank weighted by its share of the batch."""
         if not self.communicates:
             return
@@ -93,8 +94,8 @@ class Horovod(SingleReplica):
             share = variable * tf.cast(weights[0], variable.dtype)
             variable.assign(hvd.allreduce(share, op=hvd.Sum, name=f"statistic.{number:04d}"))
 
-    def broadcast(self, variables: Sequence[Any]) -> None:
-        """Give every rank the values of rank 0."""
+    def broadcast(self, variables: Sequence[Variable]) -> None:
+        """Copy the values of rank 0 to all ranks."""
         self._hvd.broadcast_variables(list(variables), root_rank=0)
 
     def reduce_metrics(self, values: Sequence[float]) -> Vector:
@@ -102,10 +103,10 @@ class Horovod(SingleReplica):
         return np.asarray(self._comm.allreduce(np.asarray(values, dtype=np.float64)), dtype=np.float64)
 
     def gather(self, values: Sequence[float]) -> Vector:
-        """Return one row a rank."""
+        """Return one row per rank."""
         return np.asarray(self._comm.allgather(list(values)), dtype=np.float64)
 
-    def gather_facts(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    def gather_facts(self, facts: dict[str, Json]) -> list[dict[str, Json]]:
         """Return every rank's facts, by rank."""
         return list(self._comm.allgather(facts))
 
@@ -115,9 +116,9 @@ class Horovod(SingleReplica):
 
     @contextlib.contextmanager
     def timeline(self, file: Path) -> Iterator[None]:
-        """Record Horovod's timeline: of every tensor, when the ranks agreed on it and when it was summed (rank 0).
+        """Record Horovod's timeline: for every tensor, when the ranks negotiated and summed it (rank 0).
 
-        Not where the user has Horovod write one of its own.
+        Records nothing if the user has Horovod write a timeline of its own.
         """
         if os.environ.get(_TIMELINE) != _ON_REQUEST:
             yield
@@ -132,7 +133,7 @@ class Horovod(SingleReplica):
 
 
 def _wait_until_closed(timeline: Path) -> None:
-    """Wait, for seconds at most, until Horovod's thread has written the end of the list that a timeline is."""
+    """Wait a few seconds at most until Horovod's thread has written the end of the timeline, a JSON list."""
     until = time.monotonic() + _CLOSING_SECONDS
     while time.monotonic() < until:
         if timeline.exists() and timeline.read_bytes().rstrip().endswith(b"]"):
@@ -140,7 +141,7 @@ def _wait_until_closed(timeline: Path) -> None:
         time.sleep(0.01)
 
 
-def _import_horovod() -> Any:
+def _import_horovod() -> ModuleType:
     try:
         import horovod.tensorflow as hvd
     except ImportError as error:
@@ -148,4 +149,5 @@ def _import_horovod() -> Any:
             f"strategy 'horovod': Horovod cannot be imported ({error}). "
             "Build it with containers/build-horovod.sh; `hpcnn doctor` says what is missing."
         ) from error
-    return hvd
+    module: ModuleType = hvd
+    return module

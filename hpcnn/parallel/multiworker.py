@@ -1,7 +1,7 @@
-"""MultiWorkerMirroredStrategy: one process a node (or a GPU), gradients summed over TensorFlow's own collectives.
+"""MultiWorkerMirroredStrategy: one process per node (or GPU), gradients summed by TensorFlow's own collectives.
 
-TensorFlow wants to be told every worker's address in TF_CONFIG. The workers agree on addresses through MPI: each
-takes a free port of its own host, so that two jobs on one node never meet.
+TensorFlow reads every worker's address from TF_CONFIG. The workers exchange addresses through MPI: each takes a free
+port of its own host, so that two jobs on one node never connect to each other.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from hpcnn.parallel.base import TaskEnvironment, Vector, check_world_size
+from hpcnn.parallel.base import TaskEnvironment, check_world_size
 from hpcnn.parallel.devices import set_threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.parallel.mpi import library, world
 from hpcnn.parallel.tf_distribute import TfDistribute
+from hpcnn.util.types import Json, Vector
 
 
 class MultiWorker(TfDistribute):
@@ -45,10 +45,10 @@ class MultiWorker(TfDistribute):
         super().__init__(tf.distribute.MultiWorkerMirroredStrategy(), [device])
 
     def gather(self, values: Sequence[float]) -> Vector:
-        """Return one row a worker."""
+        """Return one row per worker."""
         return np.asarray(self._comm.allgather(list(values)), dtype=np.float64)
 
-    def gather_facts(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    def gather_facts(self, facts: dict[str, Json]) -> list[dict[str, Json]]:
         """Return every worker's facts, by rank."""
         return list(self._comm.allgather(facts))
 
@@ -66,12 +66,13 @@ def _free_address() -> str:
 
 
 def _own_name() -> str:
-    """Return this host's name as the other workers reach it, on the fast network where the site has names for that."""
+    """Return the name by which other workers reach this host, on the fast network if the site has a suffix for it."""
     suffix = os.environ.get("HPCNN_HOST_SUFFIX")
     return f"{socket.gethostname().split('.')[0]}{suffix}" if suffix else socket.gethostname()
 
 
 def _one_node() -> bool:
+    """Return whether all workers run on one node."""
     launched = launched_by(os.environ)
     local_size = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") or os.environ.get("SLURM_TASKS_PER_NODE")
     return launched is None or local_size == str(launched.size)

@@ -1,4 +1,4 @@
-"""One process, one device: what every other strategy is measured against."""
+"""One process with one device: the base case of every other strategy."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hpcnn.parallel.base import TaskEnvironment, Vector, check_world_size
+from hpcnn.parallel.base import TaskEnvironment, check_world_size
 from hpcnn.parallel.devices import set_threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
+from hpcnn.util.types import Json, Optimizer, Tensor, Variable, Vector
 
 
 class SingleReplica:
-    """What all strategies with one replica a process have in common; by itself, the arithmetic of one process."""
+    """The common part of strategies with one replica per process; on its own, a single process."""
 
     name = "serial"
     size = 1
@@ -32,41 +32,41 @@ class SingleReplica:
 
     @property
     def replicas(self) -> Sequence[int]:
-        """Return the number of the one replica: the rank."""
+        """Return the index of the one replica: the rank."""
         return (self.rank,)
 
     @property
     def is_chief(self) -> bool:
-        """Whether this is rank 0."""
+        """Return whether this is rank 0."""
         return self.rank == 0
 
-    def scope(self) -> AbstractContextManager[Any]:
+    def scope(self) -> AbstractContextManager[object]:
         """Return an empty context: variables are ordinary ones."""
         return contextlib.nullcontext()
 
-    def adopt(self, optimizer: Any) -> None:
+    def prepare_optimizer(self, optimizer: Optimizer) -> None:
         """Leave the optimizer alone: outside tf.distribute it reduces nothing."""
 
-    def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
+    def run(self, function: Callable[..., Tensor], args: tuple[Tensor, ...]) -> list[Tensor]:
         """Call the function once."""
         return [function(*args)]
 
-    def local_replica(self) -> Any:
+    def local_replica(self) -> int | Tensor:
         """Return 0: a process has one replica."""
         return 0
 
-    def reduce(self, tensors: Sequence[Any], name: str = "gradient") -> list[Any]:
-        """Return the tensors: there is nothing to add."""
+    def reduce(self, tensors: Sequence[Tensor], name: str = "gradient") -> list[Tensor]:
+        """Return the tensors: one replica has nothing to sum."""
         return list(tensors)
 
-    def concatenate(self, tensor: Any, name: str) -> Any:
-        """Return the tensor: there are no other rows."""
+    def concatenate(self, tensor: Tensor, name: str) -> Tensor:
+        """Return the tensor: no other replica has rows."""
         return tensor
 
-    def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
+    def synchronize(self, variables: Sequence[Variable], weights: Sequence[Tensor]) -> None:
         """Do nothing: there is one copy."""
 
-    def broadcast(self, variables: Sequence[Any]) -> None:
+    def broadcast(self, variables: Sequence[Variable]) -> None:
         """Do nothing: there is one copy."""
 
     def reduce_metrics(self, values: Sequence[float]) -> Vector:
@@ -77,7 +77,7 @@ class SingleReplica:
         """Return one row."""
         return np.asarray([values], dtype=np.float64)
 
-    def gather_facts(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    def gather_facts(self, facts: dict[str, Json]) -> list[dict[str, Json]]:
         """Return this process's facts."""
         return [facts]
 
@@ -85,7 +85,7 @@ class SingleReplica:
         """Do nothing."""
 
     def timeline(self, file: Path) -> AbstractContextManager[None]:
-        """Record nothing: there is nobody to talk to."""
+        """Record nothing: one process does not communicate."""
         return contextlib.nullcontext()
 
 
@@ -93,13 +93,13 @@ class Serial(SingleReplica):
     """One process on one GPU, or on the CPU with the threads of its allocation."""
 
     def __init__(self, task: TaskEnvironment) -> None:
-        check_alone(task)
+        check_one_process(task)
         self.devices = (use_one_gpu(0),)
         set_threads(task)
 
 
-def check_alone(task: TaskEnvironment) -> None:
-    """Raise RunError where a launcher started several processes, or the job asked for several."""
+def check_one_process(task: TaskEnvironment) -> None:
+    """Raise RunError if a launcher started several processes, or the job requested several."""
     launched = launched_by(os.environ)
     found, rank = (launched.size, launched.rank) if launched else (1, 0)
     check_world_size(1, found, rank, "serial", one_process=True)

@@ -1,7 +1,7 @@
-"""What MirroredStrategy and MultiWorkerMirroredStrategy share: replicas driven by ``tf.distribute``.
+"""The common part of MirroredStrategy and MultiWorkerMirroredStrategy: replicas of ``tf.distribute``.
 
-Keras 3's ``fit`` fails under the multi-worker strategy, so the training loop calls ``Strategy.run`` itself; here is
-all it needs to know of tf.distribute.
+Keras 3's ``fit`` fails under the multi-worker strategy, so the training loop calls ``Strategy.run`` itself, through
+this module.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcnn.parallel.base import Vector
 from hpcnn.util.errors import RunError
+from hpcnn.util.types import Json, Optimizer, Tensor, Variable, Vector
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class TfDistribute:
-    """Replicas of one ``tf.distribute.Strategy``, in this process and maybe others."""
+    """The replicas of one ``tf.distribute.Strategy``, in one or several processes."""
 
     name = "tf.distribute"
     rank = 0
@@ -29,7 +32,7 @@ class TfDistribute:
     gathers = False
     mpi_version: str | None = None
 
-    def __init__(self, strategy: Any, devices: Sequence[str]) -> None:
+    def __init__(self, strategy: tf.distribute.Strategy, devices: Sequence[str]) -> None:
         self._strategy = strategy
         self.devices: Sequence[str] = tuple(devices)
         self.size = int(strategy.num_replicas_in_sync)
@@ -37,27 +40,27 @@ class TfDistribute:
 
     @property
     def replicas(self) -> Sequence[int]:
-        """Global numbers of this process's replicas: those of lower ranks come first."""
+        """Return the global indices of this process's replicas: those of lower ranks come first."""
         first = self.rank * len(self.devices)
         return tuple(range(first, first + len(self.devices)))
 
     @property
     def is_chief(self) -> bool:
-        """Whether this is rank 0."""
+        """Return whether this is rank 0."""
         return self.rank == 0
 
-    def scope(self) -> AbstractContextManager[Any]:
+    def scope(self) -> AbstractContextManager[object]:
         """Return the strategy's scope: variables made in it are mirrored."""
-        scope: AbstractContextManager[Any] = self._strategy.scope()
+        scope: AbstractContextManager[object] = self._strategy.scope()
         return scope
 
-    def adopt(self, optimizer: Any) -> None:
-        """Keep Keras's optimizer from summing gradients that ``reduce`` has summed.
+    def prepare_optimizer(self, optimizer: Optimizer) -> None:
+        """Keep Keras's optimizer from reducing gradients that ``reduce`` has reduced.
 
         Keras 3 reduces inside ``apply`` but clips and unscales before that, on each replica's own part; reducing first
         makes clipping and loss scaling act on the whole gradient, as they do in one process.
         """
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner: Optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         if not hasattr(inner, "_all_reduce_sum_gradients"):
             raise RunError(
                 f"optimizer {type(inner).__name__!r} of this Keras version reduces gradients in a way hpcnn does "
@@ -65,8 +68,8 @@ class TfDistribute:
             )
         inner._all_reduce_sum_gradients = list
 
-    def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
-        """Call the function on every local replica; return one result a replica."""
+    def run(self, function: Callable[..., Tensor], args: tuple[Tensor, ...]) -> list[Tensor]:
+        """Call the function on every local replica; return one result per replica."""
         import tensorflow as tf
 
         results = self._strategy.run(function, args=args)
@@ -75,18 +78,18 @@ class TfDistribute:
         count = len(self.devices)
         return [tf.nest.pack_sequence_as(_first(results), [part[i] for part in flat]) for i in range(count)]
 
-    def local_replica(self) -> Any:
+    def local_replica(self) -> int | Tensor:
         """Return the running replica's index among this process's."""
         import tensorflow as tf
 
         context = tf.distribute.get_replica_context()
-        if context is None:  # a model called outside `run`: any replica's answer will do
+        if context is None:  # a model called outside `run`: any replica will do
             return 0
         number = context.replica_id_in_sync_group
         static = tf.get_static_value(number)
         return (number if static is None else int(static)) - self.replicas[0]
 
-    def reduce(self, tensors: Sequence[Any], name: str = "gradient") -> list[Any]:
+    def reduce(self, tensors: Sequence[Tensor], name: str = "gradient") -> list[Tensor]:
         """Sum each tensor over all replicas."""
         if not self.communicates:
             return list(tensors)
@@ -95,17 +98,17 @@ class TfDistribute:
         context = tf.distribute.get_replica_context()
         return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
 
-    def concatenate(self, tensor: Any, name: str) -> Any:
+    def concatenate(self, tensor: Tensor, name: str) -> Tensor:
         """Return all replicas' rows."""
         import tensorflow as tf
 
         return tf.distribute.get_replica_context().all_gather(tensor, axis=0)
 
-    def synchronize(self, variables: Sequence[Any], weights: Sequence[Any]) -> None:
+    def synchronize(self, variables: Sequence[Variable], weights: Sequence[Tensor]) -> None:
         """Average the variables over the replicas.
 
-        Keras 3 creates batch normalisation's moving averages without an aggregation, so each replica keeps its own:
-        nothing averages them but this.
+        Keras 3 creates batch normalisation's moving averages without an aggregation, so each replica keeps its own, and
+        only this method averages them.
         """
         if not self.communicates:
             return
@@ -119,18 +122,18 @@ class TfDistribute:
 
         self._strategy.run(average)
 
-    def broadcast(self, variables: Sequence[Any]) -> None:
-        """Do nothing: tf.distribute gives every replica the chief's initial values."""
+    def broadcast(self, variables: Sequence[Variable]) -> None:
+        """Do nothing: tf.distribute copies the chief's initial values to every replica."""
 
     def reduce_metrics(self, values: Sequence[float]) -> Vector:
         """Sum over the processes."""
         return np.asarray(self.gather(values).sum(axis=0), dtype=np.float64)
 
     def gather(self, values: Sequence[float]) -> Vector:
-        """Return one row a process."""
+        """Return one row per process."""
         return np.asarray([values], dtype=np.float64)
 
-    def gather_facts(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    def gather_facts(self, facts: dict[str, Json]) -> list[dict[str, Json]]:
         """Return this process's facts."""
         return [facts]
 
@@ -138,11 +141,11 @@ class TfDistribute:
         """Do nothing: one process."""
 
     def timeline(self, file: Path) -> AbstractContextManager[None]:
-        """Record nothing: its reductions are operations of TensorFlow, which TensorFlow's own profiler sees."""
+        """Record nothing: the reductions are TensorFlow operations, which TensorFlow's own profiler records."""
         return contextlib.nullcontext()
 
 
-def _first(results: Any) -> Any:
+def _first(results: Tensor) -> Tensor:
     """Return the structure of one replica's results."""
     import tensorflow as tf
 

@@ -1,1 +1,1 @@
-"""The run directory, where the two wings meet: the names of its files, events, reading, closing, finding."""
+"""The run directory, through which login nodes and ranks communicate: its files, and reading and closing them."""

@@ -1,12 +1,12 @@
-"""Rank 0's log of what happened in a run, and when: ``events.jsonl``. Knows no training."""
+"""Write rank 0's log of events, ``events.jsonl``. Must not import the room ``train``."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from hpcnn.rundir.layout import RunDir, utc_now
 from hpcnn.util.files import LineWriter, read_lines
+from hpcnn.util.types import Json
 
 
 class EventLog:
@@ -22,7 +22,7 @@ class EventLog:
         self._start = time.monotonic() - earlier
         self._lines = LineWriter(run.events)
 
-    def write(self, key: str, value: Any = None, **metadata: Any) -> float:
+    def write(self, key: str, value: Json = None, **metadata: Json) -> float:
         """Write one event and return its time in seconds since the log was opened."""
         seconds = time.monotonic() - self._start
         self._lines.write(

@@ -1,4 +1,4 @@
-"""Finds submitted jobs again: by job id, by run directory, or by a folder of runs. Asks no scheduler."""
+"""Find submitted jobs by job id, run directory or folder of runs. Must not query a scheduler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpcnn.util.files import read_json
 
 @dataclass(frozen=True)
 class Job:
-    """A submitted job: its id, and its run directory (None for an id that none of the runs here has)."""
+    """A submitted job: its id, and its run directory (None for an id without a run directory here)."""
 
     job_id: str
     run: RunDir | None
@@ -23,8 +23,8 @@ class Job:
 def find(targets: Sequence[str]) -> list[Job]:
     """Return the jobs that ``targets`` name: job ids, run directories, or folders that hold some.
 
-    No target means all jobs of the runs folder. The id of an array names all of its tasks. Raises UsageError for a
-    target that is none of these.
+    No target means all jobs of the runs folder. The id of an array names all of its tasks. Raises UsageError for any
+    other target.
     """
     if not targets:
         return list(_below(runs_folder()))
@@ -45,7 +45,7 @@ def find(targets: Sequence[str]) -> list[Job]:
 def run_of(target: str) -> RunDir:
     """Return the one run that ``target`` names: a run directory, or the id of a job or of a task of an array.
 
-    Raises UsageError for an id that none of the runs here has, and for an array of several tasks.
+    Raises UsageError for an id without a run directory here, and for an array of several tasks.
     """
     if Path(target).is_dir():
         return RunDir(target)

@@ -1,4 +1,4 @@
-"""The run directory: the one contract between running and reporting.
+"""The run directory: its files, the contract between running and reporting.
 
 ::
 
@@ -13,15 +13,15 @@
       allreduce.json            hpcnn bench allreduce: times, latency, bandwidth
       machine.json              hpcnn bench machine: operations and bytes a second
       trace.rank00000.json.gz   --profile: what a rank did in some steps
-      trace.json.gz             all ranks together, once somebody has asked for it
+      trace.json.gz             all ranks together, written by ``hpcnn profile``
       stop                      asks the ranks to stop and keep their state; gone once they have
       weights.npz               of a network in NumPy: its best weights
       result.json               written last, atomically; without it the run is unfinished
       checkpoints/  tensorboard/  plots/  log.out
 
-This module owns every file name above; each is written whole or by whole lines (``util/files.py``), and read back. A
-file has one writer, so any number of runs may write to one file system at once, NFS included. It must not know what
-training is, nor import anything heavy: login-node commands read run directories too.
+This module defines every file name above. Each file is written atomically or by whole lines (``util/files.py``) and has
+one writer, so any number of runs may write to one file system at once, NFS included. Must not import a room that trains
+or reports, nor anything heavy: login-node commands read run directories too.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ import secrets
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json, read_lines, write_json, write_text
+from hpcnn.util.types import Json
 
 SCHEMA_VERSION = 1
 STATUSES = ("completed", "failed", "interrupted")
-# sysexits.h, EX_TEMPFAIL: the ranks stopped and kept their state. No error: the same command, tried again, goes on.
+# sysexits.h, EX_TEMPFAIL: the ranks stopped and kept their state. No error: the same command resumes the run.
 STOPPED_EXIT_STATUS = 75
 
 _EPOCH_FILE = re.compile(r"epochs\.rank(\d{5,})\.jsonl$")
 _TRACE_FILE = re.compile(r"trace\.rank(\d{5,})\.json\.gz$")
 _CHECKPOINT = re.compile(r"epoch-(\d{3,})\.keras")
 
-# The name of an epoch's network, as Keras's ModelCheckpoint fills it in.
+# The file name of an epoch's checkpoint; Keras's ModelCheckpoint fills in the number.
 CHECKPOINT_NAME = "epoch-{epoch:03d}.keras"
 
 
 def holds_run(names: Iterable[str]) -> bool:
-    """Return whether a directory with files of these ``names`` is a run directory, be it half-written."""
+    """Return whether a directory with files of these ``names`` is a run directory, even an unfinished one."""
     return any(name in ("spec.json", "result.json") or _EPOCH_FILE.match(name) for name in names)
 
 
@@ -62,7 +62,7 @@ def runs_folder() -> Path:
 
 
 def new_run_id() -> str:
-    """Return a name that sorts by time and that no other run has: 20261121-101500-3fa9."""
+    """Return a unique name that sorts by time: 20261121-101500-3fa9."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
@@ -93,24 +93,24 @@ class RunDir:
         return self.path / f"epochs.rank{rank:05d}.jsonl"
 
     def failure(self, rank: int) -> Path:
-        """Return the file in which a rank that failed leaves its reason."""
+        """Return the file to which a failing rank writes its reason."""
         return self.path / f"failed.rank{rank:05d}.json"
 
     def trace(self, rank: int) -> Path:
-        """Return the file of the steps of one rank that ``--profile`` recorded."""
+        """Return the file of the steps that ``--profile`` recorded on one rank."""
         return self.path / f"trace.rank{rank:05d}.json.gz"
 
     def traces(self) -> list[tuple[int, Path]]:
         """Return (rank, file) of every rank's recorded steps, by rank."""
         return _by_rank(self.path.glob("trace.rank*.json.gz"), _TRACE_FILE)
 
-    def failures(self) -> list[dict[str, Any]]:
-        """Return the reasons that failing ranks left, by rank."""
+    def failures(self) -> list[dict[str, Json]]:
+        """Return the records of failing ranks, by rank."""
         found = (read_json(file) for file in sorted(self.path.glob("failed.rank*.json")))
         return [record for record in found if record is not None]
 
     def networks(self) -> dict[int, Path]:
-        """Return the trained network of every epoch that ``--checkpoint`` kept, by epoch."""
+        """Return the checkpoint of every epoch that ``--checkpoint`` kept, by epoch."""
         found = ((_CHECKPOINT.fullmatch(entry.name), entry) for entry in self.checkpoints.glob("epoch-*.keras"))
         return dict(sorted((int(match.group(1)), entry) for match, entry in found if match))
 
@@ -119,9 +119,10 @@ class RunDir:
         return _by_rank(self.path.glob("epochs.rank*.jsonl"), _EPOCH_FILE)
 
     def create(self, *, resume: bool = False) -> None:
-        """Make the directory. One that holds a finished run is refused, and left as it is.
+        """Make the directory.
 
-        So is one with a run that could go on, unless it is to (``resume``). Raises UsageError.
+        Raises UsageError for a directory with a finished run, and without ``resume`` for one with a run that can be
+        resumed.
         """
         result = self.read_result() if self.result.exists() else None
         if self.result.exists() and not (resume and result and result.get("status") != "completed"):
@@ -141,17 +142,17 @@ class RunDir:
             raise UsageError(f"--run-dir: {str(self.path)!r} cannot be made: {error.strerror}") from error
 
     def clear_attempt(self) -> None:
-        """Remove what an unfinished attempt left behind, so that two attempts are never added up."""
+        """Remove the records of an unfinished attempt, so that two attempts are never added up."""
         of_ranks = (*self.epoch_files(), *self.traces())
         for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json")):
             stale.unlink()
         for file in (self.all_traces, self.events, self.provenance, self.weights, self.result):
             file.unlink(missing_ok=True)
 
-    def go_on(self, epoch: int, rank: int) -> None:
-        """Prepare one rank's files for another attempt that begins with ``epoch``, or within it.
+    def prepare_resume(self, epoch: int, rank: int) -> None:
+        """Prepare one rank's files for an attempt that resumes at the beginning of ``epoch``, or within it.
 
-        What was recorded of that epoch or a later one goes: this attempt records it.
+        Removes the records of that epoch and later ones: the new attempt records them again.
         """
         file = self.epochs(rank)
         if file.exists():
@@ -162,13 +163,13 @@ class RunDir:
                 stale.unlink()
             self.result.unlink(missing_ok=True)
 
-    def write_result(self, status: str, **facts: Any) -> None:
+    def write_result(self, status: str, **facts: Json) -> None:
         """Write ``result.json``, the last file of a run. ``status`` is one of STATUSES."""
         if status not in STATUSES:
             raise ValueError(f"status {status!r} is not one of {STATUSES}")
         write_json(self.result, {"schema": SCHEMA_VERSION, "status": status, "finished_at": utc_now(), **facts})
 
-    def read_result(self) -> dict[str, Any] | None:
+    def read_result(self) -> dict[str, Json] | None:
         """Return ``result.json``, or None for a run that has not finished."""
         return read_json(self.result)
 
@@ -179,5 +180,5 @@ def _by_rank(files: Iterable[Path], name: re.Pattern[str]) -> list[tuple[int, Pa
 
 
 def utc_now() -> str:
-    """Return the wall-clock time in UTC as ISO 8601, for people; durations never come from it."""
+    """Return the wall-clock time in UTC as ISO 8601, for people; durations are measured by a monotonic clock."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

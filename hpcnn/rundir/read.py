@@ -1,7 +1,7 @@
-"""One run directory as plain dictionaries: a row of facts, a row an epoch and rank, and what is wrong.
+"""Read one run directory into dictionaries: a row of facts, and a row for each epoch and rank.
 
-A damaged file costs what it held, never the rest: it is named in ``problem``. Must not know pandas, nor what
-the rows are used for.
+A damaged file is named in the column ``problem``; the other files are read all the same. Must not import pandas or a
+room that reports.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.util.files import read_json
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-Row = dict[str, Any]
+Row = dict[str, Json]
 
-# Options of "train" that have a column of their own name. Every other becomes a column train_<option>, but
-# for the devices of a process, which the world size tells.
+# Options of "train" with a column of the same name. The others get a column train_<option>, except the devices of a
+# process, which follow from the world size.
 _TRAIN = ("model", "data", "samples", "strategy", "precision", "batch_size", "seed")
 _IMPLIED = ("devices",)
 _RESOURCES = ("nodes", "ntasks", "cpus_per_task")
@@ -45,18 +46,17 @@ _EPOCH = (
 
 
 class RunRecord(NamedTuple):
-    """What one run directory holds: values as JSON has them, keys as the columns of ``load`` are called."""
+    """The rows of one run directory: JSON values by the names of the columns of ``load``."""
 
     run: Row
     epochs: list[Row]
 
 
 def read_run(path: Path) -> RunRecord:
-    """Read the run directory ``path``; raises nothing for what is missing or damaged in it.
+    """Read the run directory ``path``; a missing or damaged file raises no error.
 
-    ``status`` is that of result.json, "unfinished" without one, and "unreadable" where it cannot be read.
-    What provenance.json says was done goes before what spec.json says was asked, where options were left
-    open.
+    ``status`` is that of result.json, "unfinished" without this file, and "unreadable" for a damaged one. The options
+    of provenance.json, where every open one is filled, replace those of spec.json.
     """
     directory = RunDir(path)
     problems: list[str] = []
@@ -67,8 +67,8 @@ def read_run(path: Path) -> RunRecord:
     epochs = [row for rank, file in files for row in _read_epochs(file, rank, problems)]
 
     run: Row = {"path": str(path), "run": path.name, "status": _status(result)}
-    run |= _asked(spec or {}, _object((provenance or {}).get("train")))
-    run |= _measured_on(provenance or {}, run) | _outcome(result or {})
+    run |= _spec_columns(spec or {}, _object((provenance or {}).get("train")))
+    run |= _provenance_columns(provenance or {}, run) | _result_columns(result or {})
     if directory.job.exists():
         run["job_id"] = (_read_object(directory.job, problems) or {}).get("job_id")
     if spec is None:
@@ -85,7 +85,7 @@ def read_run(path: Path) -> RunRecord:
 
 
 def _read_object(file: Path, problems: list[str]) -> Row | None:
-    """Return the object in ``file``, None where there is no file, and {} where it is of no use."""
+    """Return the object in ``file``: None for a missing file, {} for an unreadable one, with a problem noted."""
     try:
         record = read_json(file)
     except OSError as error:
@@ -107,7 +107,7 @@ def _read_object(file: Path, problems: list[str]) -> Row | None:
 
 
 def _read_epochs(file: Path, rank: int, problems: list[str]) -> Iterable[Row]:
-    """Return one row an epoch: the last of an epoch that was written twice, so that none counts double."""
+    """Return one row for each epoch: the last record of an epoch that was recorded twice."""
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -131,7 +131,7 @@ def _read_epochs(file: Path, rank: int, problems: list[str]) -> Iterable[Row]:
 
 
 def _epoch_record(line: str) -> Row | None:
-    """Return the record of one line, or None if it is not the whole record of an epoch."""
+    """Return the record in one line, or None for a line without a whole record of an epoch."""
     try:
         record = json.loads(line)
     except ValueError:
@@ -143,7 +143,7 @@ def _epoch_record(line: str) -> Row | None:
 
 
 def _incomplete_epochs(epochs: list[Row], processes: int) -> list[str]:
-    """Return a problem if some epoch was not recorded by each of the ``processes`` of the run."""
+    """Return a problem for epochs that not all ``processes`` of the run recorded."""
     recorded = Counter(row["epoch"] for row in epochs)
     lacking = sorted(epoch for epoch, count in recorded.items() if count != processes)
     if not lacking:
@@ -159,27 +159,29 @@ def _status(result: Row | None) -> str:
     return status if isinstance(status, str) else "unreadable"
 
 
-def _failure(directory: RunDir) -> Any:
-    """Return the reason that the first failing rank left, for a run that nobody closed."""
+def _failure(directory: RunDir) -> Json:
+    """Return the reason of the first failing rank, for a run whose record was never closed."""
     try:
         return next((failure.get("reason") for failure in directory.failures()), None)
     except OSError:
         return None
 
 
-def _asked(spec: Row, done: Mapping[str, Any]) -> Row:
+def _spec_columns(spec: Row, done: Mapping[str, Json]) -> Row:
+    """Return the columns of spec.json; the options in ``done``, of provenance.json, replace those of the spec."""
     train, resources = {**_object(spec.get("train")), **done}, _object(spec.get("resources"))
     program = spec.get("program")
     row: Row = {key: spec.get(key) for key in ("study", "kind", "name", "repeat", "site", "hpcnn")}
     row |= {key: train.get(key) for key in _TRAIN} | {key: resources.get(key) for key in _RESOURCES}
     row["program"] = shlex.join(map(str, program)) if isinstance(program, list) else program
     row |= _prefixed("point_", spec.get("point"))
-    # a table that is empty is one that was not given, whether or not hpcnn knew it then
+    # an empty table was not given: the same row as from a version of hpcnn without this option
     own = {key: value for key, value in train.items() if key not in (*_TRAIN, *_IMPLIED) and value != {}}
     return row | _prefixed("train_", own)
 
 
-def _measured_on(provenance: Row, asked: Row) -> Row:
+def _provenance_columns(provenance: Row, asked: Row) -> Row:
+    """Return the columns of provenance.json, completed by those of the spec."""
     hosts = [_object(host) for host in _list(provenance.get("hosts"))]
     names = {host.get("host") for host in hosts}
     devices = [host.get("device") for host in hosts] + _list(provenance.get("devices"))
@@ -204,33 +206,34 @@ def _measured_on(provenance: Row, asked: Row) -> Row:
     }
 
 
-def _outcome(result: Row) -> Row:
+def _result_columns(result: Row) -> Row:
+    """Return the columns of result.json."""
     test = _object(result.get("test"))
     row = {key: result.get(key) for key in _RESULT}
     return row | {"test_accuracy": test.get("accuracy"), "test_loss": test.get("loss")}
 
 
-def _first(*values: Any) -> Any:
-    """Return the first value that is known."""
+def _first(*values: Json) -> Json:
+    """Return the first value that is not None."""
     return next((value for value in values if value is not None), None)
 
 
-def _device_name(device: Any) -> Any:
+def _device_name(device: Json) -> Json:
     return device.get("name") if isinstance(device, dict) else device
 
 
-def _distinct(names: Iterable[Any], separator: str) -> str | None:
-    """Return the distinct names in one text whose order does not depend on that of the ranks."""
+def _distinct(names: Iterable[Json], separator: str) -> str | None:
+    """Return the distinct names, sorted, in one text."""
     return separator.join(sorted({str(name) for name in names if name})) or None
 
 
-def _prefixed(prefix: str, values: Any) -> Row:
+def _prefixed(prefix: str, values: Json) -> Row:
     return {f"{prefix}{key}": value for key, value in _object(values).items()}
 
 
-def _object(value: Any) -> Mapping[str, Any]:
+def _object(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []

@@ -1,1 +1,1 @@
-"""Hyper-parameter search: many trainings, each with parameters chosen in the light of those before it."""
+"""Hyper-parameter search: many trainings, whose parameters are chosen by the results of earlier ones."""

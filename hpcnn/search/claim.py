@@ -1,7 +1,7 @@
-"""Which trial a worker trains next: one that was cut off, else a new one. No trial has two workers.
+"""Claim the next trial of a worker: an interrupted one, else a new one. No trial has two workers.
 
-A trial under way is held by a lock of its worker and of the training itself, which the kernel releases when both have
-ended, however they ended. What nobody holds was cut off.
+The worker of a trial and the training itself hold a lock, which the kernel releases when both have ended. A running
+trial without a lock was interrupted.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcnn.scheduler import slurm
-from hpcnn.search.draw import distributions, sampler
-from hpcnn.search.result import settle
+from hpcnn.search.result import record_outcome
+from hpcnn.search.sampling import distributions, sampler
 from hpcnn.search.spec import Search
-from hpcnn.search.storage import SECONDS_TO_CHOOSE, choosing, training
+from hpcnn.search.storage import SECONDS_TO_CHOOSE, choosing_lock, trial_lock
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import read_json, write_json
 from hpcnn.util.lock import held, lock
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Claim:
-    """A trial that this process may train: nobody else will, while ``lock`` is open here or in the training."""
+    """A trial that only this process may train, while ``lock`` is open here or in the training."""
 
     trial: Trial
     lock: int
@@ -37,35 +38,35 @@ class Claim:
 
 @contextlib.contextmanager
 def next_trial(search: Search, study: Study, folder: Path) -> Iterator[Claim | None]:
-    """Hold the next trial; None where there is none left to take."""
+    """Hold the next trial; None if none is left."""
     with contextlib.ExitStack() as kept:
-        with lock(choosing(folder), SECONDS_TO_CHOOSE):
-            trial = _cut_off(search, study, folder, kept) or _new(search, study, folder, kept)
+        with lock(choosing_lock(folder), SECONDS_TO_CHOOSE):
+            trial = _interrupted(search, study, folder, kept) or _new(search, study, folder, kept)
         yield trial
         if trial is not None:
             _owner(folder, trial.trial.number).unlink(missing_ok=True)
 
 
 def under_way(study: Study, folder: Path) -> list[int]:
-    """Return the trials that somebody trains."""
+    """Return the numbers of the trials that workers train."""
     return [trial.number for trial in _running(study) if _is_held(folder, trial.number)]
 
 
 def slurm_job(environment: Mapping[str, str]) -> str | None:
-    """Return the id of the Slurm job that this process is in, as squeue has it."""
+    """Return the id of the Slurm job of this process, as squeue prints it."""
     array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID")
 
 
-def _cut_off(search: Search, study: Study, folder: Path, kept: contextlib.ExitStack) -> Claim | None:
-    """Take over a trial that nobody trains; one that has ended unseen is written down, not trained again."""
+def _interrupted(search: Search, study: Study, folder: Path, kept: contextlib.ExitStack) -> Claim | None:
+    """Claim an interrupted trial; the outcome of a trial that ended is recorded on the way."""
     from optuna.trial import Trial
 
     for frozen in _running(study):
         if _is_held(folder, frozen.number):
             continue
         claim = _claimed(Trial(study, frozen._trial_id), folder, kept)
-        if claim and settle(search, study, claim.trial, folder) is None:
+        if claim and record_outcome(search, study, claim.trial, folder) is None:
             return claim
     return None
 
@@ -84,10 +85,10 @@ def _new(search: Search, study: Study, folder: Path, kept: contextlib.ExitStack)
 
 def _claimed(trial: Trial, folder: Path, kept: contextlib.ExitStack) -> Claim | None:
     try:
-        descriptor = kept.enter_context(lock(training(folder, trial.number)))
-    except HpcnnError:  # somebody was faster
+        descriptor = kept.enter_context(lock(trial_lock(folder, trial.number)))
+    except HpcnnError:  # another worker was faster
         return None
-    facts: dict[str, Any] = {"job_id": slurm_job(os.environ), "process": os.getpid()}
+    facts: dict[str, Json] = {"job_id": slurm_job(os.environ), "process": os.getpid()}
     write_json(_owner(folder, trial.number), facts, durable=False)
     return Claim(trial, descriptor)
 
@@ -99,8 +100,8 @@ def _running(study: Study) -> list[FrozenTrial]:
 
 
 def _is_held(folder: Path, number: int) -> bool:
-    """Whether somebody trains a trial: by its lock, or (locks that other nodes do not see) by its worker's job."""
-    if held(training(folder, number)):
+    """Return whether a worker trains a trial: by its lock, or by the worker's job if locks are local to a node."""
+    if held(trial_lock(folder, number)):
         return True
     job = (read_json(_owner(folder, number)) or {}).get("job_id")
     if not job or job == slurm_job(os.environ) or not slurm.available():
@@ -109,4 +110,4 @@ def _is_held(folder: Path, number: int) -> bool:
 
 
 def _owner(folder: Path, number: int) -> Path:
-    return training(folder, number) / "owner.json"
+    return trial_lock(folder, number) / "owner.json"

@@ -1,7 +1,7 @@
-"""Event files for TensorBoard's HParams tab, as its HParams plugin reads them. Loads no TensorFlow.
+"""Write event files for TensorBoard's HParams tab. Must not import TensorFlow.
 
-One session a trial, in ``tensorboard/`` of its run directory: the parameters, and accuracy and loss of every epoch. The
-experiment, in the search's own folder, says which parameters and metrics there are, for the tab's columns.
+One session per trial, in ``tensorboard/`` of its run directory: the parameters, and accuracy and loss of every epoch.
+The experiment, in the search's own folder, lists the parameters and metrics, the columns of the tab.
 """
 
 from __future__ import annotations
@@ -11,20 +11,25 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from hpcnn.rundir.layout import RunDir
-from hpcnn.search.space import Values, short
+from hpcnn.search.space import Dimension, Values, short
 from hpcnn.search.spec import Search
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams.summary_v2 import Discrete, IntInterval, RealInterval
+
     from hpcnn.search.result import Epoch
 
 METRICS = ("accuracy", "loss")
 
 
 def write_experiment(folder: Path, search: Search) -> None:
-    """Write which parameters and metrics a search has, once."""
+    """Write the parameters and metrics of a search, once."""
     from tensorboard.plugins.hparams import summary_v2 as hp
 
     if next(folder.glob("events.out.tfevents*"), None) is not None:
@@ -34,7 +39,7 @@ def write_experiment(folder: Path, search: Search) -> None:
     _write(folder, [(0, hp.hparams_config_pb(parameters, metrics, time.time()))])
 
 
-def write_session(run: RunDir, search: Search, point: Mapping[str, Any], epochs: list[Epoch]) -> None:
+def write_session(run: RunDir, search: Search, point: Mapping[str, Json], epochs: list[Epoch]) -> None:
     """Write the parameters of a trial that has ended, and its accuracy and loss after each epoch."""
     from tensorboard.plugins.hparams import summary_v2 as hp
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
@@ -50,8 +55,8 @@ def write_session(run: RunDir, search: Search, point: Mapping[str, Any], epochs:
     _write(run.tensorboard, [(0, start), *scalars, (0, _session_end())])
 
 
-def _session_end() -> Any:
-    """Return what TensorBoard's own ``session_end_pb`` returns, whose module loads TensorFlow."""
+def _session_end() -> Summary:
+    """Return the end of a session, as TensorBoard's ``session_end_pb`` does, whose module imports TensorFlow."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
@@ -64,8 +69,8 @@ def _session_end() -> Any:
     return summary
 
 
-def _domain(values: Any, hp: Any) -> Any:
-    """Return a dimension as the tab's filters know it: they have no list of mixed types."""
+def _domain(values: Dimension, hp: ModuleType) -> IntInterval | RealInterval | Discrete | None:
+    """Return the domain of a parameter for the tab's filters; None for a list of mixed types, which they lack."""
     if not isinstance(values, Values):
         return (
             hp.IntInterval(int(values.low), int(values.high))
@@ -75,14 +80,14 @@ def _domain(values: Any, hp: Any) -> Any:
     return hp.Discrete(values.items) if len({type(item) for item in values.items}) == 1 else None
 
 
-def _write(folder: Path, summaries: list[tuple[int, Any]]) -> None:
-    """Write (step, summary) pairs as one event file, under the name that TensorBoard looks for."""
+def _write(folder: Path, summaries: list[tuple[int, Summary]]) -> None:
+    """Write (step, summary) pairs as one event file, under a name that TensorBoard finds."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     folder.mkdir(parents=True, exist_ok=True)
     now = time.time()
-    # the order of files is that of their names: seconds first, as TensorFlow's own writer has it
+    # TensorBoard reads files in the order of their names: seconds first, as in TensorFlow's own writer
     file = folder / f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.hparams.v2"
     with file.open("wb") as opened:
         writer = RecordWriter(opened)

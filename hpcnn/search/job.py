@@ -1,13 +1,12 @@
-"""One trial as a job: the shared fields, and the trial's own parameters over them. Pure."""
+"""Make the job of a trial: the shared fields, replaced by the trial's own parameters. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
 from collections.abc import Mapping
-from typing import Any
 
-from hpcnn.search.draw import lecture_epochs
+from hpcnn.search.sampling import lecture_epochs
 from hpcnn.search.space import short
 from hpcnn.search.spec import Search
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
@@ -15,18 +14,19 @@ from hpcnn.specs.fields import from_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.train import TrainSpec
+from hpcnn.util.types import Json
 
 
-def train_of(search: Search, point: Mapping[str, Any]) -> TrainSpec:
-    """Return what the trial at a point trains. Raises UsageError for values that do not go together."""
+def train_of(search: Search, point: Mapping[str, Json]) -> TrainSpec:
+    """Return the training of the trial at a point. Raises UsageError for values that contradict each other."""
     fields = {**search.train, "model_args": dict(search.train.get("model_args", {}))}
     for key, value in point.items():
         section, _, name = key.partition(".")
         (fields["model_args"] if section == "model" else fields)[name] = value
-    return from_mapping(TrainSpec, fields, f"{search.name}, {text(point)}: ")
+    return from_mapping(TrainSpec, fields, f"{search.name}, {point_text(point)}: ")
 
 
-def job_of(search: Search, point: Mapping[str, Any], site: str, resources: Resources) -> JobSpec:
+def job_of(search: Search, point: Mapping[str, Json], site: str, resources: Resources) -> JobSpec:
     """Return the job of the trial at a point."""
     return JobSpec(
         search.name,
@@ -39,18 +39,18 @@ def job_of(search: Search, point: Mapping[str, Any], site: str, resources: Resou
     )
 
 
-def text(point: Mapping[str, Any]) -> str:
-    """Return a point in words: ``numnodes=16, optimizer=adam``."""
+def point_text(point: Mapping[str, Json]) -> str:
+    """Format a point: ``numnodes=16, optimizer=adam``."""
     return ", ".join(f"{short(key)}={value_text(value)}" for key, value in point.items())
 
 
-def value_text(value: Any) -> str:
-    """Return a value as tables have it: a number with four digits at most."""
+def value_text(value: Json) -> str:
+    """Format a value for tables: a number with at most four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def again(search: Search, point: Mapping[str, Any], site: str) -> str:
-    """Return the command that trains a point again: with all epochs of the lecture where the search took fewer."""
+def train_command(search: Search, point: Mapping[str, Json], site: str) -> str:
+    """Return the command that trains a point once more, with all epochs of the lecture if the search used fewer."""
     spec = train_of(search, point)
     if "train.epochs" not in point and spec.epochs is not None:
         spec = dataclasses.replace(spec, epochs=max(spec.epochs, lecture_epochs(spec.model)))

@@ -1,11 +1,11 @@
-"""Reads a search file (TOML) into a Search, checking every key. Draws no trial."""
+"""Read a search file (TOML) into a Search, checking every key. Must not import Optuna."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hpcnn.search.space import Dimension, Values, dimension, points, short
 from hpcnn.search.spec import Options, Search, SearchFile
@@ -17,12 +17,21 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.util import toml
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.share import share_dir
+from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import check_name as check_data_name
 from hpcnn.zoo.registry import check_name as check_model_name
 from hpcnn.zoo.registry import keywords
 
-_TABLES = {"search": Options, "train": TrainSpec, "resources": Resources, "software": SoftwareSpec}
-# Fields that say how a trial is run or what it writes, and never how well it does.
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_TABLES: dict[str, type[DataclassInstance]] = {
+    "search": Options,
+    "train": TrainSpec,
+    "resources": Resources,
+    "software": SoftwareSpec,
+}
+# Fields that decide how a trial runs or what it writes, but not its accuracy.
 _NOT_SEARCHED = ("model_args", "tensorboard", "checkpoint", "communication", "evaluate", "devices", "strategy")
 
 
@@ -38,22 +47,22 @@ def find(name: str) -> Path:
     raise unknown_value("search", name, [*packaged, "FILE.toml"])
 
 
-def read(path: Path, changes: Mapping[str, Any] | None = None) -> Search:
-    """Return the search in ``path`` with ``changes`` (dotted key -> value) made to it.
+def read(path: Path, changes: Mapping[str, Json] | None = None) -> Search:
+    """Read the search in ``path``, and apply ``changes`` (dotted key -> value).
 
     A list among the changes makes a parameter of the space, any other value one that all trials share. Raises
-    UsageError naming file, table, key, value and what is valid.
+    UsageError naming file, table, key, value and the valid values.
     """
     where = f"{path.name}: "
     table = {"name": path.stem, **toml.read(path)}
-    from_mapping(SearchFile, table, where)  # what is changed below is of the right type
+    from_mapping(SearchFile, table, where)  # checks the types of the values that are changed below
     for key, value in (changes or {}).items():
         _change(table, key, value)
     return parse(table, where)
 
 
-def parse(table: Mapping[str, Any], where: str) -> Search:
-    """Return the search of a table. Raises UsageError, each message beginning with ``where``."""
+def parse(table: Mapping[str, Json], where: str) -> Search:
+    """Parse a table into a search. Raises UsageError with messages that begin with ``where``."""
     file = from_mapping(SearchFile, table, where)
     if file.name in ("", ".", "..") or "/" in file.name:
         raise bad_value(f"{where}name", file.name, "the name of a folder, without '/'")
@@ -80,7 +89,7 @@ def parse(table: Mapping[str, Any], where: str) -> Search:
 
 
 def _space(file: SearchFile, shared: TrainSpec, where: str) -> dict[str, Dimension]:
-    """Return the parameters of a file by their full names, each checked by itself and against ``[train]``."""
+    """Return the parameters of a file by their full names, checked alone and against ``[train]``."""
     space: dict[str, Dimension] = {}
     for key, given in _flat(file.space).items():
         full = full_key(key, f"{where}[space] key")
@@ -106,7 +115,7 @@ def _space(file: SearchFile, shared: TrainSpec, where: str) -> dict[str, Dimensi
 def full_key(key: str, name: str) -> str:
     """Return the full name of a parameter: ``optimizer`` is ``train.optimizer``, ``model.numnodes`` stays.
 
-    Raises UsageError, calling the key ``name``, for one that is not searched.
+    Raises UsageError, which calls the key ``name``, for a field that cannot be searched.
     """
     section, dot, field = key.partition(".")
     if dot and section == "model" and field:
@@ -119,7 +128,7 @@ def full_key(key: str, name: str) -> str:
 
 
 def _check_names(model: str, data: str, where: str) -> None:
-    """Raise UsageError for a network or a data set that there is not."""
+    """Raise UsageError for an unknown network or data set."""
     try:
         check_model_name(model)
         check_data_name(data)
@@ -128,14 +137,14 @@ def _check_names(model: str, data: str, where: str) -> None:
 
 
 def _check_model(model: str, given: Iterable[str], where: str) -> None:
-    """Raise UsageError for a keyword that the model's function has not, as far as that can be told without Keras."""
+    """Raise UsageError for a keyword that the model's function does not take, if this is known without Keras."""
     known = keywords(model)
     for name in given if known else ():
         if name not in (known or ()):
             raise unknown_value(where, name, known or ())
 
 
-def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(table: Mapping[str, Json]) -> dict[str, Json]:
     """Return the space with dotted keys: ``model.numnodes`` for the key ``numnodes`` of its table ``model``."""
     flat = {}
     for key, value in table.items():
@@ -148,7 +157,7 @@ def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _reported(row: Mapping[str, Any], where: str) -> tuple[dict[str, Any], float]:
+def _reported(row: Mapping[str, Json], where: str) -> tuple[dict[str, Json], float]:
     """Return the point and the accuracy of one row of ``[[reference]]``."""
     accuracy = row.get("accuracy")
     if isinstance(accuracy, bool) or not isinstance(accuracy, (int, float)):
@@ -157,8 +166,8 @@ def _reported(row: Mapping[str, Any], where: str) -> tuple[dict[str, Any], float
     return {full_key(key, f"{where}key"): value for key, value in point.items()}, float(accuracy)
 
 
-def _change(table: dict[str, Any], key: str, value: Any) -> None:
-    """Make one ``--set`` change: a key of a table, or (for a list) a parameter of the space."""
+def _change(table: dict[str, Json], key: str, value: Json) -> None:
+    """Apply one ``--set`` change: to a key of a table, or (for a list) to a parameter of the space."""
     section, dot, field = key.partition(".")
     if key in ("name", "description"):
         table[key] = value

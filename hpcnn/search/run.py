@@ -1,4 +1,4 @@
-"""Workers on this machine: this process itself, or several of its own kind at a time, ended with it."""
+"""Run the workers of a search on this machine: checks before the start, and several workers at a time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from hpcnn.jobs.submit import hpcnn_command, prepare
 from hpcnn.scheduler import local
-from hpcnn.search.draw import known_points
 from hpcnn.search.job import job_of
+from hpcnn.search.sampling import known_points
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
 from hpcnn.sites.load import load_site, with_machine_cores
@@ -28,8 +28,8 @@ _SECONDS_TO_END = 15.0
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A trial that has ended, as the journal has it."""
+class FinishedTrial:
+    """A trial that has ended, from the journal."""
 
     number: int
     state: str
@@ -37,9 +37,9 @@ class Finished:
 
 
 def check(search: Search, site: str) -> None:
-    """Raise UsageError, before there is a folder, for what the site refuses and for data that is not staged.
+    """Raise UsageError, before a folder is made, for a request that the site refuses and for data that is not staged.
 
-    Of the points known beforehand each is looked at, since which values go together is said only here.
+    Checks every point that is known beforehand: its values may contradict each other.
     """
     points = known_points(search)
     for point in points:
@@ -49,8 +49,8 @@ def check(search: Search, site: str) -> None:
     prepare(job_of(search, points[0], site, search.resources), run_of(Path.cwd(), 0).path)
 
 
-def cores_each(search: Search, site: str, jobs: int) -> int | None:
-    """Return the cores of each task where ``jobs`` trials run at a time here; None where they need no share.
+def cores_per_trial(search: Search, site: str, jobs: int) -> int | None:
+    """Return the cores of each task if ``jobs`` trials run at a time here; None if one trial has all cores.
 
     Raises UsageError for trials of several ranks: two mpirun would bind their ranks to the same cores.
     """
@@ -64,18 +64,18 @@ def cores_each(search: Search, site: str, jobs: int) -> int | None:
     return max((profile.cores or 1) // jobs, 1)
 
 
-def several(
-    study: Study, folder: Path, site: str, jobs: int, cpus: int | None, ended: Callable[[Finished], None]
+def run_workers(
+    study: Study, folder: Path, site: str, jobs: int, cpus: int | None, ended: Callable[[FinishedTrial], None]
 ) -> list[str]:
-    """Start ``jobs`` workers, and wait for them; return what those say that did not end well.
+    """Start ``jobs`` workers, and wait for them; return a message for each one that failed.
 
-    ended: told of every trial that ends meanwhile.
+    ended: gets every trial that ends meanwhile.
     """
     words = [*hpcnn_command(), "search", "work", str(folder), "--site", site, "--wait"]
     words += ["--cpus-per-task", str(cpus)] if cpus else []
     (folder / "workers").mkdir(exist_ok=True)
     logs = [folder / "workers" / f"local-{number}.log" for number in range(1, jobs + 1)]
-    told = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
+    reported = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
     with local.interruptible(), contextlib.ExitStack() as opened:
         workers: list[subprocess.Popen[bytes]] = []
         try:
@@ -88,24 +88,25 @@ def several(
                 )
             while any(worker.poll() is None for worker in workers):
                 time.sleep(0.5)
-                _tell(study, told, ended)
+                _report_ended(study, reported, ended)
         except BaseException:
             _end(workers)
             raise
-    _tell(study, told, ended)
+    _report_ended(study, reported, ended)
     return [f"{log}: exit status {w.returncode}" for log, w in zip(logs, workers, strict=True) if w.returncode]
 
 
-def _tell(study: Study, told: set[int], ended: Callable[[Finished], None]) -> None:
+def _report_ended(study: Study, reported: set[int], ended: Callable[[FinishedTrial], None]) -> None:
+    """Pass the trials that have ended since the last call to ``ended``."""
     words = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed"}
     for trial in study.get_trials(deepcopy=False):
-        if trial.state.is_finished() and trial.number not in told:
-            told.add(trial.number)
-            ended(Finished(trial.number, words[trial.state.name], trial.value))
+        if trial.state.is_finished() and trial.number not in reported:
+            reported.add(trial.number)
+            ended(FinishedTrial(trial.number, words[trial.state.name], trial.value))
 
 
 def _end(workers: list[subprocess.Popen[bytes]]) -> None:
-    """Interrupt workers, which then end their trainings."""
+    """Send SIGTERM to workers, which then end their trainings; kill those that do not end in time."""
     for worker in workers:
         with contextlib.suppress(ProcessLookupError):
             worker.send_signal(signal.SIGTERM)

@@ -1,15 +1,16 @@
-"""What may be searched: lists of values, and ranges of numbers. Optuna's distributions are made from them here."""
+"""The search space: lists of values and ranges of numbers, and Optuna's distributions of them."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hpcnn.specs.fields import check_field, field, from_mapping, hints, plain_type
+from hpcnn.specs.fields import REQUIRED, check_field, field, from_mapping, hints, plain_type
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -19,20 +20,20 @@ _SCALARS = (bool, int, float, str)
 
 @dataclass(frozen=True)
 class Values:
-    """A parameter that is one of these."""
+    """A parameter with a list of values."""
 
-    items: tuple[Any, ...]
+    items: tuple[Json, ...]
 
 
 @dataclass(frozen=True)
 class Range:
     """A number from ``low`` to ``high``, both included.
 
-    log: drawn evenly among orders of magnitude. step: only low, low + step, ... . whole: no fractions.
+    log: uniform over orders of magnitude. step: only low, low + step, ... . whole: whole numbers only.
     """
 
-    low: float = field(dataclasses.MISSING, "Smallest value.")
-    high: float = field(dataclasses.MISSING, "Largest value.")
+    low: float = field(REQUIRED, "Smallest value.")
+    high: float = field(REQUIRED, "Largest value.")
     log: bool = field(False, "Even over orders of magnitude.")
     step: float | None = field(None, "Distance of neighbouring values.", above=0.0)
     whole: bool = False
@@ -41,8 +42,8 @@ class Range:
 Dimension = Values | Range
 
 
-def dimension(key: str, given: Any, where: str) -> Dimension:
-    """Return the values that a file gives for a parameter, by its full name. Raises UsageError naming ``where``."""
+def dimension(key: str, given: Json, where: str) -> Dimension:
+    """Parse the values of a parameter, by its full name. Raises UsageError naming ``where``."""
     if isinstance(given, Mapping):
         return _range(key, given, where)
     if not isinstance(given, list) or not given:
@@ -53,8 +54,8 @@ def dimension(key: str, given: Any, where: str) -> Dimension:
     return Values(items)
 
 
-def points(dimension: Dimension, where: str) -> list[Any]:
-    """Return all values of a parameter in turn, for a grid. Raises UsageError for a range that has no end of them."""
+def points(dimension: Dimension, where: str) -> list[Json]:
+    """Return all values of a parameter, for a grid. Raises UsageError for a range without a step."""
     if isinstance(dimension, Values):
         return list(dimension.items)
     step = dimension.step or (1.0 if dimension.whole and not dimension.log else None)
@@ -66,7 +67,7 @@ def points(dimension: Dimension, where: str) -> list[Any]:
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
-    """Return the dimension as Optuna draws from it."""
+    """Return Optuna's distribution of a dimension."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(dimension, Values):
@@ -78,12 +79,12 @@ def distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def short(key: str) -> str:
-    """Return a parameter as people say it: without its table, but for a keyword that is called as a field is."""
+    """Return the short name of a parameter: without its table, unless a keyword has the name of a field."""
     section, _, name = key.partition(".")
     return key if section == "model" and name in hints(TrainSpec) else name
 
 
-def _value(key: str, value: Any, where: str) -> Any:
+def _value(key: str, value: Json, where: str) -> Json:
     section, _, name = key.partition(".")
     if section == "train":
         value = check_field(TrainSpec, name, value, where)
@@ -92,7 +93,7 @@ def _value(key: str, value: Any, where: str) -> Any:
     return value
 
 
-def _range(key: str, given: Mapping[str, Any], where: str) -> Range:
+def _range(key: str, given: Mapping[str, Json], where: str) -> Range:
     for end in ("low", "high"):
         if end not in given:
             raise UsageError(f"{where}: a range needs low and high, and has no {end}")

@@ -1,16 +1,15 @@
-"""The nouns of a search: what is searched, how, and for what. Pure; imports no Optuna."""
+"""The spec of a search: space, method and metric. Must not import Optuna."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 from hpcnn.search.space import Dimension
-from hpcnn.specs.fields import NO_KEYS, field
+from hpcnn.specs.fields import NO_KEYS, REQUIRED, field
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import LARGEST_SEED
+from hpcnn.util.types import Json
 
 METHODS = ("grid", "random", "tpe")
 METRICS = ("accuracy", "best_accuracy", "loss")
@@ -20,7 +19,7 @@ PRUNINGS = ("none", "median", "halving", "hyperband")
 
 @dataclass(frozen=True)
 class Options:
-    """The table ``[search]``: how trials are chosen, judged and cut short."""
+    """The table ``[search]``: how trials are chosen, evaluated and pruned."""
 
     method: str = field("tpe", "How the parameters of a trial are chosen.", choices=METHODS)
     trials: int | None = field(None, "Number of trials; of a grid, all of its points.", minimum=1)
@@ -39,22 +38,22 @@ class Options:
 
     @property
     def maximizes(self) -> bool:
-        """Whether a larger value is the better one."""
+        """Return whether a larger value is better."""
         return (self.direction or ("minimize" if self.metric == "loss" else "maximize")) == "maximize"
 
 
 @dataclass(frozen=True)
 class SearchFile:
-    """A search file as it stands, table by table."""
+    """The tables of a search file."""
 
-    name: str = field(dataclasses.MISSING, "Name of the search's folder.")
+    name: str = field(REQUIRED, "Name of the search's folder.")
     description: str = field("", "One line for people.")
-    search: dict[str, Any] = field(NO_KEYS, "How trials are chosen, judged and cut short.")
-    train: dict[str, Any] = field(NO_KEYS, "Fields of TrainSpec that all trials share.")
-    space: dict[str, Any] = field(NO_KEYS, "Field or model.KEYWORD -> list of values, or range.")
-    resources: dict[str, Any] = field(NO_KEYS, "What one trial needs, and so one worker.")
-    software: dict[str, Any] = field(NO_KEYS, "What the trials run in.")
-    reference: tuple[dict[str, Any], ...] = field((), "Points with the accuracy that somebody else reports.")
+    search: dict[str, Json] = field(NO_KEYS, "How trials are chosen, judged and cut short.")
+    train: dict[str, Json] = field(NO_KEYS, "Fields of TrainSpec that all trials share.")
+    space: dict[str, Json] = field(NO_KEYS, "Field or model.KEYWORD -> list of values, or range.")
+    resources: dict[str, Json] = field(NO_KEYS, "What one trial needs, and so one worker.")
+    software: dict[str, Json] = field(NO_KEYS, "What the trials run in.")
+    reference: tuple[dict[str, Json], ...] = field((), "Points with the accuracy that somebody else reports.")
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,15 @@ class Search:
     """A search with every key checked.
 
     space: full name of a parameter (``train.optimizer``, ``model.numnodes``) -> its values. reference: points of that
-    space, each with an accuracy. table: the file it was read from, as it is kept beside the trials.
+    space, each with an accuracy. table: the content of the file, which is kept beside the trials.
     """
 
     name: str
     options: Options
-    train: dict[str, Any]
+    train: dict[str, Json]
     space: dict[str, Dimension]
     resources: Resources
     software: SoftwareSpec
-    reference: tuple[tuple[dict[str, Any], float], ...]
-    table: dict[str, Any]
+    reference: tuple[tuple[dict[str, Json], float], ...]
+    table: dict[str, Json]
     trials: int

@@ -1,38 +1,39 @@
-"""A search's folder: what was asked, Optuna's journal of the trials, and their run directories.
+"""The folder of a search: its file, Optuna's journal of the trials, and their run directories.
 
 ::
 
     <runs>/<name>/
-      search.json     what was asked
-      journal.log     every trial, as Optuna writes them down
+      search.json     the search file
+      journal.log     Optuna's journal of the trials
       trial-0000/     run directories
-      locks/          who chooses, and who trains which trial
+      locks/          locks of choosing a trial, and of training each one
       workers/        job scripts and logs of Slurm's workers
 
-Many processes on many machines may use the journal at once. It is a file that lines are added to under a lock that is
-a symbolic link, which NFS makes atomically; SQLite's own locks cannot be relied on there (sqlite.org/faq.html, 5).
+Many processes on many machines may use the journal at once: they append lines under a lock, a symbolic link, which NFS
+creates atomically; SQLite's own locks are unreliable there (sqlite.org/faq.html, 5).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
-from hpcnn.search.draw import known_points, pruner
 from hpcnn.search.read import parse
+from hpcnn.search.sampling import known_points, pruner
 from hpcnn.search.spec import Search
 from hpcnn.util.errors import UsageError
 from hpcnn.util.extras import optional_module
 from hpcnn.util.files import read_json, write_json
 from hpcnn.util.lock import lock
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from optuna.study import Study
 
-# Another process chooses a trial in milliseconds, and among hundreds in seconds.
+# Choosing a trial takes another process milliseconds, and seconds among hundreds of trials.
 SECONDS_TO_CHOOSE = 120.0
-# What a search must keep when it is started again. `trials` may grow, and runs may ask for other resources.
+# Options that must not change when a search continues. `trials` may grow, and runs may request other resources.
 _FIXED = ("method", "seed", "metric", "direction", "pruning", "warmup_epochs", "startup_trials")
 
 
@@ -41,23 +42,23 @@ def run_of(folder: Path, number: int) -> RunDir:
     return RunDir(folder / f"trial-{number:04d}")
 
 
-def choosing(folder: Path) -> Path:
-    """Return the lock of whoever adds trials, or takes one."""
+def choosing_lock(folder: Path) -> Path:
+    """Return the folder of the lock for adding or claiming trials."""
     return folder / "locks" / "choosing"
 
 
-def training(folder: Path, number: int) -> Path:
-    """Return the lock of whoever trains a trial: the worker, and the training itself should the worker be killed."""
+def trial_lock(folder: Path, number: int) -> Path:
+    """Return the folder of a trial's lock, held by its worker and by the training, which may outlive the worker."""
     return folder / "locks" / f"{number:04d}"
 
 
 def is_search(folder: Path) -> bool:
-    """Whether a folder is that of a search."""
+    """Return whether a folder is that of a search."""
     return (folder / "search.json").is_file()
 
 
 def load(folder: Path) -> Search:
-    """Return the search that a folder was made for. Raises UsageError where it is none."""
+    """Read the search of a folder. Raises UsageError for any other folder."""
     record = read_json(folder / "search.json")
     if record is None:
         raise UsageError(f"{folder}: this is no folder of a search: it has no search.json")
@@ -65,12 +66,12 @@ def load(folder: Path) -> Search:
 
 
 def begin(search: Search, folder: Path) -> Study:
-    """Make the folder of a search, or go on with it; return its trials, those known beforehand among them.
+    """Create the folder of a search, or continue it; return Optuna's study with the trials that are known beforehand.
 
-    Raises UsageError where the folder holds a search of something else.
+    Raises UsageError if the folder holds another search.
     """
     _optuna()
-    with lock(choosing(folder), SECONDS_TO_CHOOSE):
+    with lock(choosing_lock(folder), SECONDS_TO_CHOOSE):
         if is_search(folder):
             _check_same(load(folder), search, folder)
         write_json(folder / "search.json", {"schema": SCHEMA_VERSION, "search": search.table})
@@ -82,7 +83,7 @@ def begin(search: Search, folder: Path) -> Study:
 
 
 def trials_of(search: Search, folder: Path) -> Study:
-    """Return the trials of a search that has begun. Raises UsageError where it has not."""
+    """Return Optuna's study of a search. Raises UsageError if it has no trial yet."""
     _optuna()
     if not (folder / "journal.log").is_file():
         raise UsageError(f"{folder}: there is no trial yet; hpcnn search run, or submit, begins the search")
@@ -109,7 +110,8 @@ def _optuna() -> None:
 
 
 def _check_same(old: Search, new: Search, folder: Path) -> None:
-    pairs: dict[str, tuple[Any, Any]] = {
+    """Raise UsageError if two searches differ in what their results depend on."""
+    pairs: dict[str, tuple[Json, Json]] = {
         f"[search] {key}": (getattr(old.options, key), getattr(new.options, key)) for key in _FIXED
     }
     pairs |= {f"[train] {key}": (old.train.get(key), new.train.get(key)) for key in {**old.train, **new.train}}

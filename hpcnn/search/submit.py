@@ -1,4 +1,4 @@
-"""Workers as Slurm jobs: one job array, each of whose tasks trains one trial after another until none is left."""
+"""Submit the workers of a search to Slurm: one job array, whose tasks train trials until none is left."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from hpcnn.util.errors import UsageError
 from hpcnn.util.files import write_json, write_text
 from hpcnn.zoo.catalogue import FOLDER_VARIABLE
 
-# What a worker needs that `sbatch --export=NONE`, a site's habit, would not hand on.
+# Variables that workers need, and that `sbatch --export=NONE`, the default of some sites, would not pass on.
 _HANDED_ON = (FOLDER_VARIABLE, "HPCNN_CONFIG")
 
 
 @dataclass(frozen=True)
 class Workers:
-    """What is submitted: the folder of the script and its log, the script, and how many calls of sbatch it takes."""
+    """The job of the workers: the folder of its script and log, the script, and the number of calls of sbatch."""
 
     folder: Path
     site: str

@@ -1,14 +1,15 @@
-"""The trials of a search as rows, best first. Reads Optuna's journal and locks; trains nothing."""
+"""Tabulate the trials of a search, the best first, from Optuna's journal and the locks."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcnn.search.claim import under_way
 from hpcnn.search.space import short
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -19,7 +20,7 @@ STATES = ("completed", "pruned", "failed", "running", "interrupted", "waiting")
 _OWN = ("rank", "trial", "accuracy", "best_accuracy", "loss", "epochs", "seconds", "state", "reason", "path")
 
 
-def rows(search: Search, study: Study, folder: Path) -> list[dict[str, Any]]:
+def rows(search: Search, study: Study, folder: Path) -> list[dict[str, Json]]:
     """Return a row for each trial that has begun: completed ones by rank, then the others in the order of STATES."""
     found = [(trial, state) for trial, state in states(study, folder) if state != "waiting"]
     sign = -1.0 if search.options.maximizes else 1.0
@@ -50,7 +51,7 @@ def rows(search: Search, study: Study, folder: Path) -> list[dict[str, Any]]:
 
 
 def states(study: Study, folder: Path) -> list[tuple[FrozenTrial, str]]:
-    """Return every trial with one of STATES. interrupted: it was cut off, and the next worker goes on with it."""
+    """Return every trial with one of STATES. interrupted: the next worker resumes it."""
     from optuna.trial import TrialState
 
     words = {
@@ -67,7 +68,7 @@ def states(study: Study, folder: Path) -> list[tuple[FrozenTrial, str]]:
 
 
 def best(search: Search, study: Study) -> FrozenTrial | None:
-    """Return the best completed trial, the first of several; None where there is none."""
+    """Return the best completed trial, the first of equal ones; None if no trial is completed."""
     from optuna.trial import TrialState
 
     completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -84,8 +85,8 @@ def importances(study: Study, seed: int) -> dict[str, float]:
     """Return each parameter's share of the variance among the completed trials, largest first; sums to 1.
 
     fANOVA: F. Hutter, H. Hoos and K. Leyton-Brown, "An efficient approach for assessing hyperparameter importance",
-    ICML 2014; a random forest is fitted to the trials. Empty where there are fewer than four of them, or where all
-    have the same value: there is no variance to share.
+    ICML 2014; a random forest is fitted to the trials. Empty for fewer than four trials, and for trials with equal
+    values, which have no variance.
     """
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
@@ -101,7 +102,7 @@ def importances(study: Study, seed: int) -> dict[str, float]:
 
 
 def _reference(search: Search, trial: FrozenTrial) -> float | None:
-    """Return the accuracy that is reported for a trial's point, if one is."""
+    """Return the reported accuracy of a trial's point, or None."""
     for point, accuracy in search.reference:
         if all(trial.params.get(key) == value for key, value in point.items()):
             return accuracy

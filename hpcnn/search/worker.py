@@ -1,7 +1,7 @@
-"""A worker: trains one trial after another, watches each, and stops those that are found hopeless.
+"""Run a worker of a search: train one trial after another, and stop those that the pruner rejects.
 
-It asks the training to stop as Slurm does, by the file ``stop`` in the run directory. So the ranks need neither Optuna
-nor a word of the search, whatever strategy or container they run in.
+A worker stops a training by the file ``stop`` in its run directory, so that the ranks need neither Optuna nor the
+search in their container.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcnn.jobs.submit import Prepared, prepare, write
 from hpcnn.rundir.close import finish
 from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler import local
 from hpcnn.search.claim import Claim, next_trial, under_way
-from hpcnn.search.draw import most_epochs
 from hpcnn.search.hparams import write_experiment
-from hpcnn.search.job import job_of, text
-from hpcnn.search.result import PRUNED, Growing, epochs_of, settle, value_of
+from hpcnn.search.job import job_of, point_text
+from hpcnn.search.result import PRUNED, EpochReader, epochs_of, record_outcome, value_of
+from hpcnn.search.sampling import max_epochs
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
 from hpcnn.specs.resources import Resources
@@ -43,8 +43,8 @@ _TIME_IS_UP = "the time limit is near"
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a trial ended under a worker: completed, pruned, failed, or interrupted (it is to go on)."""
+class TrialOutcome:
+    """The outcome of a trial: completed, pruned, failed, or interrupted (it is to be resumed)."""
 
     number: int
     parameters: str
@@ -62,11 +62,12 @@ def work(
     cpus_per_task: int | None = None,
     waits: bool = False,
     started: Callable[[str], None] = lambda name: None,
-    ended: Callable[[Ended], None] = lambda trial: None,
+    ended: Callable[[TrialOutcome], None] = lambda trial: None,
 ) -> str | None:
-    """Train trials until there is none left to take; return why it stopped before that, if it did.
+    """Train trials until none is left; return the reason if the worker stopped earlier.
 
-    cpus_per_task: for trials that do not say. waits: until trials that others train have ended, or can be taken over.
+    cpus_per_task: for trials without a value of their own. waits: whether to wait for the trials of other workers,
+    which may have to be taken over.
     """
     optional_module("tensorboard", "hpcnn search", "search")
     write_experiment(folder, search)
@@ -97,71 +98,71 @@ def _train(
     site: str,
     resources: Resources,
     time_is_up: threading.Event,
-) -> Ended:
-    """Train a trial, or what is left of it, and write down how it ended."""
+) -> TrialOutcome:
+    """Train a trial, or resume it, and record its outcome."""
     trial = claim.trial
     run = run_of(folder, trial.number)
     try:
         prepared = prepare(job_of(search, trial.params, site, resources), run.path, resume=True)
         write(prepared)
-    except UsageError as error:  # values that do not go together: no trial, and no end of the search
+    except UsageError as error:  # values that contradict each other: the trial fails, and the search goes on
         run.path.mkdir(parents=True, exist_ok=True)
         finish(run.path, error.exit_code, reason=str(error))
     else:
         _run(search, trial, claim.lock, prepared, time_is_up)
-    status = settle(search, study, trial, folder) or "interrupted"
+    status = record_outcome(search, study, trial, folder) or "interrupted"
     reason = None if status == "completed" else (run.read_result() or {}).get("reason")
     value = value_of(search, epochs_of(run))
-    return Ended(trial.number, text(trial.params), status, None if math.isnan(value) else value, reason)
+    return TrialOutcome(trial.number, point_text(trial.params), status, None if math.isnan(value) else value, reason)
 
 
 def _run(search: Search, trial: Trial, held: int, prepared: Prepared, time_is_up: threading.Event) -> None:
     run = prepared.run
-    watch = Watch(search, trial, run)
-    run.stop.unlink(missing_ok=True)  # one that an earlier attempt did not see
+    monitor = TrialMonitor(search, trial, run)
+    run.stop.unlink(missing_ok=True)  # a request that an earlier attempt did not see
     try:
         with local.running(run.job_script, run.log, keep_open=(held,)) as job:
             while job.poll() is None:
-                watch.look()
+                monitor.poll()
                 if time_is_up.is_set() and not run.stop.exists():
                     write_text(run.stop, _TIME_IS_UP + "\n")
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
     except KeyboardInterrupt:
         finish(run.path, 130)
         raise
-    watch.look()
+    monitor.poll()
     finish(run.path, local.status(job.returncode))
-    run.stop.unlink(missing_ok=True)  # one that came after the last step
+    run.stop.unlink(missing_ok=True)  # a request that came after the last step
 
 
-class Watch:
-    """Reports the epochs of a training as they are written, and asks it to stop once the pruner says so.
+class TrialMonitor:
+    """Report the epochs of a training to Optuna as they are written, and stop it when the pruner decides so.
 
-    A report is a line in the journal, and waits for the disk: of a long training, not every epoch is one.
+    A report is a line in the journal, which waits for the disk: a long training does not report every epoch.
     """
 
     def __init__(self, search: Search, trial: Trial, run: RunDir) -> None:
         self._search, self._trial, self._run = search, trial, run
         frozen = trial.study.get_trials(deepcopy=False)[trial.number]
         self._reported = max(frozen.intermediate_values, default=0)
-        self._every = -(-most_epochs(search) // _MOST_REPORTS)
-        self._growing = Growing(run) if search.options.pruning != "none" else None
+        self._every = -(-max_epochs(search) // _MOST_REPORTS)
+        self._reader = EpochReader(run) if search.options.pruning != "none" else None
 
-    def look(self) -> None:
-        """Report what is new, and write the stop file where it is hopeless."""
-        while self._growing is not None and (new := self._growing.new()):
-            epochs = self._growing.epochs
+    def poll(self) -> None:
+        """Report new epochs, and write the stop file if the pruner rejects the trial."""
+        while self._reader is not None and (new := self._reader.read_new()):
+            epochs = self._reader.epochs
             for count in range(len(epochs) - new + 1, len(epochs) + 1):
                 number = epochs[count - 1].number
                 if number % self._every or number <= self._reported:
                     continue
                 self._trial.report(value_of(self._search, epochs[:count]), number)
                 if number > self._search.options.warmup_epochs and self._trial.should_prune():
-                    self._ask_to_stop(number, value_of(self._search, epochs[:count]))
+                    self._request_stop(number, value_of(self._search, epochs[:count]))
                     return
 
-    def _ask_to_stop(self, epoch: int, value: float) -> None:
-        options, self._growing = self._search.options, None
+    def _request_stop(self, epoch: int, value: float) -> None:
+        options, self._reader = self._search.options, None
         self._trial.set_user_attr(PRUNED, epoch)
         metric = options.metric.replace("_", " ")
         write_text(self._run.stop, f"pruned after epoch {epoch}: {metric} {value:.4g}, by {options.pruning}\n")
@@ -169,13 +170,13 @@ class Watch:
 
 @contextlib.contextmanager
 def _time_limit() -> Iterator[threading.Event]:
-    """Note Slurm's signal before the time limit, which the batch script's process gets."""
+    """Set the event at SIGUSR2, which Slurm sends to the batch script before the time limit."""
     time_is_up = threading.Event()
 
     def note(number: int, frame: FrameType | None) -> None:
         time_is_up.set()
 
-    before: Any = signal.signal(signal.SIGUSR2, note)
+    before = signal.signal(signal.SIGUSR2, note)
     try:
         yield time_is_up
     finally:

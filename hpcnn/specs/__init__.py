@@ -1,1 +1,1 @@
-"""What is asked for: nouns with their help, ranges and defaults, and what follows from them. Runs nothing."""
+"""Specs of trainings, jobs and studies: fields with help, ranges and defaults. Must not import rooms that run them."""

@@ -1,17 +1,17 @@
-"""A TrainSpec with every open field filled: from the lecture's recipe, or with a stated default. Pure."""
+"""Fill the open fields of a TrainSpec: from the lecture's recipe, or with a stated default. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from hpcnn.specs.schedule import parse_schedule
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import bad_value
+from hpcnn.util.types import Json
 from hpcnn.zoo.registry import is_zoo, recipe
 
-# What a user's own model gets where the user does not say. Its optimizer and loss are those of its compile().
-OWN_MODEL: dict[str, Any] = {"epochs": 10, "batch_size": 128, "pixel_scale": "unit"}
+# Defaults for a user's own model. Its optimizer and loss are those of its compile().
+OWN_MODEL: dict[str, Json] = {"epochs": 10, "batch_size": 128, "pixel_scale": "unit"}
 
 
 def complete(spec: TrainSpec) -> TrainSpec:
@@ -23,7 +23,7 @@ def complete(spec: TrainSpec) -> TrainSpec:
     _check_effect(spec)
     if is_zoo(spec.model):
         known = recipe(spec.model)
-        source: dict[str, Any] = {
+        source: dict[str, Json] = {
             "epochs": known.epochs,
             "batch_size": known.batch_size,
             "optimizer": known.optimizer,
@@ -44,6 +44,7 @@ def complete(spec: TrainSpec) -> TrainSpec:
 
 
 def _check_effect(spec: TrainSpec) -> None:
+    """Raise UsageError for an option that would have no effect beside the others."""
     if spec.warmup_epochs and spec.lr_scaling == "none":
         raise bad_value("--warmup-epochs", spec.warmup_epochs, "no value unless --lr-scaling is linear or sqrt")
     if spec.lr_schedule is not None:

@@ -1,7 +1,7 @@
-"""Fields of specs: each says what it means and which values it takes, and is checked by that.
+"""Fields of specs, each with its help, valid values and default, and the check of a value against them.
 
-The same words become the command-line option, the key of a study file and the error message, so the three cannot
-drift apart. Must not know what any spec is about.
+One definition gives the command-line option, the key of a study file and the error message, so the three always agree.
+Must not import any spec.
 """
 
 from __future__ import annotations
@@ -12,18 +12,48 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, cast
 
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.types import Json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Field: TypeAlias = dataclasses.Field[Any]
+else:
+    Field = dataclasses.Field
 
 T = TypeVar("T")
+Spec = TypeVar("Spec", bound="DataclassInstance")
 
-# The default of a field that is a table of its own.
-NO_KEYS = object()
+# Defaults that have the type of no value: of a field that must be given, and of a table, which is empty.
+REQUIRED: Any = dataclasses.MISSING
+NO_KEYS: Any = object()
+
+
+class Facts(TypedDict, total=False):
+    """The metadata of a field, as ``field`` takes them; empty for a plain dataclass field."""
+
+    help: str
+    choices: tuple[str, ...] | None
+    minimum: float | None
+    above: float | None
+    maximum: float | None
+    recipe: bool
+    option: str | None
+    texts: bool
+    table: type[DataclassInstance] | None
+    own: bool
+
+
+def facts_of(field: Field) -> Facts:
+    """Return the metadata of a field of a spec."""
+    return cast(Facts, field.metadata)
 
 
 def field(
-    default: Any,
+    default: T,
     help_text: str,
     *,
     choices: tuple[str, ...] | None = None,
@@ -33,16 +63,17 @@ def field(
     recipe: bool = False,
     option: str | None = None,
     texts: bool = False,
-    table: type | None = None,
+    table: type[DataclassInstance] | None = None,
     own: bool = False,
-) -> Any:
-    """Return a dataclass field with what a user must know of it.
+) -> T:
+    """Return a dataclass field with its default, help and valid values.
 
-    recipe: the default None means "what the lecture used for this network". option: the command-line option, where it
-    is not the field's own name. texts: the values of a table stay texts, whatever they spell. table: the spec whose
-    fields are the keys of a table, where only those are valid. own: besides the choices, ``package.module:function``.
+    above: the values must be larger than this. recipe: the default None stands for the value of the lecture's recipe.
+    option: the command-line option, if it differs from the field's name. texts: the values of a table stay texts, even
+    if they spell numbers. table: the spec whose fields are the only valid keys of a table. own: the value may also be
+    the name of a user's own function, ``package.module:function``.
     """
-    facts = {
+    facts: Facts = {
         "help": help_text,
         "choices": choices,
         "minimum": minimum,
@@ -54,33 +85,35 @@ def field(
         "table": table,
         "own": own,
     }
+    # dataclasses takes a Field for the default of an attribute; so do type checkers, by the type T
     if default is NO_KEYS:
-        return dataclasses.field(default_factory=dict, metadata=facts)
+        return cast(T, dataclasses.field(default_factory=dict, metadata=facts))
     return dataclasses.field(default=default, metadata=facts)
 
 
 @cache
-def hints(cls: Any) -> dict[str, Any]:
-    """Return the resolved type of every field of a spec class."""
+def hints(cls: type[DataclassInstance]) -> dict[str, object]:
+    """Return the type of every field of a spec class."""
     return typing.get_type_hints(cls)
 
 
-def plain_type(hint: Any) -> type:
-    """Return int for ``int | None``, dict for ``dict[str, Any]`` and so on."""
+def plain_type(hint: object) -> type:
+    """Return the class of a type hint: int for ``int | None``, dict for ``dict[str, Json]``."""
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    origin: type = typing.get_origin(hint) or hint
-    return origin
+    return cast(type, typing.get_origin(hint) or hint)
 
 
-def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "", spell: Callable[[str], str] = str) -> T:
-    """Make a spec from keys and values, as a TOML table or the command line gives them.
+def from_mapping(
+    cls: type[Spec], values: Mapping[str, Json], where: str = "", spell: Callable[[str], str] = str
+) -> Spec:
+    """Return a spec of class ``cls`` with the ``values`` of a TOML table or of the command line, checked.
 
     where: comes before the key in errors (``[train] ``). spell: how errors write a key (as an option, say).
     Raises UsageError naming the key, the value and what is valid, for an unknown key (with a suggestion), a wrong
     type, or a value out of range.
     """
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {f.name: f for f in dataclasses.fields(cls)}
     clean = {}
     for key, value in values.items():
         if key not in fields:
@@ -88,13 +121,13 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "", spell
         clean[key] = check_field(cls, key, value, f"{where}{spell(key)}")
     try:
         return cls(**clean)
-    except UsageError as error:  # of values that do not go together
+    except UsageError as error:  # the values contradict each other
         raise UsageError(f"{where}{error}") from error
 
 
-def check_field(cls: type, key: str, value: Any, name: str) -> Any:
+def check_field(cls: type[DataclassInstance], key: str, value: Json, name: str) -> Json:
     """Return ``value`` in the type of the field ``key``, or raise UsageError saying what is expected of ``name``."""
-    facts = next(f.metadata for f in dataclasses.fields(cls) if f.name == key)
+    facts = next(facts_of(f) for f in dataclasses.fields(cls) if f.name == key)
     return _check(name, value, hints(cls)[key], facts)
 
 
@@ -108,7 +141,7 @@ _TYPE_WORDS = {
 }
 
 
-def _check(name: str, value: Any, hint: Any, facts: Mapping[str, Any]) -> Any:
+def _check(name: str, value: Json, hint: object, facts: Facts) -> Json:
     if value is None and type(None) in typing.get_args(hint):
         return None
     wanted = plain_type(hint)
@@ -120,14 +153,15 @@ def _check(name: str, value: Any, hint: Any, facts: Mapping[str, Any]) -> Any:
         raise bad_value(name, value, _TYPE_WORDS[wanted])
     if isinstance(value, tuple):  # the facts of a list are those of each item
         return tuple(_check(name, item, typing.get_args(hint)[0], facts) for item in value)
-    if facts.get("table") and isinstance(value, dict):
-        checked = from_mapping(facts["table"], value, f"{name}: ")
+    table = facts.get("table")
+    if table and isinstance(value, dict):
+        checked = from_mapping(table, value, f"{name}: ")
         return {key: getattr(checked, key) for key in value}
     _check_range(name, value, facts)
     return value
 
 
-def _check_range(name: str, value: Any, facts: Mapping[str, Any]) -> None:
+def _check_range(name: str, value: Json, facts: Facts) -> None:
     choices = facts.get("choices")
     if choices and facts.get("own"):
         if value not in choices and ":" not in value:
@@ -145,17 +179,16 @@ def _check_range(name: str, value: Any, facts: Mapping[str, Any]) -> None:
         raise bad_value(name, value, f"at most {maximum:.10g}")
 
 
-def to_mapping(spec: Any) -> dict[str, Any]:
+def to_mapping(spec: DataclassInstance) -> dict[str, Json]:
     """Return a spec as plain dictionaries and lists, ready for JSON."""
-    mapping: dict[str, Any] = dataclasses.asdict(spec)
-    return mapping
+    return dataclasses.asdict(spec)
 
 
-def given(spec: Any) -> dict[str, Any]:
-    """Return only the fields of a spec that differ from their defaults.
+def given(spec: DataclassInstance) -> dict[str, Json]:
+    """Return the fields of a spec that differ from their defaults.
 
-    A spec whose default follows from another field says so in ``derived_defaults()``.
+    A spec returns the defaults that follow from other fields from its method ``derived_defaults``.
     """
-    derived: dict[str, Any] = spec.derived_defaults() if hasattr(spec, "derived_defaults") else {}
+    derived: dict[str, Json] = spec.derived_defaults() if hasattr(spec, "derived_defaults") else {}
     defaults = {**vars(type(spec)()), **derived}
     return {key: value for key, value in vars(spec).items() if value != defaults[key]}

@@ -1,16 +1,16 @@
-"""One job: a training, or the user's own program, on resources, at a site."""
+"""The spec of one job: a training, or the user's own program, on resources, at a site."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec, check_strategy
 from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.types import Json
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class JobSpec:
     software: SoftwareSpec = dataclasses.field(default_factory=SoftwareSpec)
     study: str | None = None
     kind: str | None = None
-    point: dict[str, Any] = dataclasses.field(default_factory=dict)
+    point: dict[str, Json] = dataclasses.field(default_factory=dict)
     repeat: int = 1
 
     def __post_init__(self) -> None:
@@ -35,7 +35,7 @@ class JobSpec:
 
 
 def check_ranks(resources: Resources, train: TrainSpec | None, spell: Callable[[str], str] = str) -> None:
-    """Raise UsageError where the strategy cannot use the tasks that were asked for. ``spell``: as in from_mapping."""
+    """Raise UsageError unless the strategy can use the requested tasks. ``spell``: as in ``from_mapping``."""
     ntasks, strategy = spell("ntasks"), spell("strategy")
     if resources.ntasks < resources.nodes:
         raise bad_value(ntasks, resources.ntasks, f"at least one task on each of the {resources.nodes} nodes")

@@ -1,4 +1,4 @@
-"""Which options of ``hpcnn train`` a network in NumPy can follow. Pure."""
+"""Check the options of ``hpcnn train`` for a network in NumPy, which supports only some of them. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import bad_value, unknown_value
 from hpcnn.zoo.registry import in_numpy
 
-# The costs of the lecture, by Keras's names (``models/numpy/costs.py``).
+# The cost functions of the lecture, by Keras's names (``models/numpy/costs.py``).
 NUMPY_LOSSES = ("mean_squared_error", "binary_crossentropy")
 
 
 def check_options(spec: TrainSpec) -> None:
-    """Raise UsageError for an option that a network in NumPy cannot follow. Says nothing of any other network."""
+    """Raise UsageError for an option that a network in NumPy does not support. Other networks pass."""
     if not in_numpy(spec.model):
         return
     valid: dict[str, tuple[object, ...]] = {

@@ -1,17 +1,17 @@
-"""What a job needs of a machine, in Slurm's words."""
+"""The resources that a job requests, in Slurm's terms."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from hpcnn.specs.fields import NO_KEYS, field
 from hpcnn.util.errors import UsageError
+from hpcnn.util.types import Json
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a job needs, in Slurm's words."""
+    """The resources that a job requests, in Slurm's terms."""
 
     nodes: int = field(1, "Nodes.", minimum=1)
     ntasks: int = field(1, "Tasks (ranks) in all.", minimum=1)
@@ -29,7 +29,7 @@ class Resources:
         False, "Let the job start again after its time limit, a node failure or preemption; a training goes on."
     )
     requeue_limit: int = field(10, "Times a job requeues itself at its time limit, with --requeue.", minimum=0)
-    sbatch_options: dict[str, Any] = field(
+    sbatch_options: dict[str, Json] = field(
         NO_KEYS, "Any other option of sbatch; may be repeated.", option="--sbatch-option", texts=True
     )
 

@@ -1,4 +1,4 @@
-"""Reads ``--lr-schedule``: a learning rate by epoch, as a text. Pure."""
+"""Parse ``--lr-schedule``, the learning rate as a function of the epoch. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EXPECTED = (
 def parse_schedule(text: str) -> tuple[str, list[int], float]:
     """Return the kind of a schedule, its epochs and its factor; the kinds are those of ``rates.schedule``.
 
-    Raises UsageError for a text that is no schedule.
+    Raises UsageError for an invalid text.
     """
     kind, *parts = text.split(":")
     try:

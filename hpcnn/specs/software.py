@@ -1,18 +1,18 @@
-"""What the ranks of a job run in."""
+"""The software environment of a job's ranks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from hpcnn.specs.fields import NO_KEYS, field
+from hpcnn.util.types import Json
 
 
 @dataclass(frozen=True)
 class SoftwareSpec:
-    """What the ranks run in: a container or modules, and their environment."""
+    """The software environment of the ranks: a container or modules, and environment variables."""
 
     container: str | None = field(None, "Container image (SIF) that the ranks run in.")
     bind: tuple[str, ...] = field((), "Folder that the container sees, SRC[:DEST]; may be repeated.")
     module: tuple[str, ...] = field((), "Module to load after the site's own; may be repeated.")
-    env: dict[str, Any] = field(NO_KEYS, "Variable that the job exports; may be repeated.", texts=True)
+    env: dict[str, Json] = field(NO_KEYS, "Variable that the job exports; may be repeated.", texts=True)

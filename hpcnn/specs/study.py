@@ -1,13 +1,12 @@
-"""Many jobs that differ along axes, each repeated."""
+"""The spec of a scaling study: many jobs that differ along axes, each repeated."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
-from hpcnn.specs.fields import NO_KEYS, field
+from hpcnn.specs.fields import NO_KEYS, REQUIRED, field
 from hpcnn.specs.train import LARGEST_SEED
+from hpcnn.util.types import Json
 
 STUDY_KINDS = ("strong", "weak", "throughput")
 
@@ -16,14 +15,14 @@ STUDY_KINDS = ("strong", "weak", "throughput")
 class StudySpec:
     """Many jobs that differ along axes, each repeated."""
 
-    name: str = field(dataclasses.MISSING, "Name of the study's folder.")
+    name: str = field(REQUIRED, "Name of the study's folder.")
     kind: str = field("throughput", "What the points have in common.", choices=STUDY_KINDS)
     description: str = field("", "One line for people.")
     repeats: int = field(1, "Runs of each point.", minimum=1)
     seeds: tuple[int, ...] = field((), "Seed of each repeat, in turn.", minimum=0, maximum=LARGEST_SEED)
-    train: dict[str, Any] = field(NO_KEYS, "Fields of TrainSpec that all points share.")
-    resources: dict[str, Any] = field(NO_KEYS, "Fields of Resources that all points share.")
-    software: dict[str, Any] = field(NO_KEYS, "Fields of SoftwareSpec that all points share.")
-    axes: dict[str, Any] = field(NO_KEYS, "Field -> list of its values; the points are their product.")
-    points: tuple[dict[str, Any], ...] = field((), "Points that are no product of axes.")
+    train: dict[str, Json] = field(NO_KEYS, "Fields of TrainSpec that all points share.")
+    resources: dict[str, Json] = field(NO_KEYS, "Fields of Resources that all points share.")
+    software: dict[str, Json] = field(NO_KEYS, "Fields of SoftwareSpec that all points share.")
+    axes: dict[str, Json] = field(NO_KEYS, "Field -> list of its values; the points are their product.")
+    points: tuple[dict[str, Json], ...] = field((), "Points that are no product of axes.")
     program: tuple[str, ...] = field((), "The user's own program, instead of a training.")

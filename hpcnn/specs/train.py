@@ -1,13 +1,13 @@
-"""What to train and how: everything that decides the numbers, nothing that decides the machine."""
+"""The spec of a training: all options that decide its numbers, and none of the machine that it runs on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from hpcnn.specs.fields import NO_KEYS, field
 from hpcnn.util.errors import bad_value
+from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import DEFAULT_MODEL, default_model
 
 STRATEGIES = ("serial", "mirrored", "multiworker", "horovod")
@@ -35,15 +35,15 @@ FILLS = ("nearest", "constant", "reflect", "wrap")
 
 LARGEST_SEED = 2**31 - 1
 
-# Steps: those of one call (train/loop.py), and as many as a browser still shows.
+# Steps: at most those of one call (train/loop.py), and no more than a browser can show.
 LONGEST_PROFILE = 64
 
 
 @dataclass(frozen=True)
 class AugmentSpec:
-    """By how much training images are changed at most; each is changed anew in every epoch.
+    """Data augmentation: the largest changes of training images; each image is changed anew in every epoch.
 
-    Of tone and colour, and noise: shares of the range of the pixels (0 to 255, say).
+    Tone, colour and noise are shares of the range of the pixels (0 to 255, say).
     """
 
     rotation: float = field(0.0, "Degrees by which it is turned, either way.", minimum=0.0, maximum=180.0)
@@ -67,18 +67,18 @@ class AugmentSpec:
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """What to train and how: everything that decides the numbers, nothing that decides the machine."""
+    """A training: all options that decide its numbers, and none of the machine that it runs on."""
 
     model: str = field(
         "",
         "Network of the zoo (see `hpcnn models`) or package.module:function; without, the one for the data: "
         f"{DEFAULT_MODEL} for digits.",
     )
-    model_args: dict[str, Any] = field(
+    model_args: dict[str, Json] = field(
         NO_KEYS, "A keyword of the model function; may be repeated.", option="--model-arg"
     )
     data: str = field("digits", "Data set (see `hpcnn data list`), FILE.npz or package.module:function.")
-    data_args: dict[str, Any] = field(
+    data_args: dict[str, Json] = field(
         NO_KEYS, "An option of the data set, or a keyword of the data function; may be repeated.", option="--data-arg"
     )
     samples: int | None = field(None, "Training samples: the first N, or the set expanded to N by shifts.", minimum=1)
@@ -99,17 +99,17 @@ class TrainSpec:
         None,
         "Learning rate by epoch: step:N:GAMMA, milestones:N,N,...:GAMMA, exponential:GAMMA, cosine or cosine:SHARE.",
     )
-    layer_lr: dict[str, Any] = field(
+    layer_lr: dict[str, Json] = field(
         NO_KEYS, "Factor of the learning rate of a layer, LAYER=FACTOR; may be repeated.", option="--layer-lr"
     )
     loss: str | None = field(None, "Loss.", choices=LOSSES, recipe=True, own=True)
-    class_weight: dict[str, Any] = field(
+    class_weight: dict[str, Json] = field(
         NO_KEYS, "Weight of a class in the loss, CLASS=WEIGHT (1 where not given); may be repeated."
     )
     pixel_scale: str | None = field(
         None, "Integer pixels as they are (raw) or divided by 255 (unit).", choices=PIXEL_SCALES, recipe=True
     )
-    augment: dict[str, Any] = field(
+    augment: dict[str, Json] = field(
         NO_KEYS,
         "A change of the training images beside the recipe's: rotation=10, zoom=0.1, noise=0.02, ...; may be repeated.",
         table=AugmentSpec,
@@ -146,13 +146,13 @@ class TrainSpec:
         if not self.model:
             object.__setattr__(self, "model", default_model(self.data))
 
-    def derived_defaults(self) -> dict[str, Any]:
+    def derived_defaults(self) -> dict[str, Json]:
         """Return the defaults that follow from other fields: the network is the one for the data."""
         return {"model": default_model(self.data)}
 
 
 def check_strategy(train: TrainSpec, spell: Callable[[str], str] = str) -> None:
-    """Raise UsageError for what the strategy would make no use of. ``spell``: as in from_mapping."""
+    """Raise UsageError for an option that has no effect with the strategy. ``spell``: as in ``from_mapping``."""
     if not train.communication and train.strategy == "serial":
         raise bad_value(spell("communication"), "false", f"true with {spell('strategy')} serial, which has none")
     if train.devices is not None and train.strategy != "mirrored":

@@ -1,1 +1,1 @@
-"""Studies: many runs that differ along axes. A study file is expanded into jobs, and what is missing of them is run."""
+"""Scaling studies: expand a study file into jobs, and run or submit those that are missing."""

@@ -1,7 +1,7 @@
-"""The runs of a study as few jobs: one array for each shape of job, as long as the site allows. Pure.
+"""Group the runs of a study into job arrays: runs with the same resources share one, up to the site's limit. Pure.
 
-Each run keeps its own run directory and its own job.sh, as if it were submitted alone; what is left for the array is
-to ask for the resources and to pick the run.
+Each run keeps its own run directory and its own job.sh, as if it were submitted alone; the array requests the resources
+and selects the run.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _DIRECTIVE = "#SBATCH "
 
 @dataclass(frozen=True)
 class Batch:
-    """What one call of sbatch submits: the script, and its runs in the order of the tasks.
+    """One submission by sbatch: the script, and its runs in the order of the tasks.
 
-    script: None where job arrays are not to be had; then ``runs`` is one run, and its own job.sh is the script.
+    script: None on a site without job arrays; then ``runs`` is one run, and its own job.sh is the script.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Batch:
 
 
 def batches(runs: Sequence[Prepared], folder: Path, name: str, limit: int, max_concurrent: int | None) -> list[Batch]:
-    """Return what to submit, in the order of each shape's first run.
+    """Group runs into submissions, in the order of their first runs.
 
-    name: that of the submission, which the arrays number. limit: tasks of one array at most; 0 where there are no
-    arrays. max_concurrent: tasks of one array that may run at once. Raises UsageError for a path that no directive
-    can hold.
+    name: of all submissions, which are numbered. limit: largest number of tasks of one array; 0 on a site without
+    arrays. max_concurrent: tasks of one array that may run at once. Raises UsageError for a path that is invalid in a
+    directive.
     """
     if limit == 0:
         return [Batch(f"{name}-{number}", (run,), None) for number, run in enumerate(runs, start=1)]
@@ -58,7 +58,7 @@ def batches(runs: Sequence[Prepared], folder: Path, name: str, limit: int, max_c
 
 
 def shape(script: str) -> tuple[str, ...]:
-    """Return the directives of a job script but for that of its log: runs that share them can share an array."""
+    """Return the directives of a job script except the path of its log: runs with the same ones can share an array."""
     lines = (line.removeprefix(_DIRECTIVE) for line in script.splitlines() if line.startswith(_DIRECTIVE))
     return tuple(line for line in lines if not line.startswith("--output="))
 

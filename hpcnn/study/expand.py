@@ -1,4 +1,4 @@
-"""StudySpec to jobs: every point, every repeat, in the order in which they are to run. Pure."""
+"""Expand a study into jobs: every point and every repeat, in the order of running. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import itertools
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hpcnn.specs.fields import check_field, from_mapping, hints, to_mapping
 from hpcnn.specs.job import JobSpec
@@ -18,12 +18,16 @@ from hpcnn.specs.study import StudySpec
 from hpcnn.specs.train import TrainSpec
 from hpcnn.study.read import TABLES
 from hpcnn.util.errors import UsageError
+from hpcnn.util.types import Json
 
-# What decides when a run may start and how long it may take, but not its numbers: a run that hit its time limit is
-# the same run with a longer one.
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+# Fields that decide when a run may start and how long it may take, but not its numbers: a run that hit its time limit
+# is the same run with a longer one.
 _NO_NUMBERS = ("account", "qos", "time", "mem", "requeue", "requeue_limit")
-# The fields of the first version. Any other is left out where it has its default, so that a run that is finished keeps
-# its name when hpcnn learns something new.
+# The fields of the first version. Other fields are left out at their defaults, so that finished runs keep their names
+# when a new version of hpcnn adds a field.
 _FIRST = (
     "account batch_size checkpoint constraint cpus_per_task data devices epochs evaluate gpu_type "
     "gpus_per_node learning_rate loss lr_scaling mem model model_args momentum nodes ntasks ntasks_per_node "
@@ -43,8 +47,8 @@ class PlannedRun:
 def expand(study: StudySpec, site: str) -> list[PlannedRun]:
     """Return the runs of a study: all points of the first repeat, then all of the second, and so on.
 
-    Repeats are interleaved so that a machine that slows down in the course of an hour does not slow one point only.
-    Raises UsageError naming the point that cannot be.
+    Repeats are interleaved so that a machine that becomes slower within an hour affects all points.
+    Raises UsageError, naming the point, for invalid values and for a run that is there twice.
     """
     points = [{**fixed, **axis} for fixed in study.points or ({},) for axis in _product(study.axes)]
     runs: dict[str, PlannedRun] = {}
@@ -57,12 +61,12 @@ def expand(study: StudySpec, site: str) -> list[PlannedRun]:
     return list(runs.values())
 
 
-def _product(axes: dict[str, list[Any]]) -> list[dict[str, Any]]:
+def _product(axes: dict[str, list[Json]]) -> list[dict[str, Json]]:
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
-def _planned(study: StudySpec, site: str, point: dict[str, Any], repeat: int) -> PlannedRun:
-    tables: dict[str, dict[str, Any]] = {
+def _planned(study: StudySpec, site: str, point: dict[str, Json], repeat: int) -> PlannedRun:
+    tables: dict[str, dict[str, Json]] = {
         "train": dict(study.train),
         "resources": dict(study.resources),
         "software": dict(study.software),
@@ -94,8 +98,8 @@ def _planned(study: StudySpec, site: str, point: dict[str, Any], repeat: int) ->
     return PlannedRun(f"{_slug(point) or 'base'}-r{repeat:02d}-{_digest(job)}", job)
 
 
-def _train(study: StudySpec, table: dict[str, Any], resources: Resources, repeat: int, where: str) -> TrainSpec:
-    """Return what a run trains: each repeat with a seed of its own, and a weak-scaling point grown with its ranks."""
+def _train(study: StudySpec, table: dict[str, Json], resources: Resources, repeat: int, where: str) -> TrainSpec:
+    """Return the training of a run: each repeat has its own seed, and a weak-scaling point grows with its ranks."""
     base = check_field(TrainSpec, "seed", table.get("seed", TrainSpec.seed), f"{where}[train] seed")
     seed = study.seeds[(repeat - 1) % len(study.seeds)] if study.seeds else base + repeat - 1
     train = from_mapping(TrainSpec, {**table, "seed": seed}, f"{where}[train] ")
@@ -103,17 +107,17 @@ def _train(study: StudySpec, table: dict[str, Any], resources: Resources, repeat
 
 
 def _per_rank(train: TrainSpec, resources: Resources, where: str) -> TrainSpec:
-    """Return the spec of a weak-scaling point: ``samples`` and ``batch_size`` of the file are those of one rank."""
+    """Scale ``samples`` and ``batch_size``, which the file gives for one rank, by the number of ranks."""
     if train.samples is None or train.batch_size is None:
         raise UsageError(f"{where}a weak-scaling study needs [train] samples and batch_size: those of one rank")
     ranks = max(resources.ntasks, train.devices or 1)
     return dataclasses.replace(train, samples=train.samples * ranks, batch_size=train.batch_size * ranks)
 
 
-def _short(point: dict[str, Any]) -> dict[str, Any]:
-    """Return a point with its axes named as people say them: ``ntasks``, ``dropout``.
+def _short(point: dict[str, Json]) -> dict[str, Json]:
+    """Return a point with the short names of its axes: ``ntasks``, ``dropout``.
 
-    A keyword of the model that is called as a field is keeps its section: ``model.optimizer``.
+    A keyword of the model with the name of a field keeps its section: ``model.optimizer``.
     """
     fields = {*hints(TrainSpec), *hints(Resources), *hints(SoftwareSpec)}
     split = ((key, *key.split(".", 1), value) for key, value in point.items())
@@ -122,19 +126,19 @@ def _short(point: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _slug(point: dict[str, Any]) -> str:
+def _slug(point: dict[str, Json]) -> str:
     """Return a point as part of a folder name: ``ntasks=2,strategy=horovod``."""
     text = ",".join(f"{key}={value}" for key, value in _short(point).items())
     return re.sub(r"[^A-Za-z0-9_.,=+-]+", "_", text)[:120]
 
 
 def _digest(job: JobSpec) -> str:
-    """Return six characters that change with anything that decides the run's numbers: an edited study reruns."""
+    """Return six characters of a hash of all that decides the run's numbers, so that an edited study reruns."""
     return hashlib.sha256(_content(job).encode()).hexdigest()[:6]
 
 
 def _content(job: JobSpec) -> str:
-    """Return what decides a run's numbers, times included, as one text."""
+    """Return all that decides a run's numbers, times included, as one text."""
     facts = to_mapping(job)
     content = {key: facts[key] for key in ("site", "train", "resources", "program", "kind", "repeat")}
     content["train"] = _deciding(TrainSpec, facts["train"])
@@ -144,8 +148,8 @@ def _content(job: JobSpec) -> str:
     return json.dumps(content, sort_keys=True, default=str)
 
 
-def _deciding(cls: type, table: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the fields of a spec with those at their default that decide no numbers."""
+def _deciding(cls: type[DataclassInstance], table: dict[str, Json] | None) -> dict[str, Json] | None:
+    """Return the fields of a spec that decide numbers; later fields only if they differ from their defaults."""
     if table is None:
         return None
     default = to_mapping(cls())

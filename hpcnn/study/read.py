@@ -1,11 +1,11 @@
-"""Reads a study file (TOML) into a StudySpec, checking every key. Expands nothing."""
+"""Read a study file (TOML) into a StudySpec, checking every key. Must not import the expansion."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hpcnn.specs.fields import check_field, from_mapping, hints
 from hpcnn.specs.resources import Resources
@@ -15,13 +15,17 @@ from hpcnn.specs.train import AugmentSpec, TrainSpec
 from hpcnn.util import toml
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.share import share_dir
+from hpcnn.util.types import Json
 
-_SECTIONS = {"train": TrainSpec, "resources": Resources, "software": SoftwareSpec}
-# Tables within [train] whose keys may be axes: the name of such an axis begins with this, and the table is called that.
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_SECTIONS: dict[str, type[DataclassInstance]] = {"train": TrainSpec, "resources": Resources, "software": SoftwareSpec}
+# Tables within [train] whose keys may be axes: prefix of the axis -> name of the table.
 TABLES = {"model": "model_args", "data": "data_args", "augment": "augment"}
-# Those whose keys are keywords of a function, which knows them.
+# Those whose keys are keywords of a function, which checks them.
 _KEYWORDS = ("model", "data")
-# What `--set` changes besides fields and keywords of the model.
+# Keys that `--set` changes besides fields and keywords of the model.
 _PLAIN = ("name", "kind", "description", "repeats", "seeds")
 
 
@@ -38,14 +42,14 @@ def find(name: str) -> Path:
     raise unknown_value("study", name, [*packaged, "FILE.toml"])
 
 
-def read(path: Path, changes: Mapping[str, Any] | None = None) -> StudySpec:
+def read(path: Path, changes: Mapping[str, Json] | None = None) -> StudySpec:
     """Return the study in ``path`` with ``changes`` (dotted key -> value, or list of values for an axis) made to it.
 
-    Raises UsageError naming file, table, key, value and what is valid.
+    Raises UsageError naming file, table, key, value and the valid values.
     """
     where = f"{path.name}: "
     table = {"name": path.stem, **toml.read(path)}
-    from_mapping(StudySpec, table, where)  # what is changed below is of the right type
+    from_mapping(StudySpec, table, where)  # checks the types of the values that are changed below
     for key, value in (changes or {}).items():
         _change(table, key, value)
     study = from_mapping(StudySpec, table, where)
@@ -65,7 +69,7 @@ def read(path: Path, changes: Mapping[str, Any] | None = None) -> StudySpec:
 def full_key(key: str, name: str) -> str:
     """Return the dotted name of an axis: ``ntasks`` is ``resources.ntasks``; ``model.d_rate``, ``augment.zoom`` stay.
 
-    Raises UsageError, calling the key ``name``, for one that is a field of no table.
+    Raises UsageError, which calls the key ``name``, for a key that is a field of no table.
     """
     section, dot, field = key.partition(".")
     if dot and section in _KEYWORDS and field:
@@ -86,16 +90,16 @@ def full_key(key: str, name: str) -> str:
     raise unknown_value(name, key, [*fields, *(f"{section}.KEYWORD" for section in _KEYWORDS), "augment.KEY"])
 
 
-def _check_table(cls: type, table: Mapping[str, Any], where: str) -> None:
-    """Raise UsageError for a key or a value that cannot be. Whether values go together is a question to a point."""
+def _check_table(cls: type[DataclassInstance], table: Mapping[str, Json], where: str) -> None:
+    """Raise UsageError for an invalid key or value. Contradictions between values are found when points are made."""
     for key, value in table.items():
         if key not in hints(cls):
             raise unknown_value(f"{where}key", key, hints(cls))
         check_field(cls, key, value, f"{where}{key}")
 
 
-def _change(table: dict[str, Any], key: str, value: Any) -> None:
-    """Make one ``--set`` change: a plain key of the file, a field, or (for a list) an axis."""
+def _change(table: dict[str, Json], key: str, value: Json) -> None:
+    """Apply one ``--set`` change: to a plain key of the file, a field, or (for a list) an axis."""
     if key in _PLAIN:
         table[key] = value
         return
@@ -115,17 +119,17 @@ def _change(table: dict[str, Any], key: str, value: Any) -> None:
         table.setdefault(section, {})[field] = value
 
 
-def _values(where: str, key: str, values: Any) -> list[Any]:
+def _values(where: str, key: str, values: Json) -> list[Json]:
     if not isinstance(values, list) or not values:
         raise bad_value(f"{where}{key}", values, "a list with at least one value")
     return [_value(where, key, value) for value in values]
 
 
-def _point(where: str, point: Mapping[str, Any]) -> dict[str, Any]:
+def _point(where: str, point: Mapping[str, Json]) -> dict[str, Json]:
     return {full_key(key, f"{where}key"): _value(where, key, value) for key, value in _flat(point).items()}
 
 
-def _flat(point: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(point: Mapping[str, Json]) -> dict[str, Json]:
     """Return a point, or axes, with dotted keys: ``train.strategy`` for the key ``strategy`` of its table ``train``."""
     flat = {}
     for key, value in point.items():
@@ -136,8 +140,8 @@ def _flat(point: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _value(where: str, key: str, value: Any) -> Any:
-    """Return one value of a field, checked; keywords of a model or a data set are checked by it."""
+def _value(where: str, key: str, value: Json) -> Json:
+    """Return one value of a field, checked; a model or data set checks its own keywords later."""
     section, _, field = full_key(key, f"{where}key").partition(".")
     if section in _KEYWORDS:
         return value
@@ -146,9 +150,9 @@ def _value(where: str, key: str, value: Any) -> Any:
 
 
 def _check_program(study: StudySpec, where: str) -> None:
-    """Raise UsageError for what only a training could heed."""
-    others = ("resources.", "software.")
-    keys = [key for keys in (study.axes, *study.points) for key in keys if not key.startswith(others)]
+    """Raise UsageError for keys of training in a study of a user's own program."""
+    valid = ("resources.", "software.")
+    keys = [key for keys in (study.axes, *study.points) for key in keys if not key.startswith(valid)]
     keys = [*(["[train]"] if study.train else []), *(["seeds"] if study.seeds else []), *keys]
     if keys:
         raise UsageError(f"{where}{', '.join(keys)}: keys of training cannot go with a program of your own")

@@ -1,6 +1,6 @@
-"""Runs what is missing of a study, one run after another, on this machine.
+"""Run the missing runs of a study, one after another, on this machine.
 
-A run that was stopped and kept its state goes on; an attempt that cannot is set aside, and the run begins anew.
+A stopped run that kept its state is resumed; any other attempt is set aside, and its run starts again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hpcnn.zoo.catalogue import check_staged
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run of a study ended: its exit status (0: completed) and seconds."""
+    """The end of one run of a study: its exit status (0: completed), seconds and reason."""
 
     path: Path
     code: int
@@ -29,7 +29,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Todo:
-    """What is missing of a study, ready to run; what is done; and what Slurm has in its queue."""
+    """The missing runs of a study, prepared; the number of completed ones, and of those in Slurm's queue."""
 
     runs: list[Prepared]
     completed: int
@@ -37,9 +37,9 @@ class Todo:
 
 
 def missing(runs: Sequence[PlannedRun], folder: Path) -> Todo:
-    """Return what has neither been completed in ``folder`` nor is waiting or running as a Slurm job, in order.
+    """Return the runs that are neither completed in ``folder`` nor waiting or running as a Slurm job, in order.
 
-    Raises UsageError, before any run has started, if one asks for what cannot be.
+    Raises UsageError for a run with an invalid request.
     """
     states = look(folder / run.run_id for run in runs)
     completed = sum(state.status == "completed" for state in states)
@@ -53,7 +53,7 @@ def missing(runs: Sequence[PlannedRun], folder: Path) -> Todo:
 
 
 def for_this_machine(runs: Sequence[Prepared]) -> tuple[list[Prepared], list[Prepared]]:
-    """Return the runs that can run here, and those that ask for GPUs where there is none."""
+    """Divide runs into those that can run here, and those that request GPUs on a machine without."""
     from hpcnn.util.gpus import any_gpu
 
     wanting = [run for run in runs if run.job.resources.gpus_per_node]
@@ -65,9 +65,9 @@ def for_this_machine(runs: Sequence[Prepared]) -> tuple[list[Prepared], list[Pre
 def run_all(
     runs: Sequence[Prepared], started: Callable[[Prepared], None], ended: Callable[[Outcome], None]
 ) -> list[Outcome]:
-    """Run each of ``runs`` in turn; a failing run does not stop the others. Returns how each ended.
+    """Run each of ``runs`` in turn, also after one that fails; return their outcomes.
 
-    Raises UsageError before the first of them if the data of one is not staged.
+    Raises UsageError before the first run if the data of one is not staged.
     """
     check_all_staged(runs)
     outcomes = []
@@ -85,7 +85,7 @@ def run_all(
 
 
 def prepare_again(run: PlannedRun, path: Path) -> Prepared:
-    """Return a run that is missing, ready: one that was stopped goes on where it was, any other begins anew."""
+    """Prepare a missing run: resume it if it kept its state, else start again."""
     return prepare(run.job, path, resume=RunDir(path).state.exists())
 
 
@@ -97,9 +97,9 @@ def check_all_staged(runs: Sequence[Prepared]) -> None:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Keep an earlier attempt that failed or was cut off, under a name of its own: it stays in the report.
+    """Rename the directory of a failed or interrupted attempt, which stays in the report.
 
-    Returns the new name; None if there was no attempt.
+    Returns the new path; None if there was no attempt.
     """
     if not path.exists():
         return None

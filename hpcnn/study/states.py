@@ -1,4 +1,4 @@
-"""What became of each run of a study: its job while that is alive, else its own record, else Slurm. Writes nothing."""
+"""Determine the state of each run of a study: by its job if that is alive, else by its record, else by Slurm."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATUSES = ("completed", "running", "pending", "failed", "interrupted", "unknown
 
 @dataclass(frozen=True)
 class RunState:
-    """One run: its directory, one of STATUSES, and why, where there is a reason to give.
+    """The state of one run: its directory, one of STATUSES, and the reason, if there is one.
 
     recorded: whether the run's own record says so; else Slurm does. job: what Slurm says, for a submitted run without
     a record.
@@ -33,7 +33,7 @@ class RunState:
 
     @property
     def alive(self) -> bool:
-        """Whether the run is waiting or under way."""
+        """Return whether the run is waiting or running."""
         return self.status in ALIVE
 
 

@@ -1,7 +1,7 @@
-"""Submits what is missing of a study to Slurm, in few calls of sbatch, and writes down what was submitted.
+"""Submit the missing runs of a study to Slurm, in few calls of sbatch, and record the submissions.
 
-A run is either as it was before, or its directory holds its job's id: where sbatch refuses, what was prepared for it
-is taken back.
+Atomic for each run: its directory holds its job's id, or is as it was before: after a refusal by sbatch the prepared
+files are removed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpcnn.jobs.submit import Prepared, job_record, write
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, new_run_id, utc_now
@@ -25,6 +24,7 @@ from hpcnn.study.run import check_all_staged, prepare_again, set_aside
 from hpcnn.study.states import look
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.files import read_json, write_bytes, write_json, write_text
+from hpcnn.util.types import Json
 
 # slurm.conf(5), "MaxArraySize": the default, for a site whose own is not known.
 _USUAL_ARRAY_LIMIT = 1001
@@ -35,9 +35,9 @@ Queue = Mapping[str, JobState]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be submitted, and how many runs are not, and why: completed, in the queue, or over the site's limit.
+    """The submissions, and the numbers of other runs: completed, in the queue, or over the site's limit (``left``).
 
-    queued: jobs of the user that are in the queue already, of this study and others.
+    queued: jobs of the user in the queue, of this study and others.
     """
 
     batches: list[Batch]
@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def runs(self) -> int:
-        """Number of runs that are to be submitted."""
+        """Return the number of runs to submit."""
         return sum(len(batch.runs) for batch in self.batches)
 
 
@@ -104,7 +104,7 @@ def would_start(plan: Plan, options: Sequence[str] = ()) -> Iterator[tuple[Batch
 
 
 def adopt(folder: Path) -> None:
-    """Give every task's run its job's id, as the newest record says that has it; a command may have been killed."""
+    """Write the job's id into every task's run, from the newest record, for a command that may have been killed."""
     jobs = {}
     for file in sorted((folder / FOLDER).glob("*.json")):
         record = read_json(file) or {}
@@ -127,7 +127,7 @@ def _array_limit(site: Site) -> int:
 
 def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
     script, record = batch.file(folder), folder / FOLDER / f"{batch.name}.json"
-    facts: dict[str, Any] = {
+    facts: dict[str, Json] = {
         "schema": SCHEMA_VERSION,
         "job_id": None,
         "site": batch.runs[0].site.name,
@@ -159,7 +159,7 @@ def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _Begun:
-    """A run that is being submitted, and what was there before: an attempt set aside, or one that goes on."""
+    """A run that is being submitted, with what restores it: the attempt set aside, or the files of a resumed one."""
 
     run: RunDir
     aside: Path | None
@@ -177,7 +177,7 @@ def _begin(prepared: Prepared) -> _Begun:
 
 
 def _take_back(begun: Sequence[_Begun]) -> None:
-    """Remove what was prepared for runs that were not submitted, and put earlier attempts back in their places."""
+    """Remove the files of runs that were not submitted, and restore their earlier attempts."""
     for entry in begun:
         run, aside = entry.run, entry.aside
         for file in (run.spec, run.job_script):

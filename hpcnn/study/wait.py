@@ -1,4 +1,4 @@
-"""Waits until the runs of a study have ended, and closes the records that they could not close themselves."""
+"""Wait for the end of a study's runs, and close the records that they could not close themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
 def wait(paths: Sequence[Path], ended: Callable[[RunState], None]) -> list[RunState]:
-    """Wait until every run in ``paths`` has ended; tell each one's end. Returns how they ended, in order of ``paths``.
+    """Wait until every run in ``paths`` has ended; return their states in the order of ``paths``.
+
+    ended: gets each state as it ends.
 
     A run that ended without a record (cancelled while pending, a dead node) gets one that says so. One of which
     neither Slurm nor a record knows anything counts as ended after a minute, and stays unknown.
@@ -41,7 +43,7 @@ def wait(paths: Sequence[Path], ended: Callable[[RunState], None]) -> list[RunSt
 
 
 def _is_over(state: RunState, seconds: float) -> bool:
-    """Whether a run without a record, whose job has been over for so long, will not get one any more."""
+    """Return whether a run without a record, whose job ended these seconds ago, is too old to get one."""
     slurm_knows = state.job is not None and state.job.status != "unknown"
     return seconds >= (_SECONDS_WITHOUT_RECORD if slurm_knows else _SECONDS_UNTIL_UNKNOWN)
 

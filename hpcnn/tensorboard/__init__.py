@@ -1,1 +1,1 @@
-"""TensorBoard on the logs of runs: which folder it shows, how to reach it from elsewhere, and the server itself."""
+"""Serve TensorBoard on the logs of runs: their folder, the server, and the tunnel to it."""

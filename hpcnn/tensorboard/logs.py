@@ -1,4 +1,4 @@
-"""Which folder TensorBoard shows for what the user names. Reads run directories; knows nothing of servers."""
+"""Find the folder of TensorBoard logs that a user names. Must not import the server."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from hpcnn.rundir.layout import RunDir
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import read_json
 
-# The names that every writer of event files gives them (tensorboard, "--logdir"), and those of profiles.
+# The names of event files (tensorboard, "--logdir") and of profiles.
 _LOGS = ("*tfevents*", "*.xplane.pb")
 
 
 def log_folder(target: str) -> Path:
-    """Return the folder of logs of a run directory or job id, or a folder that holds such (a study, say) as it is.
+    """Return the folder of logs of a run directory or job id; a folder that holds runs, such as a study, as it is.
 
-    Raises UsageError for what is none of these, and where there are no logs.
+    Raises UsageError for any other target, and for one without logs.
     """
     path = _path(target)
     run = RunDir(path)
@@ -30,7 +30,7 @@ def log_folder(target: str) -> Path:
 
 
 def site_of(target: str) -> str:
-    """Return the name of the site that the run, or the first one of a folder, was made for; empty where none says."""
+    """Return the site of a run, or of the first one in a folder that records it; empty if none does."""
     path = _path(target)
     for record in (path / "spec.json", *sorted(path.glob("*/spec.json"))):
         site = (read_json(record) or {}).get("site")
@@ -40,7 +40,7 @@ def site_of(target: str) -> str:
 
 
 def _path(target: str) -> Path:
-    """Return the directory that a target names. Raises UsageError where there is none."""
+    """Return the directory that a target names. Raises UsageError for an unknown target."""
     if Path(target).is_dir():
         return Path(target).absolute()
     if not target.isdigit():

@@ -1,6 +1,6 @@
-"""The TensorBoard server: a process of its own, which a login node starts only when it is wanted.
+"""Run the TensorBoard server, in a process of its own.
 
-It reads what to do from the environment, not from its command line, and writes no file of its own: on Linux other
+It reads its arguments from the environment, not from its command line, and writes no file of its own: on Linux other
 users can read the command line of any process and TensorBoard's files in /tmp, and with them the secret path.
 """
 
@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 from hpcnn.util.tf_import import without_notes
 
 VARIABLE = "HPCNN_BOARD"
-# Stands for the port in the message, until the server has one; no path or name contains it.
+# Placeholder of the port in the message, until the server has one; no path or name contains it.
 PORT = "\0"
 
 
 def main() -> None:
-    """Serve as $HPCNN_BOARD says (a JSON object: arguments, message) until a signal ends it.
+    """Serve by $HPCNN_BOARD (a JSON object: arguments, message) until a signal ends the process.
 
-    Exit status 0 after Ctrl-C, 2 where the port or address cannot be had.
+    Exit status 0 after Ctrl-C, 2 if the port or address is not available.
     """
     request = json.loads(os.environ.pop(VARIABLE))
     with without_notes():

@@ -1,4 +1,4 @@
-"""How to reach a server of this machine from one's own computer, through the site's login node. Pure."""
+"""Make the ssh command of a tunnel from the user's computer to a server here, through the login node. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from hpcnn.sites.profile import Site
 
-# TensorBoard's own port: the one to open on the user's computer.
-NEAR_PORT = 6006
+# The port of the tunnel on the user's computer: TensorBoard's default.
+LOCAL_PORT = 6006
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine that serves: its name, its user, and the job that runs on it, if one does.
+    """The machine of the server: its name, the user, and whether the server runs in a job there.
 
-    submit_host: where the job was submitted (Slurm's variable), for sites whose login host is not known.
+    submit_host: where the job was submitted (Slurm's variable), for sites without a known login host.
     """
 
     name: str
@@ -26,28 +26,28 @@ class Machine:
 
 
 def ssh_command(machine: Machine, site: Site, host: str, port: str) -> str:
-    """Return what the user types on their own computer, so that its NEAR_PORT leads to ``host``:``port`` here.
+    """Return the ssh command for the user's computer that forwards its LOCAL_PORT to ``host``:``port`` here.
 
-    host: the address that the server listens on. On a loopback address the tunnel must end on this machine itself
-    (ssh(1), -L and -J); on any other, its login node reaches it.
+    host: the address of the server. A tunnel to a loopback address must end on this machine itself (ssh(1), -L and -J);
+    any other address is reached from the login node.
     """
     login = f"{machine.user}@{_login_host(machine, site)}"
     if is_loopback(host):
-        forward = f"ssh -N -L {NEAR_PORT}:127.0.0.1:{port}"
+        forward = f"ssh -N -L {LOCAL_PORT}:127.0.0.1:{port}"
         if machine.in_job:
             return f"{forward} -J {login} {machine.user}@{node_name(machine.name, site.node_suffix)}"
-        if _is_known_outside(machine.name, site.login):
+        if _has_public_name(machine.name, site.login):
             return f"{forward} {machine.user}@{machine.name}"
         return f"{forward} -J {login} {machine.user}@{machine.name}"
     reached = node_name(machine.name, site.node_suffix) if machine.in_job else machine.name
     address = reached if is_wildcard(host) else host
-    return f"ssh -N -L {NEAR_PORT}:{address}:{port} {login}"
+    return f"ssh -N -L {LOCAL_PORT}:{address}:{port} {login}"
 
 
 def node_name(host: str, suffix: str) -> str:
-    """Return a compute node's name as a login node knows it: ``r001.ib.example.org``, or ``jwb0001i.juwels``.
+    """Return the name of a compute node on the login node: ``r001.ib.example.org``, or ``jwb0001i.juwels``.
 
-    A suffix with a dot takes the place of the domain; another one stands behind the first part of the name.
+    A suffix with a dot replaces the domain; any other suffix is appended to the first part of the name.
     """
     first, dot, domain = host.partition(".")
     if not suffix:
@@ -56,23 +56,23 @@ def node_name(host: str, suffix: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine itself reaches an address."""
+    """Return whether an address is a loopback address."""
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def is_wildcard(host: str) -> bool:
-    """Whether an address stands for all that the machine has."""
+    """Return whether an address is the wildcard, for all addresses of the machine."""
     return _is_address(host) and ipaddress.ip_address(host).is_unspecified
 
 
 def _login_host(machine: Machine, site: Site) -> str:
-    """Return the login node to go through; without one in the profile, where the job came from."""
+    """Return the login node of the tunnel; without one in the profile, the host that submitted the job."""
     named = site.login_gpu if machine.with_gpus and site.login_gpu else site.login
     return named or (machine.submit_host if machine.in_job else machine.name) or "LOGIN"
 
 
-def _is_known_outside(name: str, login: str) -> bool:
-    """Whether this login node has a public name itself: several share the site's login host, and only one serves."""
+def _has_public_name(name: str, login: str) -> bool:
+    """Return whether this login node has a public name of its own, and is not only behind the site's login host."""
     if not login:
         return True
     return name == login or name.split(".")[-2:] == login.split(".")[-2:]

@@ -1,1 +1,1 @@
-"""What the steps that ``hpcnn train --profile`` recorded hold: from profilers' files to traces and tables."""
+"""Traces of the steps that ``hpcnn train --profile`` recorded: read from profilers' files, and summed up in tables."""

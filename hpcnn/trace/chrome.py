@@ -1,8 +1,8 @@
-"""A trace: what happened on some threads, in the format that chrome://tracing and Perfetto open.
+"""Traces of ranks: events on threads, in the format of chrome://tracing and Perfetto.
 
 The format is Chrome's "Trace Event Format": complete events with begin and duration in microseconds. Time 0 of one
 rank's trace is the moment at which all ranks left a barrier just before its steps; ``origin_ns`` is that moment by the
-rank's wall clock. Must not know TensorFlow.
+rank's wall clock. Must not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hpcnn.rundir.layout import SCHEMA_VERSION
 from hpcnn.util.errors import RunError
 from hpcnn.util.files import write_bytes
+from hpcnn.util.types import Json
 
 OPERATION, KERNEL, COMMUNICATION = "operation", "kernel", "communication"
 RUNTIME, STEPS = "runtime", "steps"
 
 
 class Event(NamedTuple):
-    """Something that took a while: begin and duration in microseconds, on one track.
+    """An event with begin and duration in microseconds, on one track.
 
     kind: OPERATION (of TensorFlow's graph, on the processor), KERNEL (on a device), COMMUNICATION (Horovod's), RUNTIME
-    (what TensorFlow does around operations) or STEPS. type: of the operation, without the name of this one.
+    (TensorFlow's own work around operations) or STEPS. type: of the operation; name: of this one operation.
     """
 
     track: str
@@ -37,7 +38,7 @@ class Event(NamedTuple):
     duration: float
 
     def shifted(self, microseconds: float) -> Event:
-        """Return the event so much later."""
+        """Return the event, moved to a later time."""
         return self._replace(begin=self.begin + microseconds)
 
 
@@ -45,34 +46,34 @@ class Event(NamedTuple):
 class Trace:
     """The events of one rank, and ``facts``: rank, host, strategy, epoch, first_step, steps, seconds, origin_ns."""
 
-    facts: dict[str, Any]
+    facts: dict[str, Json]
     events: list[Event]
 
     @property
     def rank(self) -> int:
-        """Number of the rank."""
+        """Return the rank."""
         return int(self.facts["rank"])
 
 
 def write(file: Path, traces: Sequence[Trace]) -> None:
-    """Write the traces of some ranks as one file, gzipped, whole; a rank is a process with its tracks as threads."""
-    events: list[dict[str, Any]] = []
+    """Write the traces of some ranks as one gzipped file, atomically; a rank is a process, its tracks are threads."""
+    events: list[dict[str, Json]] = []
     for trace in traces:
         tracks = {name: number for number, name in enumerate(dict.fromkeys(event.track for event in trace.events))}
-        events.append(_named("process_name", trace.rank, 0, name=f"rank {trace.rank} on {trace.facts['host']}"))
-        events.append(_named("process_sort_index", trace.rank, 0, sort_index=trace.rank))
+        events.append(_metadata("process_name", trace.rank, 0, name=f"rank {trace.rank} on {trace.facts['host']}"))
+        events.append(_metadata("process_sort_index", trace.rank, 0, sort_index=trace.rank))
         for name, number in tracks.items():
-            events.append(_named("thread_name", trace.rank, number, name=name))
-            events.append(_named("thread_sort_index", trace.rank, number, sort_index=number))
+            events.append(_metadata("thread_name", trace.rank, number, name=name))
+            events.append(_metadata("thread_sort_index", trace.rank, number, sort_index=number))
         events += (_as_json(event, trace.rank, tracks[event.track]) for event in trace.events)
     ranks = {"schema": SCHEMA_VERSION, "ranks": [trace.facts for trace in traces]}
     content = {"displayTimeUnit": "ms", "otherData": ranks, "traceEvents": events}
-    # without a time in the header: the same trace gives the same bytes
+    # no time in the gzip header: the same trace gives the same bytes
     write_bytes(file, gzip.compress(json.dumps(content).encode(), mtime=0), durable=False)
 
 
 def read(file: Path) -> Trace:
-    """Return the trace of one rank. Raises RunError for a file that is none."""
+    """Read the trace of one rank. Raises RunError for any other file."""
     try:
         content = json.loads(gzip.decompress(file.read_bytes()))
         (facts,) = content["otherData"]["ranks"]
@@ -90,31 +91,31 @@ def read(file: Path) -> Trace:
     return Trace(facts, events)
 
 
-def on_one_clock(traces: Sequence[Trace]) -> list[Trace]:
-    """Return the traces of several ranks on the clock of the first one.
+def align_clocks(traces: Sequence[Trace]) -> list[Trace]:
+    """Return the traces of several ranks with times on the clock of the first rank.
 
-    Ranks of its host have the same clock. Clocks of other hosts may differ by more than a step takes, so their ranks
-    are taken to have left the barrier at the same moment; they did so within the time of a few messages.
+    Ranks of one host share its clock. Clocks of other hosts may differ by more than the duration of a step, so their
+    ranks are assumed to have left the barrier at the same moment, which is true within the time of a few messages.
     """
     first = traces[0]
-    return [Trace(t.facts, [event.shifted(_later(t, first)) for event in t.events]) for t in traces]
+    return [Trace(t.facts, [event.shifted(_offset_us(t, first)) for event in t.events]) for t in traces]
 
 
-def _later(trace: Trace, first: Trace) -> float:
+def _offset_us(trace: Trace, first: Trace) -> float:
     if trace.facts["host"] != first.facts["host"]:
         return 0.0
     return float(trace.facts["origin_ns"] - first.facts["origin_ns"]) / 1e3
 
 
-def of_horovod(text: str, origin_ns: int) -> list[Event]:
-    """Return the events of Horovod's timeline, each tensor a track, with times from ``origin_ns`` (wall clock) on.
+def horovod_events(text: str, origin_ns: int) -> list[Event]:
+    """Parse Horovod's timeline into events, one track per tensor, with times from ``origin_ns`` (wall clock) on.
 
-    Horovod begins and ends phases within phases, a tensor a "process", and writes the wall clock of its time 0 into
-    the first entry. A tensor that was under way at the end of the recording is left out; so is everything where Horovod
-    did not come to the end of its list.
+    Horovod nests phases, writes each tensor as a "process", and puts the wall clock of its time 0 into the first entry.
+    Leaves out tensors that were not finished at the end of the recording, and all events of a timeline whose JSON list
+    Horovod did not finish.
     """
     try:
-        entries: Iterable[dict[str, Any]] = json.loads(text)
+        entries: Iterable[dict[str, Json]] = json.loads(text)
     except ValueError:
         return []
     start_us, names, open_phases = 0.0, dict[int, str](), dict[int, list[tuple[str, float]]]()
@@ -134,7 +135,7 @@ def of_horovod(text: str, origin_ns: int) -> list[Event]:
     return events
 
 
-def _as_json(event: Event, process: int, thread: int) -> dict[str, Any]:
+def _as_json(event: Event, process: int, thread: int) -> dict[str, Json]:
     return {
         "ph": "X",
         "pid": process,
@@ -147,5 +148,5 @@ def _as_json(event: Event, process: int, thread: int) -> dict[str, Any]:
     }
 
 
-def _named(what: str, process: int, thread: int, **facts: Any) -> dict[str, Any]:
+def _metadata(what: str, process: int, thread: int, **facts: Json) -> dict[str, Json]:
     return {"ph": "M", "pid": process, "tid": thread, "name": what, "args": facts}

@@ -1,23 +1,34 @@
-"""Which operations took the time of the recorded steps: self times by type. Pure; needs the events alone."""
+"""Sum up the self times of operations in recorded steps, by type. Pure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TypedDict
 
 from hpcnn.trace.chrome import COMMUNICATION, KERNEL, OPERATION, Event, Trace
 
 KINDS = (OPERATION, KERNEL, COMMUNICATION)
 
 
-def table(traces: Sequence[Trace]) -> list[dict[str, Any]]:
-    """Return one row for each type of operation, by kind, the costliest of a kind first.
+class OperationRow(TypedDict):
+    """One type of operation.
 
-    ``kind`` (of KINDS), ``type``, ``count`` (on all ranks), ``seconds`` (self time: without what
-    runs inside it on the same track; threads add up), ``share`` of all self time of its kind, and
-    ``seconds_per_step``, of one rank (of those that recorded this kind: Horovod's timeline is rank 0's alone).
+    kind: one of KINDS. count: on all ranks. seconds: self time, without events inside it on the same track, summed over
+    threads. share: of all self time of its kind. seconds_per_step: of one rank, among those that recorded this kind
+    (Horovod's timeline is of rank 0 only).
     """
+
+    kind: str
+    type: str
+    count: int
+    seconds: float
+    share: float
+    seconds_per_step: float
+
+
+def table(traces: Sequence[Trace]) -> list[OperationRow]:
+    """Return one row for each type of operation, by kind, the largest self time of a kind first."""
     counts: dict[tuple[str, str], int] = defaultdict(int)
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for trace in traces:
@@ -32,7 +43,7 @@ def table(traces: Sequence[Trace]) -> list[dict[str, Any]]:
     of_kind: dict[str, float] = defaultdict(float)
     for (kind, _), spent in seconds.items():
         of_kind[kind] += spent
-    rows = [
+    rows: list[OperationRow] = [
         {
             "kind": kind,
             "type": type,
@@ -52,7 +63,7 @@ def self_times(events: Iterable[Event]) -> Iterator[tuple[Event, float]]:
     for event in events:
         tracks[event.track].append(event)
     for on_track in tracks.values():
-        around: list[tuple[Event, list[float]]] = []  # events under way, with what their own children took
+        around: list[tuple[Event, list[float]]] = []  # open events, with the durations of their children
         for event in sorted(on_track, key=lambda e: (e.begin, -e.duration)):
             while around and around[-1][0].begin + around[-1][0].duration <= event.begin:
                 yield _closed(around.pop())

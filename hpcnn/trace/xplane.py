@@ -1,35 +1,39 @@
-"""What TensorFlow's profiler writes (an ``XSpace`` of planes, lines and events), as the events of a trace.
+"""Read the files of TensorFlow's profiler (an ``XSpace`` of planes, lines and events) as events of a trace.
 
 A plane is a host or a device, a line a thread or a stream. Times of a line are relative to the start of the profile,
-whose wall clock stands in a plane of its own (tsl/profiler/protobuf/xplane.proto). Knows no run directory.
+whose wall clock is in a plane of its own (tsl/profiler/protobuf/xplane.proto). Must not import run directories.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hpcnn.trace.chrome import KERNEL, OPERATION, RUNTIME, Event
+
+if TYPE_CHECKING:
+    from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XLine, XPlane, XSpace
 
 _ENVIRONMENT, _START = "Task Environment", "profile_start_time"
 
 
 def events_in(file: Path, origin_ns: int) -> list[Event]:
-    """Return what a ``.xplane.pb`` file holds, with times from ``origin_ns`` (nanoseconds of the wall clock) on.
+    """Return the events in a ``.xplane.pb`` file, with times from ``origin_ns`` (nanoseconds of the wall clock) on.
 
-    Marks without a duration (of memory, of the thread pools) are left out.
+    Leaves out marks without a duration (of memory, of the thread pools).
     """
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     space = xplane_pb2.XSpace()
     space.ParseFromString(file.read_bytes())
     start = _start_ns(space) - origin_ns
-    found = (event for plane in space.planes for line in plane.lines for event in _of_line(plane, line, start))
+    found = (event for plane in space.planes for line in plane.lines for event in _events_of(plane, line, start))
     return sorted(found, key=lambda event: (event.track != "python", event.track, event.begin))
 
 
-def _start_ns(space: Any) -> int:
+def _start_ns(space: XSpace) -> int:
+    """Return the wall clock at the start of the profile, in nanoseconds."""
     for plane in space.planes:
         if plane.name == _ENVIRONMENT:
             for stat in plane.stats:
@@ -38,7 +42,8 @@ def _start_ns(space: Any) -> int:
     return 0  # times are those of the wall clock already
 
 
-def _of_line(plane: Any, line: Any, start_ns: int) -> Iterator[Event]:
+def _events_of(plane: XPlane, line: XLine, start_ns: int) -> Iterator[Event]:
+    """Yield the events of one line that have a duration."""
     own = line.display_name or line.name
     on_host = plane.name.startswith("/host:")
     track = own if on_host else f"{plane.name.removeprefix('/device:')} {own}"

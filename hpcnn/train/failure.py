@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 
-from hpcnn.parallel.base import Strategy, leave
+from hpcnn.parallel.base import Strategy, exit_without_finalize
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.errors import HpcnnError
@@ -41,7 +41,7 @@ def end_failed(run: RunDir | None, strategy: Strategy | None, error: BaseExcepti
     if processes > 1:
         text = str(error) if isinstance(error, HpcnnError) else f"\n{_traceback(error)}"
         print(f"Error (rank {rank}): {text}", file=sys.stderr, flush=True)
-        leave(code)
+        exit_without_finalize(code)
 
 
 def _place(strategy: Strategy | None) -> tuple[int, int]:

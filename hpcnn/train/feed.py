@@ -2,7 +2,7 @@
 
 The whole set stays resident on every device, integer pixels as bytes: 60,000 MNIST images take 47 MB. Scaling and
 one-hot labels are done a slice at a time inside the compiled step, where they cost next to nothing. What a model of
-several inputs or outputs takes is a nest (``data/structure.py``), here as everywhere.
+several inputs or outputs takes is a structure (``data/structure.py``), here as everywhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.data.structure import is_nest, leaves, map_nest
+from hpcnn.data.structure import is_structure, leaves, map_structure
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import KerasModel, Tensor
 
@@ -28,7 +28,7 @@ class Form:
 
     factor: what features are multiplied by (1/255 for unit pixels), or None.
     tokens: features are integers that number words, and stay integers.
-    one_hot: the number of classes of labels that the loss wants one-hot, else None; a nest like the labels.
+    one_hot: the number of classes of labels that the loss wants one-hot, else None; a structure like the labels.
     class_weights: a weight for each class, shape (classes,), or None: what each sample's loss is multiplied by.
     """
 
@@ -64,14 +64,14 @@ class Resident:
 
     def gather(self, replica: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the samples ``indices`` as the model and the loss want them, and their weights in the loss or None."""
-        x = map_nest(lambda part: self.form.features(tf.gather(part, indices)), self.features[replica])
-        y = map_nest(lambda part: tf.gather(part, indices), self.labels[replica])
+        x = map_structure(lambda part: self.form.features(tf.gather(part, indices)), self.features[replica])
+        y = map_structure(lambda part: tf.gather(part, indices), self.labels[replica])
         if self.change is not None:
             x = self.change(replica, x, indices)
         weights = None if self.form.class_weights is None else tf.gather(self.form.class_weights, y)
         classes = self.form.one_hot
         if classes is not None:
-            y = map_nest(lambda part, size: part if size is None else tf.one_hot(part, size), y, classes)
+            y = map_structure(lambda part, size: part if size is None else tf.one_hot(part, size), y, classes)
         return _as_keras(x), _as_keras(y), weights
 
 
@@ -85,8 +85,8 @@ def place(x: Tensor, y: Tensor, devices: Sequence[str], form: Form) -> Resident:
     features, labels = [], []
     for device in devices:
         with tf.device(device):
-            features.append(map_nest(tf.constant, x))
-            labels.append(map_nest(tf.constant, y))
+            features.append(map_structure(tf.constant, x))
+            labels.append(map_structure(tf.constant, y))
     return Resident(tuple(features), tuple(labels), form)
 
 
@@ -98,7 +98,7 @@ def sample_shape(model: KerasModel, data: DataSet) -> Any:
     shape: Any = getattr(model, "input_shape", None)
     if shape is None:
         return data.input_shape
-    if not is_nest(data.x_train):
+    if not is_structure(data.x_train):
         if isinstance(shape, (list, dict)):
             raise UsageError(f"--model, --data: the model has {len(shape)} inputs, the data has one array of features")
         return shape[1:]
@@ -119,7 +119,7 @@ def fit_shape(x: Tensor, shape: Any) -> Tensor:
 
     Raises UsageError naming both shapes where it does not.
     """
-    return map_nest(_fit_shape, x, shape) if is_nest(x) else _fit_shape(x, shape)
+    return map_structure(_fit_shape, x, shape) if is_structure(x) else _fit_shape(x, shape)
 
 
 def _fit_shape(x: Tensor, shape: Sequence[int | None]) -> Tensor:
@@ -138,10 +138,10 @@ def _fit_shape(x: Tensor, shape: Sequence[int | None]) -> Tensor:
 def one_hot_sizes(model: KerasModel, classes: Any) -> Any:
     """Return the number of classes of each label array that must become one-hot, None for the others.
 
-    classes: a nest like the labels; 0 for the targets of a regression. Raises UsageError where the model has other
+    classes: a structure like the labels; 0 for the targets of a regression. Raises UsageError where the model has other
     outputs than the data has labels.
     """
-    if not is_nest(classes):
+    if not is_structure(classes):
         shape = model.output_shape
         wants = wants_one_hot(model.loss, shape if isinstance(shape, tuple) else (), classes)
         return classes if wants else None

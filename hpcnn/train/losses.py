@@ -46,8 +46,8 @@ def class_weights(given: Mapping[str, Json], data: DataSet) -> Array | None:
     """
     if not given:
         return None
-    if data.several or data.regression:
-        what = "several arrays" if data.several else "a number to predict"
+    if data.is_structured or data.regression:
+        what = "several arrays" if data.is_structured else "a number to predict"
         raise bad_value("--class-weight", _text(given), f"no value with data set {data.name!r}, which has {what}")
     weights = np.ones(data.classes, np.float32)
     for key, weight in given.items():

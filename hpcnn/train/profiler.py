@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import RunDir
-from hpcnn.trace.chrome import STEPS, Event, Trace, of_horovod, write
+from hpcnn.trace.chrome import STEPS, Event, Trace, horovod_events, write
 from hpcnn.trace.xplane import events_in
 from hpcnn.train.metrics import Sums
 from hpcnn.util.types import Json
@@ -70,7 +70,7 @@ class Profile:
         (space,) = scratch.rglob("*.xplane.pb")
         events = [_whole(facts), *events_in(space, origin_ns)]
         if timeline.exists():
-            events += of_horovod(timeline.read_text(encoding="utf-8"), origin_ns)
+            events += horovod_events(timeline.read_text(encoding="utf-8"), origin_ns)
         write(self._run.trace(rank), [Trace(facts, events)])
         self._show_in_tensorboard(space, facts)
         shutil.rmtree(scratch)

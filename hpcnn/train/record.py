@@ -35,7 +35,7 @@ class Record:
         self._started = time.monotonic() - (go_on.elapsed if go_on else 0.0)
         if go_on:
             strategy.barrier()  # all ranks have read what is there
-            self.run.go_on(go_on.epoch, strategy.rank)
+            self.run.prepare_resume(go_on.epoch, strategy.rank)
         else:
             # on every rank: a finished run is refused by all of them, or the others would wait
             self.run.create(resume=resume)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.data.structure import leaves, map_nest, several_shapes
+from hpcnn.data.structure import is_structure_of_shapes, leaves, map_structure
 from hpcnn.models.registry import build
 from hpcnn.parallel.base import Strategy
 from hpcnn.specs.complete import OWN_MODEL
@@ -49,8 +49,8 @@ def build_network(spec: TrainSpec, input_shape: Any, outputs: Any) -> KerasModel
         arguments=spec.model_args,
     )
     if not model.built:
-        one = not several_shapes(input_shape)
-        model.build((None, *input_shape) if one else map_nest(lambda shape: (None, *shape), input_shape))
+        one = not is_structure_of_shapes(input_shape)
+        model.build((None, *input_shape) if one else map_structure(lambda shape: (None, *shape), input_shape))
     return model
 
 
@@ -78,7 +78,7 @@ def make_model(spec: TrainSpec, strategy: Strategy, data: DataSet, steps: int) -
         model.compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, jit_compile=False)
         model.optimizer.build(model.trainable_variables)
         set_layer_rates(model, spec.layer_lr)
-        strategy.adopt(model.optimizer)
+        strategy.prepare_optimizer(model.optimizer)
     return model
 
 
@@ -162,7 +162,7 @@ def _input_shape(model: str, data_shape: Any) -> Any:
     if not is_zoo(model):
         return data_shape
     own = recipe(model).input_shape
-    if several_shapes(own) or several_shapes(data_shape):
+    if is_structure_of_shapes(own) or is_structure_of_shapes(data_shape):
         return data_shape
     if math.prod(own) == math.prod(data_shape):
         return None

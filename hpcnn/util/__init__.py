@@ -1,1 +1,1 @@
-"""What any room may use: files, errors, texts, locks. Knows nothing of trainings, runs or reports."""
+"""Helpers for every room: errors, files, locks, tables, text. Must not import any other room."""

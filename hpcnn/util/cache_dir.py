@@ -1,4 +1,4 @@
-"""The folder of what hpcnn keeps because it was costly to make, and may lose: images, and reports' tables."""
+"""Return the cache folder: container images and the tables of reports, which hpcnn can make again."""
 
 from __future__ import annotations
 

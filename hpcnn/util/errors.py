@@ -1,6 +1,6 @@
-"""The errors a user may see: each names the key at fault, the value, and the valid values.
+"""The errors that users see: each names the key at fault, the value, and the valid values.
 
-Knows nothing of commands or files. ``cli/main.py`` turns these into one line and an exit status.
+``cli/main.py`` prints one as a single message and turns it into an exit status. Must not import any other room.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from collections.abc import Iterable
 
 
 class HpcnnError(Exception):
-    """Something hpcnn can explain. Shown as one message, never as a traceback."""
+    """An error that hpcnn can explain. Users see one message, never a traceback."""
 
     exit_code = 1
 
 
 class UsageError(HpcnnError):
-    """The user asked for something that cannot be: exit status 2, as the shell's convention has it."""
+    """An invalid request of the user: exit status 2, as is usual for shells."""
 
     exit_code = 2
 
 
 class RunError(HpcnnError):
-    """A run that started could not go on (a wrong world size, a dead rank, no Horovod)."""
+    """The failure of a run that had started: a wrong world size, a dead rank, no Horovod."""
 
     exit_code = 1
 
 
 def closest(value: str, valid: Iterable[str]) -> str | None:
-    """Return the valid word a mistyped ``value`` most likely meant, or None."""
+    """Return the valid word that is closest to a mistyped ``value``, or None."""
     found = difflib.get_close_matches(value, list(valid), n=1, cutoff=0.6)
     return found[0] if found else None
 

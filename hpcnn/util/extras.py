@@ -1,4 +1,4 @@
-"""Importing what only the extras of the package bring, with an error that says how to get it."""
+"""Import optional packages; the error for a missing one says which extra installs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def optional_module(module: str, purpose: str, extra: str = "cpu") -> ModuleType:
-    """Import ``module``, which ``extra`` brings. Raises HpcnnError saying what needed it and how to install it."""
+    """Import ``module``, which ``extra`` installs.
+
+    purpose: what needs it, for the error. Raises HpcnnError that says how to install a missing module.
+    """
     try:
         if module.partition(".")[0] == "keras":
             import_tensorflow()

@@ -1,4 +1,4 @@
-"""Which GPUs this machine has, as the driver says: without TensorFlow, for commands that must be quick."""
+"""List the GPUs of this machine by the driver, without TensorFlow: for commands that must be quick."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AMD = Path("/dev/kfd")
 
 
 def nvidia_gpus(environment: Mapping[str, str]) -> list[str]:
-    """Return the names of the GPUs that NVIDIA's driver sees; none where it cannot be asked."""
+    """Return the names of the GPUs that NVIDIA's driver sees; an empty list without a working ``nvidia-smi``."""
     command = shutil.which("nvidia-smi", path=environment.get("PATH", os.defpath))
     if command is None:
         return []
@@ -27,5 +27,5 @@ def nvidia_gpus(environment: Mapping[str, str]) -> list[str]:
 
 @cache
 def any_gpu() -> bool:
-    """Return whether there is a GPU here; the driver, which takes its time, is asked once a process."""
+    """Return whether this machine has a GPU. Queries the driver, which is slow, once a process."""
     return _AMD.exists() or bool(nvidia_gpus(os.environ))

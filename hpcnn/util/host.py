@@ -1,6 +1,6 @@
-"""Facts about a process and its host: what a reader needs to know before believing a time.
+"""Facts about a process and its host, without which a measured time means little: processor, cores, versions.
 
-Only looks; changes nothing. Knows neither run directories nor strategies.
+Changes nothing. Must not import any other room.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
+from hpcnn.util.types import Json
 from hpcnn.version import __version__
 
 _PACKAGES = {
@@ -31,7 +31,7 @@ _THREAD_VARIABLES = (
 
 
 def version_of(package: str) -> str | None:
-    """Return the installed version of a package known by several distribution names, without importing it."""
+    """Return the installed version of a package, under any of its distribution names, without importing it."""
     for name in _PACKAGES.get(package, (package,)):
         try:
             return importlib.metadata.version(name)
@@ -41,7 +41,7 @@ def version_of(package: str) -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of hpcnn, Python and what training uses."""
+    """Return the versions of hpcnn, Python and the packages that training uses."""
     return {
         "hpcnn": __version__,
         "python": platform.python_version(),
@@ -61,7 +61,7 @@ def cpu_model() -> str:
 
 
 def process_seconds() -> float | None:
-    """Return how long ago this process was started, to 10 ms (proc(5), "starttime"); None where nobody says."""
+    """Return the age of this process in seconds, to 10 ms (proc(5), "starttime"); None without /proc."""
     try:
         fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
@@ -69,8 +69,8 @@ def process_seconds() -> float | None:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
-def host_facts(rank: int, devices: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return what one rank knows of its host, devices and threads."""
+def host_facts(rank: int, devices: tuple[str, ...] = ()) -> dict[str, Json]:
+    """Return the facts of one rank: its host, processor, cores, devices and threads."""
     return {
         "rank": rank,
         "host": socket.gethostname(),
@@ -83,8 +83,8 @@ def host_facts(rank: int, devices: tuple[str, ...] = ()) -> dict[str, Any]:
     }
 
 
-def job_facts() -> dict[str, Any]:
-    """Return what is the same for all ranks: command line, git commit, container, SLURM_* facts."""
+def job_facts() -> dict[str, Json]:
+    """Return the facts that all ranks share: command line, git commit, container, versions, SLURM_* variables."""
     return {
         "command": [sys.executable, *sys.argv],
         "directory": str(Path.cwd()),

@@ -1,4 +1,4 @@
-"""One command at a time on a study's folder: a lock that ends with the process that holds it."""
+"""Lock a folder for one command at a time; the lock ends with the process that holds it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from hpcnn.util.errors import HpcnnError, UsageError
 
 _NAME = ".lock"
 _SECONDS_TO_TRY = 1.0  # `held` of another command may have the file for a moment
-# What file systems say that know no locks (Lustre mounted without `flock`): there, nobody is kept out.
+# Errors of file systems without locks (Lustre mounted without `flock`), where the lock keeps nobody out.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextlib.contextmanager
 def lock(folder: Path, seconds: float = _SECONDS_TO_TRY) -> Iterator[int]:
-    """Hold the study in ``folder``, which is made. Raises HpcnnError naming host and process of who holds it.
+    """Hold the lock of ``folder``, which is made if it is missing.
 
     seconds: how long to wait for it. Yields the file descriptor: a process that inherits it holds the lock too.
 
-    Raises UsageError where the folder cannot be made or written to.
+    Raises HpcnnError, naming host and process of the holder, for a lock that is held, and UsageError for a folder that
+    cannot be made or written to.
 
-    The kernel lets go of the lock of a process that has ended, however it ended, so none is left over by a crash.
-    flock(2): on NFS since Linux 2.6.12, there between machines too.
+    The kernel releases the lock of a process however it ended, so a crash leaves no lock behind. flock(2): on NFS since
+    Linux 2.6.12, there between machines too.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +37,7 @@ def lock(folder: Path, seconds: float = _SECONDS_TO_TRY) -> Iterator[int]:
     except OSError as error:
         raise UsageError(f"--runs: {folder}: cannot be written to: {error.strerror}") from error
     with opened as file:
-        if not _taken(file.fileno(), fcntl.LOCK_EX, seconds):
+        if not _acquired(file.fileno(), fcntl.LOCK_EX, seconds):
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise HpcnnError(f"{folder}: {holder} is at work on this study; wait until it has ended")
@@ -47,15 +48,16 @@ def lock(folder: Path, seconds: float = _SECONDS_TO_TRY) -> Iterator[int]:
 
 
 def held(folder: Path) -> bool:
-    """Whether a process holds the study in ``folder`` just now."""
+    """Return whether a process holds the lock of ``folder`` at this moment."""
     try:
         with (folder / _NAME).open(encoding="utf-8") as file:
-            return not _taken(file.fileno(), fcntl.LOCK_SH, 0.0)
+            return not _acquired(file.fileno(), fcntl.LOCK_SH, 0.0)
     except FileNotFoundError:
         return False
 
 
-def _taken(file: int, kind: int, seconds: float) -> bool:
+def _acquired(file: int, kind: int, seconds: float) -> bool:
+    """Try for some seconds to lock a file; return whether it is locked, or the file system has no locks."""
     end = time.monotonic() + seconds
     while True:
         try:

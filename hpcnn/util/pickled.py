@@ -1,9 +1,9 @@
-"""Functions that no other process can import, as files that it can read: a model or a data set of a notebook.
+"""Pickle notebook functions for ranks: a model or a data set that no other process could import.
 
-Such a function has a name of its own, ``FILE.pkl:function``, which goes wherever ``package.module:function`` goes. The
-file's name ends with a digest of its content: the same function is the same file, and its runs are repeats of each
-other in a report; a changed one is another. Reading a pickle runs what is in it, as importing a module does. Must not
-know what a function is for.
+Such a function is called ``FILE.pkl:function``, which is valid wherever ``package.module:function`` is. The file's name
+ends with a digest of its content: the same function gives the same file, and a report takes its runs for repeats; a
+changed function gives another file. Reading a pickle executes code, as importing a module does. Must not import any
+other room.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ import io
 import os
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from types import CodeType
-from typing import Any
+from types import CodeType, ModuleType
 
 from hpcnn.util.errors import UsageError
+from hpcnn.util.types import UserFunction
 
 _SUFFIX = ".pkl"
 _DIGITS = 8
 
 
 def is_pickled(name: str) -> bool:
-    """Say whether ``name`` is one of a function in a file of this module."""
+    """Return whether ``name`` has the form ``FILE.pkl:function``."""
     return name.rpartition(":")[0].endswith(_SUFFIX)
 
 
-def name_of(function: Callable[..., Any], folder: Path) -> str:
-    """Return a name by which another process finds ``function``; writes a file into ``folder`` where it needs one.
+def name_of(function: UserFunction, folder: Path) -> str:
+    """Return a name by which another process finds ``function``; pickle it into ``folder`` if it is in no module.
 
-    A function of a module is ``package.module:function``. One of a notebook or of the program that runs, a lambda and
-    a function within a function are pickled by value, with all that they refer to. Raises UsageError for one that
-    cannot be, and HpcnnError without cloudpickle.
+    A function of a module is ``package.module:function``. A function of a notebook or of the main program, a lambda and
+    a nested function are pickled by value, with all that they refer to. Raises UsageError for a function that cannot be
+    pickled, and HpcnnError without cloudpickle.
     """
     module, qualified = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
     if module not in (None, "__main__") and getattr(sys.modules.get(str(module)), qualified, None) is function:
@@ -50,8 +50,8 @@ def name_of(function: Callable[..., Any], folder: Path) -> str:
     return f"{_from_here(file)}:{word}"
 
 
-def read(option: str, name: str) -> Callable[..., Any]:
-    """Return the function that ``name_of`` gave this ``name``.
+def read(option: str, name: str) -> UserFunction:
+    """Return the pickled function that ``name_of`` called ``name``.
 
     Raises UsageError, naming the ``option``, where the file is missing or cannot be read here, and HpcnnError without
     cloudpickle.
@@ -59,21 +59,21 @@ def read(option: str, name: str) -> Callable[..., Any]:
     _cloudpickle()
     file, _, word = name.rpartition(":")
     try:
-        function: Callable[..., Any] = pickle.loads(Path(file).read_bytes())[word]
+        function: UserFunction = pickle.loads(Path(file).read_bytes())[word]
     except FileNotFoundError as error:
         raise UsageError(f"{option}: {name!r}: there is no file {str(Path(file).absolute())!r}") from error
-    except Exception as error:  # whatever the user's own classes and modules raise when they are put together again
+    except Exception as error:  # unpickling may raise anything that the user's own classes and modules raise
         raise UsageError(f"{option}: {name!r} cannot be read: {type(error).__name__}: {error}") from error
     return function
 
 
-def _pickled(content: Any) -> bytes:
+def _pickled(content: Mapping[str, UserFunction]) -> bytes:
     cloudpickle = _cloudpickle()
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]  # a class of an optional package
-        """As cloudpickle's, but a notebook's cell is the same in every kernel: its file is named for the process."""
+        """cloudpickle's pickler without the file name of a notebook's cell, which differs from kernel to kernel."""
 
-        def reducer_override(self, obj: Any) -> Any:
+        def reducer_override(self, obj: object) -> object:
             if isinstance(obj, CodeType) and obj.co_filename != "notebook":
                 return self.dispatch_table[CodeType](obj.replace(co_filename="notebook"))
             return super().reducer_override(obj)
@@ -89,13 +89,13 @@ def _pickled(content: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _cloudpickle() -> Any:
+def _cloudpickle() -> ModuleType:
     from hpcnn.util.extras import optional_module
 
     return optional_module("cloudpickle", "a function that is in no module")
 
 
 def _from_here(file: Path) -> str:
-    """Return a path as the job finds it, which runs in this directory: short where it is below."""
+    """Return the path of a file for a job, which runs in this directory: relative if the file is below it."""
     path = file.absolute()
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,7 +1,7 @@
-"""Finds the files that travel with hpcnn: templates, container definitions and study definitions.
+"""Find the files that are shipped with hpcnn: templates, container, study and search definitions.
 
-They stand at the top of a checkout, where people look for them, and inside ``hpcnn/_share`` of an installed
-wheel. Nothing else in hpcnn may know which of the two it is.
+They are at the top of a checkout, and inside ``hpcnn/_share`` of an installed wheel. No other module may depend on
+which of the two it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PACKAGE = Path(version.__file__).resolve().parent
 def share_dir(name: str) -> Path:
     """Return the folder ``name`` (``templates``, ``containers``, ``scaling_studies`` or ``searches``).
 
-    Raises FileNotFoundError when neither a checkout nor a wheel holds it: a broken installation.
+    Raises FileNotFoundError for a broken installation, which lacks it.
     """
     for folder in (PACKAGE / "_share" / name, PACKAGE.parent / name):
         if folder.is_dir():
@@ -25,7 +25,7 @@ def share_dir(name: str) -> Path:
 
 
 def constraints_file() -> Path:
-    """Return ``constraints.txt``, the versions that hpcnn is tested with. Raises FileNotFoundError as above."""
+    """Return the file of the versions that hpcnn is tested with. Raises FileNotFoundError as ``share_dir`` does."""
     for file in (PACKAGE / "_share" / "containers" / "constraints.txt", PACKAGE.parent / "constraints.txt"):
         if file.is_file():
             return file

@@ -1,7 +1,7 @@
-"""How every command prints rows: a table for people, JSON and CSV for programs.
+"""Print rows: as a table for people, as JSON or CSV for programs.
 
-Rows are plain dictionaries with the same keys. JSON and CSV carry the raw values; the table carries what a
-person wants to read. Knows nothing of what the rows mean.
+Rows are dictionaries with the same keys. JSON and CSV hold the raw values; the table shows some columns, formatted.
+Must not import any other room.
 """
 
 from __future__ import annotations
@@ -11,27 +11,32 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.util.types import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 FORMATS = ("table", "json", "csv")
 
-Row = Mapping[str, Any]
+Row = Mapping[str, Json]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the printed table: the key of the row, its heading, and how to write a value."""
+    """One column of the printed table: the key of the row, its heading, and how to format a value."""
 
     key: str
     heading: str
-    show: Callable[[Any], str] = str
+    show: Callable[[Json], str] = str
     right: bool = False
 
 
 def emit(rows: Sequence[Row], fmt: str, columns: Sequence[Column], *, title: str | None = None) -> None:
-    """Print ``rows`` to standard output in the asked format."""
+    """Print ``rows`` to standard output in one of FORMATS."""
     if fmt == "json":
         click.echo(json.dumps(list(rows), indent=2, allow_nan=False, default=str))
     elif fmt == "csv":
@@ -62,14 +67,14 @@ def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | Non
     console().print(table)
 
 
-def _cell(value: Any, show: Callable[[Any], str]) -> str:
+def _cell(value: Json, show: Callable[[Json], str]) -> str:
     from rich.markup import escape
 
     return "–" if value is None else escape(show(value))
 
 
-def console(*, stderr: bool = False) -> Any:
-    """Return a rich console that does not break long lines when the output is piped into a file."""
+def console(*, stderr: bool = False) -> Console:
+    """Return a rich console that does not break long lines when the output goes into a file."""
     from rich.console import Console
 
     plain = not (sys.stderr if stderr else sys.stdout).isatty()

@@ -1,10 +1,10 @@
-"""How hpcnn writes numbers and names for people. Must not know what they mean."""
+"""Format numbers and counts for people. Must not import any other room."""
 
 from __future__ import annotations
 
 
 def significant(value: float) -> str:
-    """Return ``value`` with three significant digits, and from 100 on whole: 0.0321, 3.21, 1,234."""
+    """Return ``value`` with three significant digits, from 100 on as a whole number: 0.0321, 3.21, 1,234."""
     return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
 
 

@@ -1,7 +1,7 @@
-"""Imports TensorFlow without its start-up notes, which no variable turns off; any other line is let through.
+"""Import TensorFlow without its start-up messages, and Keras without its optional packages.
 
-The notes are written straight to file descriptor 2, before TensorFlow's own log filter works. And without what Keras
-imports on the way for its own extras, where nobody can use them.
+No variable turns those messages off: TensorFlow writes them to file descriptor 2 before its own log filter works. All
+other lines on standard error are kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 _NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
 
-# What Keras 3 imports, if it is there, for pictures of data sets, data frames in `fit`, and wrappers of its models.
+# Packages that Keras 3 imports if they are installed: for pictures, data frames in `fit` and wrappers of its models.
 _EXTRAS = ("matplotlib", "pandas", "sklearn")
 
 
@@ -28,7 +28,7 @@ def import_tensorflow() -> None:
 
 @contextlib.contextmanager
 def without_notes() -> Iterator[None]:
-    """Keep TensorFlow's start-up notes from standard error while the block runs; other lines follow after it."""
+    """Hide TensorFlow's start-up messages on standard error while the block runs; other lines follow after it."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as notes:
@@ -47,9 +47,9 @@ def without_notes() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_extras() -> Iterator[None]:
-    """Keep Keras, imported while the block runs, from importing ``_EXTRAS``: a thousand modules, half of its time.
+    """Import Keras in the block without ``_EXTRAS``: a thousand modules, half of its import time.
 
-    Keras takes them for not installed, for as long as the process lives; everybody else can import them afterwards.
+    Keras takes these packages for missing until the process ends; other code can import them after the block.
     """
     hidden = [name for name in _EXTRAS if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: an import raises ModuleNotFoundError

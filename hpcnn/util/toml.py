@@ -1,13 +1,13 @@
-"""TOML for every supported Python: the standard library's reader, or its back-port on 3.10."""
+"""Read and write TOML on every supported Python: by the standard library, or its back-port on 3.10."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from hpcnn.util.errors import UsageError
+from hpcnn.util.types import Json
 
 if sys.version_info >= (3, 11):
     from tomllib import TOMLDecodeError, loads
@@ -17,7 +17,7 @@ else:  # pragma: no cover - the other branch of the same reader
 __all__ = ["TOMLDecodeError", "loads", "read", "toml_text"]
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Json]:
     """Return the tables of a TOML file. Raises UsageError naming the file, and the line of a syntax error."""
     try:
         return loads(path.read_text(encoding="utf-8"))
@@ -27,8 +27,8 @@ def read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: is not valid TOML: {error}") from error
 
 
-def toml_text(value: Any) -> str:
-    """Return a keyword's value in TOML, as the command line reads it back."""
+def toml_text(value: Json) -> str:
+    """Return a value in TOML, as the command line reads it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):

@@ -1,27 +1,34 @@
-"""Types that many rooms name: arrays, and the objects of Keras and TensorFlow, which come without complete types.
+"""Types that many rooms share: arrays, JSON values, users' functions, and objects of Keras and TensorFlow.
 
-The protocols list what hpcnn uses of an object, so that a login node can name it without importing Keras.
+A protocol lists the attributes of a Keras object that hpcnn uses, so that a login node can name its type without
+importing Keras. Must not import NumPy or Keras at run time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     # An array of NumPy, of any shape and type of number. A function's docstring gives both where they matter.
     Array: TypeAlias = npt.NDArray[Any]
+    # An array of NumPy in double precision.
+    Vector: TypeAlias = npt.NDArray[np.float64]
 else:
-    Array = Any
+    Array = Vector = Any
 
 # A tensor of TensorFlow inside a traced function. TensorFlow has no types that mypy could check: an honest Any by name.
 Tensor: TypeAlias = Any
 
-# A value of JSON or TOML: what records, profiles and studies hold.
+# A value of JSON or TOML, in records, profiles and studies. Its depth is open, and readers check it: Any by name.
 Json: TypeAlias = Any
+
+# A function of a user's own: a network, a data set, a loss. Its arguments and result are the user's.
+UserFunction: TypeAlias = Callable[..., Any]
 
 
 # A layer or an optimizer of Keras: its class decides which attributes it has, so mypy cannot check them.

@@ -1,26 +1,25 @@
-"""Imports a user's own function: a network, a data set, a loss. Must not know what the function is for."""
+"""Import a user's own function: a network, a data set, a loss. Must not import any other room."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from hpcnn.util import pickled
 from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.types import UserFunction
 
-# How a user's own network, data set or loss is named.
+# The form of the name of a user's own network, data set or loss.
 OWN = "package.module:function"
 
 
-def import_function(option: str, name: str) -> Callable[..., Any]:
+def import_function(option: str, name: str) -> UserFunction:
     """Return a user's ``package.module:function``, found as Python finds it, with the current directory first.
 
-    Raises UsageError naming the ``option`` for another kind of name, a module that cannot be imported (with what it
-    raised, and the line), and a name in it that cannot be called.
+    Raises UsageError naming the ``option`` for a name of another form, for a module that cannot be imported (with its
+    exception and the line), and for a name in it that cannot be called.
     """
     if pickled.is_pickled(name):
         return pickled.read(option, name)
@@ -43,9 +42,9 @@ def import_function(option: str, name: str) -> Callable[..., Any]:
 
 
 def _place(error: Exception) -> str:
-    """Return the user's line at which an import failed, as `` (my_net.py:3)``; nothing where none was reached."""
+    """Return the user's line at which an import failed, as `` (my_net.py:3)``; empty if no line of theirs ran."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     inner = frames[-1]
     if isinstance(error, SyntaxError) or inner.filename == __file__:
-        return ""  # Python's own message names the line, or no line of the user's was reached
+        return ""  # Python's own message names the line, or no line of the user's ran
     return f" ({Path(inner.filename).name}:{inner.lineno})"

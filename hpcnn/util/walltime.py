@@ -1,4 +1,4 @@
-"""Slurm's way to write a duration: sbatch(1), "--time". Pure."""
+"""Convert Slurm's walltime format to seconds: sbatch(1), "--time". Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FORMATS = "minutes, M:SS, H:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS"
 def seconds_of(walltime: str, name: str = "--time") -> int:
     """Return the seconds of a walltime as Slurm reads it: ``30`` is 30 minutes, ``1-12`` a day and twelve hours.
 
-    Raises UsageError, calling the value ``name``, for what Slurm would not read.
+    Raises UsageError, which calls the value ``name``, for a text that Slurm would reject.
     """
     match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", walltime.strip())
     if match is None:

@@ -1,1 +1,1 @@
-"""What the lectures teach, as facts: their networks, data sets and settings. Imports no Keras and no NumPy."""
+"""The lectures' networks, data sets and settings, as facts. Must not import Keras or NumPy."""

@@ -1,6 +1,6 @@
-"""The data sets known by name, and the folder their staged files lie in.
+"""The catalogue of data sets, and the folder of their staged files.
 
-Facts only: nothing here opens a file, so a login node can list it all at no cost.
+Facts only: this module opens no file, so that a login node lists the data sets at no cost.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.types import Json
 
 FOLDER_VARIABLE = "HPCNN_DATA"
 
@@ -21,13 +21,13 @@ DEFAULT_MODEL = "scinet-cnn1"
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a data set before it is read.
+    """The facts about a data set that are known before it is read.
 
     ``shape`` is (H, W, C) of one image, in uint8 pixels, or (F,) of a sample of F numbers; ``train`` and ``test`` count
     all samples. ``classes`` is 0 for a regression.
-    ``model`` is the network of the zoo that is trained on it where none is named. ``options`` are those of
-    ``--data-arg``, with their defaults.
-    ``first_labels`` are those the original training set begins with, where copies in another order are about.
+    ``model`` is the network of the zoo that is trained on it by default. ``options`` are those of ``--data-arg``, with
+    their defaults.
+    ``first_labels`` are the first labels of the original training set, for a set whose copies may have another order.
     ``built_in`` sets come with an installed package and need no file.
     """
 
@@ -39,7 +39,7 @@ class Entry:
     shape: tuple[int, ...]
     classes: int
     model: str = DEFAULT_MODEL
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Json] = field(default_factory=dict)
     first_labels: tuple[int, ...] = ()
     built_in: bool = False
 
@@ -198,19 +198,19 @@ def known() -> tuple[str, ...]:
 
 
 def describe(name: str) -> Entry:
-    """Return what is known of data set ``name``. Raises UsageError, with a suggestion, for any other."""
+    """Return the entry of data set ``name``. Raises UsageError, with a suggestion, for an unknown name."""
     if name not in _ENTRIES:
         raise unknown_value("--data", name, known())
     return _ENTRIES[name]
 
 
 def default_model(name: str) -> str:
-    """Return the network that is trained on a data set where none is named; a user's own set has scinet-cnn1."""
+    """Return the default network for a data set; scinet-cnn1 for a user's own."""
     return _ENTRIES[name].model if name in _ENTRIES else DEFAULT_MODEL
 
 
-def options_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a known data set, the ``given`` ones before its defaults. Raises UsageError for others."""
+def options_of(name: str, given: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the options of a known data set, its defaults replaced by ``given``. Raises UsageError for others."""
     valid = describe(name).options
     for key in given:
         if key not in valid and not valid:
@@ -220,8 +220,8 @@ def options_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**valid, **given}
 
 
-def check_arguments(name: str, given: Mapping[str, Any]) -> None:
-    """Raise UsageError for an option that a known data set has not. Says nothing of any other data."""
+def check_arguments(name: str, given: Mapping[str, Json]) -> None:
+    """Raise UsageError for an option that a known data set does not have. A user's own data passes."""
     if name in _ENTRIES:
         options_of(name, given)
 
@@ -238,12 +238,12 @@ def data_folder() -> Path:
 
 
 def staged_file(name: str, folder: Path | None = None) -> Path:
-    """Return the staged file of ``name``, there or not, in ``folder`` (default: ``data_folder()``)."""
+    """Return the path of the staged file of ``name`` in ``folder`` (default: ``data_folder()``)."""
     return (data_folder() if folder is None else folder.absolute()) / f"{name}.npz"
 
 
 def file_of(name: str) -> Path | None:
-    """Return the file that data set ``name`` is read from, there or not; None for one that is not read from a file."""
+    """Return the path of the file of data set ``name``; None for a built-in set or a function."""
     if name.endswith(".npz"):
         return Path(name).expanduser().absolute()
     if name not in known() or describe(name).built_in:
@@ -258,10 +258,10 @@ def check_name(name: str) -> None:
         raise UsageError(f"{unknown} A path ending in .npz or package.module:function also works.")
 
 
-def check_staged(name: str, arguments: Mapping[str, Any] | None = None) -> None:
-    """Raise UsageError, saying how to stage it, where a known data set's file is missing.
+def check_staged(name: str, arguments: Mapping[str, Json] | None = None) -> None:
+    """Raise UsageError, saying how to stage it, if the file of a known data set is missing.
 
-    ``arguments``: its options, one of which may name the set that this one is made of.
+    ``arguments``: its options, one of which may name the data set from which it is made.
     """
     if name == "halves":
         name = str((arguments or {}).get("of", name))

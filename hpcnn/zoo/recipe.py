@@ -1,13 +1,15 @@
-"""A recipe: one network of a lecture with all it takes to train it as the lecture did.
+"""A recipe: one network of a lecture, with all settings of its training there.
 
-Pure data. It must not import Keras, and it knows neither how a model is built nor how one is trained.
+Pure data. Must not import Keras, nor the rooms that build or train models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
+
+from hpcnn.util.types import Json
 
 Optimizer = Literal["sgd", "adam", "rmsprop", "adadelta"]
 Loss = Literal[
@@ -20,7 +22,7 @@ OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
 LOSSES: tuple[str, ...] = get_args(Loss)
 PIXEL_SCALES: tuple[str, ...] = get_args(PixelScale)
 
-# What a lecture may report of a run. Losses and accuracies are the last epoch's unless `slips` says else.
+# Results that a lecture may report. Losses and accuracies are the last epoch's unless `slips` states otherwise.
 REPORTED = (
     "train_loss",
     "train_accuracy",
@@ -56,7 +58,7 @@ class Recipe:
     trainable: int
     factory: str
     """``package.module:function`` of the factory."""
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Json]
     """The factory's keywords with the lecture's values."""
     data: str
     """Name of the data set."""
@@ -75,22 +77,22 @@ class Recipe:
     batch_size: int
     epochs: int
     reported: Mapping[str, float]
-    """What the lecture says came out, by a name of REPORTED; empty where it says nothing."""
+    """The results that the lecture reports, by a name of REPORTED; empty if it reports none."""
     slips: tuple[str, ...]
-    """Known errors of the lecture; every value above that it does not state, with where it is from."""
-    augment: Mapping[str, Any] = field(default_factory=dict)
-    """How training images are changed, by the keys of ``spec.AugmentSpec``."""
+    """Known errors of the lecture, and every value above that it does not state, with its source."""
+    augment: Mapping[str, Json] = field(default_factory=dict)
+    """Data augmentation, by the keys of ``AugmentSpec``."""
     lr_drops: Mapping[int, float] = field(default_factory=dict)
-    """After so many epochs, the learning rate is ``learning_rate`` times this."""
+    """Number of epochs -> factor of ``learning_rate`` from then on."""
     framework: Framework = "keras"
-    """What the factory gives: a Keras model, or a network written out in NumPy (``hpcnn.train.numpy``)."""
+    """What the factory returns: a Keras model, or a network in NumPy (``hpcnn.models.numpy``)."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return every field in plain lists and dictionaries, as JSON knows them."""
+    def as_dict(self) -> dict[str, Json]:
+        """Return every field as JSON values."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Json) -> Json:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

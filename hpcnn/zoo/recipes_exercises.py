@@ -1,6 +1,6 @@
-"""Recipes for what the lectures name and do not list: data sets given as exercises, and several inputs and outputs.
+"""The recipes for data sets that the lectures give as exercises, and for several inputs and outputs.
 
-Pure data; the factories are in ``exercises``, ``psc`` and ``scinet``. Must not import Keras.
+Pure data; the factories are in ``models/exercises.py``, ``psc.py`` and ``scinet.py``. Must not import Keras.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The recipes of the networks that SciNet's lecture of 25 September 2017 writes in NumPy, before it comes to Keras.
+"""The recipes of the networks in NumPy of SciNet's lecture of 25 September 2017.
 
-Pure data; the networks are in ``hpcnn.train.numpy``. Must not import NumPy.
+Pure data; the networks are in ``models/numpy/networks.py``. Must not import NumPy.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from hpcnn.zoo.recipe import Recipe
 _BEST = "The lecture keeps the weights with the best training accuracy; the figures are theirs, not the last epoch's."
 _ALL = "Every step takes all samples and sums over them, so an epoch is one step."
 
-_SCRATCH = partial(
+_NUMPY = partial(
     Recipe,
     source="SciNet, E. Spence, 2017",
     framework="numpy",
     optimizer="sgd",
     momentum=0.0,
 )
-_HIDDEN = partial(_SCRATCH, factory="hpcnn.models.numpy.networks:hidden", loss="binary_crossentropy")
+_HIDDEN = partial(_NUMPY, factory="hpcnn.models.numpy.networks:hidden", loss="binary_crossentropy")
 _DIGITS = partial(
     _HIDDEN,
     input_shape=(784,),
@@ -45,7 +45,7 @@ _UNIT = "Not from the lecture: pixels of 0 to 1. With 0 to 255 its training accu
 _MORE = "The logged training accuracies of 0.647 and 0.723 are no multiples of 1/500: that log had more samples."
 
 RECIPES = (
-    _SCRATCH(
+    _NUMPY(
         id="scinet-beach",
         title="One neuron in NumPy that goes to the beach or not",
         input_shape=(3,),
@@ -69,7 +69,7 @@ RECIPES = (
             "Not from the lecture: learning rate and epochs. The test set is the training set.",
         ),
     ),
-    _SCRATCH(
+    _NUMPY(
         id="scinet-neuron",
         title="One neuron in NumPy, on two clouds of points",
         input_shape=(2,),

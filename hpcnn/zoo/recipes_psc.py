@@ -1,6 +1,6 @@
 """The recipes of "Deep Learning in an Afternoon": J. Urbanic, Pittsburgh Supercomputing Center.
 
-Pure data; the factories are in ``psc``. Must not import Keras.
+Pure data; the factories are in ``models/psc.py``. Must not import Keras.
 """
 
 from __future__ import annotations

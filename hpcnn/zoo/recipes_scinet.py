@@ -1,6 +1,6 @@
 """The recipes of the SciNet lectures: E. Spence, 25 September 2017, 13 June 2024 and 16 April 2026.
 
-Pure data; the factories are in ``scinet``. Must not import Keras.
+Pure data; the factories are in ``models/scinet.py``. Must not import Keras.
 """
 
 from __future__ import annotations

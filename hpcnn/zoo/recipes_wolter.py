@@ -1,7 +1,7 @@
 """The recipes of M. Wolter's lecture (IFJ PAN, 17 January 2020) and of its notebooks.
 
 The notebooks are those of marcinwolter/MachineLearnin2019 and marcinwolter/DNN_examples on GitHub.
-Pure data; the factories are in ``wolter`` and ``psc``. Must not import Keras.
+Pure data; the factories are in ``models/wolter.py`` and ``psc.py``. Must not import Keras.
 """
 
 from __future__ import annotations

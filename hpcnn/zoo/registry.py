@@ -1,6 +1,6 @@
-"""Look-ups in the zoo: which networks there are, what the lecture did with one, which keywords its factory takes.
+"""Look up networks of the zoo: their recipes, and the keywords of their factories.
 
-Builds nothing (``hpcnn.models.registry`` does), and imports neither Keras nor NumPy: a login node asks here.
+Models are built by ``hpcnn.models.registry``. Must not import Keras or NumPy: login nodes use this module.
 """
 
 from __future__ import annotations
@@ -8,32 +8,31 @@ from __future__ import annotations
 import ast
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcnn.util.errors import unknown_value
 from hpcnn.util.user_code import OWN
-from hpcnn.zoo import recipes_exercises, recipes_psc, recipes_scinet, recipes_wolter
-from hpcnn.zoo import recipes_numpy as recipes_scratch
+from hpcnn.zoo import recipes_exercises, recipes_numpy, recipes_psc, recipes_scinet, recipes_wolter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from hpcnn.zoo.recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
     entry.id: entry
-    for module in (recipes_scratch, recipes_scinet, recipes_psc, recipes_wolter, recipes_exercises)
+    for module in (recipes_numpy, recipes_scinet, recipes_psc, recipes_wolter, recipes_exercises)
     for entry in module.RECIPES
 }
 
 
 def is_zoo(name: str) -> bool:
-    """Say whether ``name`` is an id of the zoo (and not a user's own function)."""
+    """Return whether ``name`` is an id of the zoo (and not a user's own function)."""
     return name in RECIPES
 
 
 def in_numpy(name: str) -> bool:
-    """Say whether ``name`` is a network of the zoo that is written in NumPy, and trained by ``hpcnn.train.numpy``."""
+    """Return whether ``name`` is a network in NumPy of the zoo, which ``hpcnn.train.numpy`` trains."""
     return is_zoo(name) and RECIPES[name].framework == "numpy"
 
 
@@ -43,10 +42,10 @@ def check_name(name: str) -> None:
         raise unknown_value("--model", name, [*RECIPES, OWN])
 
 
-def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
-    """Raise UsageError for a keyword that a network of the zoo has not. Says nothing of any other network.
+def check_arguments(name: str, arguments: Iterable[str]) -> None:
+    """Raise UsageError for a keyword that a network of the zoo does not have. Other networks pass.
 
-    A login node without Keras finds the mistake so, and not the job.
+    Needs no Keras, so that a login node finds the mistake before a job is submitted.
     """
     valid = keywords(name)
     for keyword in arguments:
@@ -55,16 +54,16 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
 
 
 def recipe(id: str) -> Recipe:
-    """Return the recipe of an id of the zoo. UsageError for any other name."""
+    """Return the recipe of an id of the zoo. Raises UsageError for any other name."""
     if id not in RECIPES:
         raise unknown_value("--model", id, RECIPES)
     return RECIPES[id]
 
 
 def keywords(name: str) -> tuple[str, ...] | None:
-    """Return the keywords of a network of the zoo, read from the source of its factory, which imports Keras.
+    """Return the keywords of a network of the zoo, parsed from the source of its factory: importing it needs Keras.
 
-    None where they cannot be told: a user's own function, or one that takes any keyword.
+    None for a user's own function, and for a factory that takes any keyword.
     """
     if not is_zoo(name):
         return None

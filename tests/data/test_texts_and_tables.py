@@ -12,7 +12,7 @@ import pytest
 
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.registry import load
-from hpcnn.data.sequences import plain
+from hpcnn.data.sequences import concatenated
 from hpcnn.data.staging import stage
 from hpcnn.specs.fields import from_mapping, given
 from hpcnn.specs.train import TrainSpec
@@ -105,7 +105,7 @@ def test_a_staged_set_is_the_one_in_keras_file(name, tmp_path, monkeypatch, kera
 
 
 def test_texts_of_different_lengths_become_plain_arrays():
-    words, lengths = plain([[1, 2], [], [3]])
+    words, lengths = concatenated([[1, 2], [], [3]])
     assert (words.tolist(), lengths.tolist()) == ([1, 2, 3], [2, 0, 1])
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.search.draw import known_points
 from hpcnn.search.job import again, train_of
 from hpcnn.search.read import find, read
+from hpcnn.search.sampling import known_points
 from hpcnn.search.space import Range, Values
 from hpcnn.search.spec import Search
 from hpcnn.util.errors import UsageError

@@ -9,9 +9,9 @@ pytest.importorskip("optuna", reason="searches need Optuna: pip install '.[searc
 
 from hpcnn.search.claim import next_trial
 from hpcnn.search.read import read
-from hpcnn.search.result import PRUNED, Growing
+from hpcnn.search.result import PRUNED, EpochReader
 from hpcnn.search.storage import begin, run_of
-from hpcnn.search.worker import Watch
+from hpcnn.search.worker import TrialMonitor
 
 
 def line(epoch: int, accuracy: float) -> str:
@@ -35,11 +35,11 @@ def test_the_worst_of_twelve_is_stopped_and_the_best_is_not(tmp_path: Path, prun
             assert claim.trial.number == number
             run = run_of(folder, number)
             run.path.mkdir()
-            watch = Watch(search, claim.trial, run)
+            monitor = TrialMonitor(search, claim.trial, run)
             for epoch in range(1, 21):
                 with run.epochs(0).open("a") as written:
                     written.write(line(epoch, level))
-                watch.look()
+                monitor.poll()
                 if run.stop.exists():
                     stopped[number] = claim.trial.user_attrs[PRUNED]
                     assert run.stop.read_text().startswith(f"pruned after epoch {epoch}: accuracy {level:.4g}")
@@ -54,11 +54,11 @@ def test_a_line_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path) -
     from hpcnn.rundir.layout import RunDir
 
     run = RunDir(tmp_path)
-    growing = Growing(run)
-    assert growing.new() == 0
+    reader = EpochReader(run)
+    assert reader.read_new() == 0
     whole = line(1, 0.5)
     run.epochs(0).write_text(whole + line(2, 0.6)[:20])
-    assert growing.new() == 1
+    assert reader.read_new() == 1
     run.epochs(0).write_text(whole + line(2, 0.6) + line(3, 0.7))
-    assert growing.new() == 2
-    assert [(epoch.number, epoch.accuracy) for epoch in growing.epochs] == [(1, 0.5), (2, 0.6), (3, 0.7)]
+    assert reader.read_new() == 2
+    assert [(epoch.number, epoch.accuracy) for epoch in reader.epochs] == [(1, 0.5), (2, 0.6), (3, 0.7)]

@@ -15,8 +15,8 @@ from hpcnn.trace.chrome import (
     RUNTIME,
     Event,
     Trace,
-    of_horovod,
-    on_one_clock,
+    align_clocks,
+    horovod_events,
     read,
     write,
 )
@@ -61,7 +61,7 @@ def test_the_table_adds_up_ranks_and_divides_by_the_steps_of_those_that_recorded
 def test_ranks_of_a_host_share_its_clock_and_other_hosts_meet_at_the_barrier() -> None:
     own = [event("x", 5.0, 1.0)]
     traces = [trace(0, own, "c1", 1_000_000), trace(1, own, "c1", 1_030_000), trace(2, own, "c2", 99_000_000)]
-    assert [one.events[0].begin for one in on_one_clock(traces)] == [5.0, 35.0, 5.0]
+    assert [one.events[0].begin for one in align_clocks(traces)] == [5.0, 35.0, 5.0]
 
 
 HOROVOD = """[
@@ -73,13 +73,13 @@ HOROVOD = """[
 
 
 def test_horovods_phases_are_events_from_the_same_moment_on() -> None:
-    found = of_horovod(HOROVOD, origin_ns=1_000_400_000)  # 400 us after its time 0
+    found = horovod_events(HOROVOD, origin_ns=1_000_400_000)  # 400 us after its time 0
     assert [(one.type, one.begin, one.duration) for one in found] == [
         ("MPI_ALLREDUCE", 110, 30),
         ("ALLREDUCE", 100, 50),
     ]
     assert {one.track for one in found} == {"Horovod: gradient.0"}
-    assert of_horovod(HOROVOD[:-9], origin_ns=0) == []  # cut off
+    assert horovod_events(HOROVOD[:-9], origin_ns=0) == []  # cut off
 
 
 def test_a_trace_is_read_as_it_was_written_and_is_what_chrome_opens(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Measurements of the machine itself, without training: what an allreduce costs.
+"""Benchmarks of a machine, without training: the allreduce, arithmetic and memory.
 
-``ranks.py`` runs in every rank of a job; what it writes into the run directory, the command prints.
+``ranks.py`` and ``machine.py`` run in the ranks of a job and write their results into the run directory.
 """

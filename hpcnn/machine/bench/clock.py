@@ -1,24 +1,27 @@
-"""The seconds of one operation that all ranks do together: many times, the slowest rank each time."""
+"""Time a collective operation: the seconds of the slowest rank, in many repeats."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
-# A repeat does the operation so often that it takes at least this long: clocks and barriers are not exact to the
-# microsecond in which a small message is done.
+if TYPE_CHECKING:
+    from hpcnn.parallel.mpi import Communicator
+
+# A repeat runs the operation so often that it takes at least this long: a small message takes a microsecond, which
+# clocks and barriers do not resolve.
 _SECONDS_OF_A_REPEAT = 2e-3
 _LARGEST_COUNT = 1000
 _WARM_UP = 3
 
 
-def slowest_seconds(operation: Callable[[int], None], comm: Any, repeats: int) -> list[float]:
+def slowest_seconds(operation: Callable[[int], None], comm: Communicator, repeats: int) -> list[float]:
     """Return the seconds of one operation in each of ``repeats`` repeats, the same on every rank.
 
-    operation: does it so many times, and returns when they are done. comm: an mpi4py communicator of all ranks. A
-    repeat begins with a barrier; it takes as long as on its slowest rank (Hoefler and Belli, SC15, rule 10).
+    operation: runs it a given number of times, to the end. comm: a communicator of all ranks. A repeat begins with a
+    barrier; its time is that of its slowest rank (Hoefler and Belli, SC15, rule 10).
     """
     operation(_WARM_UP)
     begin = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Latency and bandwidth from measured times: the ring model of an allreduce, fitted robustly. Pure.
+"""Fit the ring model of an allreduce, latency and bandwidth, robustly to measured times. Pure.
 
 T(n) = 2 (p-1) alpha + 2 (p-1)/p n/beta for n bytes on p ranks (R. Thakur, R. Rabenseifner and W. Gropp, IJHPCA 19,
-2005; P. Patarasuk and X. Yuan, JPDC 69, 2009). An MPI library is free to use other algorithms, so alpha and beta are
-what the ring would need to be as fast.
+2005; P. Patarasuk and X. Yuan, JPDC 69, 2009). An MPI library may use other algorithms: alpha and beta are those of a
+ring with the same times.
 """
 
 from __future__ import annotations
@@ -11,23 +11,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from hpcnn.util.errors import UsageError
-
-Vector = npt.NDArray[np.float64]
+from hpcnn.util.types import Vector
 
 CONFIDENCE = 0.95
 SIZES_NEEDED = 4
 
 _DRAWS = 400
 _SEED = 1
-# Residuals are logarithms of ratios: beyond a tenth, a point counts linearly and not by its square.
+# Residuals are logarithms of ratios: beyond a tenth, the loss grows linearly and not by the square.
 _SCALE = 0.1
 
 
 class Estimate(NamedTuple):
-    """A number with its interval, in its own unit."""
+    """An estimated number with its interval, in its own unit."""
 
     value: float
     low: float
@@ -35,7 +33,7 @@ class Estimate(NamedTuple):
 
 
 class RingFit(NamedTuple):
-    """alpha in seconds, beta in bytes/s. error: the median of |T(n)/measured - 1| over the sizes."""
+    """The fitted ring model: alpha (s), beta (bytes/s), and error, the median of |T(n)/measured - 1| over the sizes."""
 
     alpha: Estimate
     beta: Estimate
@@ -43,16 +41,16 @@ class RingFit(NamedTuple):
 
 
 def ring_seconds(size: Vector, ranks: int, alpha: float, beta: float) -> Vector:
-    """Return what the ring model says of messages of ``size`` bytes."""
+    """Return the seconds of the ring model for messages of ``size`` bytes."""
     return 2 * (ranks - 1) * alpha + 2 * (ranks - 1) / ranks * size / beta
 
 
 def fit_ring(sizes: Sequence[float], seconds: Sequence[float], ranks: int) -> RingFit:
-    """Return alpha and beta with intervals, from the times of messages of different sizes.
+    """Fit alpha and beta, with intervals, to the times of messages of different sizes.
 
-    Times span many orders of magnitude, so what is made small are ratios: least squares of log(T(n)/measured) with a
-    soft L1 loss, which a single size that is off does not carry away. The intervals (CONFIDENCE) are percentiles over
-    bootstrap draws of sizes: they tell how well the model fits this machine, not how much single times vary. Raises
+    Times span many orders of magnitude, so the fit minimizes ratios: least squares of log(T(n)/measured) with a soft L1
+    loss, which is robust against a single outlying size. The intervals (CONFIDENCE) are percentiles over bootstrap
+    samples of sizes: they measure how well the model fits this machine, not how much single times vary. Raises
     UsageError for fewer than SIZES_NEEDED sizes, for one rank, and for times that are not positive.
     """
     size, time = np.asarray(sizes, np.float64), np.asarray(seconds, np.float64)
@@ -87,7 +85,7 @@ def _fitted(size: Vector, time: Vector, ranks: int, start: Vector | None = None)
         first, second = latency * np.exp(logs[0]), transfer * np.exp(-logs[1])
         return np.stack([first / (first + second), -second / (first + second)], axis=1)
 
-    if start is None:  # the smallest message is all latency, the largest all bandwidth
+    if start is None:  # the smallest message is mostly latency, the largest mostly bandwidth
         start = np.log([time[size.argmin()] / latency, transfer.max() / time[size.argmax()]])
     found: Vector = least_squares(residuals, start, slopes, loss="soft_l1", f_scale=_SCALE).x
     return found

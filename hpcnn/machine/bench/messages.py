@@ -1,7 +1,7 @@
-"""What is sent: a sweep over sizes, each gradient of a model by itself, and all of them together.
+"""The messages of the allreduce benchmark: a sweep over sizes, each gradient of a model, and all of them together.
 
 ``python -m hpcnn.machine.bench.messages MODEL`` prints the tensors of a model: in a process of its own, because
-TensorFlow, once a model is built, lets nobody choose its threads and devices any more.
+TensorFlow's threads and devices can no longer be set once a model is built.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KINDS = ("sweep", "tensor", "model")
 
 
 class Message(NamedTuple):
-    """One measurement: tensors of so many float32 numbers that are ready at the same time."""
+    """One or several tensors of float32 numbers that are ready at the same time."""
 
     kind: str
     name: str
@@ -28,17 +28,17 @@ class Message(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Return the total number of bytes."""
         return BYTES_PER_NUMBER * sum(self.numbers)
 
 
-def of_sizes(sizes: list[int]) -> list[Message]:
+def sweep_messages(sizes: list[int]) -> list[Message]:
     """Return one message for each size in bytes."""
     return [Message("sweep", "", (size // BYTES_PER_NUMBER,)) for size in sizes]
 
 
-def of_model(name: str) -> list[Message]:
-    """Return a message for each gradient of a model, and one with all of them. Raises RunError where it has no such."""
+def model_messages(name: str) -> list[Message]:
+    """Return a message for each gradient of a model, and one with all. Raises RunError if it cannot be built."""
     words = [sys.executable, "-m", __name__, name]
     without_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     asked = subprocess.run(words, env=without_gpu, capture_output=True, text=True, check=False)

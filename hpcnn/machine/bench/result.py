@@ -1,33 +1,77 @@
-"""The record of a measurement, ``allreduce.json``: every message's time with its interval, and the fitted link.
+"""The record of the allreduce benchmark, ``allreduce.json``: every message's time with its interval, the fitted link.
 
-Its top level has ``alpha_seconds`` and ``beta_bytes_per_second``, which is what ``hpcnn predict --network`` reads:
-those of MPI where it was measured, since Horovod's latency is mostly the cycle in which it looks for tensors.
+Its top level has ``alpha_seconds`` and ``beta_bytes_per_second``, which ``hpcnn predict --network`` reads: those of MPI
+if it was measured, since Horovod's latency is mostly its cycle time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from hpcnn.machine.bench.fit import CONFIDENCE, RingFit, fit_ring
 from hpcnn.machine.bench.messages import Message
-from hpcnn.machine.bench.sizes import written
+from hpcnn.machine.bench.sizes import size_text
 from hpcnn.rundir.layout import SCHEMA_VERSION
 from hpcnn.version import __version__
 
 BACKENDS = ("mpi", "horovod")
 
 
-class Measured(NamedTuple):
-    """One message by one backend: the seconds of each repeat on its slowest rank."""
+class LinkRow(TypedDict):
+    """The fitted link of one backend."""
+
+    backend: str
+    alpha_seconds: float
+    alpha_seconds_low: float
+    alpha_seconds_high: float
+    beta_bytes_per_second: float
+    beta_bytes_per_second_low: float
+    beta_bytes_per_second_high: float
+    fit_error: float
+
+
+class TimeRow(TypedDict):
+    """The times of one message by one backend; no interval for too few repeats."""
+
+    backend: str
+    kind: str
+    name: str
+    tensors: int
+    bytes: int
+    repeats: int
+    seconds_median: float
+    seconds_low: float | None
+    seconds_high: float | None
+    coverage: float | None
+    bytes_per_second: float
+
+
+class AllreduceRecord(LinkRow):
+    """The content of ``allreduce.json``; the link at its top level is the first of ``links``."""
+
+    schema: int
+    hpcnn: str
+    model: str
+    ranks: int
+    nodes: int
+    hosts: list[str]
+    mpi_version: str
+    confidence: float
+    links: list[LinkRow]
+    times: list[TimeRow]
+
+
+class Timing(NamedTuple):
+    """The times of one message by one backend: the seconds of each repeat on its slowest rank."""
 
     backend: str
     message: Message
     seconds: list[float]
 
 
-def result(measured: Sequence[Measured], model: str, hosts: Sequence[str], mpi_version: str) -> dict[str, Any]:
+def result(measured: Sequence[Timing], model: str, hosts: Sequence[str], mpi_version: str) -> AllreduceRecord:
     """Return the whole record. ``hosts`` has the host of each rank."""
     ranks, backends = len(hosts), [name for name in BACKENDS if any(m.backend == name for m in measured)]
     links = [_link(name, fit(measured, name, ranks)) for name in backends]
@@ -47,14 +91,14 @@ def result(measured: Sequence[Measured], model: str, hosts: Sequence[str], mpi_v
     }
 
 
-def fit(measured: Sequence[Measured], backend: str, ranks: int) -> RingFit:
-    """Return the ring's alpha and beta from the sweep of one backend."""
+def fit(measured: Sequence[Timing], backend: str, ranks: int) -> RingFit:
+    """Fit the ring model to the sweep of one backend."""
     points = [m for m in measured if m.backend == backend and m.message.kind == "sweep"]
     return fit_ring([m.message.size for m in points], [median(m.seconds) for m in points], ranks)
 
 
-def row(measured: Measured) -> dict[str, Any]:
-    """Return one message as a row: its median over repeats, in seconds, and the exact interval of that median."""
+def row(measured: Timing) -> TimeRow:
+    """Return the row of one message: its median over repeats, in seconds, and the exact interval of that median."""
     from hpcnn.stats.medians import median_interval
 
     message, interval = measured.message, median_interval(measured.seconds)
@@ -74,14 +118,14 @@ def row(measured: Measured) -> dict[str, Any]:
     }
 
 
-def line(measured: Measured) -> str:
-    """Return one message as a line for people who watch."""
+def line(measured: Timing) -> str:
+    """Format one message as a line for the log."""
     message = measured.message
     what = f"{message.kind} {message.name}".strip()
-    return f"{measured.backend}: {what}: {written(message.size)} in {1e6 * median(measured.seconds):.4g} us"
+    return f"{measured.backend}: {what}: {size_text(message.size)} in {1e6 * median(measured.seconds):.4g} us"
 
 
-def _link(backend: str, fit: RingFit) -> dict[str, Any]:
+def _link(backend: str, fit: RingFit) -> LinkRow:
     return {
         "backend": backend,
         "alpha_seconds": fit.alpha.value,

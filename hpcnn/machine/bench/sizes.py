@@ -1,4 +1,4 @@
-"""Sizes of messages: in the words of the command line, and as people read them. Pure."""
+"""Sizes of messages: parse those of the command line, and format them for people. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXPECTED = "SMALLEST..LARGEST in bytes, powers of two of at least 4, as in 8..6
 
 
 def sweep(text: str) -> list[int]:
-    """Return the powers of two from the first to the second size of ``text``, in bytes. Raises UsageError."""
+    """Parse ``A..B``: return the powers of two from A to B, in bytes. Raises UsageError for an invalid text."""
     first, dots, last = text.partition("..")
     low, high = _bytes(first), _bytes(last if dots else first)
     if low is None or high is None or not BYTES_PER_NUMBER <= low <= high:
@@ -23,8 +23,8 @@ def sweep(text: str) -> list[int]:
     return [1 << power for power in range(low.bit_length() - 1, high.bit_length())]
 
 
-def written(size: float) -> str:
-    """Return a size as people read it: 8 B, 1 KiB, 1.13 MiB."""
+def size_text(size: float) -> str:
+    """Format a size for people: 8 B, 1 KiB, 1.13 MiB."""
     for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if size >= factor:
             return f"{size / factor:.3g} {unit}"
@@ -32,7 +32,7 @@ def written(size: float) -> str:
 
 
 def _bytes(text: str) -> int | None:
-    """Return the bytes of ``64M``, or None for what is no power of two."""
+    """Return the bytes of ``64M``, or None for a text that is no power of two."""
     match = _SIZE.fullmatch(text.strip())
     size = int(match[1]) * _UNITS[match[2]] if match else 0
     return size if size.bit_count() == 1 else None

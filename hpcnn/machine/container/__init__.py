@@ -1,1 +1,1 @@
-"""Container images: what goes into them, building them, and whether one fits a machine."""
+"""Container images: their content, how to build them, and whether one is compatible with a machine."""

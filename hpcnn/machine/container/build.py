@@ -1,6 +1,6 @@
-"""Builds an image into the cache: one build at a time, nothing half-written under an image's name.
+"""Build a container image into the cache: one build at a time, and atomically.
 
-Knows nothing of how progress is shown: it hands on the builder's output line by line.
+Must not import the display of progress: a callback gets the builder's output line by line.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from hpcnn.machine.container.cache import image_path
 from hpcnn.machine.container.context import Context, context_of
@@ -24,10 +25,10 @@ from hpcnn.machine.container.machine import debian_mirror, find_debootstrap, fin
 from hpcnn.util.errors import HpcnnError
 from hpcnn.version import __version__
 
-Say = Callable[[str], None]
+Log: TypeAlias = Callable[[str], None]
 
 _TAIL = 15
-# What the builder's output says of a failure -> what to do
+# Pattern in the builder's output -> advice on the failure
 _NO_ROOT = (
     "this user may not play root: let an administrator add a line for it to /etc/subuid and /etc/subgid "
     "(`apptainer config fakeroot --add USER`), or build on another machine"
@@ -44,7 +45,7 @@ _CAUSES = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A build that is ready to start: nothing of it is on disk yet. command is run in the folder ``folder``."""
+    """A build that has not started and has written no file. ``command`` runs in ``folder``."""
 
     context: Context
     image: Path
@@ -52,23 +53,23 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where the build happens, beside the image."""
+        """Return the folder of the build, beside the image."""
         return self.image.with_suffix(".build")
 
     @property
     def log(self) -> Path:
-        """All that the builder prints."""
+        """Return the file of the builder's output."""
         return self.image.with_suffix(".log")
 
     def shell(self) -> str:
-        """Return the build as a line of shell."""
+        """Return the build as a shell command."""
         return f"cd {shlex.quote(str(self.folder))} && {shlex.join(self.command)}"
 
 
 def plan(kind: str) -> Plan:
     """Return the build of the image ``kind`` on this machine. Writes nothing.
 
-    Raises UsageError for an unknown kind, and where this machine cannot build it.
+    Raises UsageError for an unknown kind, and on a machine that cannot build it.
     """
     context = context_of(kind)
     command = [find_runtime(), "build"]
@@ -82,13 +83,13 @@ def plan(kind: str) -> Plan:
     return Plan(context, image, (*command, image.name, context.definition))
 
 
-def build(plan: Plan, say: Say, *, force: bool = False) -> Path:
+def build(plan: Plan, log: Log, *, force: bool = False) -> Path:
     """Build the image, unless it is in the cache already (``force``: even then); return its path.
 
-    say: gets every line that the builder prints. Raises HpcnnError with the end of the log where the build fails.
+    log: gets every line of the builder's output. Raises HpcnnError, with the end of the log, if the build fails.
     """
     plan.image.parent.mkdir(parents=True, exist_ok=True)
-    with _only_build(plan, say):
+    with _build_lock(plan, log):
         if plan.image.exists() and not force:
             return plan.image
         shutil.rmtree(plan.folder, ignore_errors=True)
@@ -98,7 +99,7 @@ def build(plan: Plan, say: Say, *, force: bool = False) -> Path:
             for name, data in pip_files(os.environ).items():
                 (plan.folder / "pip").mkdir(exist_ok=True)
                 (plan.folder / "pip" / name).write_bytes(data)
-            _run(plan, say)
+            _run(plan, log)
             (plan.folder / plan.image.name).replace(plan.image)
         finally:
             shutil.rmtree(plan.folder, ignore_errors=True)
@@ -106,7 +107,7 @@ def build(plan: Plan, say: Say, *, force: bool = False) -> Path:
 
 
 def copy_to(image: Path, target: Path) -> None:
-    """Put an image at ``target`` as a whole: a second name for it on the same file system, else a copy."""
+    """Put an image at ``target`` atomically: as a hard link on the same file system, else as a copy."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -121,22 +122,22 @@ def copy_to(image: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _only_build(plan: Plan, say: Say) -> Iterator[None]:
+def _build_lock(plan: Plan, log: Log) -> Iterator[None]:
     """Hold the lock of this image; wait for another process that builds it."""
     with plan.image.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("==> another build of this image is running: waiting for it")
+            log("==> another build of this image is running: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _run(plan: Plan, say: Say) -> None:
-    """Run the builder; its output goes into the log and to ``say``. An interrupted build leaves no process behind."""
+def _run(plan: Plan, log: Log) -> None:
+    """Run the builder; write its output to the log file and to ``log``. An interrupt ends all its processes."""
     tail: deque[str] = deque(maxlen=_TAIL)
-    with plan.log.open("w", encoding="utf-8") as log:
-        print("$", plan.shell(), file=log, flush=True)
+    with plan.log.open("w", encoding="utf-8") as file:
+        print("$", plan.shell(), file=file, flush=True)
         with subprocess.Popen(
             plan.command,
             cwd=plan.folder,
@@ -149,10 +150,10 @@ def _run(plan: Plan, say: Say) -> None:
         ) as process:
             try:
                 for line in process.stdout or ():
-                    log.write(line)
-                    log.flush()
+                    file.write(line)
+                    file.flush()
                     tail.append(line.rstrip())
-                    say(line.rstrip())
+                    log(line.rstrip())
             except BaseException:
                 _end(process)
                 raise
@@ -161,7 +162,7 @@ def _run(plan: Plan, say: Say) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End the builder and all that it started; it cleans its temporary folders on the first signal."""
+    """End the builder and its child processes; on SIGTERM it removes its temporary folders."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -171,6 +172,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _failure(plan: Plan, status: int, tail: deque[str]) -> HpcnnError:
+    """Return the error of a failed build: exit status, end of the log, and the likely cause."""
     text = plan.log.read_text(encoding="utf-8")
     cause = next((advice for pattern, advice in _CAUSES.items() if re.search(pattern, text)), None)
     lines = [f"{plan.command[0]} build ended with exit status {status}. The end of its log:"]

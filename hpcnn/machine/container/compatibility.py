@@ -1,8 +1,8 @@
-"""Whether an image fits a machine. Pure: judges what others have looked up.
+"""Check whether a container image is compatible with a machine. Pure: the facts are arguments.
 
 The rules are those of the hybrid model (Apptainer user guide, "Apptainer and MPI applications"): the launcher outside
-starts the ranks, the MPI library inside finds the others through it, so the two must speak one language. Where they do
-not, every rank takes itself for the only one, and nothing fails.
+starts the ranks, and the MPI library inside connects them through the launcher's process-management interface (PMI).
+Without a common PMI every rank runs as rank 0 of 1, and no error is raised.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _LIBRARIES = (
 )
 
 
-def judge(inside: Mapping[str, Answer], host: Host, site: Site) -> list[Finding]:
-    """Return the findings on an image (``inside.STAGES``) at a site, looked at from the machine ``host``."""
+def check_compatibility(inside: Mapping[str, Answer], host: Host, site: Site) -> list[Finding]:
+    """Return the findings on an image (answers to ``inside.STAGES``) for a site, started from the machine ``host``."""
     library = mpi_inside(inside)
     return [
         check_architecture(inside["system"], site),
@@ -45,7 +45,7 @@ def judge(inside: Mapping[str, Answer], host: Host, site: Site) -> list[Finding]
 
 
 def mpi_inside(inside: Mapping[str, Answer]) -> str | None:
-    """Return the MPI library of the image, ``Open MPI 4.1.4``: as it says itself, else as its mpirun does."""
+    """Return the MPI library of the image, ``Open MPI 4.1.4``, by its own version text or that of its mpirun."""
     said = str(inside["mpi4py"].facts.get("library", ""))
     for name, pattern in _LIBRARIES:
         found = pattern.search(said)
@@ -55,10 +55,10 @@ def mpi_inside(inside: Mapping[str, Answer]) -> str | None:
 
 
 def pmi_inside(inside: Mapping[str, Answer]) -> set[str]:
-    """Return the languages of process managers that an Open MPI inside speaks: ``pmix``, ``pmi2``, or none.
+    """Return the process-management interfaces of an Open MPI in the image: ``pmix``, ``pmi2``, or none.
 
     Open MPI 4 names them as components (ext3x: a PMIx beside it, pmix3x: its own, s1 and s2: Slurm's PMI); from version
-    5 on it always speaks PMIx and nothing else (its manual, "Launching with Slurm").
+    5 on it supports PMIx only (its manual, "Launching with Slurm").
     """
     library = mpi_inside(inside) or ""
     if library.startswith("Open MPI") and _major(library) >= 5:
@@ -69,7 +69,7 @@ def pmi_inside(inside: Mapping[str, Answer]) -> set[str]:
 
 
 def check_architecture(system: Answer, site: Site) -> Finding:
-    """An image runs on the processors that it was built on."""
+    """Check that the image was built for the processors of the site."""
     machine = str(system.facts["machine"])
     nodes = {site.architecture, site.architecture_gpu or site.architecture}
     if machine in nodes:
@@ -79,7 +79,7 @@ def check_architecture(system: Answer, site: Site) -> Finding:
 
 
 def check_python(system: Answer) -> Finding:
-    """hpcnn and TensorFlow have Python 3.10 to 3.12 in common."""
+    """Check the Python version: hpcnn and TensorFlow both support 3.10 to 3.12."""
     version = str(system.facts["version"])
     if version.startswith(("3.10.", "3.11.", "3.12.")):
         return Finding("Python", version)
@@ -87,7 +87,7 @@ def check_python(system: Answer) -> Finding:
 
 
 def check_tensorflow(tensorflow: Answer, site: Site) -> Finding:
-    """No training without TensorFlow; none on GPUs without one that is built for them."""
+    """Check TensorFlow, which training needs, and that it is built for CUDA at a site with GPUs."""
     if tensorflow.error:
         return Finding("TensorFlow", tensorflow.error, "error", _BUILD)
     cuda = bool(tensorflow.facts["cuda"])
@@ -98,7 +98,7 @@ def check_tensorflow(tensorflow: Answer, site: Site) -> Finding:
 
 
 def check_keras(keras: Answer) -> Finding:
-    """No training without Keras 3 on TensorFlow."""
+    """Check for Keras 3 on TensorFlow, which training needs."""
     if keras.error:
         return Finding("Keras", keras.error, "error", _BUILD)
     version, backend = str(keras.facts["version"]), str(keras.facts["backend"])
@@ -108,7 +108,7 @@ def check_keras(keras: Answer) -> Finding:
 
 
 def check_horovod(horovod: Answer, version: str, site: Site) -> Finding:
-    """Several ranks need Horovod with MPI; several GPUs need NCCL as well, to be fast."""
+    """Check Horovod: several ranks need it with MPI, and several GPUs also with NCCL, to be fast."""
     if horovod.error:
         there_is_none = horovod.error.startswith("ModuleNotFoundError")
         advice = f"one rank can train; for several: {_BUILD}" if there_is_none else _BUILD
@@ -123,7 +123,7 @@ def check_horovod(horovod: Answer, version: str, site: Site) -> Finding:
 
 
 def check_hpcnn(inside: Answer, outside: str) -> Finding:
-    """The hpcnn outside writes the command line that the one inside reads."""
+    """Check the hpcnn in the image, which reads the command line that the hpcnn outside writes."""
     own = "only a program of your own (after --) runs in it"
     if inside.error:
         return Finding("hpcnn", "not installed", "error", f"{own}: {_BUILD}")
@@ -137,7 +137,7 @@ def check_hpcnn(inside: Answer, outside: str) -> Finding:
 
 
 def check_library(library: str | None, inside: Mapping[str, Answer]) -> Finding:
-    """The image must have an MPI library, and mpi4py must load it."""
+    """Check that the image has an MPI library, and that mpi4py loads it."""
     mpi4py = inside["mpi4py"]
     if library is None:
         return Finding(
@@ -149,7 +149,7 @@ def check_library(library: str | None, inside: Mapping[str, Answer]) -> Finding:
 
 
 def check_srun(library: str | None, spoken: set[str], host: Host, site: Site) -> Finding:
-    """Judge srun: it must offer the process manager that the site's jobs ask for, and the image's MPI must speak it."""
+    """Check srun: it must offer the PMI that the site's jobs request, and the image's MPI must support it."""
     if host.mpi_types is None:
         advice = f"no srun here: run this on a login node of {site.name}"
         return Finding("Ranks by srun", "not looked at", "warning", advice)
@@ -170,7 +170,7 @@ def check_srun(library: str | None, spoken: set[str], host: Host, site: Site) ->
 
 
 def check_mpirun(library: str | None, host: Host, site: Site) -> Finding:
-    """Judge mpirun: it must be of the same MPI as the image's library, and of the same major version."""
+    """Check mpirun: it must be of the same MPI, and of the same major version, as the library in the image."""
     check = f"Ranks by {site.launcher}"
     if host.mpirun is None:
         advice = f"no mpirun here: load the MPI module of {site.name}, and run this again"

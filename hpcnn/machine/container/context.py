@@ -1,6 +1,6 @@
-"""The files that go into an image: a definition, the recipe of Horovod, the pinned versions, and hpcnn as a wheel.
+"""Collect the files of an image: its definition, the build of Horovod, the pinned versions, and hpcnn as a wheel.
 
-The same from a checkout and from an installed wheel. Knows nothing of Apptainer.
+They are the same from a checkout and from an installed wheel. Must not run Apptainer.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ KINDS = ("cpu", "gpu")
 
 @dataclass(frozen=True)
 class Context:
-    """What one image is made of: for each file, its path beside the definition and its bytes."""
+    """The files of one image: path beside the definition -> bytes."""
 
     kind: str
     content: Mapping[str, bytes]
 
     @property
     def definition(self) -> str:
-        """The file name of the definition."""
+        """Return the file name of the definition."""
         return f"hpcnn-{self.kind}.def"
 
     def write(self, folder: Path) -> None:
@@ -39,7 +39,7 @@ class Context:
 
 
 def context_of(kind: str) -> Context:
-    """Return what the image ``kind`` is made of, by this hpcnn. Raises UsageError for a kind that there is not."""
+    """Collect the files of the image ``kind`` for this hpcnn. Raises UsageError for an unknown kind."""
     if kind not in KINDS:
         raise unknown_value("image", kind, KINDS)
     shared = share_dir("containers")

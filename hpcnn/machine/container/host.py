@@ -1,4 +1,4 @@
-"""What starts the ranks on this machine: its mpirun, and the process managers of its srun. Judges nothing."""
+"""Inspect the launchers of this machine: its mpirun, and the process-management interfaces of its srun."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hpcnn.version import __version__
 class Host:
     """The machine outside the image.
 
-    mpirun: ``Open MPI 4.1.4``, or None. mpi_types: what ``srun --mpi`` takes, or None without srun. mpi_default: what
-    srun does where none is named.
+    mpirun: ``Open MPI 4.1.4``, or None. mpi_types: valid values of ``srun --mpi``, or None without srun. mpi_default:
+    srun's default value.
     """
 
     hpcnn: str
@@ -28,8 +28,8 @@ class Host:
     mpi_default: str
 
 
-def look_outside(site: Site) -> Host:
-    """Return what this machine has for jobs of ``site``. Asks Slurm where there is one."""
+def inspect_host(site: Site) -> Host:
+    """Return the launchers of this machine for jobs of ``site``. Runs srun and scontrol if they are installed."""
     # A job script of a machine without a scheduler puts this Python's own programs first in PATH.
     program = find_mpirun(os.environ) if site.scheduler == "local" else shutil.which("mpirun")
     mpirun = mpi_version(_printed(program, "--version")) if program else None
@@ -40,9 +40,9 @@ def look_outside(site: Site) -> Host:
 
 
 def mpi_types(listed: str) -> tuple[str, ...]:
-    """Return the process managers that ``srun --mpi=list`` printed, and the versions of PMIx among them.
+    """Parse the output of ``srun --mpi=list``: return the plugins, and the versions of PMIx among them.
 
-    The form is that of Slurm 20.11 and later: one a line below a heading, then "specific pmix plugin versions
+    The form is that of Slurm 20.11 and later: one per line below a heading, then "specific pmix plugin versions
     available: pmix_v3,pmix_v4"; earlier ones put "srun: " before each line.
     """
     found = []
@@ -56,7 +56,7 @@ def mpi_types(listed: str) -> tuple[str, ...]:
 
 
 def _printed(*command: str) -> str:
-    """Return what a command printed, in both streams; nothing where it failed."""
+    """Return the output of a command on both streams; empty if it failed."""
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""Asks an image what it has, by a Python program in it, started as jobs start theirs. Judges nothing."""
+"""Inspect the software in an image, by a Python program in it that starts like the ranks of a job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpcnn.util.errors import HpcnnError, UsageError
 
 STAGES = ("system", "tensorflow", "keras", "horovod", "mpi4py", "mpi", "hpcnn")
 
-# Stages besides those of the doctor. An image need not have hpcnn, so nothing of it is imported.
+# Stages besides those of the doctor. The program imports nothing of hpcnn, which an image may lack.
 _PROGRAM = """
 import platform, shutil, subprocess
 from importlib import metadata
@@ -41,10 +41,10 @@ def hpcnn():
 _PYTHON = 'command -v python >/dev/null && exec python "$@"; exec python3 "$@"'
 
 
-def look_inside(image: Path, site: Site) -> dict[str, Answer]:
-    """Return what the image says of each of STAGES, run with the site's options and binds.
+def inspect_image(image: Path, site: Site) -> dict[str, Answer]:
+    """Run each of STAGES in the image, with the site's options and binds; return the answers.
 
-    Raises UsageError where the site's container runtime is not here, HpcnnError where the image does not run.
+    Raises UsageError if the site's container runtime is missing, and HpcnnError if no Python runs in the image.
     """
     (start, name) = container_command(site, SoftwareSpec(container=str(image)), [], gpu=False)
     if shutil.which(start[0]) is None:
@@ -56,7 +56,7 @@ def look_inside(image: Path, site: Site) -> dict[str, Answer]:
 
 
 def _by_shell(words: Sequence[str]) -> list[str]:
-    """Return a command that expands what a site's profile leaves to the shell, and takes more words behind it."""
+    """Return a command by which the shell expands variables in a site's options; further arguments may follow."""
     return ["bash", "-c", f'exec {" ".join(shell_word(word) for word in words)} "$@"', "bash"]
 
 

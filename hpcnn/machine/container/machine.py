@@ -1,6 +1,6 @@
-"""What the building machine brings into a build: its container runtime, its mirror of Debian, its settings of pip.
+"""Inspect the building machine: its container runtime, its mirror of Debian, its settings of pip.
 
-Only looks; changes nothing.
+Changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hpcnn.util.errors import UsageError
 
 RUNTIMES = ("apptainer", "singularity")
 
-# Settings of pip that lead to packages over the network; what names folders of this machine is of no use in an image.
+# Settings of pip for packages over the network; folders of this machine do not exist in an image.
 _NETWORK = (
     "index-url",
     "extra-index-url",
@@ -35,7 +35,7 @@ _INSIDE = "/opt/hpcnn/pip"
 def find_runtime(container_module: str = "") -> str:
     """Return the container runtime on PATH: apptainer or singularity.
 
-    container_module: the module that brings it, where a site profile names one. Raises UsageError where there is none.
+    container_module: the module that provides it, if a site profile names one. Raises UsageError without a runtime.
     """
     for name in RUNTIMES:
         if shutil.which(name):
@@ -48,7 +48,7 @@ def find_runtime(container_module: str = "") -> str:
 
 
 def find_debootstrap() -> str:
-    """Return the path of debootstrap, which unpacks Debian. Raises UsageError where there is none."""
+    """Return the path of debootstrap, which unpacks Debian. Raises UsageError if it is not installed."""
     found = shutil.which("debootstrap", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin")
     if found is None:
         raise UsageError(
@@ -59,7 +59,7 @@ def find_debootstrap() -> str:
 
 
 def needs_fakeroot(kernel: Path = Path("/proc")) -> bool:
-    """Return whether a build must only play root: the user is not root, or a root without all capabilities.
+    """Return whether a build needs ``--fakeroot``: the user is not root, or a root without all capabilities.
 
     Apptainer gives the root of a build every capability of the kernel, and fails where it lacks one itself
     (capabilities(7)); the root of some virtual machines and containers does.
@@ -73,14 +73,14 @@ def needs_fakeroot(kernel: Path = Path("/proc")) -> bool:
 
 
 def debian_mirror() -> str:
-    """Return the mirror of Debian that this machine's apt uses; empty, which leaves it to debootstrap, elsewhere."""
+    """Return the mirror of Debian that this machine's apt uses; empty, for debootstrap's default, without apt."""
     words = ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
     lines = _output(words).splitlines()
     return next((line.split()[1] for line in lines if line.startswith("Debian ")), "")
 
 
 def pip_files(environment: Mapping[str, str]) -> dict[str, bytes]:
-    """Return ``pip.conf``, and the certificates that it names, by which pip in the image finds what pip here finds."""
+    """Return ``pip.conf`` and its certificates, with which pip in the image reaches the same indexes as pip here."""
     settings = pip_settings(_output([sys.executable, "-m", "pip", "config", "list"], environment))
     files, lines = {}, ["[global]", "disable-pip-version-check = true"]
     for key, value in settings.items():
@@ -93,7 +93,7 @@ def pip_files(environment: Mapping[str, str]) -> dict[str, bytes]:
 
 
 def pip_settings(listed: str) -> dict[str, str]:
-    """Return the settings that matter in an image from what ``pip config list`` printed; a variable (PIP_...) wins."""
+    """Parse the output of ``pip config list``: return the settings for an image; variables (PIP_...) come first."""
     sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in listed.splitlines():
         name, _, value = line.partition("=")
@@ -110,7 +110,7 @@ def pip_settings(listed: str) -> dict[str, str]:
 
 
 def _output(command: list[str], environment: Mapping[str, str] | None = None) -> str:
-    """Return what a command printed; nothing where it failed."""
+    """Return the output of a command; empty if it failed."""
     try:
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError):

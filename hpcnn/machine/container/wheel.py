@@ -1,8 +1,8 @@
-"""Packs the very hpcnn that runs as a wheel, from a checkout or from an installation alike.
+"""Pack the running hpcnn as a wheel, from a checkout or an installation.
 
-``pip wheel`` needs the sources and, from the network, what builds them; an installed hpcnn has neither. A wheel is a
+``pip wheel`` needs the sources, and a build tool from the network; an installed hpcnn has neither. A wheel is a
 ZIP file with four small files of metadata (PyPA specifications, "Binary distribution format"). The same content gives
-the same bytes, so the wheel can be part of a cache's key. Knows nothing of images.
+the same bytes, so that a cache's key can include the wheel. Must not import the build of images.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hpcnn.version import __version__
 
 _SHARED = ("templates", "containers", "scaling_studies", "searches")
 _WHEEL = "Wheel-Version: 1.0\nGenerator: hpcnn\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that ZIP has
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of ZIP
 
 
 def write_wheel(folder: Path) -> Path:
@@ -41,7 +41,7 @@ def write_wheel(folder: Path) -> Path:
 
 
 def _package() -> Iterator[tuple[str, bytes]]:
-    """Yield the name and content of every file, laid out as ``pyproject.toml`` lays out hpcnn's own wheel."""
+    """Yield the name and content of every file, in the layout of hpcnn's own wheel (``pyproject.toml``)."""
     package = PACKAGE
     for file in _files(package):
         if file.relative_to(package).parts[0] != "_share":

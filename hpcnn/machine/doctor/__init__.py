@@ -1,6 +1,6 @@
-"""What this machine and this shell have, what is missing, and what to do about it.
+"""Diagnose this machine and shell: the software and variables for training, what is missing, and the remedy.
 
-Looks, and changes nothing. Must not know how its findings are printed.
+Changes nothing. Must not import commands.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hpcnn.version import __version__
 
 __all__ = ["Finding", "examine", "trains_serially"]
 
-# Serial training is possible where none of these is missing.
+# Checks that serial training must pass.
 _SERIAL = ("Python", "TensorFlow", "Keras", "KERAS_BACKEND")
 
 
@@ -34,7 +34,7 @@ def trains_serially(findings: Iterable[Finding]) -> bool:
 
 
 def examine(environment: shell.Environment) -> list[Finding]:
-    """Return the findings on this Python, this machine and ``environment``. Takes seconds: it imports TensorFlow."""
+    """Examine this Python, this machine and ``environment``. Takes seconds: it imports TensorFlow."""
     imported = probe(["mpi4py", "tensorflow", "keras", "horovod"], environment)
     tensorflow, keras, horovod = imported["tensorflow"], imported["keras"], imported["horovod"]
     allowed = len(os.sched_getaffinity(0))
@@ -65,18 +65,18 @@ def examine(environment: shell.Environment) -> list[Finding]:
 
 
 def find_mpirun(environment: shell.Environment) -> str | None:
-    """Return the mpirun that a job gets: this Python environment's own, else the first on PATH."""
+    """Return the mpirun of a job: this Python environment's own, else the first on PATH."""
     own = str(Path(sys.executable).parent)
     return shutil.which("mpirun", path=os.pathsep.join((own, environment.get("PATH", os.defpath))))
 
 
 def _mpi_version(mpirun: str | None) -> str | None:
-    """Return for example ``Open MPI 4.1.8``; None where there is no mpirun, or none of a known MPI."""
+    """Return for example ``Open MPI 4.1.8``; None without mpirun, or for an unknown MPI."""
     return software.mpi_version(_output([mpirun, "--version"])) if mpirun else None
 
 
 def _horovod_built_for() -> str | None:
-    """Return the TensorFlow version that Horovod's build wrote into its package."""
+    """Return the TensorFlow version that the build of Horovod recorded in its package."""
     found = importlib.util.find_spec("horovod")
     if found is None or not found.submodule_search_locations:
         return None
@@ -88,7 +88,7 @@ def _horovod_built_for() -> str | None:
 
 
 def _output(command: list[str]) -> str:
-    """Return what a command printed; nothing where it failed."""
+    """Return the output of a command; empty if it failed."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""One row of the doctor's answer. Knows nothing of what is looked at."""
+"""The result of one check of the doctor. Must not import the checks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, what was found, whether that is well, and what to do where it is not.
+    """A check, the value found, its status, and advice if the status is not ``ok``.
 
-    status: ``missing`` is for what is not there (or not usable), ``warning`` for what would spoil a run, ``error`` for
-    two things that do not go together.
+    status: ``missing`` for software that is missing or unusable, ``warning`` for a setting that would spoil a run,
+    ``error`` for two parts that are incompatible.
     """
 
     check: str

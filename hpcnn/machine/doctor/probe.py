@@ -1,7 +1,7 @@
-"""Asks this Python's heavy modules about themselves, in a process of its own.
+"""Probe heavy modules, such as TensorFlow, by importing them in another process.
 
-A library that crashes, hangs or calls ``abort`` is then a line of the answer instead of the end of it. Must not know
-what the answers mean.
+A library that crashes, hangs or calls ``abort`` then gives a finding, and does not end the doctor. Must not import the
+checks.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from hpcnn.util.types import Json
 
 SECONDS = 180.0  # a first import from a cold parallel file system can take minutes
 
-# Prints one line a stage as soon as it is known, so that a stage that ends the process loses no earlier one.
-# MPI is only loaded: MPI_Init outside mpirun aborts on some installations.
+# Prints one line per stage at once, so that a stage that ends the process loses no earlier answer. Loads MPI without
+# MPI_Init, which aborts outside mpirun on some installations.
 PROGRAM = """
 import json, sys
 
@@ -54,17 +55,17 @@ for stage in sys.argv[1:]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a module said of itself after its import; or, in ``error``, why there is nothing."""
+    """The facts that a module reports after its import; or, in ``error``, why it reports none."""
 
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Json]
     error: str = ""
 
 
 def probe(modules: Sequence[str], environment: Mapping[str, str], seconds: float = SECONDS) -> dict[str, Answer]:
-    """Import ``modules`` (of ``mpi4py``, ``tensorflow``, ``keras``, ``horovod``) elsewhere; return what each said.
+    """Import ``modules`` (of ``mpi4py``, ``tensorflow``, ``keras``, ``horovod``) elsewhere; return their answers.
 
-    A module that ends the process, or keeps it for longer than ``seconds``, is reported with the signal or the
-    time; those after it are tried in a new process. So is one that is not installed, without any process.
+    A module that ends the process, or takes longer than ``seconds``, gets an error with the signal or the time; a new
+    process tries the next ones. A module that is not installed gets an error without any process.
     """
     installed = [name for name in modules if importlib.util.find_spec(name)]
     found = ask([sys.executable, "-c", PROGRAM], installed, environment, seconds)
@@ -74,7 +75,7 @@ def probe(modules: Sequence[str], environment: Mapping[str, str], seconds: float
 def ask(
     command: Sequence[str], stages: Sequence[str], environment: Mapping[str, str], seconds: float = SECONDS
 ) -> dict[str, Answer]:
-    """Return what each stage of the program that ``command`` starts said; it takes the names of stages behind it."""
+    """Run the program that ``command`` starts with the names of stages as arguments; return each stage's answer."""
     found: dict[str, Answer] = {}
     left = list(stages)
     while left:
@@ -90,7 +91,7 @@ def ask(
 
 
 def _run(command: list[str], environment: Mapping[str, str], seconds: float) -> tuple[str, str]:
-    """Return what a command printed, and how it ended in words."""
+    """Run a command; return its output, and a message on how it ended."""
     env = {**environment, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         process = subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds)

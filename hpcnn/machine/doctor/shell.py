@@ -1,4 +1,4 @@
-"""What this shell brings into a run: cores, variables, commands. Pure: the environment is an argument."""
+"""Check the shell: cores, environment variables, commands. Pure: the environment is an argument."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREAD
 
 _RANK = "an MPI process takes itself for a rank of the launch that set it"
 _OPTION = "srun reads it as an option"
-# Variables that one job or launch leaves to the next, and what they do there: sbatch(1) and srun(1), "INPUT
+# Variables that a new job or launch inherits from an outer one, and their effect: sbatch(1) and srun(1), "INPUT
 # ENVIRONMENT VARIABLES"; mpirun(1) of Open MPI.
 INHERITED = (
     ("SLURM_CPU_BIND", "srun binds new ranks to the cores of the outer step: several share one core"),
@@ -46,7 +46,7 @@ _HARMLESS = ("SLURM_EXPORT_ENV", "ALL")
 
 
 def check_cores(allowed: int, total: int, environment: Environment) -> Finding:
-    """The cores that the operating system lets this process use, of those of the machine."""
+    """Check how many of the machine's cores this process may use."""
     value = f"{allowed} of {total}"
     asked = environment.get("SLURM_CPUS_PER_TASK", "")
     if asked.isdigit() and int(asked) > allowed:
@@ -56,11 +56,11 @@ def check_cores(allowed: int, total: int, environment: Environment) -> Finding:
 
 
 def check_threads(environment: Environment, allowed: int) -> Finding:
-    """More threads than cores make a run slower, and its time one that is not of the cores it names."""
+    """Check the variables of threads: more threads than cores slow a run down and falsify its time per core."""
     found = {name: environment[name] for name in THREAD_VARIABLES if name in environment}
     value = " ".join(f"{name}={count}" for name, count in found.items()) or "no variable set"
     for name, count in found.items():
-        # OMP_NUM_THREADS may be a list, one number a nesting level (OpenMP 5.2, section 21.2.2)
+        # OMP_NUM_THREADS may be a list, one number per nesting level (OpenMP 5.2, section 21.2.2)
         first = count.split(",")[0].strip()
         if not first.isdigit():
             return Finding("Threads", value, "warning", f"{name}={count!r} is not a number: unset it")
@@ -70,7 +70,7 @@ def check_threads(environment: Environment, allowed: int) -> Finding:
 
 
 def check_onednn(environment: Environment) -> Finding:
-    """Without oneDNN the one-convolution network trained 2.3 (float32) to 8 (bfloat16) times slower on 2 cores."""
+    """Check that oneDNN is on: without it a network trained 2.3 (float32) to 8 (bfloat16) times slower on 2 cores."""
     value = environment.get("TF_ENABLE_ONEDNN_OPTS")
     if value is not None and value.lower() in ("0", "false"):
         advice = "unset TF_ENABLE_ONEDNN_OPTS: without oneDNN a CPU trains 2 to 8 times slower"
@@ -79,7 +79,7 @@ def check_onednn(environment: Environment) -> Finding:
 
 
 def check_keras_variables(environment: Environment) -> list[Finding]:
-    """KERAS_BACKEND and TF_USE_LEGACY_KERAS: each can put another Keras under a user's model."""
+    """Check KERAS_BACKEND and TF_USE_LEGACY_KERAS, which can select another Keras for a user's model."""
     findings = []
     backend = environment.get("KERAS_BACKEND")
     if backend not in (None, "", "tensorflow"):
@@ -93,7 +93,7 @@ def check_keras_variables(environment: Environment) -> list[Finding]:
 
 
 def check_data(environment: Environment) -> Finding:
-    """The folder of staged data sets, where one is named."""
+    """Check HPCNN_DATA, the folder of staged data sets."""
     named = environment.get("HPCNN_DATA")
     if not named:
         return Finding("HPCNN_DATA", "not set: the folder of `hpcnn data` is used")
@@ -105,14 +105,14 @@ def check_data(environment: Environment) -> Finding:
 
 
 def check_commands(check: str, commands: tuple[str, ...], environment: Environment, advice: str) -> Finding:
-    """Whether the commands of a tool are on PATH; one of several names is enough (apptainer, singularity)."""
+    """Check that a tool is on PATH, under one of its names (apptainer, singularity)."""
     search = environment.get("PATH", os.defpath)
     found = [path for path in (shutil.which(command, path=search) for command in commands) if path]
     return Finding(check, found[0]) if found else Finding(check, "not on PATH", "missing", advice)
 
 
 def check_inherited(environment: Environment) -> list[Finding]:
-    """Variables of an outer job or launch that would change a run started from this shell, one row a pattern."""
+    """Check for variables of an outer job or launch that would change a new run, one finding per pattern."""
     findings = []
     for pattern, why in INHERITED:
         names = sorted(fnmatch.filter(environment, pattern))

@@ -1,4 +1,4 @@
-"""What is installed: Python, TensorFlow, Keras, Horovod, MPI, GPUs. Pure: judges what others have looked up."""
+"""Check the software: Python, TensorFlow, Keras, Horovod, MPI, GPUs. Pure: the facts are arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpcnn.util.share import share_dir
 
 
 def check_python(version: Sequence[int]) -> Finding:
-    """hpcnn and TensorFlow have Python 3.10 to 3.12 in common."""
+    """Check the Python version: hpcnn and TensorFlow both support 3.10 to 3.12."""
     text = ".".join(map(str, version[:3]))
     if (3, 10) <= tuple(version[:2]) < (3, 13):
         return Finding("Python", f"{text} ({sys.executable})")
@@ -20,7 +20,7 @@ def check_python(version: Sequence[int]) -> Finding:
 
 
 def check_tensorflow(tensorflow: Answer) -> Finding:
-    """No training without TensorFlow."""
+    """Check TensorFlow, which training needs."""
     if tensorflow.error:
         return Finding("TensorFlow", tensorflow.error, "missing", "pip install 'hpcnn[cpu]' or 'hpcnn[gpu]'")
     built = "built for CUDA" if tensorflow.facts["cuda"] else "CPU only"
@@ -28,7 +28,7 @@ def check_tensorflow(tensorflow: Answer) -> Finding:
 
 
 def check_keras(keras: Answer) -> Finding:
-    """No training without Keras 3 on TensorFlow."""
+    """Check for Keras 3 on TensorFlow, which training needs."""
     if keras.error:
         advice = "pip install 'hpcnn[cpu]'; where KERAS_BACKEND names another: export KERAS_BACKEND=tensorflow"
         return Finding("Keras", keras.error, "missing", advice)
@@ -45,7 +45,7 @@ def check_keras(keras: Answer) -> Finding:
 def check_horovod(
     horovod: Answer, tensorflow: Answer, keras: Answer, version: str | None, built_for: str | None
 ) -> Finding:
-    """Horovod with both controllers, built for the TensorFlow that is installed, and with NCCL where there are GPUs.
+    """Check Horovod: its controllers, the TensorFlow that it was built for, and NCCL on a machine with GPUs.
 
     version: of the installed package; built_for: the TensorFlow version that its build recorded.
     """
@@ -83,13 +83,13 @@ _MPI_VERSIONS = (
 
 
 def mpi_version(text: str) -> str | None:
-    """Return for example ``Open MPI 4.1.8`` from what ``mpirun --version`` printed; None where it is none known."""
+    """Parse the output of ``mpirun --version``: return for example ``Open MPI 4.1.8``; None for an unknown MPI."""
     found = ((name, pattern.search(text)) for name, pattern in _MPI_VERSIONS)
     return next((f"{name} {match[1]}" for name, match in found if match), None)
 
 
 def check_mpirun(path: str | None, version: str | None) -> Finding:
-    """Judge mpirun: it starts the ranks of a machine without Slurm; on a cluster srun can."""
+    """Check mpirun, which starts the ranks on a machine without Slurm."""
     if path is None:
         advice = f"load the site's MPI module, or let the build of Horovod bring one: {build_command()}"
         return Finding("MPI", "no mpirun", "missing", advice)
@@ -99,7 +99,7 @@ def check_mpirun(path: str | None, version: str | None) -> Finding:
 
 
 def check_mpi4py(mpi4py: Answer, mpirun_version: str | None) -> Finding:
-    """Judge mpi4py: of another MPI than the mpirun that starts it, every rank takes itself for the only one."""
+    """Check mpi4py: with another MPI than that of mpirun, every rank runs as rank 0 of 1."""
     if mpi4py.error:
         advice = "pip install 'hpcnn[cpu]', and an MPI library (see MPI)"
         return Finding("mpi4py", mpi4py.error, "missing", advice)
@@ -112,7 +112,7 @@ def check_mpi4py(mpi4py: Answer, mpirun_version: str | None) -> Finding:
 
 
 def check_gpus(tensorflow: Answer, present: Sequence[str], environment: Mapping[str, str]) -> Finding:
-    """TensorFlow must see the GPUs that the driver sees. present: their names, as nvidia-smi gives them."""
+    """Check that TensorFlow sees the GPUs of the driver. present: their names, as nvidia-smi gives them."""
     seen = [str(name) for name in tensorflow.facts.get("gpus", ())]
     if seen or not present:
         return Finding("GPUs", f"{len(seen)} x {', '.join(sorted(set(seen)))}" if seen else "none")

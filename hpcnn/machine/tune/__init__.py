@@ -1,4 +1,4 @@
-"""Finds the settings that make one network train fastest on one machine, and keeps what really helps.
+"""Tune a machine: find the settings with which a network trains fastest there, and keep those that help.
 
-Settings are variables of a site's ``[environment]``. They change how fast numbers are computed, never which.
+Settings are variables of a site's ``[environment]``. They change the speed of a training, never its numbers.
 """

@@ -1,4 +1,4 @@
-"""Writes settings into the user's own profile of a site: what else is in that file stays as it is, comments too."""
+"""Write settings into the user's own profile of a site; the rest of the file, with comments, does not change."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hpcnn.util.toml import loads
 
 
 def with_settings(text: str, section: str, settings: Mapping[str, str], note: str, where: str) -> str:
-    """Return the text of a profile with the settings in its table ``section``, each with a note behind it.
+    """Return the text of a profile with the settings in its table ``section``, each with a comment, ``note``.
 
-    Raises UsageError naming ``where`` for a file that is no TOML, or no profile.
+    Raises UsageError, naming ``where``, for a text that is no TOML, or no profile.
     """
     try:
         profile = tomlkit.parse(text)
@@ -32,7 +32,7 @@ def with_settings(text: str, section: str, settings: Mapping[str, str], note: st
         raise UsageError(f"{where}: {section} is not a table")
     for variable, value in settings.items():
         item = tomlkit.string(value)
-        if not isinstance(table, InlineTable):  # one line: a comment behind a value would swallow the rest
+        if not isinstance(table, InlineTable):  # one line: a comment after a value would include the rest
             item.comment(note)
         table[variable] = item
     changed = tomlkit.dumps(profile)
@@ -41,7 +41,7 @@ def with_settings(text: str, section: str, settings: Mapping[str, str], note: st
 
 
 def keep(file: Path, section: str, settings: Mapping[str, str], note: str) -> None:
-    """Write the settings into the profile ``file``, whole or not at all. Raises UsageError where that cannot be."""
+    """Write the settings into the profile ``file``, atomically. Raises UsageError for an invalid or unwritable file."""
     try:
         text = file.read_text(encoding="utf-8") if file.exists() else _head(file.stem)
         write_text(file, with_settings(text, section, settings, note, str(file)))

@@ -1,4 +1,4 @@
-"""The settings that are tried, and their values. Pure: a job's shape in, knobs out."""
+"""The settings to tune, and the values to try, by the resources of a job. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STRATEGIES = ("serial", "horovod")
 
 @dataclass(frozen=True)
 class Knob:
-    """One variable: what it does in a few words, its value where nobody sets it, and the values to try."""
+    """One environment variable: its meaning in a few words, its default, and the values to try."""
 
     variable: str
     words: str
@@ -21,7 +21,7 @@ class Knob:
     values: tuple[str, ...]
 
     def candidates(self, settings: Mapping[str, str]) -> tuple[str, ...]:
-        """Return the values that differ from what ``settings`` have."""
+        """Return the values that differ from the one in ``settings``."""
         now = settings.get(self.variable, self.default)
         return tuple(value for value in self.values if not same(value, now))
 
@@ -35,16 +35,20 @@ def same(one: str, other: str) -> bool:
 
 
 def knobs(strategy: str, ntasks: int, cpus_per_task: int) -> list[Knob]:
-    """Return what is worth trying for a job, that which gains most first.
+    """Return the knobs for a job, the most effective first.
 
     The order and the values are those that changed the speed of the lectures' networks by more than a few per cent
-    (two ranks on two cores: twice the images/s from the first three together). One rank has nobody to wait for.
+    (two ranks on two cores: twice the images/s from the first three together). One rank has no communication to tune.
     """
     return [*(_horovod() if strategy == "horovod" and ntasks > 1 else []), *_threads(cpus_per_task)]
 
 
 def _horovod() -> list[Knob]:
-    """Open MPI's FAQ ("running jobs", degraded performance mode); Horovod's docs/autotune.rst and tensor-fusion.rst."""
+    """Return the knobs of Horovod and Open MPI.
+
+    Sources: Open MPI's FAQ ("running jobs", degraded performance mode); Horovod's docs/autotune.rst and
+    tensor-fusion.rst.
+    """
     fusion = str(FUSION_BYTES)
     return [
         Knob("OMPI_MCA_mpi_yield_when_idle", "waiting ranks give up their core", "0", ("0", "1")),
@@ -61,6 +65,7 @@ def _horovod() -> list[Knob]:
 
 
 def _threads(cores: int) -> list[Knob]:
+    """Return the knobs of TensorFlow's threads."""
     values = ("1", "2") if cores == 1 else ("0.5", "1", "2")
     return [
         Knob(INTER_OP, "threads between operations, for each core", "1", values),

@@ -1,8 +1,7 @@
-"""The search: one knob after the other, from the settings that hold now, each value beside them in turn.
+"""Search for the fastest settings, one knob after the other; trials of each value alternate with the current settings.
 
-Greedy, because a full product of the values would take hours, and because the knobs are nearly independent. At the end
-all that was kept is measured once more against the beginning. Knows nothing of jobs or files: ``measure`` does the
-trials.
+Greedy, because the full product of the values would take hours, and because the knobs are nearly independent. At the
+end all kept settings together are measured against the initial ones. Must not import jobs: the caller measures.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from hpcnn.machine.tune.knobs import Knob
 from hpcnn.machine.tune.rule import is_faster, is_hopeless, ratio
@@ -19,13 +18,29 @@ from hpcnn.util.errors import RunError
 Settings = dict[str, str]
 
 
+class CandidateRow(TypedDict):
+    """One row of the result of ``hpcnn tune``; numbers are None if no trial completed."""
+
+    setting: str
+    value: str
+    instead_of: str
+    trials: int
+    images_per_second: float | None
+    base_images_per_second: float | None
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    verdict: str
+    reason: str | None
+
+
 class TrialFailed(RunError):
-    """A trial that did not complete: it is reported, and its setting is left out."""
+    """A trial did not complete: the search reports it, and drops its setting."""
 
 
 @dataclass
-class Tried:
-    """One value of one knob: images/s of its trials, and of the trials beside them without it."""
+class Candidate:
+    """One value of one knob: images/s of its trials, and of the alternating trials of the base without it."""
 
     variable: str
     value: str
@@ -35,8 +50,8 @@ class Tried:
     verdict: str = "not faster"
     reason: str | None = None
 
-    def row(self) -> dict[str, Any]:
-        """Return it as one row of the result; numbers are None where no trial completed."""
+    def row(self) -> CandidateRow:
+        """Return the candidate as a row of the result."""
         found = ratio(self.rates, self.base) if self.rates else None
         return {
             "setting": self.variable,
@@ -55,28 +70,28 @@ class Tried:
 
 @dataclass(frozen=True)
 class Found:
-    """What the search found: the settings to keep (empty: none), every value tried, and all together at the end."""
+    """The result of the search: settings to keep, all candidates, and the final one of all kept settings together."""
 
     settings: Settings
-    tried: list[Tried]
-    together: Tried | None
+    tried: list[Candidate]
+    together: Candidate | None
 
 
 def search(
     knobs: Sequence[Knob], start: Mapping[str, str], measure: Callable[[Settings], float], repeats: int
 ) -> Found:
-    """Try every knob and return what to keep.
+    """Try every knob, and return the settings to keep.
 
-    start: the variables that hold now. measure: does one trial with these variables besides and returns images/s;
-    raises TrialFailed. Raises RunError where the settings that hold now do not complete.
+    start: the current values of variables. measure: runs one trial with additional variables and returns images/s;
+    raises TrialFailed. Raises RunError if a trial with the current settings does not complete.
     """
     kept: Settings = {}
-    tried: list[Tried] = []
+    tried: list[Candidate] = []
     for knob in knobs:
         settings = {**start, **kept}
         now = settings.get(knob.variable, knob.default)
-        values = [Tried(knob.variable, value, now) for value in knob.candidates(settings)]
-        _in_turn(values, kept, measure, repeats)
+        values = [Candidate(knob.variable, value, now) for value in knob.candidates(settings)]
+        _measure_knob(values, kept, measure, repeats)
         tried += values
         faster = [one for one in values if one.verdict == "faster"]
         if faster:
@@ -85,27 +100,30 @@ def search(
             kept[best.variable] = best.value
     if not kept:
         return Found({}, tried, None)
-    together = Tried("all that was kept", "", "")
-    _measure_beside([together], {}, lambda one: kept, measure, repeats)
+    together = Candidate("all that was kept", "", "")
+    _alternate([together], {}, lambda one: kept, measure, repeats)
     together.verdict = "kept" if is_faster(together.rates, together.base) else "not faster"
     return Found(kept if together.verdict == "kept" else {}, tried, together)
 
 
-def _in_turn(values: Sequence[Tried], kept: Settings, measure: Callable[[Settings], float], repeats: int) -> None:
-    """Measure what is kept so far and each value of one knob in turn, and judge each value."""
-    _measure_beside(values, kept, lambda one: {**kept, one.variable: one.value}, measure, repeats)
+def _measure_knob(
+    values: Sequence[Candidate], kept: Settings, measure: Callable[[Settings], float], repeats: int
+) -> None:
+    """Measure the values of one knob against the settings kept so far, and mark those that are faster."""
+    _alternate(values, kept, lambda one: {**kept, one.variable: one.value}, measure, repeats)
     for one in values:
         if one.verdict not in ("failed", "given up") and is_faster(one.rates, one.base):
             one.verdict = "faster"
 
 
-def _measure_beside(
-    values: Sequence[Tried],
+def _alternate(
+    values: Sequence[Candidate],
     base: Settings,
-    settings_of: Callable[[Tried], Settings],
+    settings_of: Callable[[Candidate], Settings],
     measure: Callable[[Settings], float],
     repeats: int,
 ) -> None:
+    """Run trials of the base and of each candidate in turn, and record their images/s."""
     for _ in range(repeats):
         left = [one for one in values if one.verdict not in ("failed", "given up")]
         if not left:

@@ -1,6 +1,6 @@
-"""One trial: a short training as a job like any other, and its images/s.
+"""Run a trial, a short training as a job, and compute its images/s.
 
-Inside a Slurm allocation the job script of the site is run by bash, and its ``srun`` starts the ranks there.
+Inside a Slurm allocation bash runs the site's job script, whose ``srun`` starts the ranks there.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import read_lines
 from hpcnn.zoo.registry import in_numpy
 
-# The first epoch pays for tracing and is left out.
+# The first epoch includes the tracing, and is left out.
 EPOCHS = 5
 
 
 def trial_job(site: str, resources: Resources, software: SoftwareSpec, train: TrainSpec, steps: int) -> JobSpec:
     """Return the job of every trial: ``EPOCHS`` epochs of ``steps`` steps, without evaluation.
 
-    Raises UsageError for what cannot be tuned.
+    Raises UsageError for a strategy or a network without such settings.
     """
     if train.strategy not in STRATEGIES:
         raise bad_value("--strategy", train.strategy, " or ".join(STRATEGIES))
@@ -45,7 +45,7 @@ def trial_job(site: str, resources: Resources, software: SoftwareSpec, train: Tr
 
 
 def check_allocation(site: Site, inside: str) -> None:
-    """Raise UsageError at a site with Slurm unless this process is in a job; ``inside``: how to get into one."""
+    """Raise UsageError at a site with Slurm unless this process is in a job. inside: the command to submit it."""
     if site.scheduler == "slurm" and not os.environ.get("SLURM_JOB_ID"):
         raise UsageError(
             f"--site: trials at site {site.name} run in one Slurm job, and this is none; submit it:\n{inside}"
@@ -53,14 +53,14 @@ def check_allocation(site: Site, inside: str) -> None:
 
 
 class Trials:
-    """Runs trials of one job below a folder, each in a run directory of its own."""
+    """Run trials of one job below a folder, each in a run directory of its own."""
 
-    def __init__(self, job: JobSpec, folder: Path, say: Callable[[str], None] = lambda line: None) -> None:
-        """Say: gets a line for people after each trial."""
-        self._job, self._folder, self._say, self._count = job, folder, say, 0
+    def __init__(self, job: JobSpec, folder: Path, log: Callable[[str], None] = lambda line: None) -> None:
+        """``log`` gets a line for people after each trial."""
+        self._job, self._folder, self._log, self._count = job, folder, log, 0
 
     def rate(self, settings: Mapping[str, str]) -> float:
-        """Do one trial with these variables and return its images/s. Raises TrialFailed with the reason."""
+        """Run one trial with these variables; return its images/s. Raises TrialFailed with the reason."""
         self._count += 1
         name = " ".join(f"{key}={value}" for key, value in settings.items()) or "as it is"
         software = dataclasses.replace(self._job.software, env={**self._job.software.env, **settings})
@@ -68,15 +68,15 @@ class Trials:
         code = submit(prepared)
         if code:
             reason = (prepared.run.read_result() or {}).get("reason")
-            self._say(f"[{self._count}] {name}: FAILED")
+            self._log(f"[{self._count}] {name}: FAILED")
             raise TrialFailed(f"exit status {code}: {reason} (log: {prepared.run.log})")
         rate = images_per_second(prepared.run)
-        self._say(f"[{self._count}] {name}: {rate:,.0f} images/s")
+        self._log(f"[{self._count}] {name}: {rate:,.0f} images/s")
         return rate
 
 
 def images_per_second(run: RunDir) -> float:
-    """Return the median over the epochs after the first: samples of all ranks over the slowest rank's seconds."""
+    """Return the median rate of the epochs after the first: samples of all ranks over the slowest rank's seconds."""
     samples: dict[int, float] = {}
     seconds: dict[int, float] = {}
     for _, file in run.epoch_files():

@@ -1,1 +1,1 @@
-"""The networks of SciNet's 2017 lecture, written out in NumPy. Imports no framework."""
+"""The networks of SciNet's 2017 lecture in NumPy. Must not import Keras."""

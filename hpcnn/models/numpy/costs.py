@@ -1,4 +1,4 @@
-"""The sigmoid, and the two costs of the lecture with their derivatives. Knows nothing of layers.
+"""The sigmoid, and the two cost functions of the lecture with their derivatives.
 
 Source: SciNet, E. Spence, 2017. Costs are sums over samples and outputs, not means, as the lecture has them.
 """
@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from hpcnn.util.types import Array as Array
 
 
 def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)), any shape; written with tanh, which cannot overflow."""
+    """Return 1 / (1 + exp(-z)) of any shape, computed by tanh, which cannot overflow."""
     result: Array = 0.5 * (1.0 + np.tanh(0.5 * z))
     return result
 
@@ -49,7 +47,7 @@ def _cross_entropy_delta(a: Array, target: Array) -> Array:
     return a - target
 
 
-# By the names that Keras, and so --loss, has for them. Keras takes means where these are sums.
+# By the names of Keras and --loss. Keras's are means, these are sums.
 COSTS = {
     "mean_squared_error": Cost(_quadratic, _quadratic_delta),
     "binary_crossentropy": Cost(_cross_entropy, _cross_entropy_delta),

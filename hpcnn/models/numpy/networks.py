@@ -1,7 +1,7 @@
-"""One neuron, and one hidden layer of them: forward, cost and gradients over all samples at once.
+"""Networks in NumPy, one neuron and one hidden layer: forward pass, cost and gradients over all samples at once.
 
 Source: SciNet, E. Spence, 2017. n samples of d features are x (n, d); labels (n,) are class numbers. A network holds
-its weights by the lecture's names in one dictionary. Training is elsewhere.
+its weights by the lecture's names in one dictionary. Must not import trainings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from hpcnn.models.numpy.costs import COSTS, Array, Cost, sigmoid
+from hpcnn.models.numpy.costs import COSTS, Cost, sigmoid
+from hpcnn.util.types import Array
 
 Weights = dict[str, Array]
 
@@ -28,25 +29,25 @@ class Pass:
 
 
 class Network(ABC):
-    """Weights, the cost that they are to lower, and the strength l2 of the penalty l2 / 2 * sum(w ** 2)."""
+    """Weights, the cost function, and the strength l2 of the penalty l2 / 2 * sum(w ** 2)."""
 
     layers: ClassVar[dict[str, tuple[str, ...]]]
-    """Name of each layer, with the names of its weights. Names with b are biases, which are never penalized."""
+    """Name of each layer -> names of its weights. Names with b are biases, which are never penalized."""
 
     def __init__(self, weights: Weights, cost: Cost, l2: float) -> None:
         self.weights, self.cost, self.l2 = weights, cost, l2
 
     @abstractmethod
     def forward(self, x: Array) -> Pass:
-        """Return what every sample of x (n, d) makes of the network."""
+        """Return the forward pass of all samples x (n, d)."""
 
     @abstractmethod
     def targets(self, labels: Array) -> Array:
-        """Return the outputs that are wanted for labels (n,), in the shape of the outputs."""
+        """Return the target outputs for labels (n,), in the shape of the outputs."""
 
     @abstractmethod
     def classes(self, passed: Pass) -> Array:
-        """Return the class numbers (n,) that a forward pass says."""
+        """Return the predicted class numbers (n,) of a forward pass."""
 
     @abstractmethod
     def backward(self, x: Array, labels: Array, passed: Pass) -> Weights:
@@ -57,16 +58,16 @@ class Network(ABC):
         return 0.5 * self.l2 * sum(float(np.sum(w**2)) for name, w in self.weights.items() if name[0] == "w")
 
     def total_cost(self, x: Array, labels: Array) -> float:
-        """Return the cost of samples x with their labels, and the penalty: what ``gradients`` derives."""
+        """Return the cost of samples x with their labels, plus the penalty."""
         return self.cost.value(self.forward(x).z, self.targets(labels)) + self.penalty()
 
     def gradients(self, x: Array, labels: Array, passed: Pass) -> Weights:
-        """Return the gradient of ``total_cost`` by every weight, of the forward pass ``passed`` of x."""
+        """Return the gradient of ``total_cost`` by every weight; ``passed``: the forward pass of x."""
         found = self.backward(x, labels, passed)
         return {name: g + self.l2 * self.weights[name] if name[0] == "w" else g for name, g in found.items()}
 
     def descend(self, gradients: Weights, learning_rate: float) -> None:
-        """Take one step of gradient descent. Makes new arrays: a copy of the dictionary stays as it is."""
+        """Take one step of gradient descent. Creates new arrays: copies of the dictionary do not change."""
         self.weights = {name: w - learning_rate * gradients[name] for name, w in self.weights.items()}
 
     def astype(self, dtype: type[np.floating]) -> Network:
@@ -125,7 +126,7 @@ class Hidden(Network):
         return wanted
 
     def classes(self, passed: Pass) -> Array:
-        """Return the output that is largest."""
+        """Return the index of the largest output."""
         largest: Array = passed.a.argmax(axis=0)
         return largest
 
@@ -150,7 +151,7 @@ def neuron(input_shape: tuple[int, ...], classes: int, *, loss: str, seed: int =
     """
     if classes != 2:
         raise ValueError(f"one output tells 2 classes apart, not {classes}")
-    # RandomState: the same stream for ever (NEP 19)
+    # RandomState: a fixed stream (NEP 19)
     random = np.random.RandomState(seed)
     return Neuron({"w": random.rand(math.prod(input_shape)), "b": random.rand(1)}, COSTS[loss], _strength(l2))
 

@@ -14,7 +14,7 @@ from hpcnn.data.registry import load as load_data
 from hpcnn.models.numpy.networks import Network
 from hpcnn.models.registry import build_numpy
 from hpcnn.parallel.base import TaskEnvironment
-from hpcnn.parallel.serial import SingleReplica, check_alone
+from hpcnn.parallel.serial import SingleReplica, check_one_process
 from hpcnn.specs.complete import complete
 from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.numpy_options import check_options
@@ -44,7 +44,7 @@ def one_process(spec: TrainSpec) -> Iterator[SingleReplica]:
     """
     check_options(spec)
     task = TaskEnvironment.read(os.environ)
-    check_alone(task)
+    check_one_process(task)
     # These products are too small to share: a second thread saves a tenth of the time of 500 digits on idle cores,
     # and on busy ones the threads wait for each other (measured: 211 s instead of 34 s).
     limits = optional_module("threadpoolctl", "training in NumPy").threadpool_limits

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hpcnn.machine.bench.fit import SIZES_NEEDED, fit_ring, ring_seconds
-from hpcnn.machine.bench.messages import of_model
-from hpcnn.machine.bench.sizes import sweep, written
+from hpcnn.machine.bench.messages import model_messages
+from hpcnn.machine.bench.sizes import size_text, sweep
 from hpcnn.util.errors import RunError, UsageError
 
 SIZES = [1 << power for power in range(3, 27)]
@@ -91,12 +91,12 @@ def test_what_is_no_sweep_is_refused(text):
     ("size", "text"), [(8, "8 B"), (1024, "1 KiB"), (1158520, "1.1 MiB"), (2**26, "64 MiB"), (2**31, "2 GiB")]
 )
 def test_sizes_as_people_read_them(size, text):
-    assert written(size) == text
+    assert size_text(size) == text
 
 
 def test_the_gradients_of_a_model_are_its_trainable_tensors():
     pytest.importorskip("tensorflow", reason="a model needs TensorFlow (make venv)")
-    *tensors, whole = of_model("scinet-cnn1")
+    *tensors, whole = model_messages("scinet-cnn1")
     assert (whole.kind, whole.name, whole.size) == ("model", "scinet-cnn1", 4 * 289630)
     assert whole.numbers == tuple(number for tensor in tensors for number in tensor.numbers)
     assert [tensor.name.partition("/")[2] for tensor in tensors][:2] == ["conv2d/kernel", "conv2d/bias"]
@@ -105,4 +105,4 @@ def test_the_gradients_of_a_model_are_its_trainable_tensors():
 def test_a_model_that_cannot_be_built_is_said_in_one_line():
     pytest.importorskip("tensorflow", reason="a model needs TensorFlow (make venv)")
     with pytest.raises(RunError, match=r"^--model: 'no_such\.module:f': cannot import"):
-        of_model("no_such.module:f")
+        model_messages("no_such.module:f")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hpcnn import __version__
-from hpcnn.machine.container.compatibility import judge, mpi_inside, pmi_inside
+from hpcnn.machine.container.compatibility import check_compatibility, mpi_inside, pmi_inside
 from hpcnn.machine.container.host import Host, mpi_types
 from hpcnn.machine.doctor.probe import Answer
 from hpcnn.sites.profile import Site
@@ -61,7 +61,7 @@ def host(mpirun: str | None = "Open MPI 4.1.6", listed: str | None = LISTED, def
 
 
 def findings(image: dict[str, Answer], outside: Host, site: Site) -> dict[str, tuple[str, str]]:
-    return {finding.check: (finding.status, finding.advice) for finding in judge(image, outside, site)}
+    return {finding.check: (finding.status, finding.advice) for finding in check_compatibility(image, outside, site)}
 
 
 def test_sruns_own_list_is_read() -> None:

@@ -1,14 +1,16 @@
-"""Which parameters come next: the points that are known beforehand, Optuna's samplers, and its pruners."""
+"""Choose the parameters of trials: points that are known beforehand, Optuna's samplers, and its pruners."""
 
 from __future__ import annotations
 
 import itertools
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcnn.search.space import distribution, points
 from hpcnn.search.spec import Search
+from hpcnn.specs.complete import OWN_MODEL
 from hpcnn.specs.train import TrainSpec
+from hpcnn.util.types import Json
 from hpcnn.zoo.registry import is_zoo, recipe
 
 if TYPE_CHECKING:
@@ -16,19 +18,16 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
-# What a user's own model trains where nobody says (train/setup.py).
-_OWN_EPOCHS = 10
-
 
 def distributions(search: Search) -> dict[str, BaseDistribution]:
-    """Return what each parameter is drawn from."""
+    """Return the distribution of each parameter."""
     return {key: distribution(values) for key, values in search.space.items()}
 
 
-def known_points(search: Search) -> list[dict[str, Any]]:
-    """Return the points that do not depend on results, the first trials: of grid and random search, all of them.
+def known_points(search: Search) -> list[dict[str, Json]]:
+    """Return the points of the first trials, which do not depend on results: of grid and random search, all points.
 
-    They follow from the file alone. More trials add to them at the end and change none, so a search can be extended.
+    They follow from the file only. More trials append points and change none, so that a search can be extended.
     """
     if search.options.method == "grid":
         values = (points(values, key) for key, values in search.space.items())
@@ -39,7 +38,7 @@ def known_points(search: Search) -> list[dict[str, Any]]:
     return _random(search, count)
 
 
-def _random(search: Search, count: int) -> list[dict[str, Any]]:
+def _random(search: Search, count: int) -> list[dict[str, Json]]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -48,10 +47,10 @@ def _random(search: Search, count: int) -> list[dict[str, Any]]:
 
 
 def sampler(search: Search, number: int) -> BaseSampler:
-    """Return what draws trial ``number`` where it is not known beforehand.
+    """Return the sampler of trial ``number``, if its point is not known beforehand.
 
-    Each trial has a generator of its own, so that a search that was cut off goes on with the trials it would have had.
-    constant_liar: trials under way count as bad ones, or several workers would draw next to each other.
+    Each trial has its own random generator, so that a resumed search has the same trials as an uninterrupted one.
+    constant_liar: running trials count as bad ones, or several workers would choose similar points.
     """
     import optuna
 
@@ -61,7 +60,7 @@ def sampler(search: Search, number: int) -> BaseSampler:
 
 
 def pruner(search: Search) -> BasePruner:
-    """Return what judges a trial after each of its epochs."""
+    """Return the pruner, which decides after each epoch whether a trial goes on."""
     import optuna
 
     options = search.options
@@ -73,12 +72,12 @@ def pruner(search: Search) -> BasePruner:
     if options.pruning == "halving":
         return optuna.pruners.SuccessiveHalvingPruner(min_resource=options.warmup_epochs)
     if options.pruning == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=options.warmup_epochs, max_resource=most_epochs(search))
+        return optuna.pruners.HyperbandPruner(min_resource=options.warmup_epochs, max_resource=max_epochs(search))
     return optuna.pruners.NopPruner()
 
 
-def most_epochs(search: Search) -> int:
-    """Return the epochs of the longest trial: as asked for, else the lecture's."""
+def max_epochs(search: Search) -> int:
+    """Return the epochs of the longest trial: as given, else the lecture's."""
     if "train.epochs" in search.space:
         values = search.space["train.epochs"]
         return int(max(values.items) if hasattr(values, "items") else values.high)
@@ -86,5 +85,5 @@ def most_epochs(search: Search) -> int:
 
 
 def lecture_epochs(model: str) -> int:
-    """Return the epochs of a lecture's network, or hpcnn's own of any other."""
-    return recipe(model).epochs if is_zoo(model) else _OWN_EPOCHS
+    """Return the epochs of a lecture's network, or hpcnn's default for a user's own."""
+    return recipe(model).epochs if is_zoo(model) else int(OWN_MODEL["epochs"])
