@@ -15,6 +15,7 @@ from hpcnn.machine.doctor.finding import Finding
 from hpcnn.machine.doctor.probe import Answer
 from hpcnn.machine.doctor.software import mpi_version
 from hpcnn.sites.profile import Site
+from hpcnn.version import SUPPORTED_PYTHONS, supported_pythons
 
 _ALONE = "every rank would take itself for the only one"
 _BUILD = "build one with `hpcnn container build`"
@@ -79,11 +80,11 @@ def check_architecture(system: Answer, site: Site) -> Finding:
 
 
 def check_python(system: Answer) -> Finding:
-    """Check the Python version: hpcnn and TensorFlow both support 3.10 to 3.12."""
+    """Check the Python version: hpcnn supports those of ``version.py``."""
     version = str(system.facts["version"])
-    if version.startswith(("3.10.", "3.11.", "3.12.")):
+    if version.rpartition(".")[0] in SUPPORTED_PYTHONS:
         return Finding("Python", version)
-    return Finding("Python", version, "error", f"hpcnn needs Python 3.10, 3.11 or 3.12: {_BUILD}")
+    return Finding("Python", version, "error", f"hpcnn needs Python {supported_pythons()}: {_BUILD}")
 
 
 def check_tensorflow(tensorflow: Answer, site: Site) -> Finding:

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from hpcnn.machine.doctor.finding import Finding
 from hpcnn.machine.doctor.probe import Answer
 from hpcnn.util.share import share_dir
+from hpcnn.version import SUPPORTED_PYTHONS, supported_pythons
 
 
 def check_python(version: Sequence[int]) -> Finding:
-    """Check the Python version: hpcnn and TensorFlow both support 3.10 to 3.12."""
+    """Check the Python version: hpcnn supports those of ``version.py``."""
     text = ".".join(map(str, version[:3]))
-    if (3, 10) <= tuple(version[:2]) < (3, 13):
+    if ".".join(map(str, version[:2])) in SUPPORTED_PYTHONS:
         return Finding("Python", f"{text} ({sys.executable})")
-    return Finding("Python", text, "missing", "use Python 3.10, 3.11 or 3.12")
+    return Finding("Python", text, "missing", f"use Python {supported_pythons()}")
 
 
 def check_tensorflow(tensorflow: Answer) -> Finding:

@@ -89,12 +89,12 @@ def test_the_command_finds_this_environment_able_to_train() -> None:
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("version", [(3, 10, 0), (3, 12, 9)])
+@pytest.mark.parametrize("version", [(3, 10, 0), (3, 13, 5)])
 def test_a_supported_python(version: tuple[int, ...]) -> None:
     assert software.check_python(version).status == "ok"
 
 
-@pytest.mark.parametrize("version", [(3, 9, 18), (3, 13, 0)])
+@pytest.mark.parametrize("version", [(3, 9, 18), (3, 14, 0)])
 def test_an_unsupported_python_cannot_train(version: tuple[int, ...]) -> None:
     finding = software.check_python(version)
     assert finding.status == "missing"
