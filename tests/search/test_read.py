@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.search.job import again, train_of
+from hpcnn.search.job import train_command, train_of
 from hpcnn.search.read import find, read
 from hpcnn.search.sampling import known_points
 from hpcnn.search.space import Range, Values
@@ -116,7 +116,7 @@ def test_the_lectures_grid_has_the_lectures_rows() -> None:
 def test_the_best_trial_is_trained_again_with_all_epochs_and_the_same_resources(file: Path) -> None:
     point = {"model.d_rate": 0.3, "train.optimizer": "sgd"}
     search: Search = read(file, {"epochs": 3, "model": "scinet-dense-dropout", "ntasks": 2, "strategy": "horovod"})
-    command = again(search, point, "narval")
+    command = train_command(search, point, "narval")
     assert command.startswith("hpcnn submit --site narval --run-dir runs/mine-best --ntasks 2 --model scinet-dense-")
     assert "--model-arg d_rate=0.3" in command
     assert "--epochs 1000" in command  # the lecture's
