@@ -68,7 +68,7 @@ class State:
 
 def values_of(model: KerasModel) -> list[Array]:
     """Return copies of what every variable of the model and its optimizer holds now."""
-    return [np.array(variable) for variable in _variables(model)]
+    return [np.array(variable.numpy()) for variable in _variables(model)]
 
 
 def save(
