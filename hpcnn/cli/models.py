@@ -74,7 +74,7 @@ def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> 
     """Show the layers of MODEL: an id of the list, or package.module:function of your own."""
     from hpcnn.models.registry import build, build_numpy
     from hpcnn.models.summary import layer_rows, numpy_rows
-    from hpcnn.util.tf_import import without_notes
+    from hpcnn.util.tf_import import without_startup_messages
     from hpcnn.zoo.registry import RECIPES, in_numpy
 
     shape = None if input_shape is None else _parse_shape(input_shape)
@@ -82,7 +82,7 @@ def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> 
         network_in_numpy = build_numpy(model, input_shape=shape, classes=classes)
         rows, total, trainable = numpy_rows(network_in_numpy), network_in_numpy.parameters, network_in_numpy.parameters
     else:
-        with without_notes():
+        with without_startup_messages():
             network = build(model, input_shape=shape, classes=classes)
         rows, total = layer_rows(network), network.count_params()
         trainable = sum(variable.shape.num_elements() for variable in network.trainable_variables)

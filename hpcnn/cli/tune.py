@@ -24,7 +24,7 @@ from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from hpcnn.machine.tune.knobs import Knob
-    from hpcnn.machine.tune.search import Found
+    from hpcnn.machine.tune.search import TuningResult
     from hpcnn.sites.profile import Site
 
 WORK = ("model", "model_args", "data", "strategy", "batch_size", "optimizer", "loss", "precision", "sync_batch_norm")
@@ -151,7 +151,7 @@ def _list(todo: list[Knob], start: dict[str, str], repeats: int, fmt: str) -> No
     emit(rows, fmt, columns, title=f"at most {most} trials")
 
 
-def _keep(profile: Site, job: JobSpec, found: Found) -> Path:
+def _keep(profile: Site, job: JobSpec, found: TuningResult) -> Path:
     from hpcnn.machine.tune.keep import keep
     from hpcnn.rundir.layout import utc_now
     from hpcnn.sites.load import user_folder
@@ -173,7 +173,7 @@ def _work(job: JobSpec) -> str:
     return f"{train.model} on {train.data}, global batch size {train.batch_size}, {train.strategy}, {ranks}"
 
 
-def _print(job: JobSpec, found: Found, file: Path | None, facts: dict[str, Json], fmt: str) -> None:
+def _print(job: JobSpec, found: TuningResult, file: Path | None, facts: dict[str, Json], fmt: str) -> None:
     """Print the result: a table for people, the whole result as JSON, or the rows as CSV."""
     from hpcnn.machine.tune.rule import RULE
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 
 from hpcnn.parallel.base import TaskEnvironment
-from hpcnn.util.tf_import import without_notes
+from hpcnn.util.tf_import import without_startup_messages
 
 
 def start_devices() -> None:
     """Create TensorFlow's devices now, which fixes their settings."""
     import tensorflow as tf
 
-    with without_notes():
+    with without_startup_messages():
         tf.config.list_logical_devices()
         tf.zeros([])
 

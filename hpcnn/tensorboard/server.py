@@ -13,7 +13,7 @@ import signal
 import sys
 from urllib.parse import urlsplit
 
-from hpcnn.util.tf_import import without_notes
+from hpcnn.util.tf_import import without_startup_messages
 
 VARIABLE = "HPCNN_BOARD"
 # Placeholder of the port in the message, until the server has one; no path or name contains it.
@@ -26,12 +26,12 @@ def main() -> None:
     Exit status 0 after Ctrl-C, 2 if the port or address is not available.
     """
     request = json.loads(os.environ.pop(VARIABLE))
-    with without_notes():
+    with without_startup_messages():
         from tensorboard import program
 
     board = program.TensorBoard()
     try:
-        with without_notes():
+        with without_startup_messages():
             board.configure(argv=["tensorboard", *request["arguments"]])
             url = board.launch()
     except (program.TensorBoardServerException, OSError) as error:

@@ -88,11 +88,11 @@ def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None) -> T
     from hpcnn.data.registry import load
     from hpcnn.train.setup import build_network, prepare_keras
     from hpcnn.util.extras import optional_module
-    from hpcnn.util.tf_import import without_notes
+    from hpcnn.util.tf_import import without_startup_messages
 
     optional_module("keras", "a trained network")
     data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
-    with without_notes():
+    with without_startup_messages():
         prepare_keras(spec)
         model = build_network(spec, data.input_shape, data.outputs)
     try:
@@ -116,12 +116,12 @@ def new_network(target: str) -> tuple[KerasModel, str]:
     from hpcnn.models.registry import build
     from hpcnn.train.setup import build_network
     from hpcnn.util.extras import optional_module
-    from hpcnn.util.tf_import import without_notes
+    from hpcnn.util.tf_import import without_startup_messages
 
     if not Path(target).is_dir() and not is_zoo(target) and ":" not in target:
         raise UsageError(f"RUN|MODEL: {target!r} is neither a run directory nor the name of a model")
     optional_module("keras", "a network")
-    with without_notes():
+    with without_startup_messages():
         if not Path(target).is_dir():
             return build(target), target
         run = RunDir(target)

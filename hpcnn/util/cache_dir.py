@@ -1,4 +1,4 @@
-"""Return the cache folder: container images and the tables of reports, which hpcnn can make again."""
+"""Find the cache folder, for files that hpcnn can make again: container images and the tables of reports."""
 
 from __future__ import annotations
 

@@ -27,5 +27,5 @@ def nvidia_gpus(environment: Mapping[str, str]) -> list[str]:
 
 @cache
 def any_gpu() -> bool:
-    """Return whether this machine has a GPU. Queries the driver, which is slow, once a process."""
+    """Return whether this machine has a GPU. Queries the driver, which is slow, once per process."""
     return _AMD.exists() or bool(nvidia_gpus(os.environ))

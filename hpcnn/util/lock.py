@@ -15,7 +15,7 @@ from hpcnn.util.errors import HpcnnError, UsageError
 
 _NAME = ".lock"
 _SECONDS_TO_TRY = 1.0  # `held` of another command may have the file for a moment
-# Errors of file systems without locks (Lustre mounted without `flock`), where the lock keeps nobody out.
+# Errors of file systems without locks (Lustre mounted without `flock`), where the lock excludes no other process.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 

@@ -22,12 +22,12 @@ _EXTRAS = ("matplotlib", "pandas", "sklearn")
 def import_tensorflow() -> None:
     """Import TensorFlow. Raises ImportError where it is not installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with without_notes():
+    with without_startup_messages():
         importlib.import_module("tensorflow")
 
 
 @contextlib.contextmanager
-def without_notes() -> Iterator[None]:
+def without_startup_messages() -> Iterator[None]:
     """Hide TensorFlow's start-up messages on standard error while the block runs; other lines follow after it."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -18,7 +18,7 @@ def is_faster(candidate: Sequence[float], base: Sequence[float]) -> bool:
     return statistics.median(candidate) > (1 + MINIMUM_GAIN) * middle and min(candidate) > middle
 
 
-def is_hopeless(candidate: Sequence[float], base: Sequence[float]) -> bool:
+def is_slower(candidate: Sequence[float], base: Sequence[float]) -> bool:
     """Return whether one trial of ``candidate`` was slower than all of ``base``, so that more trials are useless."""
     return min(candidate) < min(base)
 

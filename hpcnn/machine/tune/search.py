@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from hpcnn.machine.tune.knobs import Knob
-from hpcnn.machine.tune.rule import is_faster, is_hopeless, ratio
+from hpcnn.machine.tune.rule import is_faster, is_slower, ratio
 from hpcnn.util.errors import RunError
 
 Settings = dict[str, str]
@@ -69,7 +69,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Found:
+class TuningResult:
     """The result of the search: settings to keep, all candidates, and the final one of all kept settings together."""
 
     settings: Settings
@@ -79,7 +79,7 @@ class Found:
 
 def search(
     knobs: Sequence[Knob], start: Mapping[str, str], measure: Callable[[Settings], float], repeats: int
-) -> Found:
+) -> TuningResult:
     """Try every knob, and return the settings to keep.
 
     start: the current values of variables. measure: runs one trial with additional variables and returns images/s;
@@ -99,11 +99,11 @@ def search(
             best.verdict = "kept"
             kept[best.variable] = best.value
     if not kept:
-        return Found({}, tried, None)
+        return TuningResult({}, tried, None)
     together = Candidate("all that was kept", "", "")
     _alternate([together], {}, lambda one: kept, measure, repeats)
     together.verdict = "kept" if is_faster(together.rates, together.base) else "not faster"
-    return Found(kept if together.verdict == "kept" else {}, tried, together)
+    return TuningResult(kept if together.verdict == "kept" else {}, tried, together)
 
 
 def _measure_knob(
@@ -136,7 +136,7 @@ def _alternate(
             except TrialFailed as error:
                 one.verdict, one.reason = "failed", str(error)
                 continue
-            if is_hopeless(one.rates, one.base):
+            if is_slower(one.rates, one.base):
                 one.verdict = "given up"
 
 
