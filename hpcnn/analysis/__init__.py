@@ -1,1 +1,1 @@
-"""From run directories to tables: load, choose what counts, compare. Importing most of it imports pandas."""
+"""From run directories to tables: load, choose the runs that count, compare. Importing most of it imports pandas."""

@@ -1,14 +1,14 @@
 """Time to accuracy: how long a configuration trained until it was good enough, and how good it became.
 
-Speed alone says nothing of a training: fewer ranks, or a smaller batch, may need fewer epochs. The clock is MLPerf's:
-from the start of training to the end of the epoch whose evaluation reached the target, never paused. So neither the
-first epoch nor an evaluation is left out here. Must not know ratios, files or formats.
+Speed alone does not rate a training: fewer ranks, or a smaller batch, may need fewer epochs. The clock is MLPerf's:
+from the start of training to the end of the epoch whose evaluation reached the target, never paused. So it counts the
+first epoch and all evaluations. Must not import ratios, files or formats.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Array, Json
 
 _QUALITY = ("median", "min", "max")
 
@@ -64,7 +65,7 @@ def time_to_accuracy(
 def _clock(data: RunData, paths: pd.Series[str]) -> pd.DataFrame:
     """Return one row an epoch of each run: ``path``, ``epoch``, ``accuracy``, ``seconds``, ``recorded``.
 
-    ``seconds`` are those since the start, missing from the first epoch on whose time is.
+    ``seconds`` are those since the start; from the first epoch without a time on, they are missing.
     """
     epochs = data.epochs[data.epochs["path"].isin(paths)]
     keys = ["seconds_since_start", "seconds_total", "seconds_evaluation", "validation_accuracy"]
@@ -107,9 +108,9 @@ def _reached(runs: pd.DataFrame, clock: pd.DataFrame) -> pd.DataFrame:
     """Return ``path``, ``seconds`` and ``reached_in`` (epochs) of each run: infinite if never, missing if unknown."""
     epochs = clock.merge(runs[["path", "target"]], on="path")
     hits = epochs[epochs["accuracy"] >= epochs["target"]].drop_duplicates("path").set_index("path")
-    told = epochs.groupby("path")["accuracy"].count().gt(0) & epochs.groupby("path")["target"].count().gt(0)
+    evaluated = epochs.groupby("path")["accuracy"].count().gt(0) & epochs.groupby("path")["target"].count().gt(0)
     path = runs["path"]
-    never = ~path.isin(hits.index) & path.map(told).fillna(False).astype(bool)
+    never = ~path.isin(hits.index) & path.map(evaluated).fillna(False).astype(bool)
     return pd.DataFrame(
         {
             "path": path,
@@ -120,7 +121,7 @@ def _reached(runs: pd.DataFrame, clock: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _summary(runs: pd.DataFrame, confidence: float) -> dict[str, Any]:
+def _summary(runs: pd.DataFrame, confidence: float) -> dict[str, Json]:
     """Return the columns of one configuration's ``runs``."""
     known = runs[runs["seconds"].notna()]
     seconds = known["seconds"].to_numpy(dtype="float64")
@@ -145,5 +146,5 @@ def _summary(runs: pd.DataFrame, confidence: float) -> dict[str, Any]:
     }
 
 
-def _median(values: Any) -> float:
+def _median(values: Array) -> float:
     return float(np.median(values)) if len(values) else math.nan

@@ -1,31 +1,32 @@
-"""What a row of a scaling table is compared with: its base case, and whether the comparison is one.
+"""Base cases: the row that each row of a scaling table is compared with, and whether rows may be compared.
 
-A speed-up means nothing without its base case (Hoefler and Belli, SC15, rule 1), and a table is one of
-strong or weak scaling only if what must stay constant did. Must not know runs or epochs: it sees summarised
-rows.
+A speed-up means nothing without its base case (Hoefler and Belli, SC15, rule 1). A table is one of strong or weak
+scaling only if the sizes that must stay constant did. Works on summarised rows; must not import runs or epochs.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hpcnn.analysis.columns import known
+from hpcnn.analysis.columns import text_or
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.text import counted, significant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
+
+    from hpcnn.util.types import Json
 
 SIZE = ["ranks", "nodes", "ntasks"]
 
-# What strong scaling holds constant in total, and weak scaling per rank.
+# Strong scaling holds these constant in total, weak scaling per rank.
 _CONSTANT = {"samples": "number of samples", "batch_size": "batch size"}
 
 
 def check_constant(rows: pd.DataFrame) -> None:
-    """Refuse a table whose ``kind`` its rows contradict: UsageError that names the rows which differ.
+    """Raise UsageError for a table whose rows contradict its ``kind``, with the rows that differ.
 
     Strong: the same samples and global batch in every row. Weak: the same of both per rank. ``rows`` are
     those of one table, with ``study``, ``kind``, ``ranks``, ``samples`` (missing: not known) and
@@ -33,14 +34,14 @@ def check_constant(rows: pd.DataFrame) -> None:
     """
     if not _scales(rows) or len(rows) == 1:
         return
-    kind, study = rows["kind"].iloc[0], known(rows["study"].iloc[0])
+    kind, study = rows["kind"].iloc[0], text_or(rows["study"].iloc[0])
     for key, name in _CONSTANT.items():
         values = rows[key] if kind == "strong" else rows[key] / rows["ranks"]
         if values.nunique(dropna=False) == 1 and (kind == "strong" or values.notna().all()):
             continue
         pairs = rows[["ranks", key]].drop_duplicates().sort_values(["ranks", key])
         listed = "; ".join(
-            f"{counted(ranks, 'rank')}: {known(value)}" for ranks, value in pairs.itertuples(index=False)
+            f"{counted(ranks, 'rank')}: {text_or(value)}" for ranks, value in pairs.itertuples(index=False)
         )
         held = f"one {name}" if kind == "strong" else f"one {name} per rank"
         raise UsageError(
@@ -54,11 +55,10 @@ def base_of_rows(
 ) -> pd.Series[int]:
     """Return for each row of one table the index label of its base case.
 
-    Rows that have the same ``settings`` and differ in size form a series, and its smallest row is its base.
-    Where nothing says that only the size varies (kind throughput, or none), all rows that have the same ``apart``
-    (study, machine) are one series.
-    ``wanted`` (column: value) restricts the candidates; if it fits a single row, that is the base of the
-    whole table. Raises UsageError for an unknown column, and where ``wanted`` leaves rows without a base.
+    Rows that have the same ``settings`` and differ in size form a series, and its smallest row is its base. In a
+    table that does not scale (kind throughput, or none), all rows that have the same ``apart`` (study, machine) are one
+    series. ``wanted`` (column: value) restricts the candidates; if it fits a single row, that is the base of the whole
+    table. Raises UsageError for an unknown column, and where ``wanted`` leaves rows without a base.
     """
     candidates = rows if wanted is None else rows[_fits(rows, settings, wanted)]
     asked = ",".join(f"{key}={value}" for key, value in (wanted or {}).items())
@@ -72,15 +72,15 @@ def base_of_rows(
         if own.empty:
             raise UsageError(
                 f"--base: {asked!r} fits {len(candidates)} rows of {_named(rows)}, but none that "
-                f"{base_name(rows, series.index[0], settings)} could be compared with; name a single row: "
+                f"{row_name(rows, series.index[0], settings)} could be compared with; name a single row: "
                 f"{_listed(rows)}"
             )
         base[series.index] = own.sort_values([*SIZE, *settings], kind="stable").index[0]
     return base
 
 
-def base_case(rows: pd.DataFrame, label: int, settings: Sequence[str]) -> str:
-    """Return which row ``label`` is, and its absolute measure.
+def base_case(rows: pd.DataFrame, label: Hashable, settings: Sequence[str]) -> str:
+    """Return the name of the row ``label``, and its absolute measure.
 
     For example "1 rank, 3.21 s per epoch (median of 3 runs)".
     """
@@ -91,22 +91,22 @@ def base_case(rows: pd.DataFrame, label: int, settings: Sequence[str]) -> str:
         runs = runs if row["runs"] == 1 else f"median of {runs}"
     else:
         measure = f"{significant(row['images_per_second'])} images/s"
-    return f"{base_name(rows, label, settings)}, {measure} ({runs})"
+    return f"{row_name(rows, label, settings)}, {measure} ({runs})"
 
 
-def base_name(rows: pd.DataFrame, label: int, settings: Sequence[str]) -> str:
-    """Return what tells a row from the others: its ranks, and each setting that is not the same in all."""
+def row_name(rows: pd.DataFrame, label: Hashable, settings: Sequence[str]) -> str:
+    """Return the name of a row among others: its ranks, and each setting that is not the same in all."""
     row = _row(rows, label)
-    told = [counted(row["ranks"], "rank")]
+    parts = [counted(row["ranks"], "rank")]
     if rows.loc[rows["ranks"] == row["ranks"], "nodes"].nunique(dropna=False) > 1:
-        told.append(f"nodes {known(row['nodes'])}")
+        parts.append(f"nodes {text_or(row['nodes'])}")
     for key in settings:
         if rows[key].nunique(dropna=False) > 1 and not (_scales(rows) and key in _CONSTANT):
-            told.append(f"{key.removeprefix('point_').removeprefix('train_')} {known(row[key])}")
-    return ", ".join(told)
+            parts.append(f"{key.removeprefix('point_').removeprefix('train_')} {text_or(row[key])}")
+    return ", ".join(parts)
 
 
-def _row(rows: pd.DataFrame, label: int) -> dict[Any, Any]:
+def _row(rows: pd.DataFrame, label: Hashable) -> dict[Hashable, Json]:
     return dict(rows.loc[[label]].astype(object).to_dict("records")[0])
 
 
@@ -124,7 +124,7 @@ def series_of(rows: pd.DataFrame, settings: Sequence[str], apart: Sequence[str] 
 
 
 def _follows_size(rows: pd.DataFrame, key: str) -> bool:
-    """Whether an axis of the study is another word for the size: its values and the ranks go one to one."""
+    """Return whether an axis of the study varies with the size alone: its values and the ranks go one to one."""
     if not key.startswith(("point_", "train_")):
         return False
     pairs = rows[[key, "ranks"]].drop_duplicates()
@@ -159,10 +159,10 @@ def _as_number(name: str, value: str) -> float:
 
 def _named(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
-    return f"study {known(first['study'], 'none')!r}, model {known(first['model'], 'none')!r}"
+    return f"study {text_or(first['study'], 'none')!r}, model {text_or(first['model'], 'none')!r}"
 
 
 def _listed(rows: pd.DataFrame) -> str:
     keys = [key for key in ("ranks", "nodes", "strategy", "precision", "batch_size") if key in rows]
     lines = rows[keys].astype(object).drop_duplicates().to_dict("records")
-    return "; ".join(",".join(f"{key}={known(value)}" for key, value in line.items()) for line in lines)
+    return "; ".join(",".join(f"{key}={text_or(value)}" for key, value in line.items()) for line in lines)

@@ -1,13 +1,13 @@
-"""Two results of one benchmark side by side, as ``benchmarks/*.py --json`` wrote them, by the statistics of compare.
+"""Comparison of two results of one benchmark, as ``benchmarks/*.py --json`` wrote them.
 
-Each value is one measurement (a training, a start of a command), so values are the repeats. Must not know commands.
+Each value is one measurement (a training, a start of a command), so the values are the repeats of ``compare``.
 """
 
 from __future__ import annotations
 
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -16,14 +16,17 @@ from hpcnn.stats.medians import CONFIDENCE
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json
 
+if TYPE_CHECKING:
+    from hpcnn.util.types import Json
+
 
 def compare_benchmarks(a: Path, b: Path, confidence: float = CONFIDENCE) -> pd.DataFrame:
     """Return one row for each case and way that both files have.
 
     Columns: ``case``, ``way``, ``unit``; ``runs_a``, ``runs_b`` (values); ``median_a``, ``median_b``; ``change``
-    (b/a - 1, of these); those of ``Comparison``, in the unit; ``slower``: by which part B takes longer, or more
-    (-0.5: half as long), whichever way its unit counts. Raises UsageError for a file that is no benchmark's, for files
-    of two benchmarks, and where nothing matches.
+    (b/a - 1, of these); those of ``Comparison``, in the unit; ``slower``: by which fraction B takes longer, or
+    more (-0.5: half as long), for a rate as for a time. Raises UsageError for a file that no benchmark wrote,
+    for files of two benchmarks, and where nothing matches.
     """
     one, other = _read("A", a), _read("B", b)
     if one["benchmark"] != other["benchmark"]:
@@ -42,11 +45,11 @@ def compare_benchmarks(a: Path, b: Path, confidence: float = CONFIDENCE) -> pd.D
     return pd.DataFrame(rows)
 
 
-def _key(result: dict[str, Any]) -> tuple[str, str, str]:
+def _key(result: dict[str, Json]) -> tuple[str, str, str]:
     return result["case"], result["way"], result["unit"]
 
 
-def _row(a: list[float], b: list[float], unit: str, confidence: float) -> dict[str, Any]:
+def _row(a: list[float], b: list[float], unit: str, confidence: float) -> dict[str, Json]:
     one, other = statistics.median(a), statistics.median(b)
     is_rate = unit.endswith("/s")
     ratio = other / one if one else float("nan")
@@ -61,7 +64,7 @@ def _row(a: list[float], b: list[float], unit: str, confidence: float) -> dict[s
     }
 
 
-def _read(name: str, file: Path) -> dict[str, Any]:
+def _read(name: str, file: Path) -> dict[str, Json]:
     record = read_json(file)
     if record is None or not {"benchmark", "machine", "results"} <= record.keys():
         raise UsageError(f"{name}: {str(file)!r} is no folder of runs, and no file that a benchmark wrote (--json)")

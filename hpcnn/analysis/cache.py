@@ -1,9 +1,9 @@
-"""What was read from runs, kept for the next time: run directories seldom change, and reading them takes the longest.
+"""A cache of the runs that a report read: run directories seldom change, and reading them takes the longest.
 
 One file a set of directories, below ``$HPCNN_CACHE`` or the user's cache folder. A run is taken from it only if no
 ``.json`` or ``.jsonl`` file of the run has changed since, by name, inode, size and times, and if the code that reads
-runs is the same. The file may be deleted at any time. It is written whole, so it may be read and written by several at
-once, and a checksum covers every part of it: one that is damaged is as good as none. Holds data alone, no pickles.
+runs is the same. A user may delete the file at any time. It is written whole, so several processes may read and write
+it at once; a checksum covers every part of it, and hpcnn ignores a damaged file. It holds data alone, no pickles.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,32 +32,38 @@ from hpcnn.util.cache_dir import cache_folder
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hpcnn.util.types import Json
 
-_WORTH_ROWS = 10_000  # to read fewer takes a tenth of a second
-_KEPT_SECONDS = 30 * 86400.0  # a file that nobody has used for so long goes
+# To read fewer rows than these takes a tenth of a second.
+_LEAST_ROWS = 10_000
+# A file that nobody has used for so long is removed.
+_KEPT_SECONDS = 30 * 86400.0
 # A file that changed so recently may change again within the resolution of its time, and look the same.
 _SETTLED_SECONDS = 2.0
 
 
 def read_cached(dirs: Sequence[Path], paths: Sequence[Path], types: Mapping[str, str]) -> Runs:
-    """Return the same as ``read_runs``; of the runs below ``dirs`` that have not changed, what was read last time."""
+    """Return the same as ``read_runs``, with the unchanged runs below ``dirs`` from the cache."""
     file = cache_folder() / "reports" / f"{_digest(sorted({str(directory) for directory in dirs}))}.npz"
-    marks = {str(path): _mark(path) for path in paths}
-    kept, kept_marks = _load(file, types) or (read_runs([], types), [])
-    same = [n for n, path in enumerate(kept.paths) if kept_marks[n] is not None and kept_marks[n] == marks.get(path)]
+    prints = {str(path): _fingerprint(path) for path in paths}
+    kept, kept_prints = _load(file, types) or (read_runs([], types), [])
+    same = [n for n, path in enumerate(kept.paths) if kept_prints[n] is not None and kept_prints[n] == prints.get(path)]
     if len(same) == len(kept.paths) == len(paths):
         return kept
     known = {kept.paths[n] for n in same}
     fresh = read_runs([path for path in paths if str(path) not in known], types)
     runs = kept.take(same).merged(fresh, paths)
-    if fresh.epochs.rows >= _WORTH_ROWS:
+    if fresh.epochs.rows >= _LEAST_ROWS:
         with contextlib.suppress(OSError):  # a full or read-only disk costs time, nothing else
-            _save(file, runs, [marks[path] for path in runs.paths], types)
+            _save(file, runs, [prints[path] for path in runs.paths], types)
     return runs
 
 
-def _mark(path: Path) -> str | None:
-    """Return what changes with any file that a report reads in ``path``; None where that cannot be told."""
+def _fingerprint(path: Path) -> str | None:
+    """Return a text that changes with every file that a report reads in ``path``.
+
+    None for a directory that cannot be listed, and for files that changed a moment ago.
+    """
     facts, newest = [], 0.0
     try:
         with os.scandir(path) as entries:
@@ -71,24 +77,24 @@ def _mark(path: Path) -> str | None:
     return None if newest > time.time() - _SETTLED_SECONDS else _digest(sorted(facts))
 
 
-def _digest(facts: Any) -> str:
+def _digest(facts: Json) -> str:
     text = json.dumps(facts, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @cache
-def _code() -> str:
-    """Return what changes with the code that decides what is read from a run."""
+def _code_fingerprint() -> str:
+    """Return a text that changes with the code that reads runs."""
     modules = (hpcnn.rundir.read, hpcnn.analysis.columns, hpcnn.rundir.layout)
     return _digest([Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules])
 
 
 def _load(file: Path, types: Mapping[str, str]) -> tuple[Runs, list[str | None]] | None:
-    """Return what a file holds, and the marks of its runs; None where there is none that is of use."""
+    """Return the runs in a file of the cache, and their fingerprints; None without a file that is whole and current."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
-            if facts["code"] != _code() or facts["types"] != dict(types):
+            if facts["code"] != _code_fingerprint() or facts["types"] != dict(types):
                 return None
             typed = {key: Typed(arrays[f"values.{key}"], arrays.get(f"missing.{key}")) for key in types}
             counts = arrays["counts"]
@@ -96,11 +102,17 @@ def _load(file: Path, types: Mapping[str, str]) -> tuple[Runs, list[str | None]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     epochs = Columns(int(counts.sum()), typed, facts["others"])
-    return Runs(facts["paths"], facts["rows"], counts, epochs), facts["marks"]
+    return Runs(facts["paths"], facts["rows"], counts, epochs), facts["fingerprints"]
 
 
-def _save(file: Path, runs: Runs, marks: Sequence[str | None], types: Mapping[str, str]) -> None:
-    facts = {"code": _code(), "types": dict(types), "paths": runs.paths, "marks": marks, "rows": runs.rows}
+def _save(file: Path, runs: Runs, fingerprints: Sequence[str | None], types: Mapping[str, str]) -> None:
+    facts = {
+        "code": _code_fingerprint(),
+        "types": dict(types),
+        "paths": runs.paths,
+        "fingerprints": fingerprints,
+        "rows": runs.rows,
+    }
     arrays = {}
     for key, (values, missing) in runs.epochs.typed.items():
         arrays[f"values.{key}"] = values

@@ -1,4 +1,4 @@
-"""Many run directories in memory: facts as dictionaries, a row an epoch and rank in columns. Must not compute."""
+"""Many run directories in memory: facts as dictionaries, a row an epoch and rank in columns. Computes nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_BATCH = 20_000  # rows that are in memory as dictionaries at a time
+# Rows that are in memory as dictionaries at a time.
+_BATCH = 20_000
 
 
 class Runs(NamedTuple):
-    """Runs as they were read, by path: a row of facts and a number of epoch rows each, the latter all in one table."""
+    """Runs as they were read: path, facts and number of epoch rows of each, and all epoch rows as columns."""
 
     paths: list[str]
     rows: list[Row]

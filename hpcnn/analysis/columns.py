@@ -1,7 +1,7 @@
 """Rows of JSON values as typed columns, in little memory: a million rows are some arrays, not a million dictionaries.
 
-A column's type decides what of its values counts: what is not of it is as good as missing. Columns that nobody has
-given a type keep their values as they are until all rows are together. Must not know files, nor what a column means.
+A value that is not of its column's type counts as missing. Columns without a given type keep their values as they are
+until all rows are together. Must not read files.
 """
 
 from __future__ import annotations
@@ -17,19 +17,29 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-# pandas' name of a type -> the type of its array, and what stands where a value is missing
-_ARRAYS: dict[str, tuple[Any, Any]] = {
-    "float64": (np.float64, np.nan),
-    "Int64": (np.int64, 0),
-    "int64": (np.int64, 0),
-    "boolean": (np.bool_, False),
+    from hpcnn.util.types import Array, Json
+
+
+class _ArrayType(NamedTuple):
+    """How NumPy holds a column: the type of its array, and what stands where a value is missing."""
+
+    dtype: npt.DTypeLike
+    placeholder: float | bool
+
+
+# By pandas' name of a type.
+_ARRAY_TYPES = {
+    "float64": _ArrayType(np.float64, np.nan),
+    "Int64": _ArrayType(np.int64, 0),
+    "int64": _ArrayType(np.int64, 0),
+    "boolean": _ArrayType(np.bool_, False),
 }
 
 
 class Typed(NamedTuple):
     """A column of numbers: its values, and which of them are missing (of floats, those that are NaN)."""
 
-    values: npt.NDArray[Any]
+    values: Array
     missing: npt.NDArray[np.bool_] | None
 
 
@@ -38,10 +48,10 @@ class Columns(NamedTuple):
 
     rows: int
     typed: dict[str, Typed]
-    others: dict[str, list[Any]]
+    others: dict[str, list[Json]]
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> Columns:
+    def of(cls, rows: Sequence[Mapping[str, Json]], types: Mapping[str, str]) -> Columns:
         """Return ``rows`` with the typed columns of ``types``, and all others that any row has."""
         others = {key: None for row in rows for key in row if key not in types}
         return cls(
@@ -73,39 +83,39 @@ class Columns(NamedTuple):
     def frame(self, first: Mapping[str, pd.Series[Any]], types: Mapping[str, str]) -> pd.DataFrame:
         """Return the table: the columns ``first``, the typed ones, and after them all others, by name.
 
-        A column of which no row knows a value is not there unless it is typed.
+        An untyped column without any value is left out.
         """
         columns: dict[str, Any] = dict(first)
         columns |= {key: _array(values, types[key]) for key, values in self.typed.items()}
         known = {key: values for key, values in self.others.items() if any(value is not None for value in values)}
-        return pd.DataFrame(columns | {key: _series(known[key], inferred(known[key])) for key in sorted(known)})
+        return pd.DataFrame(columns | {key: _series(known[key], inferred_type(known[key])) for key in sorted(known)})
 
 
-def frame(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> pd.DataFrame:
+def frame(rows: Sequence[Mapping[str, Json]], types: Mapping[str, str]) -> pd.DataFrame:
     """Return a table of ``rows`` with the columns of ``types``, and after them all others, by name."""
     others = sorted({key for row in rows for key in row} - types.keys())
     columns = {key: [row.get(key) for row in rows] for key in (*types, *others)}
-    return pd.DataFrame({key: _series(v, types.get(key) or inferred(v)) for key, v in columns.items()})
+    return pd.DataFrame({key: _series(v, types.get(key) or inferred_type(v)) for key, v in columns.items()})
 
 
-def inferred(values: Iterable[Any]) -> str:
-    """Return the type of a column that nobody has given one."""
+def inferred_type(values: Iterable[Json]) -> str:
+    """Return the narrowest type that holds all values of a column without a given type."""
     known = [value for value in values if value is not None]
     if all(_integer(value) is not None for value in known):
         return "Int64"
     return "float64" if all(_number(value) is not None for value in known) else "string"
 
 
-def _series(values: Sequence[Any], dtype: str) -> pd.Series[Any]:
-    return pd.Series([_AS[dtype](value) for value in values], dtype=dtype)
+def _series(values: Sequence[Json], dtype: str) -> pd.Series[Any]:
+    return pd.Series([_CONVERTED[dtype](value) for value in values], dtype=dtype)
 
 
-def _typed(values: list[Any], dtype: str) -> Typed:
-    kind, nothing = _ARRAYS[dtype]
+def _typed(values: list[Json], dtype: str) -> Typed:
+    kind, nothing = _ARRAY_TYPES[dtype]
     if dtype == "float64" and set(map(type, values)) == {float}:  # in a hundredth of the time
         array = np.array(values, kind)
         return Typed(np.where(np.isfinite(array), array, nothing), None)
-    of_type = [_AS[dtype](value) for value in values]
+    of_type = [_CONVERTED[dtype](value) for value in values]
     array = np.array([nothing if value is None else value for value in of_type], kind)
     return Typed(array, None if dtype == "float64" else np.array([value is None for value in of_type], np.bool_))
 
@@ -122,17 +132,17 @@ def _array(column: Typed, dtype: str) -> Any:
     return pd.arrays.BooleanArray(values, missing) if dtype == "boolean" and missing is not None else values
 
 
-def _integer(value: Any) -> int | None:
+def _integer(value: Json) -> int | None:
     whole = isinstance(value, int) and not isinstance(value, bool)
     return value if whole and -(2**63) <= value < 2**63 else None
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Json) -> float | None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if number and abs(value) <= sys.float_info.max else None
 
 
-def _text(value: Any) -> str | None:
+def _text(value: Json) -> str | None:
     if value is None:
         return None
     return encodable(value) if isinstance(value, str) else json.dumps(value, sort_keys=True)
@@ -143,7 +153,8 @@ def encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-_AS: dict[str, Callable[[Any], Any]] = {
+# By pandas' name of a type: a value of that type, or None.
+_CONVERTED: dict[str, Callable[[Json], Json]] = {
     "string": _text,
     "Int64": _integer,
     "int64": _integer,
@@ -152,6 +163,6 @@ _AS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def known(value: Any, unknown: str = "unset") -> str:
-    """Return ``value`` as text, or ``unknown`` where it is missing."""
-    return unknown if pd.isna(value) else str(value)
+def text_or(value: Json, missing: str = "unset") -> str:
+    """Return a value of a table as text, or ``missing`` where the table has none."""
+    return missing if pd.isna(value) else str(value)

@@ -1,19 +1,19 @@
-"""Two sets of runs side by side: before and after a change, or machine A and machine B.
+"""Comparison of two sets of runs: before and after a change, or on machine A and machine B.
 
 A difference comes with its interval, a rank test and an effect size, and with words that claim no more (Hoefler and
-Belli, SC15, rule 7). Runs are compared, each by its median epoch; epochs of one run are no repeats. Must not know
+Belli, SC15, rule 7). Runs are compared, each by its median epoch; epochs of one run are no repeats. Must not import
 files or formats.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from hpcnn.analysis.columns import known
+from hpcnn.analysis.columns import text_or
 from hpcnn.analysis.configuration import SETTINGS, TABLE, configured
 from hpcnn.analysis.measured import counted_runs, epoch_times
 from hpcnn.stats.medians import CONFIDENCE
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Json
 
-# What must be the same of two runs for their seconds to be of the same work.
+# Two runs that have these in common did the same work, so their seconds can be compared.
 _WORK = ["model", "data", "program", "samples", "batch_size", "ranks"]
-
 
 _OPPOSITE = {"slower": "faster", "faster": "slower", "larger": "smaller"}
 
@@ -57,8 +57,8 @@ def compare(
 ) -> Comparison:
     """Compare two sets of independent values of one ``unit``, e.g. the epoch times of runs.
 
-    larger: what B is where its values are larger ("slower" of times). Raises ValueError for an empty set or a missing
-    value, UsageError for a confidence that is none.
+    larger: the word for a B with larger values ("slower" for times). Raises ValueError for an empty set or a missing
+    value, UsageError for a confidence outside 0 to 1.
     """
     found = shift(a, b, confidence)
     enough = found.coverage >= confidence
@@ -94,7 +94,8 @@ def compare_runs(a: RunData, b: RunData, warmup: int = 1, confidence: float = CO
     compared (``differing``). Columns: the matching ones; ``runs_a``, ``runs_b``; ``epoch_seconds_a``, ``_b`` (medians
     over the runs' medians); ``change`` (b/a - 1, of these); ``difference``, ``difference_low``, ``difference_high``,
     ``coverage``, ``p_value``, ``effect_size``, ``conclusive`` and ``words`` of ``compare``, in seconds;
-    ``test_accuracy_a``, ``_b`` (medians). Where one set has no such run, the comparison is missing, and said to be.
+    ``test_accuracy_a``, ``_b`` (medians). Where one set has no such run, the comparison is missing, and ``words`` says
+    so.
 
     Raises UsageError where nothing matches, where one row of a set would mix machines, and for a run in both sets.
     """
@@ -105,7 +106,7 @@ def compare_runs(a: RunData, b: RunData, warmup: int = 1, confidence: float = CO
         of = {name: matching[matching["set"] == name] for name in ("A", "B")}
         for name, own in of.items():
             if len(own[["cpu_model", "device"]].drop_duplicates()) > 1:
-                machines = " and ".join(sorted(repr(known(cpu)) for cpu in own["cpu_model"].unique()))
+                machines = " and ".join(sorted(repr(text_or(cpu)) for cpu in own["cpu_model"].unique()))
                 raise UsageError(f"{name}: its runs are of several machines ({machines}); name directories of one")
         first = matching.iloc[0]
         rows.append({**{key: first[key] for key in keys}, **_compared(of["A"], of["B"], confidence)})
@@ -116,13 +117,13 @@ def compare_runs(a: RunData, b: RunData, warmup: int = 1, confidence: float = CO
 
 
 def differing(a: RunData, b: RunData, warmup: int = 1) -> dict[str, tuple[str, str]]:
-    """Return what is constant within A and within B and not the same in both: column -> its two values."""
+    """Return the columns that are constant within A and within B and differ between them, with their two values."""
     runs = _measured(a, b, warmup)
     found = {}
     for key in (*TABLE, *SETTINGS, "nodes", "site", "hpcnn", *_options(runs)):
         values = [own[key].drop_duplicates() for _, own in runs.groupby("set")]
         if all(len(own) == 1 for own in values):
-            one, other = (known(own.iloc[0]) for own in values)
+            one, other = (text_or(own.iloc[0]) for own in values)
             if one != other:
                 found[key] = (one, other)
     return found
@@ -152,7 +153,7 @@ def _options(runs: pd.DataFrame) -> list[str]:
     return [key for key in runs if isinstance(key, str) and key.startswith(("train_", "version_"))]
 
 
-def _compared(a: pd.DataFrame, b: pd.DataFrame, confidence: float) -> dict[str, Any]:
+def _compared(a: pd.DataFrame, b: pd.DataFrame, confidence: float) -> dict[str, Json]:
     nothing = Comparison(*Shift(*[math.nan] * 6), False, "only in A" if len(a) else "only in B")
     found = compare(list(a["seconds"]), list(b["seconds"]), confidence) if len(a) and len(b) else nothing
     seconds_a, seconds_b = _median(a["seconds"]), _median(b["seconds"])

@@ -1,29 +1,29 @@
-"""What makes two runs the same measurement repeated: the configuration of a run, and the table it belongs to.
+"""The configuration of a run, by which runs are repeats of each other, and the table that it belongs to.
 
-A configuration is everything that defines a run except its repeat and seed. Must not know times or statistics.
+A configuration is everything that defines a run except its repeat and seed. Must not import times or statistics.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.analysis.base import SIZE
 from hpcnn.util.errors import unknown_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     import pandas as pd
 
-# Rows that differ in one of these are not compared: they belong to different tables, unless asked for otherwise.
+# Rows that differ in one of these belong to different tables, unless the user names other columns (--by).
 TABLE = ["study", "kind", "model", "data", "program", "cpu_model", "device"]
-# What a row of a table may set beside its size; the axes and options that vary come after these.
+# Columns in which rows of one table may differ, beside the size; the axes and options that vary come after these.
 SETTINGS = ["strategy", "precision", "samples", "batch_size", "cpus_per_task"]
 
 _AXES = ("point_", "train_")
-# What may separate tables too, though it does not tell configurations apart by itself.
+# Columns that may separate tables too, though they are no part of a configuration by default.
 _PLACES = ["site", "host", "hpcnn"]
-# How a run was judged, not what it did.
+# Options of how a run was measured, not of what it did.
 _NO_AXES = ("train_communication", "train_profile")
 
 
@@ -49,7 +49,7 @@ class Configured(NamedTuple):
 def configured(runs: pd.DataFrame, by: Sequence[str] | None = None) -> Configured:
     """Return the ``runs`` with their configurations; ``by``: columns that separate tables, instead of TABLE.
 
-    What would separate them by default and does not now stays apart within a table, each with a base case of its own.
+    Rows that differ in a column of TABLE which is not in ``by`` share a table, each kind with a base case of its own.
     Strong and weak scaling are always separate. Raises UsageError for a column that cannot separate tables.
     """
     runs = runs.rename(columns={"world_size": "ranks"})
@@ -81,14 +81,14 @@ def _varying_axes(runs: pd.DataFrame, tables: Sequence[str]) -> list[str]:
         return []
     differs = runs.groupby(list(tables), dropna=False)[own].nunique(dropna=False).gt(1).any()
     varying = [key for key in own if differs[key]]
-    # an axis `model.numfm` is also a keyword in `model_args`, `augment.zoom` one in `augment`: one column says it
-    told = any(key.startswith("point_") for key in varying)
-    tables = ("train_model_args", "train_data_args", "train_augment")
-    return [key for key in varying if not (told and key in tables)]
+    # an axis `model.numfm` is also a keyword in `model_args`, `augment.zoom` one in `augment`: one column is enough
+    has_axes = any(key.startswith("point_") for key in varying)
+    with_keywords = ("train_model_args", "train_data_args", "train_augment")
+    return [key for key in varying if not (has_axes and key in with_keywords)]
 
 
-def _has_other_column(key: str, columns: set[Any]) -> bool:
-    """Whether an axis ``point_ntasks`` or ``point_train.loss`` only repeats ``ntasks`` or ``train_loss``."""
+def _has_other_column(key: str, columns: set[Hashable]) -> bool:
+    """Return whether an axis ``point_ntasks`` or ``point_train.loss`` only repeats ``ntasks`` or ``train_loss``."""
     if not key.startswith("point_"):
         return False
     name = key.removeprefix("point_").rpartition(".")[2]

@@ -1,7 +1,7 @@
-"""What a result costs: node-, core- and GPU-hours, a site's charge, energy and carbon, and where efficiency pays best.
+"""The cost of a result: node-, core- and GPU-hours, a site's charge, energy and carbon; and the most economic size.
 
-Hours are those of training. What a job spends besides (queueing is free; start-up, data loading) is in no row here.
-Must not know files, sites or schedulers: charges and energies are given.
+Hours are those of training; no row has a job's other time (queueing, which is free, start-up, loading of data). Must
+not import sites or schedulers: the caller gives charges and energies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 from hpcnn.analysis.accuracy import time_to_accuracy
 from hpcnn.analysis.measured import counted_runs
 from hpcnn.analysis.scaling import scaling_table
-from hpcnn.analysis.summary import held
+from hpcnn.analysis.summary import allocated
 from hpcnn.stats.medians import CONFIDENCE
 from hpcnn.util.errors import bad_value
 
@@ -71,7 +71,7 @@ def cost_table(
     counted = counted_runs(data, warmup)
     reached = time_to_accuracy(data._replace(runs=counted), target, confidence, by)
     rows = rows.merge(reached[[*keys, "target", "seconds_to_target"]], on=keys, how="left")
-    for of, number in held(rows).items():
+    for of, number in allocated(rows).items():
         rows[f"{of}_hours_to_target"] = number * rows["seconds_to_target"] / 3600
     runs = counted.rename(columns={"world_size": "ranks"}).merge(rows[keys].assign(row=rows.index), on=keys)
     rows = rows.assign(**_charges(rows, runs, charges or {}))

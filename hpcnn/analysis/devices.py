@@ -1,13 +1,13 @@
 """The lectures' table: the same training on a CPU and on a GPU, for each size of the data.
 
-The lectures' own numbers stand beside the measured ones as references, never mixed with them. Must not know files or
+The lectures' own numbers stand beside the measured ones as references, never mixed with them. Must not import files or
 formats.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,7 +15,12 @@ from hpcnn.analysis.configuration import configured
 from hpcnn.analysis.measured import counted_runs, epoch_times
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Json
+
+    Row = dict[Hashable, Json]
 
 MEASURED = "measured"
 LECTURE = "SciNet lectures, E. Spence, 2017, 2024 and 2026"
@@ -77,15 +82,15 @@ def _measured(data: RunData, warmup: int) -> pd.DataFrame:
     return rows.reset_index()
 
 
-def _device(device: Any, cpu_model: Any) -> str | None:
-    """Return the processor that trained: the GPU's name, or "CPU" and its model."""
+def _device(device: Json, cpu_model: Json) -> str | None:
+    """Return the processor of a training: the GPU's name, or "CPU" and its model."""
     if pd.isna(device):
         return None
     named = device == "CPU" and not pd.isna(cpu_model)
     return f"CPU ({cpu_model})" if named else str(device)
 
 
-def _compared(work: pd.DataFrame) -> list[dict[Any, Any]]:
+def _compared(work: pd.DataFrame) -> list[Row]:
     """Return the rows of the same work with their speed-ups over the smallest CPU row among them."""
     order = ["ranks", "cpus_per_task", "strategy", "device"]
     rows = work.sort_values(order, kind="stable").astype(object).to_dict("records")
@@ -94,11 +99,11 @@ def _compared(work: pd.DataFrame) -> list[dict[Any, Any]]:
     return [_with_speedup(row, on_cpu[0] if on_cpu else None) for row in (*on_cpu, *others)]
 
 
-def _on_cpu(row: dict[Any, Any]) -> bool:
+def _on_cpu(row: Row) -> bool:
     return str(row["device"]).startswith("CPU")
 
 
-def _with_speedup(row: dict[Any, Any], base: dict[Any, Any] | None) -> dict[Any, Any]:
+def _with_speedup(row: Row, base: Row | None) -> Row:
     if base is None:
         return row
     return {
@@ -113,10 +118,10 @@ def _ratio(of: float, over: float) -> float:
     return of / over if over and over > 0 else math.nan
 
 
-def _published() -> list[dict[Any, Any]]:
+def _published() -> list[Row]:
     rows = []
     for samples, cpu_epoch, cpu_total, gpu_epoch, gpu_total in _PUBLISHED:
-        same: dict[Any, Any] = {"source": LECTURE, "samples": samples, "data": "mnist"}
+        same: Row = {"source": LECTURE, "samples": samples, "data": "mnist"}
         cpu = {**same, "device": _CPU, "epoch_seconds": cpu_epoch, "total_seconds": cpu_total}
         gpu = {**same, "device": _GPU, "epoch_seconds": gpu_epoch, "total_seconds": gpu_total}
         rows += [_with_speedup(cpu, cpu), _with_speedup(gpu, cpu)]

@@ -1,6 +1,6 @@
-"""When measured points do not carry a fit, or carry one without an interval, and why, in words.
+"""Checks of measured points before a fit: too few, ambiguous or contradictory ones, and too few for an interval.
 
-Must not know how a fit is made.
+Each returns its reason in words, or None. Must not import the fits.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from hpcnn.analysis.laws import Array, Law, Times
+    from hpcnn.analysis.laws import Law, Times
+    from hpcnn.util.types import Array
 
 # Medians that contradict a law by less than this may do so by chance; by more, and in every run, they do not.
 MARGIN = 0.05
 # Of two runs of each size, intervals that should hold in 95 % of studies held in 80 % of simulated ones (and of three
-# in 96 to 98 %, see docs/prediction.md): of fewer than three, none are given.
+# in 96 to 98 %, see docs/prediction.md): fits to fewer than three have none.
 RUNS_FOR_BANDS = 3
 
 
-def too_few(law: Law, times: Times) -> str | None:
-    """Return what is missing for a fit of ``law``, or None."""
+def too_few_sizes(law: Law, times: Times) -> str | None:
+    """Return how many sizes are missing for a fit of ``law``, or None."""
     lacking = law.minimum_sizes - len(times)
     if lacking <= 0:
         return None
@@ -36,8 +37,8 @@ def too_few(law: Law, times: Times) -> str | None:
     )
 
 
-def ambiguous(rows: pd.DataFrame) -> str | None:
-    """Return why the ``rows`` of a series are not one for each number of ranks, or None."""
+def ambiguous_sizes(rows: pd.DataFrame) -> str | None:
+    """Return which number of ranks has several ``rows`` in a series, or None."""
     several = rows.loc[rows["ranks"].duplicated(keep=False), "ranks"].unique().tolist()
     if not several:
         return None
@@ -45,8 +46,8 @@ def ambiguous(rows: pd.DataFrame) -> str | None:
     return f"{counted(several[0], 'rank')} measured in several placements (nodes: {nodes}), which are not one size"
 
 
-def contradicted(law: Law, times: Times) -> str | None:
-    """Return why no fit of ``law`` could describe ``times``, where every run says so and by more than MARGIN."""
+def contradicts(law: Law, times: Times) -> str | None:
+    """Return why ``law`` cannot describe ``times``, where every run shows it and by more than MARGIN; else None."""
     if not all(np.isfinite(seconds).all() and (seconds > 0).all() for seconds in times.values()):
         return "a time is not a positive number of seconds"
     # Seconds of one rank for its share of the work, which are constant at best; and of all ranks for a unit of work.
@@ -71,8 +72,8 @@ def contradicted(law: Law, times: Times) -> str | None:
     return None
 
 
-def without_bands(times: Times) -> tuple[str, ...]:
-    """Return the remark that says why no interval can be had of ``times``; none where one can."""
+def interval_remarks(times: Times) -> tuple[str, ...]:
+    """Return a remark on why ``times`` are too few for an interval; none where they suffice."""
     few = [ranks for ranks, seconds in times.items() if len(seconds) < RUNS_FOR_BANDS]
     if not few:
         return ()

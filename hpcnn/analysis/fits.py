@@ -2,7 +2,8 @@
 
 A fit is made to the medians over runs at each size, in relative terms: a second matters as much as it is large. Its
 intervals come from a bootstrap that resamples **whole runs** within each size, since the epochs of one run are not
-independent of each other. Points that do not carry a fit get none, and the reason. Must not know files or pictures.
+independent of each other. Points that do not suffice for a fit get the
+reason instead. Must not import files or figures.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hpcnn.analysis.fit_checks import ambiguous, contradicted, too_few, without_bands
+from hpcnn.analysis.fit_checks import ambiguous_sizes, contradicts, interval_remarks, too_few_sizes
 from hpcnn.analysis.laws import LAWS, Law, peak
 from hpcnn.analysis.series import runs_of, scaling_series
 from hpcnn.stats.medians import CONFIDENCE
-from hpcnn.stats.nnls import solve
+from hpcnn.stats.nnls import solve_nnls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hpcnn.analysis.laws import Array, Times
+    from hpcnn.analysis.laws import Times
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Array
 
 RESAMPLES = 2000
 
@@ -34,11 +36,10 @@ Value = tuple[float, float, float]
 class Fit:
     """One law fitted to one series, or why it could not be.
 
-    model: "amdahl", "gustafson" or "usl". parameters: name to (value, low, high), bounds NaN where no interval can be
-    had. peak: (ranks, low, high) of the largest throughput by the USL, a bound that is infinite where some resample
-    has no peak; None where there is no peak, or for another law. refused: why there is no fit, in words, else None.
-    remarks: what the reader of the numbers must know. confidence: nominal, of all intervals. largest_deviation: of a
-    measured median from the fit, relative.
+    model: "amdahl", "gustafson" or "usl". parameters: name to (value, low, high), bounds NaN without an interval. peak:
+    (ranks, low, high) of the largest throughput by the USL, a bound infinite where some resample has no peak; None if
+    there is no peak, or for another law. refused: why there is no fit, in words, else None. remarks: limits of the
+    numbers. confidence: nominal, of all intervals. largest_deviation: of a measured median from the fit, relative.
     """
 
     model: str
@@ -58,13 +59,13 @@ class Fit:
         """Return the fit in one line: its parameters and peak with their intervals, or why there is none."""
         if self.refused is not None:
             return f"{self.model}: no fit: {self.refused}"
-        told = [f"{name.replace('_', ' ')} {_told(value)}" for name, value in self.parameters.items()]
-        told += [] if self.peak is None else [f"peak at {_told(self.peak)} ranks"]
+        parts = [f"{name.replace('_', ' ')} {_value_text(value)}" for name, value in self.parameters.items()]
+        parts += [] if self.peak is None else [f"peak at {_value_text(self.peak)} ranks"]
         remarks = "".join(f"; {remark}" for remark in self.remarks)
-        return f"{self.model}: {', '.join(told)}; medians at most {self.largest_deviation:.1%} from the fit{remarks}"
+        return f"{self.model}: {', '.join(parts)}; medians at most {self.largest_deviation:.1%} from the fit{remarks}"
 
     def curve(self, ranks: Sequence[int]) -> pd.DataFrame:
-        """Return the fitted curve at ``ranks``, one row each, with pointwise bounds (NaN where none can be had).
+        """Return the fitted curve at ``ranks``, one row each, with pointwise bounds (NaN without an interval).
 
         Columns: ``ranks``; ``speedup``, ``low``, ``high``: relative to the series' smallest size (for weak scaling
         the scaled speed-up); ``seconds``, ``seconds_low``, ``seconds_high``: of an epoch. Raises ValueError for a
@@ -73,11 +74,11 @@ class Fit:
         if self.law is None or self.coefficients is None:
             raise ValueError(f"there is no {self.model} fit: {self.refused}")
         p = np.asarray(ranks, dtype="float64")
-        speedup, seconds = _both(self.law, self.coefficients, p, self.base_ranks)
+        speedup, seconds = _speedup_and_seconds(self.law, self.coefficients, p, self.base_ranks)
         table = {"ranks": list(ranks), "speedup": speedup, "low": np.nan, "high": np.nan, "seconds": seconds}
         table |= {"seconds_low": np.nan, "seconds_high": np.nan}
         if self.resampled is not None:
-            speedups, times = _both(self.law, self.resampled, p, self.base_ranks)
+            speedups, times = _speedup_and_seconds(self.law, self.resampled, p, self.base_ranks)
             table["low"], table["high"] = np.quantile(speedups, [self.level, 1 - self.level], axis=0)
             table["seconds_low"], table["seconds_high"] = np.quantile(times, [self.level, 1 - self.level], axis=0)
         return pd.DataFrame(table)
@@ -99,7 +100,7 @@ def fits(data: RunData, table: pd.DataFrame, warmup: int = 1) -> list[FittedSeri
 def fit_series(data: RunData, rows: pd.DataFrame, warmup: int = 1) -> list[Fit]:
     """Return the fits to ``rows``, one series of a scaling table: strong Amdahl and USL, weak Gustafson and USL."""
     kind = str(rows["kind"].iloc[0])
-    refused = ambiguous(rows)
+    refused = ambiguous_sizes(rows)
     if refused:
         return [Fit(law.name, {}, None, refused) for law in LAWS if law.kind == kind]
     return fit_times(times_of(runs_of(data, rows, warmup)), kind)
@@ -119,7 +120,7 @@ def fit_times(times: Times, kind: str, resamples: int = RESAMPLES) -> list[Fit]:
 
 def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
     """Return ``law`` fitted to ``times`` (ranks, ascending, to seconds of each run, ascending)."""
-    refused = too_few(law, times) or contradicted(law, times)
+    refused = too_few_sizes(law, times) or contradicts(law, times)
     if refused:
         return Fit(law.name, {}, None, refused)
     ranks = np.array(list(times), dtype="float64")
@@ -129,9 +130,9 @@ def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
     values = law.values(coefficients)
     if not np.isfinite(values).all():
         return Fit(law.name, {}, None, "the times rise with the ranks from the first: nothing of them is parallel")
-    resampled, level, remarks = None, np.nan, without_bands(times)
+    resampled, level, remarks = None, np.nan, interval_remarks(times)
     if not remarks:
-        resampled, level = _solve(law, ranks, _resampled(times, resamples), runs), _level(runs)
+        resampled, level = _solve(law, ranks, _resampled(times, resamples), runs), _quantile_level(runs)
     deviation = np.abs(law.seconds(ranks, coefficients) / medians - 1).max()
     found = None if law.name != "usl" else peak(values)
     return Fit(
@@ -139,7 +140,7 @@ def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
         parameters=_with_bounds(law, values, resampled, level),
         peak=None if found is None else _peak(float(found), law, resampled, level),
         refused=None,
-        remarks=(*remarks, *_about_peak(found, ranks)),
+        remarks=(*remarks, *_peak_remarks(found, ranks)),
         largest_deviation=float(deviation),
         base_ranks=int(ranks[0]),
         law=law,
@@ -149,7 +150,7 @@ def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
     )
 
 
-def _told(value: Value) -> str:
+def _value_text(value: Value) -> str:
     found, low, high = value
     if np.isnan(low):
         return f"{found:.3g}"
@@ -157,7 +158,7 @@ def _told(value: Value) -> str:
     return f"{found:.3g} ({CONFIDENCE:.0%}: {low:.3g}..{bound})"
 
 
-def _both(law: Law, coefficients: Array, ranks: Array, base_ranks: int) -> tuple[Array, Array]:
+def _speedup_and_seconds(law: Law, coefficients: Array, ranks: Array, base_ranks: int) -> tuple[Array, Array]:
     """Return speed-up relative to ``base_ranks``, and seconds an epoch, at ``ranks``."""
     seconds = law.seconds(ranks, coefficients)
     base = law.seconds(np.array([base_ranks], dtype="float64"), coefficients)
@@ -172,7 +173,7 @@ def _solve(law: Law, ranks: Array, medians: Array, runs: Array) -> Array:
     """
     weight = np.sqrt(runs)
     relative = medians if law.of_rate else 1 / medians
-    return solve(law.basis(ranks)[None] * (relative * weight)[..., None], weight)
+    return solve_nnls(law.basis(ranks)[None] * (relative * weight)[..., None], weight)
 
 
 def _resampled(times: Times, resamples: int) -> Array:
@@ -182,8 +183,8 @@ def _resampled(times: Times, resamples: int) -> Array:
     return np.stack([np.median(sample, axis=1) for sample in drawn], axis=1)
 
 
-def _level(runs: Array) -> float:
-    """Return the quantile that is taken as the lower bound of the resamples.
+def _quantile_level(runs: Array) -> float:
+    """Return the quantile of the resamples that is the lower bound of an interval.
 
     Percentiles of a bootstrap of few runs are too narrow: a sample of n has (n-1)/n of the variance. This is the
     expanded percentile interval of T. Hesterberg, "What Teachers Should Know About the Bootstrap" (The American
@@ -220,7 +221,7 @@ def _peak(found: float, law: Law, resampled: Array | None, level: float) -> Valu
     return found, float(low), float(high)
 
 
-def _about_peak(found: Array | None, ranks: Array) -> tuple[str, ...]:
+def _peak_remarks(found: Array | None, ranks: Array) -> tuple[str, ...]:
     if found is None or found <= ranks[-1]:
         return ()
     if not np.isfinite(found):

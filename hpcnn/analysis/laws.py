@@ -1,7 +1,7 @@
-"""The laws of scaling that are fitted: their basis functions, their parameters, and where they peak.
+"""The laws of scaling for fits: their basis functions, their parameters, and the peak of the USL.
 
 Each law is linear in its coefficients once it is written for times (or rates), so that a fit is a non-negative least
-squares problem with one answer and no starting value. Must not know runs, tables or intervals.
+squares problem with one answer and no starting value. Must not import runs or tables.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
+    from hpcnn.util.types import Array
 
-    Array = NDArray[np.float64]
+    # Numbers of ranks, ascending, to the seconds of each run.
     Times = dict[int, Array]
 
 
@@ -40,7 +40,7 @@ class Law:
 
     def seconds(self, ranks: Array, coefficients: Array) -> Array:
         """Return T at ``ranks`` (k) for ``coefficients`` (... x m): seconds (... x k)."""
-        sums = coefficients @ self.basis(ranks).T
+        sums: Array = coefficients @ self.basis(ranks).T
         with np.errstate(divide="ignore"):
             return 1 / sums if self.of_rate else sums
 
@@ -51,7 +51,7 @@ def _serial(c: Array) -> Array:
 
 def _usl(c: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return c[..., 1:] / c[..., :1]
+        return np.asarray(c[..., 1:] / c[..., :1])
 
 
 def peak(parameters: Array) -> Array:

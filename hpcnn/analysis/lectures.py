@@ -1,13 +1,13 @@
-"""The lectures' ladders: the test accuracy that a network reached here, beside what its lecture reports.
+"""The lectures' tables: the test accuracy that a network reached here, beside the accuracy that its lecture reports.
 
-Runs of a network of the zoo, trained as its lecture trains it but for the seed, are compared with the lecture's number;
-what was trained otherwise is shown with what is different, and not compared. Must not know files or formats.
+Runs of a network of the zoo, trained as its lecture trains it but for the seed, are compared with the lecture's number.
+Runs that were trained otherwise are listed with the difference, and not compared. Must not import files or formats.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -16,14 +16,15 @@ from hpcnn.zoo.catalogue import describe
 from hpcnn.zoo.registry import RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Json
     from hpcnn.zoo.recipe import Recipe
 
 WITHIN, ABOVE, BELOW = "within", "above", "below"
 
-# Of a run's record: the recipe's field, and how it is called.
+# Columns of a run, and the fields of a recipe that they must equal.
 _AS_TAUGHT = {
     "data": "data",
     "batch_size": "batch_size",
@@ -66,10 +67,10 @@ def lectures_table(data: RunData, warmup: int = 1) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
 
 
-def _row(recipe: Recipe, otherwise: str, runs: pd.DataFrame) -> dict[str, Any]:
+def _row(recipe: Recipe, otherwise: str, runs: pd.DataFrame) -> dict[str, Json]:
     accuracy = runs["test_accuracy"]
-    low, high, told = accuracy.min(), accuracy.max(), recipe.reported.get("test_accuracy")
-    compared = told is not None and not otherwise and not math.isnan(low)
+    low, high, reported = accuracy.min(), accuracy.max(), recipe.reported.get("test_accuracy")
+    compared = reported is not None and not otherwise and not math.isnan(low)
     return {
         "model": recipe.id,
         "source": recipe.source,
@@ -78,22 +79,22 @@ def _row(recipe: Recipe, otherwise: str, runs: pd.DataFrame) -> dict[str, Any]:
         "test_accuracy_median": accuracy.median(),
         "test_accuracy_min": low,
         "test_accuracy_max": high,
-        "lecture_accuracy": told,
-        "lecture_lies": _lies(float(told or 0), low, high) if compared else None,
+        "lecture_accuracy": reported,
+        "lecture_lies": _place_in_range(float(reported or 0), low, high) if compared else None,
         "epoch_seconds": runs["epoch_seconds"].median(),
         "lecture_epoch_seconds": recipe.reported.get("seconds_per_epoch"),
     }
 
 
-def _lies(told: float, low: float, high: float) -> str:
-    """Return where the lecture's number is, which has four digits at most."""
-    if round(told, 4) < round(low, 4):
+def _place_in_range(reported: float, low: float, high: float) -> str:
+    """Return whether the lecture's number, which has four digits at most, is within ``low`` to ``high``."""
+    if round(reported, 4) < round(low, 4):
         return BELOW
-    return ABOVE if round(told, 4) > round(high, 4) else WITHIN
+    return ABOVE if round(reported, 4) > round(high, 4) else WITHIN
 
 
-def _otherwise(run: Mapping[Any, Any], recipe: Recipe) -> str:
-    """Return in words what of a run is not as in the lecture; what a run does not record is taken for as taught."""
+def _otherwise(run: Mapping[Hashable, Json], recipe: Recipe) -> str:
+    """Return in words how a run differs from its lecture; a value that a run does not record counts as equal."""
     taught = {key: (field, getattr(recipe, field)) for key, field in _AS_TAUGHT.items()}
     taught["samples"] = ("samples", recipe.samples or describe(recipe.data).train)
     taught["precision"] = ("", "float32")  # its values say what they are

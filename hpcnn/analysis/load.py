@@ -1,7 +1,7 @@
 """Run directories as two pandas tables: one row a run, and one row a run, epoch and rank.
 
-Every run below the directories given is in the tables, whatever became of it; what counts is decided later
-(``measured.py``). The order in which directories are named or found changes nothing. Must not compute.
+Every run below the directories given is in the tables, completed or not; ``measured.py`` decides which of them count.
+The order in which directories are named or found changes nothing. Computes nothing.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ EPOCH_COLUMNS = {
     "validation_accuracy": "float64",
 }
 
-
-_OF_RUN = ("path", "run")  # the same in all epochs of a run
+# Columns of epochs that are the same in all epochs of a run.
+_OF_RUN = ("path", "run")
 
 
 class RunData(NamedTuple):
@@ -118,8 +118,8 @@ def load(*dirs: str | os.PathLike[str], cache: bool = True) -> RunData:
 
     cache: take runs that have not changed from what was read last time (``cache.py``); the tables are the same.
 
-    What is missing or damaged in a run is told in its ``problem``. Raises UsageError for what is not a
-    directory and for a directory that holds no run. Symbolic links below ``dirs`` are not followed.
+    The column ``problem`` says what is missing or damaged in a run. Raises UsageError for a path that is no directory
+    and for a directory that holds no run. Symbolic links below ``dirs`` are not followed.
     """
     paths, of_epochs = find_runs(*dirs), {key: EPOCH_COLUMNS[key] for key in EPOCH_COLUMNS if key not in _OF_RUN}
     runs = read_cached([Path(d).resolve() for d in dirs], paths, of_epochs) if cache else read_runs(paths, of_epochs)

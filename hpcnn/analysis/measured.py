@@ -1,32 +1,48 @@
-"""What counts as a measurement: which epochs of a run are timed, and which runs are left out and why.
+"""Which epochs of a run are timed, and which runs are left out of all tables, with the reason.
 
-A run counts if it completed, if it is known what it measured, and if an epoch after the warm-up was recorded
-by every one of its processes. Every other run is listed with its reason: results are reported in full, or the
-omission is explained (Hoefler and Belli, SC15, rule 2). Must not know base cases or ratios.
+A run counts if it completed, if its record says what it measured, and if every one of its processes recorded an epoch
+after the warm-up. Every other run is listed with its reason: a report is complete, or explains its omissions (Hoefler
+and Belli, SC15, rule 2). Must not import base cases or ratios.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from hpcnn.stats.medians import fences
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Json
+
+    # A run's facts; None where one is missing.
+    Run = dict[Hashable, Json]
 
 PARTS = ("compute", "communication", "input")
 
-# Epochs that did more than train: their seconds are no measurement of training.
-_OTHERWISE = ("resumed", "profiled")
-_TIMED = ["path", "run", "epoch", "rank", "samples", *_OTHERWISE, "seconds_total", *(f"seconds_{p}" for p in PARTS)]
-_OUT = ["path", "run", "study", "status"]
-_DECISIVE = [*_OUT, "kind", "model", "program", "world_size", "batch_size", "exit_code", "reason", "problem"]
+# Marks of epochs that did more than train: their seconds are no measurement of training.
+_UNTIMED = ("resumed", "profiled")
+_TIMED = ["path", "run", "epoch", "rank", "samples", *_UNTIMED, "seconds_total", *(f"seconds_{p}" for p in PARTS)]
+_LEFT_OUT_COLUMNS = ["path", "run", "study", "status"]
+_DECISIVE_COLUMNS = [
+    *_LEFT_OUT_COLUMNS,
+    "kind",
+    "model",
+    "program",
+    "world_size",
+    "batch_size",
+    "exit_code",
+    "reason",
+    "problem",
+]
 
 
 def epoch_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
-    """Return one row for each epoch of each completed run, as its slowest rank saw it.
+    """Return one row for each epoch of each completed run, with the time of its slowest rank.
 
     Columns: ``path``, ``run``, ``epoch``, ``rank`` (the slowest; the lowest of equals), ``seconds`` (the
     largest seconds_total of the ranks: the others wait for it), ``samples`` (the sum over ranks), and of the
@@ -34,23 +50,24 @@ def epoch_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
 
     The first ``warmup`` epochs that a run recorded are left out: they pay for tracing, compiling and cold caches.
     So are the first epoch of each attempt of a run that was stopped and resumed, an epoch in which a profiler recorded
-    steps, and epochs that were not recorded by each of the run's processes, as the slowest may be the one that is
-    missing. How ranks are summarised must be stated (Hoefler and Belli, SC15, rule 10): by their maximum. Raises
-    ValueError for a negative ``warmup``.
+    steps, and epochs that some process of the run did not record, as the slowest may be the one that is missing. Ranks
+    are summarised by their maximum, which a report must state (Hoefler and Belli, SC15, rule 10). Raises ValueError for
+    a negative ``warmup``.
     """
-    return _timed(data, data.runs[trains(data.runs)], warmup)
+    return _timed(data, data.runs[with_communication(data.runs)], warmup)
 
 
 def ceiling_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
-    """Return the same of the runs without communication, which train nothing: what the machine computes at best.
+    """Return the epoch times of the runs without communication, which show how fast the machine computes at best.
 
-    The bound that no communication can lift (Hoefler and Belli, SC15, rule 11: show the limits).
+    The columns are those of ``epoch_times``. They are a bound that a report shows (Hoefler and Belli, SC15, rule
+    11), and no training: every rank keeps weights of its own.
     """
-    return _timed(data, data.runs[~trains(data.runs)], warmup)
+    return _timed(data, data.runs[~with_communication(data.runs)], warmup)
 
 
-def trains(runs: pd.DataFrame) -> pd.Series[bool]:
-    """Return which runs trained one network: all but those that left the communication out."""
+def with_communication(runs: pd.DataFrame) -> pd.Series[bool]:
+    """Return which runs exchanged gradients, and so trained one network: all but those of ``--no-communication``."""
     if "train_communication" not in runs:
         return pd.Series(True, index=runs.index)
     return runs["train_communication"].fillna(True).astype(bool)
@@ -68,7 +85,7 @@ def _timed(data: RunData, runs: pd.DataFrame, warmup: int) -> pd.DataFrame:
     of_run = epochs.groupby("of_run")
     processes = epochs["ntasks"].fillna(of_run["rank"].transform("nunique"))
     timed = (epochs["seconds_total"] > 0) & epochs["samples"].notna()
-    for mark in _OTHERWISE:
+    for mark in _UNTIMED:
         timed &= ~epochs[mark].fillna(False)
     recorded = epochs.groupby("of_epoch")["rank"].transform("size")
     whole = (recorded == processes) & timed.groupby(epochs["of_epoch"]).transform("all")
@@ -98,7 +115,7 @@ def outlying(times: pd.DataFrame) -> pd.Series[bool]:
 
 
 def counted_runs(data: RunData, warmup: int = 1) -> pd.DataFrame:
-    """Return the rows of ``data.runs`` that count: all that ``left_out`` does not list."""
+    """Return the rows of ``data.runs`` that count: those that ``left_out`` does not list."""
     return data.runs[~data.runs["path"].isin(left_out(data, warmup)["path"])]
 
 
@@ -110,21 +127,21 @@ def left_out(data: RunData, warmup: int = 1) -> pd.DataFrame:
     measured = set(epoch_times(data, warmup)["path"])
     others = data.epochs[~data.epochs["path"].isin(measured)]
     recorded = others.groupby("path")["epoch"].nunique().to_dict()
-    known = data.runs[_DECISIVE].assign(trains=trains(data.runs)).astype(object)
-    runs: list[dict[Any, Any]] = known.where(known.notna(), None).to_dict("records")
+    known = data.runs[_DECISIVE_COLUMNS].assign(communicates=with_communication(data.runs)).astype(object)
+    runs: list[Run] = known.where(known.notna(), None).to_dict("records")
     rows = []
     for run in runs:
-        reason = _why_not(run, recorded.get(run["path"], 0), run["path"] in measured, warmup)
+        reason = _reason_left_out(run, recorded.get(run["path"], 0), run["path"] in measured, warmup)
         if reason is not None:
-            rows.append({**{key: run[key] for key in _OUT}, "reason": reason})
-    return pd.DataFrame(rows, columns=[*_OUT, "reason"], dtype="string")
+            rows.append({**{key: run[key] for key in _LEFT_OUT_COLUMNS}, "reason": reason})
+    return pd.DataFrame(rows, columns=[*_LEFT_OUT_COLUMNS, "reason"], dtype="string")
 
 
-def _why_not(run: dict[Any, Any], epochs: int, measured: bool, warmup: int) -> str | None:
-    """Return why ``run``, which recorded so many ``epochs``, does not count; None if it does."""
+def _reason_left_out(run: Run, epochs: int, measured: bool, warmup: int) -> str | None:
+    """Return why a run that recorded so many ``epochs`` does not count; None if it does."""
     if run["status"] != "completed":
-        return _why_incomplete(run)
-    if not run["trains"]:
+        return _reason_incomplete(run)
+    if not run["communicates"]:
         reason = "without communication it trains nothing: it serves as the ceiling alone"
     elif run["model"] is None and run["program"] is None:
         reason = "what was asked is unknown"
@@ -143,7 +160,7 @@ def _why_not(run: dict[Any, Any], epochs: int, measured: bool, warmup: int) -> s
     return _joined(reason, run["problem"])
 
 
-def _why_incomplete(run: dict[Any, Any]) -> str:
+def _reason_incomplete(run: Run) -> str:
     code = None if run["exit_code"] is None else f"exit code {run['exit_code']}"
     missing = "it has no result.json" if run["status"] == "unfinished" else None
     return _joined(run["reason"], code, missing, run["problem"]) or "no reason was recorded"

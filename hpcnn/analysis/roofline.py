@@ -1,14 +1,13 @@
-"""How much of a machine each configuration uses: its operations a second beside the measured ceilings.
+"""The roofline of each configuration: its operations a second beside the measured ceilings of the machine.
 
-The roofline of Williams, Waterman and Patterson (CACM 52(4), 65, 2009): what a program can reach is bounded by the
-peak of the machine and by memory bandwidth times arithmetic intensity, operations for each byte moved. Operations and
-bytes are those that a run counted when it trained (``models/work.py``), ceilings those of ``hpcnn bench machine``. Must
-not know files of runs, nor how a table is printed.
+The model of Williams, Waterman and Patterson (CACM 52(4), 65, 2009): the peak of the machine, and memory bandwidth
+times arithmetic intensity (operations for each byte moved), bound the speed of a program. A run counts operations and
+bytes when it trains (``models/work.py``); ``hpcnn bench machine`` measures the ceilings. Must not read runs itself.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,17 +19,18 @@ from hpcnn.util.errors import bad_value
 from hpcnn.util.files import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Mapping, Sequence
     from pathlib import Path
 
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Json
 
 _COUNTED = ["flops_training", "bytes_per_sample", "bytes_per_step", "threads"]
 _GIGA = 1e9
 
 
 class Ceiling(NamedTuple):
-    """What some threads of a node, or one GPU, reach: operations a second by precision, and bytes a second."""
+    """The limits of some threads of a node, or of one GPU: operations a second by precision, and bytes a second."""
 
     device: str
     threads: int
@@ -55,7 +55,7 @@ def read_machine(file: Path, option: str = "--machine") -> Machine:
         raise bad_value(option, str(file), "the machine.json of hpcnn bench machine") from error
 
 
-def _ceiling(entry: dict[str, Any]) -> Ceiling:
+def _ceiling(entry: Mapping[str, Json]) -> Ceiling:
     end = "_flops_per_second"
     peaks = {key.removesuffix(end): float(value) for key, value in entry.items() if key.endswith(end)}
     return Ceiling(str(entry["device"]), int(entry["threads"]), peaks, float(entry["bytes_per_second"]))
@@ -68,9 +68,9 @@ def roofline_table(
     warmup: int = 1,
     by: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Return the rows of a scaling ``table`` of ``data`` whose operations are known, with what they reach.
+    """Return the rows of a scaling ``table`` of ``data`` with counted operations: their speed and its limits.
 
-    Columns: those that say what was run, ``runs``, ``images_per_second``, and
+    Columns: those of the configuration, ``runs``, ``images_per_second``, and
 
     - ``flops_per_image``: operations of a training step for one image;
     - ``gflops_per_second``: that times images a second, in 1e9;
@@ -85,7 +85,7 @@ def roofline_table(
     """
     runs = configured(counted_runs(data, warmup), by).runs
     of_rows = runs.groupby("row")[_COUNTED]
-    # runs of one row that counted different work did not do the same: nothing is said of them
+    # runs of one row that counted different work did not do the same: the row is left out
     counted = of_rows.first().where(of_rows.nunique() == 1).reindex(table.index).astype("float64")
     keys = list(table.columns[: table.columns.get_loc("runs")])
     batch = (table["batch_size"] / table["ranks"]).astype("float64")
@@ -96,8 +96,8 @@ def roofline_table(
         intensity=flops * batch / (counted["bytes_per_sample"] * batch + counted["bytes_per_step"]),
         threads=counted["threads"].fillna(table["cpus_per_task"].astype("float64")).astype("Int64"),
     )
-    ends = [_ends(row, machine) for row in rows.astype(object).to_dict("records")]
-    peaks, bandwidths = (np.array([end[at] for end in ends], "float64") for at in (0, 1))
+    limits = [_limits(row, machine) for row in rows.astype(object).to_dict("records")]
+    peaks, bandwidths = (np.array([limit[at] for limit in limits], "float64") for at in (0, 1))
     rows = rows.assign(
         peak_gflops_per_second=peaks / _GIGA,
         bandwidth_gbytes_per_second=bandwidths / _GIGA,
@@ -107,8 +107,8 @@ def roofline_table(
     return rows[rows["flops_per_image"].notna()]
 
 
-def _ends(row: dict[Any, Any], machine: Machine | None) -> tuple[float, float]:
-    """Return the peak (operations a second) and the bandwidth (bytes a second) of all that a row used, or NaN."""
+def _limits(row: Mapping[Hashable, Json], machine: Machine | None) -> tuple[float, float]:
+    """Return the peak (operations a second) and the bandwidth (bytes a second) of all devices of a row, or NaN."""
     nothing = (np.nan, np.nan)
     if machine is None or any(pd.isna(row[key]) for key in ("device", "precision", *SIZE)):
         return nothing

@@ -1,8 +1,8 @@
 """Scaling tables: epoch times summarised over runs, and then compared with a base case.
 
-Pure functions from tables to tables. The order is that of Hoefler and Belli (SC15): rates are sums of work
-over sums of time (rule 3), and ratios are taken last, of summarised times, never averaged (rule 4). Must
-not know files, formats or how a table is printed.
+Pure functions from tables to tables. The order is that of Hoefler and Belli (SC15): rates are sums of work over sums
+of time (rule 3), and ratios are taken last, of summarised times, never averaged (rule 4). Must not import formats or
+views.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def scaling_table(
     out the epochs outside their run's fences (see ``measured.outlying``); they are counted either way. ``by``: the
     columns that separate tables (see ``configuration.configured``), for several studies or machines in one.
 
-    Raises UsageError for a ``base`` that fits no row, for a ``by`` or ``confidence`` that cannot be, and for a study
-    whose rows contradict its kind (see ``base.check_constant``).
+    Raises UsageError for a ``base`` that fits no row, for an invalid ``by`` or ``confidence``, and for a study whose
+    rows contradict its kind (see ``base.check_constant``).
     """
     found = configured(counted_runs(data, warmup), by)
     times = epoch_times(data, warmup).merge(found.runs[["path", "row"]], on="path")

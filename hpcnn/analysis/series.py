@@ -1,14 +1,14 @@
-"""A scaling table taken apart again: its series of sizes, and the runs behind each row.
+"""The series of sizes in a scaling table, and the runs of each row.
 
-What fits, predictions and advice start from. Must not know any of them.
+Fits, predictions and advice start from these; must not import them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.analysis.base import SIZE, base_name, series_of
-from hpcnn.analysis.columns import known
+from hpcnn.analysis.base import SIZE, row_name, series_of
+from hpcnn.analysis.columns import text_or
 from hpcnn.analysis.configuration import TABLE
 from hpcnn.analysis.measured import counted_runs, epoch_times
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def settings_of(table: pd.DataFrame) -> list[str]:
-    """Return the columns of a scaling table that say what a row is, beside its table and its size."""
+    """Return the columns of a scaling table in which its rows may differ, beside their size."""
     columns = list(table.columns)
     return [key for key in columns[: columns.index("runs")] if key not in (*TABLE, *SIZE)]
 
 
 def ranks_per_node(rows: pd.DataFrame) -> int:
-    """Return how many ranks share a node in the largest size of a series; 1 where the nodes are not known."""
+    """Return how many ranks share a node in the largest size of a series; 1 where no run records nodes."""
     largest = rows.iloc[-1]
     nodes = largest["nodes"]
     return max(1, -(-int(largest["ranks"]) // int(nodes))) if nodes == nodes and nodes else 1
@@ -34,7 +34,7 @@ def ranks_per_node(rows: pd.DataFrame) -> int:
 def scaling_series(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Return each series of strong or weak scaling in ``table``: a label, and its rows by size.
 
-    A series is what differs in size alone. Tables of other kinds have none.
+    The rows of a series differ in size alone. Tables of other kinds have no series.
     """
     scaled = table[table["kind"].isin(["strong", "weak"])]
     settings = settings_of(table)
@@ -49,17 +49,17 @@ def scaling_series(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _label(rows: pd.DataFrame, series: pd.DataFrame, settings: list[str], *, alone: bool) -> str:
     first = series.iloc[0]
-    what = known(first["model"], known(first["program"]))
-    data = f" on {first['data']}" if known(first["data"], "") else ""
-    label = f"{known(first['study'], 'runs of no study')}: {first['kind']} scaling of {what}{data}"
+    what = text_or(first["model"], text_or(first["program"]))
+    data = f" on {first['data']}" if text_or(first["data"], "") else ""
+    label = f"{text_or(first['study'], 'runs of no study')}: {first['kind']} scaling of {what}{data}"
     if alone:
         return label
-    _, _, told = base_name(rows, series.index[0], settings).partition(", ")
-    return f"{label}, {told}" if told else label
+    _, _, varying = row_name(rows, series.index[0], settings).partition(", ")
+    return f"{label}, {varying}" if varying else label
 
 
 def runs_of(data: RunData, rows: pd.DataFrame, warmup: int = 1) -> pd.DataFrame:
-    """Return one row a run behind ``rows`` (of a scaling table), by size and seconds, whatever their order in ``data``.
+    """Return one row for each run of ``rows`` (of a scaling table), by size and seconds, in whatever order ``data`` is.
 
     Columns: ``row`` (the index label in ``rows``), ``path``, ``ranks``, ``seconds`` (the median of the run's own
     measured epochs, in s), ``job_seconds`` (of the whole run, in s; its epochs alone where that was not recorded),

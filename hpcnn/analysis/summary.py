@@ -1,7 +1,7 @@
-"""What the measured epochs of one configuration amount to: times with their interval, rates, shares, cost.
+"""The measured epochs of each configuration summarised: times with their interval, rates, shares, hours.
 
 Runs first, then rows: epochs of one run are not independent repeats, so an interval is one over runs. Rates are sums
-of work over sums of time, and nothing here is a ratio of two rows. Must not know base cases, files or formats.
+of work over sums of time; no column is a ratio of two rows. Must not import base cases or formats.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from hpcnn.analysis.measured import PARTS, ceiling_times, outlying
 from hpcnn.stats.medians import median_interval, runs_needed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Json
 
 _SECONDS_PER_HOUR = 3600.0
 
 
 def summarised(
     rows: pd.DataFrame, runs: pd.DataFrame, times: pd.DataFrame, confidence: float, drop_outliers: bool
-) -> dict[str, Any]:
-    """Return the columns that say what was measured of each row, by name.
+) -> dict[str, Json]:
+    """Return the columns of the measurements of each row, by name.
 
     ``rows`` have the settings, ``runs`` one line a run and ``times`` one line a measured epoch; the latter two have the
     label of their row in ``row``.
@@ -39,8 +40,8 @@ def summarised(
     - ``outliers``: epochs outside Tukey's fences of their run, left out if ``drop_outliers``;
     - ``images_per_second``: samples of all measured epochs over their seconds;
     - ``share_compute``, ``share_communication``, ``share_input``: of the slowest ranks' seconds;
-    - ``node_hours_per_epoch``, ``core_hours_per_epoch``, ``gpu_hours_per_epoch``: what the row had, times the median
-      epoch time. Cores are those that were asked for; GPUs are one a rank, and none on CPUs;
+    - ``node_hours_per_epoch``, ``core_hours_per_epoch``, ``gpu_hours_per_epoch``: what the row held, times the
+      median epoch time. Cores are those that the job asked for; GPUs are one a rank, and none on CPUs;
     - ``test_accuracy``: the median over runs.
     """
     outside = outlying(times)
@@ -51,7 +52,7 @@ def summarised(
     runs = runs.merge(own.rename("run_seconds"), left_on="path", right_index=True)
     of_runs, of_times = runs.groupby("row"), times.groupby("row")
     seconds, median = of_times["seconds"].sum(), of_runs["run_seconds"].median()
-    columns: dict[str, Any] = {
+    columns: dict[str, Json] = {
         "runs": of_runs.size(),
         "epochs": of_times.size(),
         "epoch_seconds_median": median,
@@ -67,13 +68,13 @@ def summarised(
         share = times[f"share_{part}"]
         spent = (share * times["seconds"]).groupby(times["row"]).sum() / seconds
         columns[f"share_{part}"] = spent.where(share.notna().groupby(times["row"]).all())
-    for of, number in held(rows).items():
+    for of, number in allocated(rows).items():
         columns[f"{of}_hours_per_epoch"] = number * median / _SECONDS_PER_HOUR
     return {**columns, "test_accuracy": of_runs["test_accuracy"].median()}
 
 
-def held(rows: pd.DataFrame) -> dict[str, pd.Series[float]]:
-    """Return how many nodes, cores and GPUs each of ``rows`` held; missing where that is not known."""
+def allocated(rows: pd.DataFrame) -> dict[str, pd.Series[float]]:
+    """Return how many nodes, cores and GPUs each of ``rows`` had allocated; missing where no run records it."""
     device = rows["device"].astype("object")
     on_gpus = device.notna() & ~device.fillna("").str.contains("CPU")
     gpus = rows["ranks"].astype("float64").where(on_gpus).mask(device.eq("CPU").fillna(False).astype(bool), 0.0)
@@ -88,9 +89,9 @@ def with_ceiling(rows: pd.DataFrame, data: RunData, keys: Sequence[str], warmup:
     """
     times = ceiling_times(data, warmup)
     runs = data.runs[data.runs["path"].isin(times["path"])].rename(columns={"world_size": "ranks"})
-    known = [_plain(key) for key in rows[list(keys)].itertuples(index=False)]
-    configuration = {path: _plain(key) for path, *key in runs[["path", *keys]].itertuples(index=False)}
-    sums: dict[tuple[Any, ...], list[float]] = {}
+    known = [_as_key(key) for key in rows[list(keys)].itertuples(index=False)]
+    configuration = {path: _as_key(key) for path, *key in runs[["path", *keys]].itertuples(index=False)}
+    sums: dict[tuple[Json, ...], list[float]] = {}
     for path, epochs in times.groupby("path"):
         total = sums.setdefault(configuration[path], [0.0, 0.0])
         total[0] += float(epochs["samples"].sum())
@@ -102,7 +103,7 @@ def with_ceiling(rows: pd.DataFrame, data: RunData, keys: Sequence[str], warmup:
     return rows
 
 
-def _intervals(runs: pd.DataFrame, labels: pd.Index[Any], confidence: float) -> dict[str, Any]:
+def _intervals(runs: pd.DataFrame, labels: pd.Index[Any], confidence: float) -> dict[str, Json]:
     nothing = (np.nan, np.nan, np.nan)
     found = {
         row: median_interval(own.to_numpy(), confidence) or nothing for row, own in runs.groupby("row")["run_seconds"]
@@ -112,6 +113,6 @@ def _intervals(runs: pd.DataFrame, labels: pd.Index[Any], confidence: float) -> 
     return {**{name: frame[name] for name in names}, "runs_needed": runs_needed(confidence)}
 
 
-def _plain(values: Any) -> tuple[Any, ...]:
-    """Return a configuration as a key in which what is missing equals what is missing."""
+def _as_key(values: Iterable[Json]) -> tuple[Json, ...]:
+    """Return a configuration as a key in which missing values equal each other."""
     return tuple(None if pd.isna(value) else value for value in values)

@@ -1,7 +1,6 @@
-"""What is behind the rows of a scaling table: their runs, and what those runs say of themselves.
+"""The runs of a scaling table: their epochs, hosts and options, which the table summarises.
 
-A table summarises; a picture or a diagnosis needs the epochs, hosts and options again. Must not know pictures, nor what
-is concluded.
+Figures and diagnoses read them from here; this module draws and concludes nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import dataclasses
 import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpcnn.analysis.base import SIZE, base_name
+from hpcnn.analysis.base import SIZE, row_name
 from hpcnn.analysis.measured import epoch_times, left_out
 from hpcnn.analysis.scaling import TABLE
 from hpcnn.analysis.series import settings_of
@@ -24,7 +23,7 @@ from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -45,7 +44,7 @@ class Host(NamedTuple):
     threads: int
 
 
-class Behind(NamedTuple):
+class TableRuns(NamedTuple):
     """The counted runs of a table, one line each, and their measured epochs, one line an epoch and rank.
 
     ``row`` is in both the index label of the table's row. ``runs`` are by path and have ``ranks`` for ``world_size``;
@@ -55,16 +54,20 @@ class Behind(NamedTuple):
     runs: pd.DataFrame
     epochs: pd.DataFrame
 
+    def of_rows(self, labels: pd.Index[Any]) -> TableRuns:
+        """Return the runs and epochs of the rows with these index labels alone."""
+        return TableRuns(*(frame[frame["row"].isin(labels)] for frame in self))
 
-def behind(data: RunData, table: pd.DataFrame, warmup: int = 1) -> Behind:
+
+def runs_of_table(data: RunData, table: pd.DataFrame, warmup: int = 1) -> TableRuns:
     """Return the runs of ``data`` that ``table`` has a row for, and their epochs after the warm-up."""
-    runs = runs_behind(data, table, warmup)
+    runs = _labelled_runs(data, table, warmup)
     timed = epoch_times(data, warmup)[["path", "epoch"]].merge(runs[["path", "row"]], on="path")
     epochs = data.epochs.merge(timed, on=["path", "epoch"]).sort_values(["path", "epoch", "rank"])
-    return Behind(runs, epochs.reset_index(drop=True))
+    return TableRuns(runs, epochs.reset_index(drop=True))
 
 
-def runs_behind(data: RunData, table: pd.DataFrame, warmup: int = 1) -> pd.DataFrame:
+def _labelled_runs(data: RunData, table: pd.DataFrame, warmup: int) -> pd.DataFrame:
     """Return the counted runs of ``data`` that ``table`` has a row for, by path; ``row`` is that row's index label."""
     out = set(left_out(data, warmup)["path"])
     runs = data.runs[~data.runs["path"].isin(out)].rename(columns={"world_size": "ranks"})
@@ -73,14 +76,14 @@ def runs_behind(data: RunData, table: pd.DataFrame, warmup: int = 1) -> pd.DataF
     return runs.merge(labels, on=keys).sort_values("path").reset_index(drop=True)
 
 
-def row_names(table: pd.DataFrame) -> dict[Any, str]:
-    """Return what tells each row of ``table`` from the others, by its index label, table by table."""
+def row_names(table: pd.DataFrame) -> dict[Hashable, str]:
+    """Return the name of each row of ``table`` by its index label: its study, and what differs from other rows."""
     names = {}
     settings = settings_of(table)
     for _, part in table.groupby(TABLE, dropna=False):
         studies = part["study"].astype(object).to_dict()
         for label in part.index:
-            what = base_name(part, label, settings)
+            what = row_name(part, label, settings)
             names[label] = f"{studies[label]}: {what}" if isinstance(studies[label], str) else what
     return names
 

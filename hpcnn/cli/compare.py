@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.report_options import confidence_option, format_option
-from hpcnn.report.views.scaling import Rules
+from hpcnn.report.views.rules import Rules
 from hpcnn.report.views.write import FOR_PEOPLE, write_data, write_views
 from hpcnn.util.errors import UsageError
 
@@ -45,7 +45,8 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
         _compare_benchmarks(Path(a), Path(b), fmt, confidence, percent)
         return
     from hpcnn.report import compare_runs, differing, left_out, load
-    from hpcnn.report.views.others import comparison_view, left_out_views
+    from hpcnn.report.views.comparison import comparison_view
+    from hpcnn.report.views.left_out import left_out_views
 
     rules = Rules(warmup, confidence)
     sets = load(a), load(b)
@@ -64,7 +65,7 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
 
 def _compare_benchmarks(a: Path, b: Path, fmt: str, confidence: float, percent: float | None) -> None:
     from hpcnn.analysis.benchmarks import compare_benchmarks
-    from hpcnn.report.views.others import benchmarks_view
+    from hpcnn.report.views.benchmarks import benchmarks_view
 
     table = compare_benchmarks(a, b, confidence)
     if fmt in FOR_PEOPLE:

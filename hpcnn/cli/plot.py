@@ -268,7 +268,7 @@ def _image(trained: Trained, image: str) -> tuple[Array, str]:
 
 def _write(figure: Figure, output: Path | None, run: RunDir, kind: str) -> None:
     """Write a figure to ``output``, or into the run directory, and print the file's name."""
-    from hpcnn.figures.networks.style import save
+    from hpcnn.figures.style import save
 
     file = output or run.plots / f"{kind}.png"
     save(figure, file)

@@ -10,9 +10,9 @@ import click
 from hpcnn.cli.output import format_option
 from hpcnn.cli.plot import check_matplotlib, checked_output, epoch_option
 from hpcnn.util.table import Column, emit
-from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
+    from hpcnn.figures.networks.labelled_images import Answer
     from hpcnn.util.types import Array
 
 # hpcnn.data.pictures.FORMS, repeated here because that module imports NumPy.
@@ -23,7 +23,7 @@ def _percent(value: float) -> str:
     return f"{value:.1%}"
 
 
-def _next_labels(answers: list[dict[str, Json]]) -> str:
+def _next_labels(answers: list[Answer]) -> str:
     return ", ".join(f"{answer['label']} ({_percent(answer['probability'])})" for answer in answers[1:])
 
 
@@ -74,9 +74,10 @@ def command(
     images = read_pictures(files, trained.data, form)
     answers = [_likeliest(probabilities, top) for probabilities in trained.probabilities(images)]
     if show is not None:
-        from hpcnn.figures.networks import labelled_images, style
+        from hpcnn.figures.networks import labelled_images
+        from hpcnn.figures.style import save
 
-        style.save(labelled_images.draw(trained, images, [Path(file).name for file in files], answers), show)
+        save(labelled_images.draw(trained, images, [Path(file).name for file in files], answers), show)
     emit(
         [{"file": file, **answer[0], "likeliest": answer} for file, answer in zip(files, answers, strict=True)],
         fmt,
@@ -84,7 +85,7 @@ def command(
     )
 
 
-def _likeliest(probabilities: Array, top: int) -> list[dict[str, Json]]:
+def _likeliest(probabilities: Array, top: int) -> list[Answer]:
     """Return the ``top`` labels with the largest probabilities, the largest first."""
     order = (-probabilities).argsort(kind="stable")[:top]
     return [{"label": int(label), "probability": round(float(probabilities[label]), 6)} for label in order]

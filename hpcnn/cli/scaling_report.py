@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.report_options import confidence_option, format_option
-from hpcnn.report.views.scaling import Rules
+from hpcnn.report.views.rules import Rules
 from hpcnn.report.views.write import FOR_PEOPLE, write_data, write_views
 from hpcnn.util.errors import HpcnnError, UsageError, bad_value
 
@@ -225,7 +225,7 @@ def _write(
         tables=tables,
         sections=sections,
         predictions=prediction_plots(data, tables["scaling"], network) if network else (),
-        of_runs=pictures,
+        with_runs=pictures,
         warmup=rules.warmup,
         by=rules.by,
         command=shlex.join(["hpcnn", *sys.argv[1:]]),
@@ -239,18 +239,22 @@ def _show(tables: dict[str, pd.DataFrame], rules: Rules, fmt: str) -> None:
 
 def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
     """Return the functions that make the views of each table, by the table's name."""
-    from hpcnn.report.views import others
+    from hpcnn.report.views.accuracy import accuracy_views
+    from hpcnn.report.views.cost import cost_views
+    from hpcnn.report.views.devices import devices_views
+    from hpcnn.report.views.lectures import lectures_views
+    from hpcnn.report.views.left_out import left_out_views
     from hpcnn.report.views.roofline import roofline_views
     from hpcnn.report.views.scaling import scaling_views
 
     return {
         "scaling": scaling_views,
-        "accuracy": others.accuracy_views,
-        "devices": others.devices_views,
-        "lectures": others.lectures_views,
-        "cost": others.cost_views,
+        "accuracy": accuracy_views,
+        "devices": devices_views,
+        "lectures": lectures_views,
+        "cost": cost_views,
         "roofline": roofline_views,
-        "left-out": others.left_out_views,
+        "left-out": left_out_views,
     }
 
 

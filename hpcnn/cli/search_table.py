@@ -96,11 +96,12 @@ def plot(target: str, folder: str | None, out: Path | None, suffix: str) -> None
     search, place = open_search(target, folder)
     study = trials_of(search, place)
 
-    from hpcnn.figures.networks.style import save
     from hpcnn.figures.search import draw_all
+    from hpcnn.figures.style import save
+    from hpcnn.rundir.layout import pictures_folder
 
     for name, figure in draw_all(search, study).items():
-        file = (out or place / "plots") / f"{name}.{suffix}"
+        file = (out or pictures_folder(place)) / f"{name}.{suffix}"
         save(figure, file)
         click.echo(str(file))
 

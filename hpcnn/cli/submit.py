@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
+from hpcnn.rundir.layout import folder_name
 from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
@@ -142,12 +143,7 @@ def job_from_options(site: str, name: str | None, program: tuple[str, ...], opti
     if "strategy" not in chosen and resources.ntasks > 1:
         train = dataclasses.replace(train, strategy="horovod")
     check_ranks(resources, train, option_name)
-    return JobSpec(name or default_name(train.model), site, resources, train=train, software=software)
-
-
-def default_name(model: str) -> str:
-    """Return a folder name for a model: its id, or ``module-function``."""
-    return model.replace(":", "-").replace("/", "-")
+    return JobSpec(name or folder_name(train.model), site, resources, train=train, software=software)
 
 
 def program_name(program: tuple[str, ...]) -> str:

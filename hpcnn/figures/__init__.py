@@ -1,1 +1,1 @@
-"""Every picture. Draws tables and networks; computes neither."""
+"""Figures of scaling tables, of trained networks and of searches. Draws; computes no tables and trains no networks."""

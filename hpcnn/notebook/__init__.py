@@ -1,1 +1,1 @@
-"""For notebooks: ``hpcnn.run`` trains in processes of its own, and its ``hpcnn.Result`` shows itself."""
+"""For notebooks: ``hpcnn.run`` trains in separate processes, and a notebook shows the ``hpcnn.Result`` as a table."""

@@ -1,19 +1,19 @@
-"""A result as a notebook shows it: a line, a small table of its epochs, and its curves. Every text is escaped."""
+"""The HTML of a result in a notebook: a line, a small table of the epochs, and the curves. Every text is escaped."""
 
 from __future__ import annotations
 
 import base64
 import importlib.util
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hpcnn.util.share import share_dir
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pathlib import Path
 
-    from hpcnn.notebook.result import Result
+    import jinja2
+    import pandas as pd
 
 # Epochs in the table: of more, the first and the last ones.
 _MOST_EPOCHS = 12
@@ -30,9 +30,11 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 
 
-def as_html(result: Result) -> str:
-    """Return a piece of HTML that needs nothing else; without curves where matplotlib is missing."""
-    epochs = result.epochs
+def as_html(title: str, summary: str, run_dir: Path, epochs: pd.DataFrame) -> str:
+    """Return a piece of HTML that needs no other file; without curves where matplotlib is missing.
+
+    epochs: one row an epoch, as ``Result.epochs``.
+    """
     left_out = max(len(epochs) - _MOST_EPOCHS, 0)
     shown = epochs
     if left_out:
@@ -43,14 +45,14 @@ def as_html(result: Result) -> str:
     keys = [key for key in _COLUMNS if key in shown]
     return str(
         _template().render(
-            title=result.title,
-            summary=result.summary,
-            run_dir=result.run_dir,
+            title=title,
+            summary=summary,
+            run_dir=run_dir,
             headings=["epoch", *(_COLUMNS[key][0] for key in keys)],
             rows=[_cells(int(number), row, keys) for number, row in shown.iterrows()],  # type: ignore[call-overload]
             left_out=left_out,
-            picture=_curves(result) if len(epochs) > 1 else "",
-            alt=f"Accuracy and loss of every epoch, training and test: {result.summary}",
+            picture=_curves(run_dir) if len(epochs) > 1 else "",
+            alt=f"Accuracy and loss of every epoch, training and test: {summary}",
         )
     )
 
@@ -61,18 +63,17 @@ def _cells(epoch: int, row: pd.Series[Any], keys: list[str]) -> list[str]:
     return [str(epoch), *texts]
 
 
-def _curves(result: Result) -> str:
+def _curves(run_dir: Path) -> str:
     """Return the curves as a PNG in base64, or nothing without matplotlib."""
     if importlib.util.find_spec("matplotlib") is None:
         return ""
     from hpcnn.figures.networks.curves import draw
+    from hpcnn.figures.style import rendered
 
-    content = io.BytesIO()
-    draw([result.run_dir]).savefig(content, format="png", dpi=_DOTS_PER_INCH)
-    return base64.b64encode(content.getvalue()).decode("ascii")
+    return base64.b64encode(rendered(draw([run_dir]), "png", dpi=_DOTS_PER_INCH)).decode("ascii")
 
 
-def _template() -> Any:
+def _template() -> jinja2.Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

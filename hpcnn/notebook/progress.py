@@ -1,15 +1,23 @@
-"""What is seen of a training while it runs: in a notebook its last line, elsewhere all of them as they come."""
+"""The progress of a training on the screen: in a notebook its last line, elsewhere all lines as they come."""
 
 from __future__ import annotations
 
 import html
 import sys
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Protocol
+
+
+class _Display(Protocol):
+    """An output of a notebook that a later one replaces, as IPython's DisplayHandle."""
+
+    def display(self, line: _Line, /) -> None: ...
+    def update(self, line: _Line, /) -> None: ...
 
 
 class Progress:
-    """Shows lines while it is open. ``shown``: whether at all."""
+    """Shows lines while it is open, unless ``shown`` is False."""
 
     def __init__(self, run_dir: Path, *, shown: bool) -> None:
         self._run_dir = run_dir
@@ -23,7 +31,9 @@ class Progress:
             print(f"run directory: {self._run_dir}", flush=True)
         return self
 
-    def __exit__(self, error: type[BaseException] | None, *of_error: Any) -> None:
+    def __exit__(
+        self, error: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._display is not None:
             ended = "ended" if error is None else "interrupted"
             self._display.update(_Line(f"{self._run_dir}: {ended}"))
@@ -49,8 +59,8 @@ class _Line:
         return f"<pre>{html.escape(self._text)}</pre>"
 
 
-def _notebook_display() -> Any:
-    """Return IPython's handle of something that can be shown again in its place; None outside a notebook's kernel."""
+def _notebook_display() -> _Display | None:
+    """Return IPython's handle of an output that a later one replaces; None outside a notebook's kernel."""
     ipython = sys.modules.get("IPython")  # a kernel has imported it; nobody else needs it
     shell = ipython.get_ipython() if ipython is not None else None
     if getattr(shell, "kernel", None) is None:

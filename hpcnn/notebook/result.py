@@ -1,7 +1,6 @@
 """``hpcnn.Result``: a run directory as an object: its numbers, its epochs as a table, its trained network.
 
-The record is read once; make another Result to look again at a run that is still going on. Must not know how a run is
-started.
+It reads the record once; make another Result to look again at a run that is still going on. Must not start runs.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Json, KerasModel
 
 
 class Result:
-    """The result of the run in ``run_dir``. Raises UsageError for what is no run directory."""
+    """The result of the run in ``run_dir``. Raises UsageError for a path that is no run directory."""
 
     def __init__(self, run_dir: str | os.PathLike[str]) -> None:
         path = Path(run_dir).absolute()
@@ -89,14 +89,15 @@ class Result:
             return networks[max(networks)]
         return self._run.weights if self._run.weights.exists() else None
 
-    def network(self, epoch: int | None = None) -> Any:
+    def network(self, epoch: int | None = None) -> KerasModel:
         """Return the trained Keras model, after ``epoch`` or after the last one that was kept.
 
         This imports TensorFlow. Raises UsageError for a run without a kept network (``checkpoint=True`` keeps them).
         """
         from hpcnn.train.trained import open_trained
 
-        return open_trained(self.run_dir, epoch).model
+        model: KerasModel = open_trained(self.run_dir, epoch).model
+        return model
 
     @property
     def log(self) -> str:
@@ -105,7 +106,7 @@ class Result:
 
     @property
     def title(self) -> str:
-        """What was trained on what, by how many ranks."""
+        """The model, the data and the number of ranks, in a line."""
         facts = self._facts
         ranks = facts["world_size"]
         counted = "" if _missing(ranks) else f", {ranks} rank{'s' if ranks != 1 else ''} ({facts['strategy']})"
@@ -114,7 +115,7 @@ class Result:
 
     @property
     def summary(self) -> str:
-        """What came out, in a line."""
+        """Status, test accuracy and speed, in a line."""
         parts = [self.status if _missing(self._facts["reason"]) else f"{self.status}: {self._facts['reason']}"]
         if self.test_accuracy is not None:
             parts.append(f"test accuracy {self.test_accuracy:.2%}")
@@ -128,7 +129,7 @@ class Result:
     def _repr_html_(self) -> str:
         from hpcnn.notebook.html import as_html
 
-        return as_html(self)
+        return as_html(self.title, self.summary, self.run_dir, self.epochs)
 
     @cached_property
     def _data(self) -> RunData:
@@ -141,11 +142,11 @@ class Result:
         return self._data.runs.iloc[0]
 
 
-def _missing(value: Any) -> bool:
+def _missing(value: Json) -> bool:
     import pandas as pd
 
     return bool(pd.isna(value))
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Json) -> float | None:
     return None if _missing(value) else float(value)

@@ -1,7 +1,7 @@
-"""``hpcnn.run(...)``: a training started from Python, as ``hpcnn submit`` starts one on this machine.
+"""``hpcnn.run(...)``: start a training from Python, as ``hpcnn submit`` starts one on this machine.
 
-It renders the same job script and runs it to its end. The ranks are processes of their own: the kernel of a notebook
-imports no TensorFlow, and the memory of a GPU is free again afterwards. Must not know how a result is shown.
+It renders the same job script and runs it to its end. The ranks are separate processes: the kernel of a notebook
+imports no TensorFlow, and the memory of a GPU is free again afterwards.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 from hpcnn.jobs.submit import prepare, submit
 from hpcnn.notebook.progress import Progress
 from hpcnn.notebook.result import Result
-from hpcnn.rundir.layout import RunDir, new_run_id, runs_folder
+from hpcnn.rundir.layout import RunDir, folder_name, new_run_id, runs_folder
 from hpcnn.specs.fields import check_field, from_mapping
 from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import RunError, bad_value, unknown_value
-from hpcnn.util.pickled import name_of
+from hpcnn.util.pickled import is_pickled, name_of
 
-# What a job on this machine can be given, of all that Slurm can.
+# Resources that a job on this machine can have, of all those of Slurm.
 _RESOURCES = ("cpus_per_task", "gpus_per_node")
 _OWN = ("model", "data", "ranks", "name", "run_dir", "progress")
 _LINES_OF_LOG = 20
@@ -52,11 +52,11 @@ def run(
     options: those of ``hpcnn train`` with underscores (``epochs=3``, ``batch_size=64``, ``checkpoint=True``), and
         ``cpus_per_task``, ``gpus_per_node``.
 
-    Raises UsageError for an option that there is not, or a value that cannot be, before anything runs; RunError with
-    the last lines of the log for a training that failed. A KeyboardInterrupt ends the training.
+    Raises UsageError for an unknown option or an invalid value, before anything runs; RunError with the last lines of
+    the log for a training that failed. A KeyboardInterrupt ends the training.
     """
     _check_options(options)
-    job = _job(_named("model", model), _named("data", data), ranks, name, options)
+    job = _job(_name_of_argument("model", model), _name_of_argument("data", data), ranks, name, options)
     folder = Path(run_dir) if run_dir is not None else runs_folder() / job.name / new_run_id()
     prepared = prepare(job, folder)
     with Progress(prepared.run.path, shown=progress) as shown:
@@ -67,15 +67,15 @@ def run(
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    """Raise UsageError for a keyword that there is not."""
+    """Raise UsageError for an unknown keyword."""
     valid = [*_OWN, *_RESOURCES, *(f.name for f in fields(TrainSpec) if f.name not in _OWN)]
     for key in options:
         if key not in valid:
             raise unknown_value("keyword", key, valid)
 
 
-def _named(keyword: str, given: Any) -> str:
-    """Return the name of a model or of data that may be given as a function. Raises UsageError for anything else."""
+def _name_of_argument(keyword: str, given: Any) -> str:
+    """Return the name of a model or of data, given as a name or as a function. Raises UsageError for anything else."""
     if isinstance(given, (str, os.PathLike)):
         return os.fspath(given)
     if not callable(given) or hasattr(given, "fit"):  # a Keras model can be called too
@@ -92,12 +92,12 @@ def _job(model: str, data: str, ranks: int, name: str | None, options: Mapping[s
     strategy = {"strategy": "horovod"} if ranks > 1 else {}
     train = from_mapping(TrainSpec, {"model": model, "data": data, **strategy, **asked})
     check_ranks(resources, train, lambda key: "ranks" if key == "ntasks" else key)
-    return JobSpec(name or _folder_name(model), "local", resources, train=train)
+    return JobSpec(name or folder_name(_name_of_model(model)), "local", resources, train=train)
 
 
-def _folder_name(model: str) -> str:
-    """Return a folder name for a model: its id, or ``module-function``; of a function of the notebook, its name."""
-    return model.rpartition(":")[2] if ".pkl:" in model else model.replace(":", "-").replace("/", "-")
+def _name_of_model(model: str) -> str:
+    """Return a model's id or ``module:function``; of a function of the notebook, which hpcnn pickled, its own name."""
+    return model.rpartition(":")[2] if is_pickled(model) else model
 
 
 def _why(run: RunDir, code: int) -> str:

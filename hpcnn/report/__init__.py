@@ -1,6 +1,6 @@
-"""From run directories to tables: ``load`` them, time their epochs, compare configurations.
+"""Reports in Python: ``load`` run directories, time their epochs, compare configurations.
 
-The public interface for notebooks. Importing it imports pandas.
+The public interface for notebooks: its names are documented and stay. Importing it imports pandas.
 """
 
 from hpcnn.analysis.accuracy import time_to_accuracy

@@ -1,4 +1,4 @@
-"""What to measure next, by its documented name."""
+"""Advice on what to measure next, by its documented name."""
 
 from hpcnn.analysis.predict.advice import Suggestion, next_measurement
 

@@ -1,4 +1,4 @@
-"""The files that ``--html`` and ``--out`` ask for. Must not know how a page or a picture is made."""
+"""The files of ``--html`` and ``--out``: the page, the figures, the tables. Makes none of them itself."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpcnn.analysis.load import RunData
-    from hpcnn.analysis.table_runs import Behind
-    from hpcnn.figures.networks.rows import RowPictures
     from hpcnn.figures.scaling import Plot
     from hpcnn.report.page import Section
 
@@ -30,17 +28,17 @@ def write_report(
     tables: Mapping[str, pd.DataFrame],
     sections: Sequence[Section] = (),
     predictions: Sequence[Plot] = (),
-    of_runs: bool = False,
+    with_runs: bool = False,
     warmup: int = 1,
     by: Sequence[str] | None = None,
     command: str = "",
 ) -> None:
-    """Write the page ``html``, and into the folder ``out`` each picture as PNG, SVG and PDF and each table as CSV.
+    """Write the page ``html``, and into the folder ``out`` each figure as PNG, SVG and PDF and each table as CSV.
 
     table: the scaling table of ``data``; tables: all tables by name, for the files; sections: the same, for people;
-    predictions: pictures of ``plots.prediction``; of_runs: whether to draw each row's runs, and the network that one of
-    them kept; command: what made this report. Every file is written whole.
-    Raises UsageError for a place that cannot be written to, and HpcnnError without matplotlib.
+    predictions: figures of ``prediction_plots``; with_runs: whether to draw each row's runs, and the network that one
+    of them kept; command: the command line of this report. Every file is written whole.
+    Raises UsageError for a path that cannot be written, and HpcnnError without matplotlib.
     """
     if html is None and out is None:
         return
@@ -51,32 +49,28 @@ def write_report(
         option = "--html" if html is not None else "--out"
         raise HpcnnError(f"{option} needs {error.name}: install it with pip install 'hpcnn[report]'") from error
     from hpcnn.analysis.fits import fits
-    from hpcnn.analysis.table_runs import behind
+    from hpcnn.analysis.table_runs import runs_of_table
+    from hpcnn.figures.networks import rows
     from hpcnn.figures.scaling import all_plots, save
     from hpcnn.report.page import write
 
     fitted = fits(data, table, warmup)
-    of = behind(data, table, warmup)
-    plots = [*all_plots(data, table, fitted, warmup, by, of, tables.get("roofline")), *predictions]
-    rows = _rows(table, of) if of_runs else []
+    table_runs = runs_of_table(data, table, warmup)
+    plots = [*all_plots(data, table, fitted, warmup, by, table_runs, tables.get("roofline")), *predictions]
+    row_pictures = rows.draw(table, table_runs) if with_runs else []
     if html is not None:
         with _explained("--html", html):
-            write(html, data, table, plots, sections, fitted, warmup, command, of, rows)
+            write(html, data, table, plots, sections, fitted, warmup, command, table_runs, row_pictures)
     if out is not None:
         with _explained("--out", out):
-            save([*plots, *(plot for row in rows for plot in row.plots)], out)
-            for name, lines in tables.items():
-                write_text(out / f"{name}.csv", lines.to_csv(index=False, lineterminator="\n"))
-
-
-def _rows(table: pd.DataFrame, of: Behind) -> list[RowPictures]:
-    from hpcnn.figures.networks.rows import draw
-
-    return draw(table, of)
+            save([*plots, *(plot for row in row_pictures for plot in row.plots)], out)
+            for name, frame in tables.items():
+                write_text(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
 
 
 @contextmanager
 def _explained(option: str, place: Path) -> Iterator[None]:
+    """Turn an OSError into a UsageError that names the option and the path."""
     try:
         yield
     except OSError as error:

@@ -1,12 +1,12 @@
-"""What the numbers come from: machine, software, network, batch system, and the commands that make them again.
+"""The provenance of a report's numbers: machine, software, batch system, and the commands that repeat the runs.
 
-Results that nobody could repeat are no results: hardware, software, allocation and policy are stated (Hoefler and
-Belli, SC15, rule 9), and what is not known is said to be so. Must not know how it is shown.
+A report states hardware, software and allocation, so that others can repeat its results (Hoefler and Belli, SC15,
+rule 9), and says so where a fact is not recorded. Must not import the page.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -16,9 +16,10 @@ from hpcnn.util.share import share_dir
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from hpcnn.analysis.table_runs import Behind
+    from hpcnn.analysis.table_runs import TableRuns
+    from hpcnn.util.types import Json
 
-# Provenance is read of so many runs of each row, and so many distinct values are listed.
+# A report reads the provenance of so many runs of each row, and lists so many distinct values.
 RUNS_READ, LISTED = 3, 8
 
 _SLURM = {
@@ -35,18 +36,18 @@ _UNKNOWN = "not recorded"
 
 
 class Command(NamedTuple):
-    """One row made again: what it is called, how many runs it has, and the command of one (None: not known)."""
+    """The command that repeats a run of a row, None where it is not recorded; with the row's name and runs."""
 
     what: str
     runs: int
     command: str | None
 
 
-def facts(data_runs: pd.DataFrame, of: Behind) -> dict[str, dict[str, str]]:
+def provenance_facts(data_runs: pd.DataFrame, table_runs: TableRuns) -> dict[str, dict[str, str]]:
     """Return {heading: {fact: distinct values}} of the counted runs."""
-    sampled = of.runs.groupby("row").head(RUNS_READ)
+    sampled = table_runs.runs.groupby("row").head(RUNS_READ)
     records = [provenance_of(path) for path in sampled["path"]]
-    counted = data_runs[data_runs["path"].isin(of.runs["path"])]
+    counted = data_runs[data_runs["path"].isin(table_runs.runs["path"])]
     hosts = [host for record in records for host in _objects(record.get("hosts"))]
     slurm = [_object(record.get("slurm")) for record in records]
     return {
@@ -78,22 +79,22 @@ def facts(data_runs: pd.DataFrame, of: Behind) -> dict[str, dict[str, str]]:
     }
 
 
-def studies(table: pd.DataFrame) -> list[str]:
-    """Return the command of each study that comes along with hpcnn: it runs all of its rows and repeats."""
+def study_commands(table: pd.DataFrame) -> list[str]:
+    """Return the command of each study that is packaged with hpcnn: it runs all rows and repeats of the study."""
     folder = share_dir("scaling_studies")
     names = sorted({str(name) for name in table["study"].dropna()})
     return [f"hpcnn study run {name}" for name in names if (folder / f"{name}.toml").is_file()]
 
 
-def commands(table: pd.DataFrame, of: Behind) -> Iterator[Command]:
-    """Yield for each row of the table the command that its runs were made with."""
-    paths = of.runs.drop_duplicates("row").set_index("row")["path"].to_dict()
+def row_commands(table: pd.DataFrame, table_runs: TableRuns) -> Iterator[Command]:
+    """Yield the command that repeats a run of each row of the table."""
+    paths = table_runs.runs.drop_duplicates("row").set_index("row")["path"].to_dict()
     runs = table["runs"].to_dict()
-    for label, told in row_names(table).items():
-        yield Command(told, int(runs[label]), submit_command(paths[label]) if label in paths else None)
+    for label, name in row_names(table).items():
+        yield Command(name, int(runs[label]), submit_command(paths[label]) if label in paths else None)
 
 
-def _distinct(values: Iterable[Any], none: str = _UNKNOWN) -> str:
+def _distinct(values: Iterable[Json], none: str = _UNKNOWN) -> str:
     names = sorted({str(value) for value in values if value is not None and value is not pd.NA})
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return "; ".join(names[:LISTED]) + more if names else none
@@ -106,17 +107,17 @@ def _span(values: pd.Series[str]) -> str:
     return known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
 
 
-def _pairs(variables: Any) -> str | None:
+def _pairs(variables: Json) -> str | None:
     return " ".join(f"{key}={value}" for key, value in sorted(_object(variables).items())) or None
 
 
-def _object(value: Any) -> Mapping[str, Any]:
+def _object(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
-def _objects(value: Any) -> list[Mapping[str, Any]]:
+def _objects(value: Json) -> list[Mapping[str, Json]]:
     return [_object(item) for item in _list(value)]
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []

@@ -1,22 +1,21 @@
-"""The page: everything that is shown, put into the template, and written whole.
+"""The page of a report: tables, figures, diagnosis and provenance put into the template, and written whole.
 
-The file is complete in itself, and its Content-Security-Policy keeps it so: no request can leave it, and no script or
-style runs but the two whose hashes it names. Every text goes through the template's escaping; what is inserted as
-markup is the SVG of ``svg.py`` alone. Must not know how a number comes about.
+The file needs no other file, and its Content-Security-Policy enforces that: a browser sends no request for it, and runs
+no script and no style but the two whose hashes it names. The template escapes every text; only the SVG of ``svg.py`` is
+inserted as markup. Computes no numbers.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import io
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hpcnn.analysis.diagnose import findings, verdict
 from hpcnn.analysis.measured import left_out
-from hpcnn.analysis.table_runs import Behind, behind
-from hpcnn.figures.scaling.style import COLOURS
-from hpcnn.report.origin import commands, facts, studies
+from hpcnn.analysis.table_runs import TableRuns, runs_of_table
+from hpcnn.figures.style import COLOURS, rendered
+from hpcnn.report.origin import provenance_facts, row_commands, study_commands
 from hpcnn.report.summary import sentences
 from hpcnn.report.svg import inline_svg
 from hpcnn.rundir.layout import utc_now
@@ -29,14 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import jinja2
     import pandas as pd
 
     from hpcnn.analysis.fits import FittedSeries
     from hpcnn.analysis.load import RunData
     from hpcnn.figures.networks.rows import RowPictures
     from hpcnn.figures.scaling import Plot
+    from hpcnn.util.types import Json
 
-# Rows of a table on the page; the files of --out have all of them.
+# Rows of a table on the page; the files of --out have all.
 MOST_ROWS = 1000
 
 _DOTS_PER_INCH = 100
@@ -52,7 +53,7 @@ class _Column(Protocol):
 
 
 class Table(Protocol):
-    """A table as people read it: its columns, its rows as values and as texts, and words around it."""
+    """A table for people (``hpcnn.report.views``): its columns, its rows as values and as texts, and its captions."""
 
     @property
     def title(self) -> str: ...  # noqa: D102
@@ -61,7 +62,7 @@ class Table(Protocol):
     @property
     def caption(self) -> str: ...  # noqa: D102
     @property
-    def rows(self) -> Sequence[dict[str, Any]]: ...  # noqa: D102
+    def rows(self) -> Sequence[dict[str, Json]]: ...  # noqa: D102
     @property
     def lines(self) -> Sequence[str]: ...  # noqa: D102
     @property
@@ -91,17 +92,17 @@ def write(
     fitted: Sequence[FittedSeries] = (),
     warmup: int = 1,
     command: str = "",
-    of: Behind | None = None,
+    table_runs: TableRuns | None = None,
     rows: Sequence[RowPictures] = (),
 ) -> None:
     """Write the report of a scaling ``table`` of ``data`` into ``file``, whole.
 
-    plots: of ``report.plots``. sections: the tables. fitted: of ``report.fits``. command: what made this report.
-    of: what is ``behind`` the table, where that is known already. rows: of ``hpcnn.figures.networks.rows``.
+    plots: of ``report.plots``. sections: the tables. fitted: of ``report.fits``. command: the command line of this
+    report. table_runs: of ``runs_of_table``, where the caller has them. rows: of ``hpcnn.figures.networks.rows``.
     """
-    of, out = of or behind(data, table, warmup), left_out(data, warmup)
-    found = findings(data, table, warmup, of)
-    style, script = _share("report.css") + _palette(), _share("report.js")
+    table_runs, out = table_runs or runs_of_table(data, table, warmup), left_out(data, warmup)
+    found = findings(data, table, warmup, table_runs)
+    style, script = _shared_text("report.css") + _palette(), _shared_text("report.js")
     groups: dict[str, list[Plot]] = {}
     for plot in plots:
         groups.setdefault(plot.group, []).append(plot)
@@ -124,9 +125,9 @@ def write(
         verdict=verdict(found, table),
         number=_number,
         fitted=fitted,
-        facts=facts(data.runs, of),
-        studies=studies(table),
-        commands=list(commands(table, of)),
+        facts=provenance_facts(data.runs, table_runs),
+        studies=study_commands(table),
+        commands=list(row_commands(table, table_runs)),
         command=command,
         warmup=warmup,
     )
@@ -140,7 +141,7 @@ def _title(table: pd.DataFrame) -> str:
 
 
 def _cells(table: Table) -> Iterator[list[_Cell]]:
-    """Yield each row's texts with what they are sorted by: the number itself, else the text."""
+    """Yield each row's texts with their sort keys: the number itself, else the text."""
     for row, texts in zip(table.rows[:MOST_ROWS], table.cells(), strict=False):
         cells = []
         for column, text in zip(table.shown, texts, strict=True):
@@ -156,13 +157,14 @@ def _number(value: float) -> str:
 
 
 def _png(plot: Plot) -> str:
-    """Return a picture with images in it, which would be long as SVG, as a URI that holds it."""
-    content = io.BytesIO()
-    plot.figure.savefig(content, format="png", dpi=_DOTS_PER_INCH)
-    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+    """Return a figure with images, which would be long as SVG, as a URI that holds its PNG."""
+    content = rendered(plot.figure, "png", dpi=_DOTS_PER_INCH)
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
 def _policy(style: str, script: str) -> str:
+    """Return the Content-Security-Policy of a page with this style sheet and this script."""
+
     def digest(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
@@ -179,21 +181,21 @@ def _policy(style: str, script: str) -> str:
 
 
 def _palette() -> str:
-    """Return the style of the pictures' colours: variables by name, and the classes that use them."""
+    """Return the style sheet of the palette: variables for a light and for a dark page, and classes that use them."""
 
-    def variables(dark: int) -> str:
-        return "".join(f"--{name}:{pair[dark]};" for name, pair in COLOURS.items())
+    def variables(*, dark: bool) -> str:
+        return "".join(f"--{name}:{c.dark if dark else c.light};" for name, c in COLOURS.items())
 
     classes = "".join(f".f-{name}{{fill:var(--{name})}}.s-{name}{{stroke:var(--{name})}}" for name in COLOURS)
-    dark = f"@media screen and (prefers-color-scheme:dark){{:root{{{variables(1)}}}}}"
-    return f":root{{{variables(0)}}}{dark}{classes}\n"
+    in_the_dark = f"@media screen and (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}"
+    return f":root{{{variables(dark=False)}}}{in_the_dark}{classes}\n"
 
 
-def _share(name: str) -> str:
+def _shared_text(name: str) -> str:
     return (share_dir("templates") / "report" / name).read_text(encoding="utf-8")
 
 
-def _template() -> Any:
+def _template() -> jinja2.Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

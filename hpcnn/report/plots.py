@@ -1,4 +1,4 @@
-"""Pictures of scaling tables, by their documented name."""
+"""Figures of scaling tables, by their documented name."""
 
 from hpcnn.figures.scaling import Plot, all_plots, save
 

@@ -1,32 +1,33 @@
-"""The report in three sentences: what was measured, what came of it, and how good and how well understood it is.
+"""The summary of a report in three sentences: what was measured, the best result, and accuracy and losses.
 
-No sentence says more than the tables do: a ratio comes with its base case and interval, or with the words that it has
-none. Must not know how it is shown.
+No sentence claims more than the tables: a ratio comes with its base case and its interval, or with the remark that it
+has none. Must not import the page.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hpcnn.analysis.base import base_name
-from hpcnn.analysis.columns import known
+from hpcnn.analysis.base import row_name
+from hpcnn.analysis.columns import text_or
 from hpcnn.analysis.scaling import TABLE
 from hpcnn.analysis.series import settings_of
-from hpcnn.figures.scaling.points import Series, coverage, ratio_bars, scaling_of, series_in
+from hpcnn.figures.scaling.points import Series, least_coverage, ratio_bars, scaling_kind, series_in
 from hpcnn.util.text import counted, significant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpcnn.analysis.diagnose import Finding
+    from hpcnn.util.types import Json
 
 _LISTED = 3
 
 
 def sentences(table: pd.DataFrame, left_out: int, found: Sequence[Finding]) -> list[str]:
-    """Return three sentences on a scaling ``table``, ``left_out`` runs that are not in it, and what was ``found``."""
+    """Return three sentences on a scaling ``table``, the number of runs ``left_out``, and the ``found`` findings."""
     if table.empty:
         return ["No run can be counted.", f"{_capital(counted(left_out, 'run'))} left out, each with its reason below."]
     return [_measured(table, left_out), _result(table), _quality(table, found)]
@@ -43,10 +44,10 @@ def _measured(table: pd.DataFrame, left_out: int) -> str:
 
 
 def _result(table: pd.DataFrame) -> str:
-    """Return what the largest size of the longest series reached; without one, the fastest row."""
+    """Return the result of the largest size of the longest series; without a series, of the fastest row."""
     best: tuple[tuple[int, int], Series] | None = None
     for _, part in table.groupby(TABLE, dropna=False):
-        if scaling_of(part) is None:
+        if scaling_kind(part) is None:
             continue
         for series in series_in(part)[0]:
             size = len(series.rows), int(series.rows["ranks"].max())
@@ -56,11 +57,11 @@ def _result(table: pd.DataFrame) -> str:
         return _fastest(table)
     series = best[1]
     bars = ratio_bars(series, "efficiency")[:, -1]
-    row: dict[Any, Any] = series.rows.astype(object).iloc[-1].to_dict()
+    row = series.rows.astype(object).iloc[-1]
     efficiency = float(row["efficiency"])
     what = f"a speed-up of {row['speedup']:.2f}, " if row["kind"] == "strong" else ""
     last = Series(series.label, series.rows.iloc[-1:], series.bases.iloc[-1:], series.joined)
-    least = coverage([last], of_ratio=True)
+    least = least_coverage([last], of_ratio=True)
     if least is None:
         interval = "; with one run of a size there is no interval"
     else:
@@ -68,7 +69,7 @@ def _result(table: pd.DataFrame) -> str:
         interval = f", with an interval of {ends} that covers it with {least:.1%} or more"
     series_name = f", {series.label}" if series.label else ""
     return (
-        f"{known(row['study'], 'Runs of no study')}, {row['kind']} scaling{series_name}: an epoch took "
+        f"{text_or(row['study'], 'Runs of no study')}, {row['kind']} scaling{series_name}: an epoch took "
         f"{significant(row['epoch_seconds_median'])} s on {counted(int(row['ranks']), 'rank')}, "
         f"{what}an efficiency of {efficiency:.1%} over the base case of {row['base_case']}{interval}."
     )
@@ -76,8 +77,8 @@ def _result(table: pd.DataFrame) -> str:
 
 def _fastest(table: pd.DataFrame) -> str:
     label = table["images_per_second"].idxmax()
-    row: dict[Any, Any] = dict(table.loc[[label]].astype(object).to_dict("records")[0])
-    name = base_name(table, int(str(label)), settings_of(table))
+    row = dict(table.loc[[label]].astype(object).to_dict("records")[0])
+    name = row_name(table, label, settings_of(table))
     rate = significant(row["images_per_second"])
     if len(table) == 1:
         return f"One configuration, {name}: {rate} images/s, {significant(row['epoch_seconds_median'])} s per epoch."
@@ -96,10 +97,10 @@ def _quality(table: pd.DataFrame, found: Sequence[Finding]) -> str:
     if not found:
         return f"{quality}."
     first = found[0]
-    return f"{quality}; the costliest reason found for what was lost is {_NAMES[first.kind]} ({first.where})."
+    return f"{quality}; the costliest reason found for what was lost is {_NAMES_OF_KINDS[first.kind]} ({first.where})."
 
 
-_NAMES = {
+_NAMES_OF_KINDS = {
     "input": "input",
     "latency": "the latency of communication",
     "bandwidth": "the bandwidth of communication",
@@ -113,8 +114,8 @@ _NAMES = {
 }
 
 
-def _listed(values: pd.Series[Any], unknown: str = "an unknown program") -> str:
-    names = sorted({known(value, unknown) for value in values})
+def _listed(values: pd.Series[Json], unknown: str = "an unknown program") -> str:
+    names = sorted({text_or(value, unknown) for value in values})
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more
 

@@ -66,6 +66,16 @@ def new_run_id() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
+def folder_name(model: str) -> str:
+    """Return the folder below the runs folder for runs of a model without a name: its id, or ``module-function``."""
+    return model.replace(":", "-").replace("/", "-")
+
+
+def pictures_folder(directory: Path) -> Path:
+    """Return the folder of the pictures of a run or of a search, below its directory."""
+    return directory / "plots"
+
+
 class RunDir:
     """The files of one run below ``path``."""
 
@@ -86,7 +96,7 @@ class RunDir:
         self.stop = self.path / "stop"
         self.weights = self.path / "weights.npz"
         self.tensorboard = self.path / "tensorboard"
-        self.plots = self.path / "plots"
+        self.plots = pictures_folder(self.path)
 
     def epochs(self, rank: int) -> Path:
         """Return the file of one rank's epoch records."""

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from hpcnn.rundir.layout import RunDir
+from hpcnn.search.epochs import Epoch
 from hpcnn.search.space import Dimension, Values, short
 from hpcnn.search.spec import Search
 from hpcnn.util.types import Json
@@ -22,8 +23,6 @@ from hpcnn.util.types import Json
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams.summary_v2 import Discrete, IntInterval, RealInterval
-
-    from hpcnn.search.result import Epoch
 
 METRICS = ("accuracy", "loss")
 

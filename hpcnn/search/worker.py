@@ -22,9 +22,10 @@ from hpcnn.rundir.close import finish
 from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler import local
 from hpcnn.search.claim import Claim, next_trial, under_way
+from hpcnn.search.epochs import EpochReader, epochs_of
 from hpcnn.search.hparams import write_experiment
 from hpcnn.search.job import job_of, point_text
-from hpcnn.search.result import PRUNED, EpochReader, epochs_of, record_outcome, value_of
+from hpcnn.search.result import PRUNED, record_outcome, value_of
 from hpcnn.search.sampling import max_epochs
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of

@@ -1,1 +1,1 @@
-"""Statistics of a few numbers: medians and their intervals, rank tests, non-negative least squares. Knows no runs."""
+"""Statistics of a few numbers: medians and their intervals, rank tests, non-negative least squares."""

@@ -1,13 +1,13 @@
-"""What a handful of measured times says: the interval of their median, their percentiles, their outliers.
+"""The median of a few measured values with its exact interval, and outliers by Tukey's fences.
 
-No assumption of normality anywhere (Hoefler and Belli, SC15, rule 6). Must not know runs, epochs or tables: it sees
-numbers of one unit and returns numbers of the same unit.
+No function assumes normality (Hoefler and Belli, SC15, rule 6). Values and results are numbers of one unit; must not
+import runs, epochs or tables.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,12 +16,16 @@ from hpcnn.util.errors import bad_value
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
+    from hpcnn.util.types import Array
+
 CONFIDENCE = 0.95
 
 # Tukey, Exploratory Data Analysis (1977): a value further than this many interquartile ranges from the quartiles.
 FENCES = 1.5
 
-Array = np.ndarray[Any, Any]
+Quartile = TypeVar("Quartile", float, "pd.Series[float]")
 
 
 class Interval(NamedTuple):
@@ -40,9 +44,9 @@ def median_interval(values: Sequence[float] | Array, confidence: float = CONFIDE
     Performance Evaluation, 2010, section 2.2). The narrowest such interval that reaches ``confidence`` is returned;
     where none does (see ``runs_needed``), the widest there is, smallest to largest, and its ``coverage`` says how much
     that is. None for fewer than two values. An infinite value is one: longer than was measured. Raises ValueError for a
-    missing value, and UsageError for a confidence that is none.
+    missing value, and UsageError for a confidence outside 0 to 1.
     """
-    checked(confidence)
+    check_confidence(confidence)
     ordered = np.sort(without_missing(values))
     n = len(ordered)
     if n < 2:
@@ -60,7 +64,7 @@ def runs_needed(confidence: float = CONFIDENCE) -> int:
 
     The widest interval of n values covers 1 - 2/2^n: 93.75 % for five, 96.9 % for six.
     """
-    checked(confidence)
+    check_confidence(confidence)
     n = 2
     while 1 - 2 / 2**n < confidence:
         n += 1
@@ -77,7 +81,7 @@ def tukey_outliers(values: Sequence[float] | Array) -> Array:
     return outside
 
 
-def fences(first_quartile: Any, third_quartile: Any) -> tuple[Any, Any]:
+def fences(first_quartile: Quartile, third_quartile: Quartile) -> tuple[Quartile, Quartile]:
     """Return Tukey's fences, low and high, of quartiles: numbers, or whole columns of them."""
     reach = FENCES * (third_quartile - first_quartile)
     return first_quartile - reach, third_quartile + reach
@@ -91,7 +95,7 @@ def without_missing(values: Sequence[float] | Array) -> Array:
     return array
 
 
-def checked(confidence: float) -> None:
-    """Raise UsageError for a ``confidence`` that is none."""
+def check_confidence(confidence: float) -> None:
+    """Raise UsageError for a ``confidence`` outside 0 to 1."""
     if not (math.isfinite(confidence) and 0 < confidence < 1):
         raise bad_value("confidence", confidence, "a number between 0 and 1, such as 0.95")

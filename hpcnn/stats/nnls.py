@@ -1,4 +1,4 @@
-"""Non-negative least squares, and what it needs installed. Must not know what is fitted."""
+"""Non-negative least squares, by SciPy."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from hpcnn.util.errors import HpcnnError
 
 if TYPE_CHECKING:
-    from hpcnn.stats.medians import Array
+    from hpcnn.util.types import Array
 
 
-def solve(matrices: Array, targets: Array) -> Array:
+def solve_nnls(matrices: Array, targets: Array) -> Array:
     """Return the x >= 0 (s x m) that minimise |A x - b| for each A of ``matrices`` (s x k x m); b: ``targets`` (k).
 
     Raises HpcnnError without SciPy. (C. L. Lawson and R. J. Hanson, Solving Least Squares Problems, 1974, chapter 23.)

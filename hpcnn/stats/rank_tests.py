@@ -1,6 +1,6 @@
-"""How far one set of values lies from another: the shift, its interval, and the rank test that belongs to it.
+"""The shift between two sets of values, with its interval and the rank test of Mann and Whitney.
 
-No assumption of normality: only ranks are used. Must not know what the values are.
+It assumes no normal distribution: it uses ranks alone.
 """
 
 from __future__ import annotations
@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hpcnn.stats.medians import CONFIDENCE, Array, checked, without_missing
+from hpcnn.stats.medians import CONFIDENCE, check_confidence, without_missing
 from hpcnn.util.errors import HpcnnError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Up to here the distribution of the test's statistic is counted out; beyond, it is as good as normal.
-_LARGEST_EXACT = 2500
+    from hpcnn.util.types import Array
+
+# Pairs up to which the test's statistic has its exact distribution; beyond, the normal one is as good.
+_MOST_PAIRS_EXACT = 2500
 
 
 class Shift(NamedTuple):
-    """From a to b, in the unit of the values; ``effect_size`` is Cliff's delta (-1 to 1), ``coverage`` the true one."""
+    """How much larger b is than a, in the unit of the values.
+
+    ``coverage`` is the true one of ``low`` to ``high``; ``effect_size`` is Cliff's delta, -1 to 1.
+    """
 
     difference: float
     low: float
@@ -41,10 +46,10 @@ def shift(a: Sequence[float] | Array, b: Sequence[float] | Array, confidence: fl
     ``confidence``. p_value: two-sided, Mann and Whitney (scipy.stats.mannwhitneyu). effect_size: Cliff
     (Psychological Bulletin 114, 1993), the same as the rank-biserial correlation.
 
-    Raises ValueError for an empty set or a missing value, UsageError for a confidence that is none, and HpcnnError
+    Raises ValueError for an empty set or a missing value, UsageError for a confidence outside 0 to 1, and HpcnnError
     without SciPy.
     """
-    checked(confidence)
+    check_confidence(confidence)
     first, second = without_missing(a), without_missing(b)
     if not len(first) or not len(second):
         raise ValueError("a set without values cannot be compared")
@@ -56,7 +61,7 @@ def shift(a: Sequence[float] | Array, b: Sequence[float] | Array, confidence: fl
         ) from error
 
     pairs = np.sort((second[:, None] - first[None, :]).ravel())
-    outside = _tail(len(first), len(second))
+    outside = _tail_probabilities(len(first), len(second))
     enough = [k for k, tail in enumerate(outside) if 1 - 2 * tail >= confidence]
     k = enough[-1] if enough else 0
     return Shift(
@@ -71,7 +76,7 @@ def shift(a: Sequence[float] | Array, b: Sequence[float] | Array, confidence: fl
 
 def values_needed(confidence: float = CONFIDENCE) -> int:
     """Return how many values each of two sets needs for an interval that reaches ``confidence``: 4 for 95 %."""
-    checked(confidence)
+    check_confidence(confidence)
     n = 1
     while 1 - 2 / math.comb(2 * n, n) < confidence:
         n += 1
@@ -79,7 +84,7 @@ def values_needed(confidence: float = CONFIDENCE) -> int:
 
 
 @functools.lru_cache
-def _tail(n: int, m: int) -> tuple[float, ...]:
+def _tail_probabilities(n: int, m: int) -> tuple[float, ...]:
     """Return P(U <= k) for k = 0, 1, ... up to the middle, U the Mann-Whitney statistic of ``n`` and ``m`` values.
 
     Exact by counting: the number of arrangements with statistic u is the coefficient of x^u in
@@ -87,7 +92,7 @@ def _tail(n: int, m: int) -> tuple[float, ...]:
     normal distribution of the same mean and variance.
     """
     middle = (n * m - 1) // 2
-    if n * m > _LARGEST_EXACT:
+    if n * m > _MOST_PAIRS_EXACT:
         deviation = math.sqrt(n * m * (n + m + 1) / 12)
         return tuple(0.5 * math.erfc((n * m / 2 - k - 0.5) / deviation / math.sqrt(2)) for k in range(middle + 1))
     ways = [1] + [0] * (n * m)

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from hpcnn.report import compare, compare_runs, differing, load
-from hpcnn.stats.rank_tests import _tail, shift, values_needed
+from hpcnn.stats.rank_tests import _tail_probabilities, shift, values_needed
 from hpcnn.util.errors import UsageError
 
 
 def test_the_distribution_of_the_statistic_is_that_of_scipy():
     """The one-sided exact p value of the arrangement with statistic u is P(U <= u)."""
     for n, m in [(1, 3), (3, 4), (5, 5), (6, 4), (8, 7)]:
-        tail = _tail(n, m)
+        tail = _tail_probabilities(n, m)
         assert tail[0] == pytest.approx(1 / math.comb(n + m, n))
         for u in range(len(tail)):
             positions = next(p for p in _arrangements(n, m, u))
@@ -39,7 +39,7 @@ def _arrangements(n, m, u):
 
 
 def test_many_values_go_over_into_the_normal_distribution():
-    exact, normal = _tail(50, 50), _tail(50, 51)
+    exact, normal = _tail_probabilities(50, 50), _tail_probabilities(50, 51)
     assert len(normal) == (50 * 51 - 1) // 2 + 1
     for k, z in [(900, 900), (1100, 1100)]:
         assert normal[z] == pytest.approx(exact[k], abs=0.06)

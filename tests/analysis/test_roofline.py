@@ -11,7 +11,7 @@ import pytest
 from hpcnn.analysis.roofline import Ceiling, Machine, read_machine
 from hpcnn.report import RunData, epoch_times, load, roofline_table, scaling_table
 from hpcnn.report.views.roofline import roofline_views
-from hpcnn.report.views.scaling import Rules
+from hpcnn.report.views.rules import Rules
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import LineWriter, read_lines, write_json
 from tests.synthetic.parts import amend

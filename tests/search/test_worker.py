@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("optuna", reason="searches need Optuna: pip install '.[search]'")
 
 from hpcnn.search.claim import next_trial
+from hpcnn.search.epochs import EpochReader
 from hpcnn.search.read import read
-from hpcnn.search.result import PRUNED, EpochReader
+from hpcnn.search.result import PRUNED
 from hpcnn.search.storage import begin, run_of
 from hpcnn.search.worker import TrialMonitor
 

@@ -1,25 +1,26 @@
-"""The numbers of a diagnosis: where the seconds of a row went, compared with what its base case leaves room for.
+"""The numbers of a diagnosis: the seconds of each part of an epoch, compared with the base case scaled ideally.
 
 The parts of an epoch are those of docs/report.md, with one taken apart: of the exposed communication of an epoch, the
-rank that had least of it waited for nobody, so the least is what communication itself costs and the rest is waiting
-for slower ranks. Must not know thresholds or words.
+rank that had least of it waited for nobody, so that least is the cost of communication itself, and the rest is waiting
+for slower ranks. Sets no thresholds and writes no words.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from hpcnn.analysis.scaling import TABLE
-from hpcnn.analysis.table_runs import Behind, hosts_of
+from hpcnn.analysis.table_runs import TableRuns, hosts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
     from hpcnn.analysis.table_runs import Host
+    from hpcnn.util.types import Json
 
 # Weights, and so gradients, are float32 in every precision hpcnn trains with.
 BYTES_PER_PARAMETER = 4
@@ -32,7 +33,7 @@ class Slowest:
     """The rank that computed longest, of a row with several.
 
     excess: its own work over the mean of all ranks, less 1. epochs: the fraction of epochs in which it was the slowest.
-    host: where it ran, if that is known.
+    host: where it ran, None where no run records it.
     """
 
     rank: int
@@ -43,16 +44,16 @@ class Slowest:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one row.
+    """The numbers of one row.
 
     row, base: the row of the table and its base case, by column. path, base_path: a run of each. parts: seconds of an
-    epoch by part (compute, input, communication, waiting, other), empty where the runs do not tell. lost: of each part,
+    epoch by part (compute, input, communication, waiting, other), empty where no run records them. lost: of each part,
     the fraction of the epoch beyond what the base case's part, scaled ideally, would take; they sum to 1 - efficiency.
     steps: training steps an epoch; tensors, bytes: gradients of a step, in number and in all. hosts: of one run each.
     """
 
-    row: Mapping[str, Any]
-    base: Mapping[str, Any]
+    row: Mapping[str, Json]
+    base: Mapping[str, Json]
     path: str
     base_path: str
     parts: Mapping[str, float]
@@ -69,54 +70,58 @@ class Evidence:
         return float(self.row["epoch_seconds_median"])
 
 
-def evidence_of(table: pd.DataFrame, of: Behind) -> list[Evidence]:
+def evidence_of(table: pd.DataFrame, table_runs: TableRuns) -> list[Evidence]:
     """Return the evidence of each row of a scaling table, in its order."""
-    facts = _facts(of)
+    facts = _facts(table_runs)
     plain = {label: _plain(row) for label, row in zip(table.index, table.to_dict("records"), strict=True)}
     return [_evidence(plain, label, base, facts) for label, base in _bases(table)]
 
 
 @dataclass(frozen=True)
 class _Facts:
-    runs: Mapping[Any, pd.DataFrame]
-    least_communication: Mapping[Any, float]
-    steps: Mapping[Any, float]
-    own: Mapping[Any, pd.DataFrame]
+    """Facts by row: its runs, the least exposed communication of a rank (s), steps an epoch, own seconds by rank."""
+
+    runs: Mapping[Hashable, pd.DataFrame]
+    least_communication: Mapping[Hashable, float]
+    steps: Mapping[Hashable, float]
+    own: Mapping[Hashable, pd.DataFrame]
 
 
-def _facts(of: Behind) -> _Facts:
-    """Return what the runs and epochs say, by row, in a few passes over all of them."""
-    own = of.epochs["seconds_compute"] + of.epochs["seconds_input"]
-    epochs = of.epochs.assign(own=own)
+def _facts(table_runs: TableRuns) -> _Facts:
+    """Return the facts of all rows, in a few passes over all runs and epochs."""
+    epochs = table_runs.epochs
+    epochs = epochs.assign(own=epochs["seconds_compute"] + epochs["seconds_input"])
     whole = epochs.groupby(["row", "path", "epoch"])
     least = whole["seconds_communication"].min().groupby("row").median()
     epochs["longest"] = epochs["own"].eq(whole["own"].transform("max"))
     ranks = epochs.groupby(["row", "rank"]).agg(own=("own", "mean"), longest=("longest", "mean")).reset_index("rank")
     return _Facts(
-        runs=dict(list(of.runs.groupby("row"))),
+        runs=dict(list(table_runs.runs.groupby("row"))),
         least_communication=least.to_dict(),
         steps=epochs.groupby("row")["steps"].median().to_dict(),
         own={row: ranks.loc[[row]] for row in ranks.index.unique()},
     )
 
 
-def _bases(table: pd.DataFrame) -> Iterator[tuple[Any, Any]]:
-    """Yield each row's label with that of its base case: the row which the same words describe, of its own table first.
+def _bases(table: pd.DataFrame) -> Iterator[tuple[Hashable, Hashable]]:
+    """Yield each row's label with the label of its base case, by the text in ``base_case``, of its own table first.
 
-    Its own label where there is none such.
+    A row without a base case has itself.
     """
-    anywhere = _described(table)
+    anywhere = _labels_of_bases(table)
     for _, rows in table.groupby(TABLE, dropna=False):
-        of = {**anywhere, **_described(rows)}
-        yield from ((label, of.get(case, label)) for label, case in zip(rows.index, rows["base_case"], strict=True))
+        bases = {**anywhere, **_labels_of_bases(rows)}
+        yield from ((label, bases.get(case, label)) for label, case in zip(rows.index, rows["base_case"], strict=True))
 
 
-def _described(rows: pd.DataFrame) -> dict[Any, Any]:
+def _labels_of_bases(rows: pd.DataFrame) -> dict[str, Hashable]:
     bases = rows[rows["base"]]
     return dict(zip(bases["base_case"], bases.index, strict=True))
 
 
-def _evidence(rows: Mapping[Any, Mapping[str, Any]], label: Any, of_base: Any, facts: _Facts) -> Evidence:
+def _evidence(
+    rows: Mapping[Hashable, Mapping[str, Json]], label: Hashable, of_base: Hashable, facts: _Facts
+) -> Evidence:
     row, base = rows[label], rows[of_base]
     runs = facts.runs[label]
     paths = [str(path) for path in runs["path"]]
@@ -130,7 +135,7 @@ def _evidence(rows: Mapping[Any, Mapping[str, Any]], label: Any, of_base: Any, f
         base_path=str(facts.runs[of_base]["path"].iloc[0]),
         parts=parts,
         lost=_lost(row, base, parts),
-        steps=_known(facts.steps.get(label)),
+        steps=_number(facts.steps.get(label)),
         tensors=tensors,
         bytes=None if trainable is None else trainable * BYTES_PER_PARAMETER,
         slowest=_slowest(facts.own.get(label), hosts),
@@ -138,24 +143,24 @@ def _evidence(rows: Mapping[Any, Mapping[str, Any]], label: Any, of_base: Any, f
     )
 
 
-def _parts(row: Mapping[str, Any], least_communication: float | None) -> dict[str, float]:
-    shares = {part: _known(row.get(f"share_{part}")) for part in ("compute", "input", "communication")}
+def _parts(row: Mapping[str, Json], least_communication: float | None) -> dict[str, float]:
+    shares = {part: _number(row.get(f"share_{part}")) for part in ("compute", "input", "communication")}
     if any(share is None for share in shares.values()):
         return {}
     seconds = float(row["epoch_seconds_median"])
     parts = {part: float(share or 0.0) * seconds for part, share in shares.items()}
     parts["other"] = max(seconds - sum(parts.values()), 0.0)
-    exposed, least = parts["communication"], _known(least_communication)
+    exposed, least = parts["communication"], _number(least_communication)
     parts["communication"] = exposed if least is None else min(exposed, least)
     parts["waiting"] = exposed - parts["communication"]
     return parts
 
 
-def _lost(row: Mapping[str, Any], base: Mapping[str, Any], parts: Mapping[str, float]) -> dict[str, float]:
-    """Return by part the fraction of the row's epoch that ideal scaling of the base case would not have taken.
+def _lost(row: Mapping[str, Json], base: Mapping[str, Json], parts: Mapping[str, float]) -> dict[str, float]:
+    """Return by part the fraction of the row's epoch beyond the base case scaled ideally.
 
-    Ideal is p0/p of the base case's seconds in strong scaling, and all of them in weak scaling. What the base case
-    waits is counted with its communication, which it is a share of.
+    Ideal is p0/p of the base case's seconds in strong scaling, and all of them in weak scaling. Waiting in the base
+    case counts as communication, of which it is a share.
     """
     if row["kind"] not in ("strong", "weak") or not parts:
         return {}
@@ -176,11 +181,11 @@ def _slowest(own: pd.DataFrame | None, hosts: list[list[Host]]) -> Slowest | Non
     return Slowest(int(at["rank"]), excess, float(at["longest"]), names.get(int(at["rank"])))
 
 
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _plain(row: Mapping[Hashable, Json]) -> dict[str, Json]:
     return {str(key): None if pd.isna(value) else value for key, value in row.items()}
 
 
-def _known(value: Any) -> float | None:
+def _number(value: Json) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
 
 

@@ -1,21 +1,22 @@
-"""A finding, and what every cause asks and says alike. Must not know any cause."""
+"""A finding, and the thresholds and texts that all causes share. Must not import a cause."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcnn.analysis.table_runs import submit_command
 from hpcnn.util.text import counted, significant
 
 if TYPE_CHECKING:
     from hpcnn.analysis.diagnose.evidence import Evidence
+    from hpcnn.util.types import Json
 
-# A part is told if it costs at least this fraction of the epoch: half of what is missing at an efficiency of 90 %,
+# A part becomes a finding if it costs at least this fraction of the epoch: half of the loss at an efficiency of 90 %,
 # which Horovod's authors report for 512 GPUs and users take for normal.
-TOLD = 0.05
-# Efficiency from which nothing is looked for.
-GOOD = 0.90
+LEAST_LOST = 0.05
+# A row with this efficiency or more needs no explanation.
+GOOD_EFFICIENCY = 0.90
 # Fraction of the epoch from which a finding is of medium and of high severity.
 MEDIUM, HIGH = 0.10, 0.25
 
@@ -25,7 +26,7 @@ class Finding:
     """One reason why efficiency is not what it should be.
 
     kind: input, latency, bandwidth, communication, imbalance, oversubscription, compute, overhead, superlinear or
-    unsplit. severity: high, medium or low. words: for people. numbers: what led to it (seconds, bytes, fractions).
+    unsplit. severity: high, medium or low. words: for people. numbers: its reasons (seconds, bytes, fractions).
     command: what to try. where: the row. lost: the fraction of the epoch that it costs, by which findings are ordered.
     """
 
@@ -39,23 +40,23 @@ class Finding:
 
 
 def where_of(e: Evidence) -> str:
-    """Return which row it is: its study, ranks and nodes."""
+    """Return the study, ranks and nodes of a row."""
     nodes = f" on {counted(e.row['nodes'], 'node')}" if e.row.get("nodes") else ""
     return f"{e.row['study'] or 'runs of no study'}, {counted(e.row['ranks'], 'rank')}{nodes}"
 
 
-def suffers(e: Evidence) -> bool:
-    """Return whether a row is one to explain: no base case, and its efficiency low, or not known."""
-    return not e.row["base"] and (e.row["efficiency"] is None or e.row["efficiency"] < GOOD)
+def is_inefficient(e: Evidence) -> bool:
+    """Return whether a row needs an explanation: it is no base case, and its efficiency is low or missing."""
+    return not e.row["base"] and (e.row["efficiency"] is None or e.row["efficiency"] < GOOD_EFFICIENCY)
 
 
-def costs(e: Evidence, part: str) -> bool:
-    """Return whether a part of the epoch costs enough beyond its ideal to be told."""
-    return suffers(e) and e.lost.get(part, 0.0) >= TOLD
+def is_costly(e: Evidence, part: str) -> bool:
+    """Return whether a part of the epoch costs so much beyond its ideal that it is a finding."""
+    return is_inefficient(e) and e.lost.get(part, 0.0) >= LEAST_LOST
 
 
-def finding_of(e: Evidence, kind: str, part: str, words: str, numbers: dict[str, float], **changes: Any) -> Finding:
-    """Return what a ``part`` of the epoch costs, with its own numbers and ``numbers``; ``changes``: what to try."""
+def finding_of(e: Evidence, kind: str, part: str, words: str, numbers: dict[str, float], **changes: Json) -> Finding:
+    """Return the finding that a ``part`` of the epoch costs too much; ``changes``: options of the command to try."""
     lost = e.lost[part]
     own = {
         "seconds": e.parts[part],
@@ -65,7 +66,7 @@ def finding_of(e: Evidence, kind: str, part: str, words: str, numbers: dict[str,
     }
     command = submit_command(e.path, **changes) if changes else None
     best = _best_efficiency(e)
-    if best is not None and best >= GOOD:
+    if best is not None and best >= GOOD_EFFICIENCY:
         words += f" The intervals of both times allow for an efficiency of up to {best:.0%}: it may be noise."
         own["efficiency_at_most"] = best
     return Finding(kind, severity_of(lost), words, {**own, **numbers}, command or "hpcnn doctor", where_of(e), lost)

@@ -1,4 +1,4 @@
-"""All causes looked for in all rows of a scaling table, the costliest first. Must not know what a cause is."""
+"""The findings of a scaling table: every cause applied to every row, the costliest finding first."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpcnn.analysis.diagnose.evidence import evidence_of
-from hpcnn.analysis.diagnose.finding import GOOD, Finding
+from hpcnn.analysis.diagnose.finding import GOOD_EFFICIENCY, Finding
 from hpcnn.analysis.diagnose.machine import find_imbalance, find_oversubscription, find_superlinear
 from hpcnn.analysis.diagnose.parts import find_communication, find_compute, find_input, find_overhead, find_unsplit
 from hpcnn.analysis.scaling import TABLE
-from hpcnn.analysis.table_runs import Behind, behind
+from hpcnn.analysis.table_runs import TableRuns, runs_of_table
 from hpcnn.util.text import counted
 
 if TYPE_CHECKING:
@@ -36,35 +36,38 @@ CAUSES = (
 _SEVERITIES = ("high", "medium", "low")
 
 
-def findings(data: RunData, table: pd.DataFrame, warmup: int = 1, of: Behind | None = None) -> list[Finding]:
+def findings(data: RunData, table: pd.DataFrame, warmup: int = 1, table_runs: TableRuns | None = None) -> list[Finding]:
     """Return why the rows of a scaling ``table`` of ``data`` are below their ideal: the most severe first.
 
-    One finding a kind and table: of the row that it costs most, with the number of other rows that have it too. Where
-    hosts and options matter, the run directories are looked at again; without them those causes are not found.
-    of: what is ``behind`` the table, where that is known already.
+    One finding a kind and table: of the row that it costs most, with the number of other rows that have it too. Causes
+    that depend on hosts and options read the run directories again, and are not found without them. table_runs: of
+    ``runs_of_table``, where the caller has them.
     """
     if table.empty:
         return []
     worst: dict[tuple[object, ...], list[Finding]] = {}
-    for evidence in evidence_of(table, of or behind(data, table, warmup)):
+    for evidence in evidence_of(table, table_runs or runs_of_table(data, table, warmup)):
         for cause in CAUSES:
             if (found := cause(evidence)) is not None:
                 worst.setdefault((found.kind, *(evidence.row[key] for key in TABLE)), []).append(found)
-    told = [_costliest(alike) for alike in worst.values()]
-    return sorted(told, key=lambda found: (_SEVERITIES.index(found.severity), -found.lost, found.kind, found.where))
+    costliest = [_costliest(alike) for alike in worst.values()]
+    return sorted(
+        costliest, key=lambda found: (_SEVERITIES.index(found.severity), -found.lost, found.kind, found.where)
+    )
 
 
 def verdict(found: Sequence[Finding], table: pd.DataFrame) -> str:
-    """Return one sentence on what was looked for and found, also where that is nothing."""
+    """Return one sentence on the findings, also where there are none."""
     if found:
         return f"{counted(len(found), 'reason')} found, the costliest first."
     compared = table[table["efficiency"].notna() & ~table["base"]] if len(table) else table
     if compared.empty:
         return "Nothing to diagnose: no row of strong or weak scaling has a base case of another size."
-    if (compared["efficiency"] >= GOOD).all():
-        return f"Nothing found: every row has an efficiency of {GOOD:.0%} or more."
+    if (compared["efficiency"] >= GOOD_EFFICIENCY).all():
+        return f"Nothing found: every row has an efficiency of {GOOD_EFFICIENCY:.0%} or more."
+    below = int((compared["efficiency"] < GOOD_EFFICIENCY).sum())
     return (
-        f"Nothing found: {counted(int((compared['efficiency'] < GOOD).sum()), 'row')} below {GOOD:.0%} efficiency, "
+        f"Nothing found: {counted(below, 'row')} below {GOOD_EFFICIENCY:.0%} efficiency, "
         "and no single cause that costs enough to be told from noise."
     )
 

@@ -1,6 +1,6 @@
-"""What is wrong with the ranks or with the comparison, rather than with a part of the epoch: one function a cause.
+"""Causes in the ranks or in the comparison, rather than in a part of the epoch: one function a cause.
 
-As in ``parts.py``: the evidence of a row in, a finding in words out, or None.
+Each returns a finding in words for the evidence of a row, or None, as in ``parts.py``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from hpcnn.analysis.diagnose.finding import TOLD, Finding, severity_of, suffers, time_text, where_of
+from hpcnn.analysis.diagnose.finding import LEAST_LOST, Finding, is_inefficient, severity_of, time_text, where_of
 from hpcnn.analysis.table_runs import submit_command
 from hpcnn.util.text import counted
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 # Ranks that share data evenly differ by one sample; a tenth more work of one's own is another machine, or a busy one.
 IMBALANCE = 0.10
-# Efficiency from which scaling is better than linear beyond what runs of one row differ by.
+# Efficiency from which scaling is better than linear by more than runs of one row differ.
 SUPERLINEAR = 1.05
 
 
 def find_imbalance(e: Evidence) -> Finding | None:
-    """One rank computes longer than the others, which wait for it."""
+    """Find a rank that computes longer than the others, which wait for it."""
     slowest = e.slowest
-    if slowest is None or slowest.excess < IMBALANCE or not suffers(e):
+    if slowest is None or slowest.excess < IMBALANCE or not is_inefficient(e):
         return None
     place = f"rank {slowest.rank}" + (f" on {slowest.host}" if slowest.host else "")
     waiting = e.parts.get("waiting", 0.0)
@@ -51,7 +51,7 @@ def find_imbalance(e: Evidence) -> Finding | None:
 
 
 def find_oversubscription(e: Evidence) -> Finding | None:
-    """More ranks, or more threads, on a host than there are cores for."""
+    """Find a host with more ranks, or more threads, than cores."""
     worst: tuple[float, str, int, int, int] | None = None
     for hosts in e.hosts:
         on: dict[str, list[Host]] = defaultdict(list)
@@ -86,13 +86,13 @@ def find_oversubscription(e: Evidence) -> Finding | None:
 
 
 def find_superlinear(e: Evidence) -> Finding | None:
-    """Better than ideal: usually the base case was bad."""
+    """Find an efficiency above ideal: usually the base case was slow."""
     efficiency = e.row["efficiency"]
     if efficiency is None or efficiency < SUPERLINEAR:
         return None
     words = f"Better than ideal: the efficiency is {efficiency:.0%} of the base case ({e.row['base_case']}). "
     numbers = {"efficiency": float(efficiency), "base_seconds": float(e.base["epoch_seconds_median"])}
-    gains = {part: -lost for part, lost in e.lost.items() if lost < -TOLD}
+    gains = {part: -lost for part, lost in e.lost.items() if lost < -LEAST_LOST}
     if gains:
         part = max(gains, key=lambda name: gains[name])
         ideal = e.parts[part] + gains[part] * e.seconds
@@ -120,7 +120,7 @@ def find_superlinear(e: Evidence) -> Finding | None:
 
 
 def _clear_of_noise(e: Evidence) -> bool | None:
-    """Whether even the intervals' far ends are better than ideal; None where there are no intervals."""
+    """Return whether even the intervals' far ends are better than ideal; None where there are no intervals."""
     ends = e.base.get("interval_low"), e.row.get("interval_high")
     if ends[0] is None or ends[1] is None:
         return None

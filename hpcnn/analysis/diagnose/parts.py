@@ -1,19 +1,30 @@
-"""What an epoch's seconds go to, and which part of them does not scale: one function a cause.
+"""Causes in one part of the epoch that does not scale: one function a cause.
 
-The evidence of a row in, a finding in words out, or None. Each threshold is a named number with its reason. Words say
-what was measured and what would follow, and never more than that.
+Each returns a finding in words for the evidence of a row, or None. Each threshold is a named number with its reason.
+The words state what was measured and what follows from it, and no more.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hpcnn.analysis.diagnose.finding import Finding, bytes_text, costs, finding_of, suffers, time_text, where_of
+from hpcnn.analysis.diagnose.finding import (
+    Finding,
+    bytes_text,
+    finding_of,
+    is_costly,
+    is_inefficient,
+    time_text,
+    where_of,
+)
 from hpcnn.util.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hpcnn.analysis.diagnose.evidence import Evidence
+    from hpcnn.util.types import Json
 
 # A message costs mainly latency below alpha * beta bytes: 37 kB for InfiniBand HDR (1.5 us, 25 GB/s), 62 kB for
 # 25 Gbit/s Ethernet (20 us). At sixteen times as much, latency is a sixteenth of the cost.
@@ -23,8 +34,8 @@ FUSION_BUFFER = 128 * 1024 * 1024
 
 
 def find_input(e: Evidence) -> Finding | None:
-    """Input-bound: gathering and converting batches costs more than ideal scaling of it would."""
-    if not costs(e, "input"):
+    """Find an input-bound row: gathering and converting batches costs more than ideal scaling of it would."""
+    if not is_costly(e, "input"):
         return None
     words = f"Input-bound: {_part(e, 'input', 'gathering and converting batches')} {_without(e, 'input')}"
     cores = int(e.row["cpus_per_task"] or 1)
@@ -32,8 +43,8 @@ def find_input(e: Evidence) -> Finding | None:
 
 
 def find_communication(e: Evidence) -> Finding | None:
-    """Latency-bound, bandwidth-bound, or communication that cannot be told to be either."""
-    if not costs(e, "communication") or e.row["ranks"] < 2:
+    """Find a row bound by the latency or bandwidth of communication, or by communication of unknown sort."""
+    if not is_costly(e, "communication") or e.row["ranks"] < 2:
         return None
     seconds, numbers = e.parts["communication"], dict[str, float]()
     kind, words = "communication", _part(e, "communication", "exposed communication (without waiting)")
@@ -74,8 +85,8 @@ def find_communication(e: Evidence) -> Finding | None:
 
 
 def find_compute(e: Evidence) -> Finding | None:
-    """Computing itself takes longer than its part of the base case's."""
-    if not costs(e, "compute"):
+    """Find a row whose computing takes longer than ideal scaling of the base case's."""
+    if not is_costly(e, "compute"):
         return None
     ideal = e.parts["compute"] - e.lost["compute"] * e.seconds
     words = (
@@ -96,8 +107,8 @@ def find_compute(e: Evidence) -> Finding | None:
 
 
 def find_overhead(e: Evidence) -> Finding | None:
-    """The rest of the epoch does not shrink with the ranks: the optimizer, and Python between steps."""
-    if not costs(e, "other"):
+    """Find a row whose other time (the optimizer, and Python between steps) does not shrink with the ranks."""
+    if not is_costly(e, "other"):
         return None
     what = "the optimizer, Keras's callbacks and Python between the calls"
     words = f"Overhead of steps: {_part(e, 'other', what)} {_without(e, 'other')}"
@@ -105,8 +116,8 @@ def find_overhead(e: Evidence) -> Finding | None:
 
 
 def find_unsplit(e: Evidence) -> Finding | None:
-    """Efficiency is low, and the runs do not say where their seconds went."""
-    if not suffers(e) or e.lost or e.row["efficiency"] is None:
+    """Find a row of low efficiency whose runs do not record the parts of an epoch."""
+    if not is_inefficient(e) or e.lost or e.row["efficiency"] is None:
         return None
     words = (
         f"The efficiency is {e.row['efficiency']:.0%}, and the runs do not record where an epoch's seconds go (a "
@@ -128,10 +139,10 @@ def _without(e: Evidence, part: str) -> str:
     return f"Had it scaled ideally, the efficiency would be {better:.0%} instead of {efficiency:.0%}."
 
 
-def _larger_batch(e: Evidence) -> dict[str, Any]:
+def _larger_batch(e: Evidence) -> dict[str, int]:
     batch = e.row.get("batch_size")
     return {"batch_size": 2 * int(batch)} if batch else {}
 
 
-def _batch_per_rank(row: Any) -> float | None:
+def _batch_per_rank(row: Mapping[str, Json]) -> float | None:
     return row["batch_size"] / row["ranks"] if row.get("batch_size") else None

@@ -1,1 +1,1 @@
-"""What larger configurations will take, from measured ones, and what to measure next."""
+"""Predictions of larger configurations from measured ones, and advice on what to measure next."""

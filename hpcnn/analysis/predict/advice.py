@@ -1,16 +1,16 @@
-"""What to measure next, within a budget of core-hours, so that the most is learned.
+"""Advice on what to measure next within a budget of core-hours, to narrow intervals and fits most.
 
-A rule of three steps that can be followed by hand, for each series of a table:
+A rule of three steps that one can follow by hand, for each series of a table:
 
-1. **size**: where a law lacks sizes, measure a new one: the double of the largest, else the middle of the widest gap.
+1. **size**: where a law needs more sizes, measure one: the double of the largest, else the middle of the widest gap.
 2. **interval**: bring each row to the six runs that a 95 % interval of the median needs, the cheapest row first: that
    gives the most intervals for a core-hour.
-3. **narrow**: with all of that there, spend the rest on the one size, a measured one or the double of the largest,
+3. **narrow**: after that, spend the rest on the one size, a measured one or the double of the largest,
    that narrows the peak (or the serial fraction) most for it; of a measured size at most as many runs as there are.
    The standard error is that of the weighted least squares fit (a c-optimal design; A. C. Atkinson et al., Optimum
    Experimental Designs, Oxford 2007, chapter 10), with the same relative noise at all sizes.
 
-Must not know how advice is shown.
+Must not import views.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from hpcnn.analysis.laws import Array, Law
+    from hpcnn.analysis.laws import Law
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Array
 
 # What a 95 % interval of the median needs (Hoefler and Belli, SC15, rule 6).
 RUNS_FOR_INTERVAL = runs_needed()
@@ -44,7 +45,7 @@ RUNS_FOR_INTERVAL = runs_needed()
 class Suggestion:
     """One measurement: ``runs`` more on ``ranks`` of the series ``label``, at the cost of ``core_hours``.
 
-    reason: "size", "interval" or "narrow". words: what it would give. narrowing: of the interval in question, as a
+    reason: "size", "interval" or "narrow". words: its use. narrowing: of the interval in question, as a
     fraction, NaN where that is not the reason. affordable: whether the budget allows it, after those before it.
     """
 
@@ -61,7 +62,7 @@ class Suggestion:
 def next_measurement(data: RunData, table: pd.DataFrame, budget_core_hours: float, warmup: int = 1) -> list[Suggestion]:
     """Return what to measure within ``budget_core_hours``, in the order of the rule; together it fits the budget.
 
-    Where nothing does, the one suggestion is the cheapest, and not ``affordable``. Raises ValueError for a budget
+    Where nothing fits, the one suggestion is the cheapest, and not ``affordable``. Raises ValueError for a budget
     that is not positive.
     """
     if not budget_core_hours > 0:
@@ -92,7 +93,7 @@ def _cheapest(series: list[_Series]) -> list[Suggestion]:
 
 
 class _Series:
-    """One series, with what it cost and what it lacks."""
+    """One series: what its runs cost, and which sizes and repeats it lacks."""
 
     def __init__(self, label: str, runs: pd.DataFrame, rows: pd.DataFrame) -> None:
         self.label = label
@@ -113,7 +114,7 @@ class _Series:
             yield self._suggestion(ranks, short[ranks], "interval", words)
 
     def narrowing(self, budget: float) -> Suggestion | None:
-        """Return what narrows the fit most for at most ``budget`` core-hours, once no size and no interval lacks."""
+        """Return what narrows the fit most for at most ``budget`` core-hours, once sizes and intervals are complete."""
         if any(self.sizes()) or any(self.intervals()):
             return None
         within = [one for one in self.repeats(budget) if one.core_hours <= budget]

@@ -1,7 +1,7 @@
-"""What larger configurations will take: measured costs of a step, and a model of the allreduce.
+"""Prediction of the epoch times of larger configurations, from measured costs of a step and a model of the allreduce.
 
 T = steps x (compute + max(last message, allreduce - overlap) + input + other). Made from the sizes below the largest
-and checked against the largest, which it has not seen. Must not know where the numbers go.
+and checked against the largest, which it does not use. Must not import views.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hpcnn.analysis.predict.workload import Workload, measure
+from hpcnn.analysis.predict.workload import Workload, measured_workload
 from hpcnn.interconnect.allreduce import communication, exposed_seconds
 from hpcnn.util.text import counted
 
@@ -27,7 +27,7 @@ BACKWARD = 2 / 3
 
 
 class Check(NamedTuple):
-    """A measured size that the prediction has not seen: ``measured`` and ``predicted`` seconds an epoch on ``ranks``.
+    """A measured size that the prediction does not use: ``measured`` and ``predicted`` seconds an epoch on ``ranks``.
 
     error: predicted over measured, less 1. points: error of the efficiency, in points of 100.
     """
@@ -40,7 +40,7 @@ class Check(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """A table by ``predict``, what it is made from, and how far it was off where it could be checked, if it could."""
+    """A table by ``predict``, its workload, its check against a measured size, if there is one, and its assumptions."""
 
     table: pd.DataFrame
     workload: Workload
@@ -53,11 +53,11 @@ def predict(workload: Workload, ranks: Sequence[int], cluster: Cluster, overlap:
 
     overlap: fraction of a step's compute time behind which messages travel.
 
-    Columns: ``ranks``, ``nodes``, ``batch_size`` (global); ``seconds_per_epoch``, and between which values it must
-    lie if nothing but the overlap is uncertain: ``seconds_all_hidden`` (no communication is waited for) and
-    ``seconds_none_hidden``; ``speedup`` (strong scaling) and ``efficiency``, relative to the measured base case as in
-    a scaling table; and of a step, in s: ``step_compute``, ``step_input``, ``step_other``, ``step_allreduce`` (all of
-    it) and ``step_communication`` (what is waited for).
+    Columns: ``ranks``, ``nodes``, ``batch_size`` (global); ``seconds_per_epoch``, and its bounds for any overlap:
+    ``seconds_all_hidden`` (ranks wait for no communication) and ``seconds_none_hidden``; ``speedup`` (strong scaling)
+    and ``efficiency``, relative to the measured base case as in a scaling table; and of a step, in s: ``step_compute``,
+    ``step_input``, ``step_other``, ``step_allreduce`` (all of it) and ``step_communication`` (the part that ranks wait
+    for).
     """
     rows = []
     for number in ranks:
@@ -103,11 +103,11 @@ def predict_study(
     """Return the prediction for ``rows``, one series of a scaling table: made from all sizes but the largest.
 
     The table of ``predict`` has the further column ``measured_seconds``, NaN where a size was not measured. With one
-    size there is nothing to check against, and ``check`` is None. Raises UsageError as ``measure`` does.
+    size there is nothing to check against, and ``check`` is None. Raises UsageError as ``measured_workload`` does.
     """
     largest = rows["ranks"].max()
     below = rows[rows["ranks"] < largest]
-    workload = measure(data, below if len(below) else rows, kind, parameters, exchanged=rows)
+    workload = measured_workload(data, below if len(below) else rows, kind, parameters, exchanged=rows)
     same_kind = workload.kind == rows["kind"].iloc[0]
     check = _check(workload, rows[rows["ranks"] == largest], cluster, overlap) if len(below) and same_kind else None
     measured = rows.groupby("ranks")["epoch_seconds_median"].median() if same_kind else pd.Series(dtype="float64")
@@ -125,13 +125,13 @@ def _check(workload: Workload, held_out: pd.DataFrame, cluster: Cluster, overlap
 
 
 def assumptions(workload: Workload, cluster: Cluster, overlap: float, ranks: int) -> list[str]:
-    """Return what a prediction up to ``ranks`` takes for granted, in words with their numbers."""
+    """Return the assumptions of a prediction up to ``ranks``, in words with their numbers."""
     size = workload.gradient_bytes
     messages = max(1, -(-size // int(cluster.fusion_bytes)))
     of = "what moves as much as the factors sent" if workload.factored else f"{size // 4:,} parameters of float32"
     sizes = ", ".join(map(str, workload.measured_on))
     held = "samples and batch" if workload.kind == "strong" else "samples and batch of each rank"
-    said = [
+    lines = [
         f"{workload.kind} scaling: {held} stay {workload.samples:,} and {workload.batch_size:,}; every rank is as fast "
         f"as the slowest where measured (ranks {sizes}): no stragglers, no jitter, nothing shared more than there",
         _split(workload),
@@ -142,16 +142,16 @@ def assumptions(workload: Workload, cluster: Cluster, overlap: float, ranks: int
         f"between nodes: {cluster.network} [{cluster.network.source}]",
     ]
     if cluster.ranks_per_node > 1:
-        said.append(f"within a node: {cluster.within} [{cluster.within.source}]")
-    said.append(f"messages but the last travel behind {overlap:.0%} of the compute time")
+        lines.append(f"within a node: {cluster.within} [{cluster.within.source}]")
+    lines.append(f"messages but the last travel behind {overlap:.0%} of the compute time")
     if workload.kind == "strong" and ranks > workload.batch_size:
-        said.append(f"beyond {workload.batch_size:,} ranks a rank has no sample of its own in a step")
-    return said
+        lines.append(f"beyond {workload.batch_size:,} ranks a rank has no sample of its own in a step")
+    return lines
 
 
 def _split(workload: Workload) -> str:
     if not workload.split:
         return "the runs do not tell compute, input and communication apart: all of their time counts as compute"
     parts = {"compute": workload.compute, "input": workload.input, "other": workload.other}
-    said = [f"{name} {cost.fixed * 1e3:.3g} + {cost.per_sample * 1e3:.3g} n ms" for name, cost in parts.items()]
-    return f"a step of n samples a rank: {', '.join(said)}"
+    lines = [f"{name} {cost.fixed * 1e3:.3g} + {cost.per_sample * 1e3:.3g} n ms" for name, cost in parts.items()]
+    return f"a step of n samples a rank: {', '.join(lines)}"

@@ -1,7 +1,7 @@
-"""Published points of scaling, and what the model of ``predict`` says of them: how far it can be trusted.
+"""Validation of the model of ``predict`` against published points of scaling.
 
 The points are references, never targets: one set of assumptions serves all, and no input was chosen for the outcome.
-Those that the publications do not state are listed with each point. Must not know studies.
+Each point lists the inputs that its publication does not state. Must not import studies.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a training costs a rank and step, as measured on a study's smaller configurations.
+"""The costs of a training a rank and step, as measured on a study's smaller configurations.
 
 Seconds a step = compute + input + other + exposed communication; the first three depend on the samples of the largest
-slice. Must not know networks.
+slice. Must not import networks.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcnn.analysis.series import runs_of
-from hpcnn.stats.nnls import solve
+from hpcnn.stats.nnls import solve_nnls
 from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Array
 
 # A gradient of float32: hpcnn sums gradients in the type of the variables, whatever the precision of the layers.
 BYTES_PER_PARAMETER = 4
@@ -40,12 +40,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Workload:
-    """A training: what is held constant, and what a step costs.
+    """A training: its constant sizes, and the costs of a step.
 
     kind: "strong" or "weak". samples and batch_size: of an epoch and of a step, over all ranks (strong) or of each
     rank (weak). gradient_bytes: summed over the ranks in every step, or of a sum that moves as much as the factors that
-    they exchange for some gradients (``factored``). compute, input, other: seconds of the slowest rank, the last of all
-    that is neither of the first two nor communication. base_ranks, base_seconds: the base case, measured, in s an
+    they exchange for some gradients (``factored``). compute, input, other: seconds of the slowest rank; other is
+    neither of the first two nor communication. base_ranks, base_seconds: the base case, measured, in s an
     epoch. split: whether compute and input were measured apart; otherwise all is compute. measured_on: the numbers of
     ranks that the costs are from.
     """
@@ -73,18 +73,18 @@ class Workload:
         return self.batch_size if self.kind == "weak" else math.ceil(self.batch_size / ranks)
 
 
-def measure(
+def measured_workload(
     data: RunData,
     rows: pd.DataFrame,
     kind: str | None = None,
     parameters: int | None = None,
     exchanged: pd.DataFrame | None = None,
 ) -> Workload:
-    """Return the workload that ``rows`` of one series show; its base case is the smallest of them.
+    """Return the workload of ``rows``, one series; its base case is the smallest of them.
 
-    kind: "strong" or "weak" where not that of the study. parameters: trainable ones, where the runs do not say.
-    exchanged: rows that show what several ranks exchange, if not the same.
-    Raises UsageError where the number of parameters is unknown, or not the same in all rows.
+    kind: "strong" or "weak", if not that of the study. parameters: trainable ones, where no run records them.
+    exchanged: rows from which to take the bytes that ranks exchange, if not ``rows``. Raises UsageError where the
+    number of parameters is unknown, or not the same in all rows.
     """
     rows = rows.sort_values("ranks", kind="stable")
     base = rows.iloc[0]
@@ -136,20 +136,20 @@ def _as_kind(workload: Workload, kind: str) -> Workload:
     return replace(workload, kind=kind, samples=workload.samples * ranks, batch_size=workload.batch_size * ranks)
 
 
-def _cost(samples: NDArray[np.float64], seconds: NDArray[np.float64], *, alone_fixed: bool = False) -> Cost:
+def _cost(samples: Array, seconds: Array, *, alone_fixed: bool = False) -> Cost:
     """Return the cost that fits ``seconds`` of slices of ``samples`` best, relatively; no part is negative.
 
-    One size of slice cannot tell what of its seconds depends on it: then all does, or nothing if ``alone_fixed``.
+    With one size of slice, all seconds count as proportional to it, or as fixed if ``alone_fixed``.
     """
     if len(np.unique(samples)) == 1 or not (seconds > 0).all():
         each, fixed = float(np.median(seconds / samples)), float(np.median(seconds))
         return Cost(fixed, 0.0) if alone_fixed else Cost(0.0, each)
-    ((fixed, per_sample),) = solve(np.stack([1 / seconds, samples / seconds], axis=1)[None], np.ones_like(seconds))
+    ((fixed, per_sample),) = solve_nnls(np.stack([1 / seconds, samples / seconds], axis=1)[None], np.ones_like(seconds))
     return Cost(float(fixed), float(per_sample))
 
 
 def _bytes_with_factors(data: RunData, rows: pd.DataFrame) -> int | None:
-    """Return what several ranks exchange in a step, where all rows say the same and it is less than the gradients."""
+    """Return the bytes that ranks exchange in a step, where all rows agree and they are fewer than the gradients'."""
     runs = runs_of(data, rows)
     known = runs.loc[runs["ranks"] > 1, ["allreduce_bytes", "trainable"]].dropna().drop_duplicates()
     if len(known) != 1 or known["allreduce_bytes"].iloc[0] >= BYTES_PER_PARAMETER * known["trainable"].iloc[0]:

@@ -1,4 +1,4 @@
-"""Pictures of trained networks, one kind a module: each has a ``draw`` that returns a matplotlib figure.
+"""Figures of trained networks, one kind a module: the ``draw`` of each returns a matplotlib figure.
 
-Figures are made without pyplot, so none needs a display. Knows nothing of commands.
+They need no display. Must not import the command line.
 """

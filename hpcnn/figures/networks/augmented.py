@@ -1,22 +1,27 @@
-"""Training images beside what a training makes of them, epoch for epoch."""
+"""Training images beside their augmented versions, epoch by epoch."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from hpcnn.data.registry import load
-from hpcnn.figures.networks.style import INK, as_picture, blank, check_images, new_figure
+from hpcnn.figures.networks.samples import GREY_MAP, as_picture, check_images, without_ticks
+from hpcnn.figures.style import figure_with_title, styled
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.trained import short
 from hpcnn.util.errors import UsageError
 from hpcnn.util.tf_import import import_tensorflow
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _EPOCHS = 8
 
 
+@styled
 def draw(spec: TrainSpec, name: str = "", *, count: int = 4) -> Figure:
     """Return the first ``count`` training images of a complete spec, and each as the first 8 epochs change it.
 
@@ -45,7 +50,7 @@ def draw(spec: TrainSpec, name: str = "", *, count: int = 4) -> Figure:
     options = ", ".join(
         f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in spec.augment.items()
     )
-    figure = new_figure(
+    figure = figure_with_title(
         (1 + _EPOCHS) * 1.0,
         count * 1.05 + 1.1,
         f"{name}{short(spec.data)} as the training sees it",
@@ -54,7 +59,8 @@ def draw(spec: TrainSpec, name: str = "", *, count: int = 4) -> Figure:
     panels = figure.subplots(count, 1 + _EPOCHS, squeeze=False)
     originals = dataclasses.replace(images, change=None).gather(0, np.arange(count))[0].numpy()
     for column, pictures in enumerate((originals, *changed)):
-        panels[0, column].set_title(f"epoch {column}" if column else "image", fontsize=9)
+        panels[0, column].set_title(f"epoch {column}" if column else "image")
         for row, picture in enumerate(pictures):
-            blank(panels[row, column]).imshow(as_picture(picture), cmap=INK, vmin=originals.min(), vmax=originals.max())
+            axes = without_ticks(panels[row, column])
+            axes.imshow(as_picture(picture), cmap=GREY_MAP, vmin=originals.min(), vmax=originals.max())
     return figure

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from hpcnn.data.dataset import Array
-from hpcnn.figures.networks.style import new_figure
-from hpcnn.train.trained import Trained
+from hpcnn.figures.style import INK, SMALL_TEXT, figure_with_title, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from hpcnn.train.trained import Trained
+    from hpcnn.util.types import Array
 
 # With more classes, the numbers would not be readable.
 _MOST_WITH_NUMBERS = 25
-# From this share of the darkest colour on, white text is read better than black.
+# From this share of the darkest colour on, white text is easier to read than dark text.
 _DARK = 0.55
 
 
@@ -23,6 +27,7 @@ def matrix(labels: Array, given: Array, classes: int) -> Array:
     return counts.reshape(classes, classes)
 
 
+@styled
 def draw(trained: Trained) -> Figure:
     """Return the matrix as a heat map: blue for what is right, orange for mistakes, each against its largest count."""
     data = trained.data
@@ -31,7 +36,7 @@ def draw(trained: Trained) -> Figure:
     right, total = int(np.trace(counts)), int(counts.sum())
     numbers = data.classes <= _MOST_WITH_NUMBERS
     side = max(0.48 * data.classes, 2.5) if numbers else 7.0
-    figure = new_figure(
+    figure = figure_with_title(
         side + 2.2,
         side + 1.2,
         f"{trained.what}: {right / total:.2%} of {total:,} test samples right",
@@ -42,6 +47,8 @@ def draw(trained: Trained) -> Figure:
     for cmap, cells in (("Blues", is_right), ("Oranges", ~is_right)):
         part = np.ma.masked_array(counts, ~cells | (counts == 0))
         axes.imshow(part, cmap=cmap, vmin=0, vmax=max(int(part.max() or 0), 1))
+    axes.grid(False)
+    axes.spines[:].set_visible(True)
     axes.set(xlabel="label given", ylabel="right label")
     if numbers:
         axes.set(xticks=range(data.classes), yticks=range(data.classes))
@@ -56,17 +63,20 @@ def recall(counts: Array) -> Array:
     return np.where(of_class > 0, np.diag(counts) / np.maximum(of_class, 1), np.nan)
 
 
-def _write_numbers(axes: Any, counts: Array) -> None:
+def _write_numbers(axes: Axes, counts: Array) -> None:
     largest = {True: max(int(np.diag(counts).max()), 1), False: max(int((counts - np.diag(np.diag(counts))).max()), 1)}
     for row, column in np.argwhere(counts > 0):
         count = int(counts[row, column])
         dark = count / largest[bool(row == column)] > _DARK
-        axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color="white" if dark else "black")
+        axes.text(
+            column, row, str(count), ha="center", va="center", fontsize=SMALL_TEXT, color="white" if dark else INK
+        )
 
 
-def _write_recall(axes: Any, counts: Array, every: int) -> None:
+def _write_recall(axes: Axes, counts: Array, every: int) -> None:
     classes = len(counts)
     beside = axes.secondary_yaxis("right")
+    beside.grid(False)
     places = range(0, classes, every)
     shares = recall(counts)
     beside.set_yticks(list(places), ["–" if np.isnan(shares[p]) else f"{shares[p]:.1%}" for p in places])

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
-from hpcnn.figures.networks.style import COLOURS, MARKERS, new_figure
+from hpcnn.figures.style import figure_with_title, legend, legend_outside, look, styled, whole_numbers
 from hpcnn.rundir.read import RunRecord, read_run
 from hpcnn.train.trained import short
 from hpcnn.util.errors import UsageError
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 # Markers along a line, about.
 _MARKERS = 15
+_MARKER_SIZE = 4
 
-# key of an epoch's row for training and test, and what it is
+# Columns of an epoch's record for training and test, and what they hold.
 _PANELS = (("metric_accuracy", "validation_accuracy", "accuracy"), ("loss", "validation_loss", "loss"))
 
 
+@styled
 def draw(paths: list[Path]) -> Figure:
     """Return two panels, accuracy and loss: dashed for training, solid for test, one colour and marker a run.
 
@@ -30,25 +33,34 @@ def draw(paths: list[Path]) -> Figure:
     if not any(record.epochs for record in records):
         raise UsageError(f"RUN: no epoch is recorded in {', '.join(str(path) for path in paths)}")
     labels = _labels(paths)
-    figure = new_figure(9.0, 4.2 + 0.2 * len(records) * (len(records) > 1), _title(records))
+    figure = figure_with_title(9.0, 4.2 + 0.2 * len(records) * (len(records) > 1), _title(records))
     panels = figure.subplots(1, 2)
     for axes, (training, test, name) in zip(panels, _PANELS, strict=True):
         for number, (record, label) in enumerate(zip(records, labels, strict=True)):
-            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-            every = max(len(series(record, "loss")[0]) // _MARKERS, 1)
-            style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "markevery": every}
             prefix = f"{label}, " if len(records) > 1 else ""
-            axes.plot(*series(record, training), "--", **style, markerfacecolor="white", label=f"{prefix}training")
-            axes.plot(*series(record, test), "-", **style, label=f"{prefix}test")
+            _draw_line(axes, number, series(record, training), f"{prefix}training", dashed=True)
+            _draw_line(axes, number, series(record, test), f"{prefix}test", dashed=False)
         axes.set(xlabel="epoch", ylabel=name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
+        whole_numbers(axes.xaxis)
     if len(records) == 1:
-        panels[0].legend()
+        legend(panels[0])
     else:
-        handles, texts = panels[0].get_legend_handles_labels()
-        figure.legend(handles, texts, loc="outside lower center", ncols=2, fontsize=8)
+        legend_outside(figure, panels[0], "lower")
     return figure
+
+
+def _draw_line(axes: Axes, number: int, line: tuple[list[int], list[float]], label: str, *, dashed: bool) -> None:
+    colour, marker, _ = look(number)
+    axes.plot(
+        *line,
+        linestyle="--" if dashed else "-",
+        color=colour,
+        marker=marker,
+        markersize=_MARKER_SIZE,
+        markevery=max(len(line[0]) // _MARKERS, 1),
+        markerfacecolor="white" if dashed else colour,
+        label=label,
+    )
 
 
 def series(record: RunRecord, key: str) -> tuple[list[int], list[float]]:

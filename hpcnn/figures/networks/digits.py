@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from hpcnn.data.dataset import Array
-from hpcnn.figures.networks.style import BLACK, INK, VERMILION, as_picture, check_images, new_figure
-from hpcnn.train.trained import Trained
+from hpcnn.figures.networks.samples import GREY_MAP, as_picture, check_images
+from hpcnn.figures.style import ACCENT, INK, SMALL_TEXT, figure_with_title, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hpcnn.train.trained import Trained
+    from hpcnn.util.types import Array
 
 _COLUMNS = 10
 _CELL_INCHES = (0.72, 0.9)
 
 
+@styled
 def draw(trained: Trained, *, count: int = 50) -> Figure:
     """Return a grid of the first ``count`` test images in the order of ``mistakes_first``.
 
     Below each is the label given; a mistake has a frame, and says the right label too.
     """
+    from matplotlib.patches import Rectangle
+
     data = trained.data
     check_images(data)
     probabilities = trained.probabilities(data.x_test)
@@ -30,7 +36,7 @@ def draw(trained: Trained, *, count: int = 50) -> Figure:
     shown = mistakes_first(data.y_test, probabilities)[:count]
     rows = -(-len(shown) // _COLUMNS)
     first = f"the {mistakes} mistakes" if mistakes <= len(shown) else f"{len(shown)} of the {mistakes} mistakes"
-    figure = new_figure(
+    figure = figure_with_title(
         _COLUMNS * _CELL_INCHES[0],
         rows * _CELL_INCHES[1] + 0.85,
         f"{trained.what}: {right / total:.2%} of {total:,} test images right",
@@ -42,13 +48,13 @@ def draw(trained: Trained, *, count: int = 50) -> Figure:
     axes.axis("off")
     for place, sample in enumerate(shown):
         left, top = place % _COLUMNS, place // _COLUMNS * 1.25
-        axes.imshow(as_picture(data.x_test[sample]), cmap=INK, extent=(left, left + 0.9, top + 0.9, top))
+        axes.imshow(as_picture(data.x_test[sample]), cmap=GREY_MAP, extent=(left, left + 0.9, top + 0.9, top))
         label, wrong = int(given[sample]), given[sample] != data.y_test[sample]
         text = f"{label}, is {int(data.y_test[sample])}" if wrong else str(label)
-        colour, width = (VERMILION, 2.0) if wrong else (BLACK, 0.4)
-        weight = "bold" if wrong else "normal"
-        style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": colour, "weight": weight}
-        axes.text(left + 0.45, top + 1.07, text, **style)
+        colour, width, weight = (ACCENT, 2.0, "bold") if wrong else (INK, 0.4, "normal")
+        axes.text(
+            left + 0.45, top + 1.07, text, ha="center", va="center", fontsize=SMALL_TEXT, color=colour, weight=weight
+        )
         axes.add_patch(Rectangle((left, top), 0.9, 0.9, fill=False, edgecolor=colour, linewidth=width))
     axes.set(xlim=(-0.1, _COLUMNS), ylim=(rows * 1.25, -0.1))  # imshow sets its own
     return figure

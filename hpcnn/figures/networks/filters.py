@@ -1,21 +1,28 @@
-"""What the first layer has learned: its filters, or the weights of its neurons laid out as an image."""
+"""The filters of the first layer, or the weights of its neurons laid out as images."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from hpcnn.data.dataset import Array
-from hpcnn.figures.networks.style import blank, new_figure, title_of, to_unit
-from hpcnn.train.trained import Trained
+from hpcnn.figures.networks.samples import to_unit, without_ticks
+from hpcnn.figures.networks.titles import title_of
+from hpcnn.figures.style import figure_with_title, styled
 from hpcnn.util.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+    from hpcnn.train.trained import Trained
+    from hpcnn.util.types import Array
 
 _MOST_COLUMNS = 10
 
 
+@styled
 def draw(trained: Trained, *, count: int = 50) -> Figure:
     """Return the first ``count`` filters of the first layer with weights.
 
@@ -35,7 +42,7 @@ def draw(trained: Trained, *, count: int = 50) -> Figure:
     )
     size = "x".join(map(str, filters.shape[1:3]))
     cell = max(columns * 0.75, 5.5) / columns
-    figure = new_figure(
+    figure = figure_with_title(
         columns * cell + 0.8,
         rows * cell * filters.shape[1] / filters.shape[2] + 1.0,
         title_of(trained),
@@ -43,12 +50,12 @@ def draw(trained: Trained, *, count: int = 50) -> Figure:
     )
     largest = float(np.abs(filters).max()) or 1.0
     panels = figure.subplots(rows, columns, squeeze=False)
-    drawn: Any = None
+    drawn: AxesImage | None = None
     for axes, kernel in zip(panels.flat, shown, strict=False):
         if colour:
-            blank(axes).imshow(to_unit(kernel))
+            without_ticks(axes).imshow(to_unit(kernel))
         else:
-            drawn = blank(axes).imshow(kernel[..., 0], cmap="RdBu_r", vmin=-largest, vmax=largest)
+            drawn = without_ticks(axes).imshow(kernel[..., 0], cmap="RdBu_r", vmin=-largest, vmax=largest)
     for axes in panels.flat[len(shown) :]:
         axes.axis("off")
     if drawn is not None:
@@ -59,7 +66,7 @@ def draw(trained: Trained, *, count: int = 50) -> Figure:
 def first_filters(trained: Trained) -> tuple[str, Array]:
     """Return the name of the first layer with weights, and its filters, (filters, rows, columns, channels).
 
-    The weights of a dense layer are laid out as the images it sees. Raises UsageError where the layer is neither a
+    The weights of a dense layer are laid out as its input images. Raises UsageError where the layer is neither a
     convolution over grey or colour images, nor a dense layer on such.
     """
     layer = next((layer for layer in trained.model.layers if layer.weights), None)

@@ -1,21 +1,23 @@
-"""The layers of a network whose output is a stack of maps: which there are, and what they give for images.
+"""The layers of a network whose output is a stack of maps, and their outputs for images.
 
-Shared by the pictures of feature maps and of patches. Draws nothing.
+For the figures of feature maps and of patches. Draws nothing.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcnn.data.dataset import Array
-from hpcnn.train.trained import Trained
 from hpcnn.util.errors import UsageError, unknown_value
+
+if TYPE_CHECKING:
+    from hpcnn.train.trained import Trained
+    from hpcnn.util.types import Array
 
 
 def map_layers(trained: Trained) -> dict[str, Any]:
-    """Return the layers of which each gives maps, (rows, columns, maps), by name in the order of the network.
+    """Return the layers whose output is (rows, columns, maps), by name in the order of the network.
 
     Raises UsageError for a network without any, and for one that Keras does not know as a graph of layers.
     """
@@ -23,7 +25,7 @@ def map_layers(trained: Trained) -> dict[str, Any]:
         raise UsageError(
             f"{trained.spec.model}: Keras does not know its layers' outputs; expected a Sequential or functional model"
         )
-    layers = {layer.name: layer for layer in trained.model.layers if _gives_maps(layer)}
+    layers = {layer.name: layer for layer in trained.model.layers if _outputs_maps(layer)}
     if not layers:
         raise UsageError(f"{trained.spec.model}: none of its layers gives maps; this needs a network with convolutions")
     return layers
@@ -38,7 +40,7 @@ def one_layer(trained: Trained, name: str) -> Any:
 
 
 def last_convolution(trained: Trained) -> Any:
-    """Return the last convolution of the network, else its last layer that gives maps."""
+    """Return the last convolution of the network, else its last layer with maps."""
     layers = list(map_layers(trained).values())
     return next((layer for layer in reversed(layers) if "Conv" in type(layer).__name__), layers[-1])
 
@@ -52,7 +54,7 @@ def outputs(trained: Trained, layers: list[Any], samples: Array) -> list[Array]:
     return [np.asarray(maps, np.float32) for maps in (found if isinstance(found, (list, tuple)) else [found])]
 
 
-def _gives_maps(layer: Any) -> bool:
+def _outputs_maps(layer: Any) -> bool:
     if type(layer).__name__ == "InputLayer":
         return False
     try:

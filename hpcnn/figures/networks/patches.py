@@ -1,29 +1,34 @@
-"""What the filters of a layer look for: the parts of the test images that excite each one most."""
+"""The patches of the test images that excite each filter of a layer most."""
 
 from __future__ import annotations
 
 import heapq
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 
-from hpcnn.data.dataset import Array
 from hpcnn.figures.networks.maps import last_convolution, one_layer, outputs
 from hpcnn.figures.networks.receptive import Field, receptive_field
-from hpcnn.figures.networks.style import as_picture, as_unit, blank, check_images, new_figure, title_of
-from hpcnn.train.trained import Trained
+from hpcnn.figures.networks.samples import as_picture, as_unit, check_images, without_ticks
+from hpcnn.figures.networks.titles import title_of
+from hpcnn.figures.style import SMALL_TEXT, figure_with_title, styled, tint
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hpcnn.train.trained import Trained
+    from hpcnn.util.types import Array
 
 # Patches of a filter: 3 x 3, with a line between them.
 _SIDE = 3
-_LINE = "#A6CEE3"
+_LINE_COLOUR = "blue"
 # A patch is drawn at least so large, so that the line beside it is thin.
 _PIXELS = 30
 _BATCH = 200
 
 
+@styled
 def draw(trained: Trained, *, layer: str | None = None, count: int = 16) -> Figure:
     """Return, for the first ``count`` filters of a layer, the 9 patches that excite it most, each of another image.
 
@@ -36,7 +41,7 @@ def draw(trained: Trained, *, layer: str | None = None, count: int = 16) -> Figu
     columns = min(math.ceil(math.sqrt(len(best))), 8)
     rows = math.ceil(len(best) / columns)
     size = "x".join(str(field.high - field.low + 1) for field in fields)
-    figure = new_figure(
+    figure = figure_with_title(
         max(columns * 1.35, 5.5),
         rows * 1.55 + 1.2,
         title_of(trained),
@@ -48,19 +53,25 @@ def draw(trained: Trained, *, layer: str | None = None, count: int = 16) -> Figu
     for axes in panels.flat:
         axes.axis("off")
     for number, (axes, places) in enumerate(zip(panels.flat, best, strict=False)):
-        patches = [cut(trained.data.x_test[sample], fields, (row, column)) for _, sample, row, column in places]
+        patches = [cut(trained.data.x_test[place.image], fields, (place.row, place.column)) for place in places]
         axes.axis("on")
-        blank(axes).imshow(_tiled(patches))
-        silent = all(value == 0 for value, *_ in places)
-        axes.set_title(f"{number}: always 0" if silent else f"{number}: {places[0][0]:.3g}", fontsize=8)
+        without_ticks(axes).imshow(_tiled(patches))
+        silent = all(place.output == 0 for place in places)
+        axes.set_title(f"{number}: always 0" if silent else f"{number}: {places[0].output:.3g}", fontsize=SMALL_TEXT)
     return figure
 
 
-Place = tuple[float, int, int, int]
+class Place(NamedTuple):
+    """One value of a layer's output: the image that gave it, and its row and column there."""
+
+    output: float
+    image: int
+    row: int
+    column: int
 
 
 def top_places(trained: Trained, layer: Any, count: int) -> list[list[Place]]:
-    """Return for each of the first ``count`` filters its 9 largest outputs: (output, image, row, column) each.
+    """Return for each of the first ``count`` filters the places of its 9 largest outputs.
 
     Of every test image the largest output alone counts.
     """
@@ -74,15 +85,15 @@ def top_places(trained: Trained, layer: Any, count: int) -> list[list[Place]]:
         rows, columns = np.divmod(places, maps.shape[2])
         for number, kept in enumerate(best):
             found = [
-                (float(value), first + sample, int(rows[sample, number]), int(columns[sample, number]))
+                Place(float(value), first + sample, int(rows[sample, number]), int(columns[sample, number]))
                 for sample, value in enumerate(largest[:, number])
             ]
-            best[number] = heapq.nlargest(_SIDE * _SIDE, [*kept, *found], key=lambda place: place[0])
+            best[number] = heapq.nlargest(_SIDE * _SIDE, [*kept, *found], key=lambda place: place.output)
     return best
 
 
 def cut(image: Array, fields: tuple[Field, Field], position: tuple[int, int]) -> Array:
-    """Return the part of an image that the value at ``position`` (row, column) of a layer's output sees."""
+    """Return the part of an image on which the value at ``position`` (row, column) of a layer's output depends."""
     spans = [field.of(place) for field, place in zip(fields, position, strict=True)]
     padding = [
         (max(-start, 0), max(stop - size, 0)) for (start, stop), size in zip(spans, image.shape[:2], strict=True)
@@ -96,13 +107,15 @@ def cut(image: Array, fields: tuple[Field, Field], position: tuple[int, int]) ->
 
 def _tiled(patches: list[Array]) -> Array:
     """Return up to 9 patches as one picture in colour, (rows, columns, 3), 3 x 3 with a line between them."""
+    from matplotlib.colors import to_rgb
+
     pictures = [_in_colour(patch) for patch in patches]
     larger = math.ceil(_PIXELS / min(pictures[0].shape[:2]))
     pictures = [picture.repeat(larger, axis=0).repeat(larger, axis=1) for picture in pictures]
     height, width = pictures[0].shape[:2]
     line = _PIXELS // 10
     sheet = np.empty((_SIDE * (height + line) - line, _SIDE * (width + line) - line, 3))
-    sheet[:] = to_rgb(_LINE)
+    sheet[:] = to_rgb(tint(_LINE_COLOUR))
     for number, picture in enumerate(pictures):
         top, left = number // _SIDE * (height + line), number % _SIDE * (width + line)
         sheet[top : top + height, left : left + width] = picture

@@ -1,4 +1,4 @@
-"""Which part of the image one value of a layer's output depends on. Reads Keras's graph of layers; draws nothing."""
+"""The receptive field of a layer: the part of the image on which one value of its output depends. Draws nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WINDOWS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "Ave
 
 
 class Field(NamedTuple):
-    """Along one axis, value p of a layer sees the pixels p * jump + low to p * jump + high, both included."""
+    """Along one axis, value p of a layer depends on pixels p * jump + low to p * jump + high, both included."""
 
     jump: int
     low: int
@@ -28,7 +28,7 @@ class Field(NamedTuple):
 
 
 def receptive_field(layer: Any) -> tuple[Field, Field]:
-    """Return what one value of the layer's output sees along rows and columns.
+    """Return the receptive field of a layer along rows and columns.
 
     After V. Dumoulin and F. Visin, arXiv:1603.07285, section 2.4 for sizes; a stack of windows adds up as there. Of
     several branches, it is what any of them sees. Raises UsageError for a layer whose windows hpcnn does not know.

@@ -1,17 +1,17 @@
-"""Pictures of the runs behind the rows of a scaling table: their curves, and what the network of one has learned.
+"""Figures of the runs of each row of a scaling table: their curves, and the mistakes of a network that one kept.
 
-A row whose runs kept no network, or whose network cannot be read here, says so in place of its pictures. Must not know
-where they are shown.
+A row without a kept network, or with one that cannot be read here, has a note in place of these figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from hpcnn.analysis.table_runs import Behind, row_names
+from hpcnn.analysis.table_runs import TableRuns, row_names
 from hpcnn.figures.networks import confusion, curves, digits
+from hpcnn.figures.networks.samples import are_images
+from hpcnn.figures.networks.titles import title_of
 from hpcnn.figures.scaling import Plot
 from hpcnn.rundir.layout import RunDir
 from hpcnn.train.trained import Trained, open_trained
@@ -21,23 +21,23 @@ from hpcnn.util.text import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-# Further rows have no pictures, further runs of a row no curves: more of them are not looked at.
+# Further rows have no figures, further runs of a row no curves: nobody would look at more.
 MOST_ROWS = 8
 MOST_RUNS = 7
 _IMAGES = 30
 
 
 class RowPictures(NamedTuple):
-    """The pictures of one row; ``note`` says what is missing, and how to get it."""
+    """The figures of one row; ``note`` says what is missing, and how to get it."""
 
     title: str
     plots: list[Plot]
     note: str
 
 
-def draw(table: pd.DataFrame, of: Behind) -> list[RowPictures]:
-    """Return the pictures of the first MOST_ROWS rows of a scaling ``table``; of: what is ``behind`` it."""
-    paths = of.runs.groupby("row")["path"].apply(list).to_dict()
+def draw(table: pd.DataFrame, table_runs: TableRuns) -> list[RowPictures]:
+    """Return the figures of the first MOST_ROWS rows of a scaling ``table``."""
+    paths = table_runs.runs.groupby("row")["path"].apply(list).to_dict()
     names = {label: name for label, name in row_names(table).items() if label in paths}
     found = []
     for number, (label, name) in enumerate(list(names.items())[:MOST_ROWS], 1):
@@ -77,23 +77,24 @@ def _curves(number: int, name: str, paths: list[Path]) -> Plot:
     )
 
 
-def _of_network(number: int, name: str, trained: Trained) -> Iterator[Plot]:
-    accuracy = trained.recorded_accuracy
-    what = trained.what if accuracy is None else f"{trained.what}, test accuracy {accuracy:.2%}"
-    kinds: dict[str, tuple[str, str, Any]] = {
-        "confusion": ("Which class is taken for which", "Confusion matrix", confusion.draw(trained)),
-    }
-    if _are_images(trained):
-        kinds["digits"] = ("Mistakes first", "Test images with labels", digits.draw(trained, count=_IMAGES))
-    for kind, (title, told, figure) in kinds.items():
-        yield Plot(f"run-{kind}-{number}", title, f"{told} of {what}.", figure, f"Of {what}.", name)
-
-
-def _are_images(trained: Trained) -> bool:
-    from hpcnn.figures.networks.style import check_images
-
-    try:
-        check_images(trained.data)
-    except HpcnnError:
-        return False
-    return True
+def _of_network(number: int, name: str, trained: Trained) -> list[Plot]:
+    what = title_of(trained, before_accuracy=", ")
+    matrix = Plot(
+        name=f"run-confusion-{number}",
+        title="Which class is taken for which",
+        alt=f"Confusion matrix of {what}.",
+        figure=confusion.draw(trained),
+        caption=f"Of {what}.",
+        group=name,
+    )
+    if not are_images(trained.data):
+        return [matrix]
+    images = Plot(
+        name=f"run-digits-{number}",
+        title="Mistakes first",
+        alt=f"Test images with labels of {what}.",
+        figure=digits.draw(trained, count=_IMAGES),
+        caption=f"Of {what}.",
+        group=name,
+    )
+    return [matrix, images]

@@ -1,7 +1,7 @@
-"""Pictures of scaling tables and of the runs behind them, as matplotlib figures with words for who cannot see them.
+"""Figures of scaling tables and of the runs that the tables summarise, each with an alternative text and a caption.
 
-``all_plots`` makes every picture that the data carry; ``save`` writes them as PNG, SVG and PDF. Importing it imports
-pandas; making a picture imports matplotlib.
+``all_plots`` makes every figure that the data allow; ``save`` writes them as PNG, SVG and PDF. Importing it imports
+pandas; drawing imports matplotlib.
 """
 
 from hpcnn.figures.scaling.every import all_plots

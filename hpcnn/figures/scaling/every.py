@@ -1,20 +1,19 @@
-"""Every picture that the data carry, table by table. Must not know how any is drawn."""
+"""All figures of the tables of a report, table by table. Chooses and names them; draws none itself."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hpcnn.analysis.columns import known
+from hpcnn.analysis.columns import text_or
 from hpcnn.analysis.scaling import TABLE
-from hpcnn.analysis.table_runs import Behind, behind
+from hpcnn.analysis.table_runs import TableRuns, runs_of_table
 from hpcnn.figures.scaling.epochs import learning_plot, traces_plot
 from hpcnn.figures.scaling.plot import Plot
 from hpcnn.figures.scaling.ranks import imbalance_plot
 from hpcnn.figures.scaling.roofline import roofline_plot
 from hpcnn.figures.scaling.scaling import efficiency_plot, speedup_plot, time_plot
 from hpcnn.figures.scaling.shares import shares_plot, throughput_plot
-from hpcnn.figures.scaling.style import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from hpcnn.analysis.fits import FittedSeries
     from hpcnn.analysis.load import RunData
 
-# Tables with pictures of their own; further ones are tables alone.
+# Tables with figures of their own; a report prints the further ones as tables alone.
 MOST_TABLES = 12
 
 
@@ -34,30 +33,32 @@ def all_plots(
     fitted: list[FittedSeries] | None = None,
     warmup: int = 1,
     by: Sequence[str] | None = None,
-    of: Behind | None = None,
+    table_runs: TableRuns | None = None,
     rooflines: pd.DataFrame | None = None,
 ) -> list[Plot]:
-    """Return the pictures of a scaling ``table`` of ``data``: what the data do not carry is left out.
+    """Return all figures of a scaling ``table`` of ``data`` for which the data suffice.
 
-    fitted: of ``report.fits.fits``. by: what separates tables (as for ``scaling_table``). of: what is ``behind`` the
-    table, where that is known already. rooflines: of ``report.roofline.roofline_table``. Each picture's ``group`` says
-    which table it is of; of more than MOST_TABLES tables, the first ones have pictures.
+    fitted: of ``report.fits.fits``. by: what separates tables (as for ``scaling_table``). table_runs: of
+    ``runs_of_table``, where the caller has them. rooflines: of ``report.roofline_table``. The ``group`` of each figure
+    names its table; of more than MOST_TABLES tables, the first ones have figures.
     """
     found = []
-    everything = of or behind(data, table, warmup)
+    runs = table_runs or runs_of_table(data, table, warmup)
     keys = TABLE if by is None else list(dict.fromkeys([*by, "kind"]))
     parts = [part for _, part in table.groupby(keys, dropna=False)] if len(table) else []
     for number, part in enumerate(parts[:MOST_TABLES], 1):
-        own = Behind(*(frame[frame["row"].isin(part.index)] for frame in everything))
         suffix = f"-{number}" if len(parts) > 1 else ""
-        with settings():
-            drawn = list(_of_table(part, data, own, fitted, rooflines))
-        found += [replace(plot, name=plot.name + suffix, group=_title(part)) for plot in drawn]
+        plots = _of_one_table(part, data, runs.of_rows(part.index), fitted, rooflines)
+        found += [replace(plot, name=plot.name + suffix, group=_title(part)) for plot in plots]
     return found
 
 
-def _of_table(
-    table: pd.DataFrame, data: RunData, of: Behind, fitted: list[FittedSeries] | None, rooflines: pd.DataFrame | None
+def _of_one_table(
+    table: pd.DataFrame,
+    data: RunData,
+    table_runs: TableRuns,
+    fitted: list[FittedSeries] | None,
+    rooflines: pd.DataFrame | None,
 ) -> Iterator[Plot]:
     every = (
         time_plot(table, fitted),
@@ -66,17 +67,19 @@ def _of_table(
         throughput_plot(table),
         shares_plot(table),
         None if rooflines is None else roofline_plot(rooflines[rooflines.index.isin(table.index)], table),
-        imbalance_plot(table, of),
-        traces_plot(table, of),
-        learning_plot(table, data, of),
+        imbalance_plot(table, table_runs),
+        traces_plot(table, table_runs),
+        learning_plot(table, data, table_runs),
     )
     yield from (plot for plot in every if plot is not None)
 
 
 def _title(rows: pd.DataFrame) -> str:
-    """Return whose pictures these are: the study and the kind of scaling, the model, data and machine."""
-    row: dict[Any, Any] = rows.iloc[0].astype(object).to_dict()
+    """Return the name of a table: its study, kind of scaling, model, data and machine."""
+    row = rows.iloc[0]
     kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(row["kind"], "throughput")
-    what = known(row["model"], known(row["program"]))
-    data = f" on {row['data']}" if known(row["data"], "") else ""
-    return f"{known(row['study'], 'Runs of no study')}: {kind} of {what}{data}; {known(row['cpu_model'], 'unknown')}"
+    what = text_or(row["model"], text_or(row["program"]))
+    data = f" on {row['data']}" if text_or(row["data"], "") else ""
+    return (
+        f"{text_or(row['study'], 'Runs of no study')}: {kind} of {what}{data}; {text_or(row['cpu_model'], 'unknown')}"
+    )

@@ -1,21 +1,21 @@
-"""A picture with its words, and its files. Must not know what is drawn."""
+"""A figure with its title, alternative text and caption, and its files. Draws nothing itself."""
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hpcnn.figures.scaling.style import settings
+from hpcnn.figures.style import rendered
 from hpcnn.util.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-# Values that an alternative text spells out for each series; the table has all.
-SPOKEN = 10
+    from matplotlib.figure import Figure
+
+# Values of each series that an alternative text lists; the table has all.
+MOST_LISTED = 10
 
 FORMATS = ("png", "svg", "pdf")
 _DOTS_PER_INCH = 200
@@ -23,43 +23,33 @@ _DOTS_PER_INCH = 200
 
 @dataclass(frozen=True)
 class Plot:
-    """One picture.
+    """One figure.
 
-    name: of its files, unique in a report. title: a line. alt: what it shows, with the numbers, for who cannot see it.
-    figure: matplotlib's. caption: how to read it, and what was left out. group: of which table it is.
+    name: of its files, unique in a report. title: a line. alt: what it shows, with the numbers, for readers who cannot
+    see it. figure: matplotlib's. caption: how to read it, and what was left out. group: the table that it belongs to.
     """
 
     name: str
     title: str
     alt: str
-    figure: Any = field(repr=False)
+    figure: Figure = field(repr=False)
     caption: str = ""
     group: str = ""
 
 
-def spoken(label: str, values: Sequence[str]) -> str:
-    """Return "label: 1 rank 3.2 s, 2 ranks 1.7 s", at most SPOKEN values of it."""
-    more = f", and {len(values) - SPOKEN} more" if len(values) > SPOKEN else ""
-    return f"{label}: {', '.join(values[:SPOKEN])}{more}"
-
-
-def written(plot: Plot, form: str, **options: Any) -> bytes:
-    """Return a picture as a file of the format ``form``; the same picture gives the same bytes."""
-    none = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
-    content = io.BytesIO()
-    with settings(plot.name), warnings.catch_warnings():
-        # a name in a script that the font lacks: boxes in the PNG, the name itself in the SVG
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        plot.figure.savefig(content, format=form, dpi=_DOTS_PER_INCH, metadata=none, **options)
-    return content.getvalue()
+def listed(label: str, values: Sequence[str]) -> str:
+    """Return "label: 1 rank 3.2 s, 2 ranks 1.7 s" for an alternative text, at most MOST_LISTED values."""
+    more = f", and {len(values) - MOST_LISTED} more" if len(values) > MOST_LISTED else ""
+    return f"{label}: {', '.join(values[:MOST_LISTED])}{more}"
 
 
 def save(plots: Iterable[Plot], folder: Path) -> list[Path]:
-    """Write each picture as PNG, SVG and PDF, on white, into ``folder``; return the files."""
+    """Write each figure as PNG, SVG and PDF, on white, into ``folder``; return the files."""
     files = []
     for plot in plots:
         for form in FORMATS:
             file = folder / f"{plot.name}.{form}"
-            write_bytes(file, written(plot, form, facecolor="white"))
+            content = rendered(plot.figure, form, salt=plot.name, dpi=_DOTS_PER_INCH, facecolor="white")
+            write_bytes(file, content)
             files.append(file)
     return files

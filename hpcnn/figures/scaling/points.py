@@ -1,25 +1,20 @@
-"""The series of one table as points that can be drawn: what is joined, what its base case is, how far it is uncertain.
-
-Must not know colours or figures.
-"""
+"""The series of one table as points to draw: their order, base cases, intervals and names. Knows no colours."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from hpcnn.analysis.base import SIZE, base_name, series_of
+from hpcnn.analysis.base import SIZE, row_name, series_of
 from hpcnn.analysis.series import settings_of
-from hpcnn.figures.scaling.style import apart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable, Sequence
 
     from hpcnn.analysis.fits import Fit, FittedSeries
-
-Array = np.ndarray[Any, Any]
+    from hpcnn.util.types import Array
 
 # More series than there are colours to tell apart are left to the table.
 MOST_SERIES = 5
@@ -51,17 +46,22 @@ class Series(NamedTuple):
         return ideal
 
 
-def scaling_of(table: pd.DataFrame) -> str | None:
+def scaling_kind(table: pd.DataFrame) -> str | None:
     """Return "strong" or "weak" for the rows of one table of scaling, None for other tables."""
     kind = table["kind"].astype(object).iloc[0]
     return kind if isinstance(kind, str) and kind in ("strong", "weak") else None
 
 
-def names_of(table: pd.DataFrame, labels: Iterable[Any]) -> list[str]:
-    """Return what the rows ``labels`` of one table are called in a picture: each name once, and none too long."""
+def names_of(table: pd.DataFrame, labels: Iterable[Hashable]) -> list[str]:
+    """Return the names of the rows ``labels`` of one table for a figure, all different and none too long."""
     settings = settings_of(table)
-    names = [base_name(table, label, settings) for label in labels]
-    return apart([_drawn(name) for name in names])
+    return _distinct([_shortened(row_name(table, label, settings)) for label in labels])
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return ``names`` with a number after each that occurs more than once: two bars of one name would be one bar."""
+    counts = [names[: at + 1].count(name) for at, name in enumerate(names)]
+    return [name if names.count(name) == 1 else f"{name} ({at})" for name, at in zip(names, counts, strict=True)]
 
 
 def series_in(table: pd.DataFrame) -> tuple[list[Series], int]:
@@ -74,13 +74,13 @@ def series_in(table: pd.DataFrame) -> tuple[list[Series], int]:
     found = []
     parts = series_of(table, settings)
     for part in parts:
-        rows = part.sort_values([*SIZE, *settings], kind="stable")
-        known = rows[rows["base_case"].isin(cases.index)]
-        if known.empty:
+        ordered = part.sort_values([*SIZE, *settings], kind="stable")
+        rows = ordered[ordered["base_case"].isin(cases.index)]
+        if rows.empty:
             continue
-        _, _, told = base_name(table, known.index[0], settings).partition(", ")
-        label = _drawn(told) if len(parts) > 1 else ""
-        found.append(Series(label, known, cases.loc[known["base_case"]], bool(known["ranks"].is_unique)))
+        _, _, varying = row_name(table, rows.index[0], settings).partition(", ")
+        label = _shortened(varying) if len(parts) > 1 else ""
+        found.append(Series(label, rows, cases.loc[rows["base_case"]], bool(rows["ranks"].is_unique)))
     found.sort(key=lambda series: -len(series.rows))
     return found[:MOST_SERIES], len(found[MOST_SERIES:])
 
@@ -108,19 +108,20 @@ def ratio_bars(series: Series, ratio: str) -> Array:
     return bars
 
 
-def coverage(series: list[Series], *, of_ratio: bool) -> float | None:
-    """Return the least coverage of the bars that are drawn; None where there are none."""
-    least = []
+def least_coverage(series: list[Series], *, of_ratio: bool) -> float | None:
+    """Return the least coverage of the bars that are drawn; None where no bar is."""
+    coverages: list[float] = []
     for one in series:
         own, base = _column(one.rows, "interval_coverage"), _column(one.bases, "interval_coverage")
         both = np.where(one.rows["base"].to_numpy(dtype=bool), np.nan, own + base - 1)
-        least += [value for value in (both if of_ratio else own) if not np.isnan(value)]
-    return min(least, default=None)
+        coverages += [value for value in (both if of_ratio else own) if not np.isnan(value)]
+    return min(coverages, default=None)
 
 
 def ceiling_seconds(series: Series) -> Array:
-    """Return the epoch time without communication, in s: samples over the measured ceiling; NaN where there is none."""
-    return _column(series.rows, "samples") / _column(series.rows, "ceiling_images_per_second")
+    """Return the epoch time without communication, in s: samples over the measured ceiling; NaN without a ceiling."""
+    seconds: Array = _column(series.rows, "samples") / _column(series.rows, "ceiling_images_per_second")
+    return seconds
 
 
 def fits_of(series: Series, fitted: list[FittedSeries] | None) -> dict[str, Fit]:
@@ -136,7 +137,7 @@ def _column(rows: pd.DataFrame, key: str) -> Array:
     return values
 
 
-def _drawn(name: str) -> str:
-    """Return a name as it can be drawn: on one line, and not longer than there is room for."""
-    plain = "".join(sign if sign.isprintable() else "�" for sign in name)
-    return plain if len(plain) <= _LONGEST_NAME else f"{plain[: _LONGEST_NAME - 1]}…"
+def _shortened(name: str) -> str:
+    """Return a name on one line, of printable characters, and not longer than a figure has room for."""
+    printable = "".join(sign if sign.isprintable() else "�" for sign in name)
+    return printable if len(printable) <= _LONGEST_NAME else f"{printable[: _LONGEST_NAME - 1]}…"

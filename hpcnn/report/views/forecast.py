@@ -1,8 +1,8 @@
-"""What a report says of measurements that there are not: the next ones to make, and predictions for more ranks."""
+"""Forecasts of a report: the next measurements to make, and predictions for more ranks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpcnn.report.views.view import View, count
 from hpcnn.util.table import Column
@@ -12,18 +12,19 @@ if TYPE_CHECKING:
 
     from hpcnn.figures.scaling import Plot
     from hpcnn.report import RunData
+    from hpcnn.report.views.view import Row
 
-# A prediction beside a report goes as many times beyond the largest measured size, doubling.
+# Predictions of a report go up to so many times the largest measured size, doubling.
 _BEYOND = 16
 
 
 def advice_view(data: RunData, table: pd.DataFrame, budget: float) -> View:
-    """Return what to measure next within ``budget`` core-hours as a table: what narrows intervals and fits most."""
+    """Return the measurements within ``budget`` core-hours that narrow intervals and fits most, as a view."""
     from hpcnn.analysis.predict.advice import next_measurement
     from hpcnn.util.text import significant
 
     found = next_measurement(data, table, budget)
-    rows: list[dict[str, Any]] = [vars(one) for one in found]
+    rows: list[Row] = [vars(one) for one in found]
     columns = [
         Column("label", "series"),
         count("ranks", "ranks"),
@@ -37,9 +38,9 @@ def advice_view(data: RunData, table: pd.DataFrame, budget: float) -> View:
 
 
 def prediction_plots(data: RunData, table: pd.DataFrame, network: str) -> list[Plot]:
-    """Return a picture for each series that scales: measured sizes, and sixteen times beyond, on the network named.
+    """Return a figure for each series that scales: measured sizes, and up to sixteen times the largest on a network.
 
-    `hpcnn predict` makes the same with every setting open. Raises UsageError for a network that is not known.
+    ``hpcnn predict`` has options for all settings. Raises UsageError for an unknown network.
     """
     from hpcnn.analysis.predict.predict import predict_study
     from hpcnn.analysis.series import ranks_per_node, scaling_series

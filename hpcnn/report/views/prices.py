@@ -1,4 +1,4 @@
-"""What runs cost beyond their hours: what their sites charge, and the energy that Slurm accounts for."""
+"""Prices of runs: the charges of their sites, and the energy that Slurm accounts for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def charges(data: RunData) -> dict[str, Charge]:
-    """Return what the sites of the runs charge, by the profiles that are on this machine."""
+    """Return the charges of the runs' sites, from the site profiles on this machine."""
     from hpcnn.report import Charge
     from hpcnn.sites.load import load_site
 
@@ -20,7 +20,7 @@ def charges(data: RunData) -> dict[str, Charge]:
         try:
             site = load_site(name)
         except UsageError:
-            continue  # the runs are from elsewhere: what that site charges is not known here
+            continue  # the runs are from elsewhere: this machine has no profile of that site
         if site.charge_core_hour is not None or site.charge_gpu_hour is not None:
             found[name] = Charge(site.charge_core_hour or 0.0, site.charge_gpu_hour or 0.0, site.charge_unit)
     return found

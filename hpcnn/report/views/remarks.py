@@ -1,10 +1,10 @@
-"""What is said of runs below every table: left out, counted with a problem, measured by several versions."""
+"""Remarks on runs below every table: left out, counted with a problem, measured by several versions of hpcnn."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.others import place
+from hpcnn.report.views.view import shown_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,27 +13,29 @@ if TYPE_CHECKING:
 
 
 def left_out_lines(out: pd.DataFrame) -> list[str]:
-    """Return the runs that are not counted, and why. out: as from ``report.left_out``."""
+    """Return the runs that do not count, with their reasons. out: of ``report.left_out``."""
     if out.empty:
         return []
-    lines = (f"  {place(row.path)}: {row.status}: {row.reason}" for row in out.itertuples())
+    lines = (f"  {shown_path(str(row.path))}: {row.status}: {row.reason}" for row in out.itertuples())
     return [f"Left out ({len(out)}):", *lines]
 
 
 def problem_lines(data: RunData, out: pd.DataFrame) -> list[str]:
-    """Return the runs that are counted although something is wrong with them."""
+    """Return the runs that count in spite of a problem in their record."""
     runs = data.runs[data.runs["problem"].notna() & ~data.runs["path"].isin(out["path"])]
     if runs.empty:
         return []
-    lines = (f"  {place(row.path)}: {row.problem}" for row in runs.itertuples())
+    lines = (f"  {shown_path(str(row.path))}: {row.problem}" for row in runs.itertuples())
     return [f"Counted, with a problem ({len(runs)}):", *lines]
 
 
 def version_lines(data: RunData, out: pd.DataFrame) -> list[str]:
-    """Return which versions of hpcnn measured, if they are several."""
+    """Return the versions of hpcnn that measured, if they are several."""
     counted = data.runs[~data.runs["path"].isin(out["path"])]
     of_version = counted.groupby(counted["hpcnn"].fillna("unknown"))["path"]
     if of_version.ngroups < 2:
         return []
-    lines = (f"  {version}: {len(paths)} of the runs, {place(paths.iloc[0])} for one" for version, paths in of_version)
+    lines = (
+        f"  {version}: {len(paths)} of the runs, {shown_path(paths.iloc[0])} for one" for version, paths in of_version
+    )
     return ["Measured with several versions of hpcnn:", *lines]

@@ -1,10 +1,10 @@
-"""What each configuration uses of the machine, as people read it."""
+"""Views of the tables of the roofline: what each configuration uses of the machine."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.scaling import Rules, settings, title, warm_up
+from hpcnn.report.views.rules import Rules, settings, title, warm_up
 from hpcnn.report.views.view import Row, View, count, number, percent, records, same_and_varying, setting
 from hpcnn.util.table import Column
 

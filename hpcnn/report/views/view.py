@@ -1,6 +1,6 @@
-"""A table as people read it: its title, the columns that are worth showing, and a caption with the rules behind it.
+"""A view: a table for people, with its title, its columns with values, and a caption with its rules.
 
-Must not know how it is written: as text, Markdown or LaTeX.
+``write`` prints it as text, Markdown or LaTeX; must not import it.
 """
 
 from __future__ import annotations
@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpcnn.specs.train import AugmentSpec
 from hpcnn.util.table import Column
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-Row = dict[str, Any]
+# A row of a table, by column: Python's own values, None where one is missing.
+Row = dict[str, Json]
 
 # Options that are a table of keywords; a report's tables hold them as JSON.
 _WITH_KEYWORDS = ("train_augment", "train_model_args", "train_data_args")
@@ -28,7 +31,7 @@ _WITH_KEYWORDS = ("train_augment", "train_model_args", "train_data_args")
 class View:
     """One table to show.
 
-    same: what all rows have in common. lines: what the rows say in words, below them. caption: what the numbers are.
+    same: what all rows have in common. lines: sentences below the rows. caption: what the numbers are.
     """
 
     title: str
@@ -48,13 +51,13 @@ class View:
         return [[cell(row.get(column.key), column) for column in self.shown] for row in self.rows]
 
 
-def cell(value: Any, column: Column) -> str:
-    """Return one value as its column writes it."""
+def cell(value: Json, column: Column) -> str:
+    """Return one value in the format of its column, or a dash for a missing value."""
     return "–" if value is None else column.show(value)
 
 
 def records(table: pd.DataFrame) -> list[Row]:
-    """Return the rows with Python's own values, None where one is missing or infinite (JSON has no word for it)."""
+    """Return the rows with Python's own values, None where one is missing or infinite (JSON has no infinity)."""
     values = table.astype(object)
     rows: list[Row] = values.where(values.notna(), None).to_dict("records")  # type: ignore[assignment]
     return [{key: None if _infinite(value) else value for key, value in row.items()} for row in rows]
@@ -74,15 +77,15 @@ def name(key: str) -> str:
 
 
 def setting(key: str) -> Column:
-    """Return a column of what was set; of ``--augment``, only what does something."""
+    """Return the column of an option; of ``--augment``, only the keywords that have an effect."""
     idle = vars(AugmentSpec()) if key == "train_augment" else {}
     return Column(key, name(key), (lambda text: _keywords(text, idle)) if key in _WITH_KEYWORDS else str)
 
 
-def _keywords(text: str, idle: Mapping[str, Any]) -> str:
-    """Return the JSON object that a table holds as ``rotation=10.0, zoom=0.1``, without values that are ``idle``.
+def _keywords(text: str, idle: Mapping[str, Json]) -> str:
+    """Return a JSON object as ``rotation=10.0, zoom=0.1``, without values that are ``idle``.
 
-    Text that is none, of a damaged record, stays as it is.
+    A text that is no JSON object, of a damaged record, stays as it is.
     """
     try:
         keywords = json.loads(text)
@@ -111,12 +114,20 @@ def percent(key: str, heading: str, digits: int = 1) -> Column:
 
 
 def span(row: Row, low: str, high: str) -> str | None:
-    """Return "low..high" of two columns; an end that is not known is open, and None where neither is."""
+    """Return "low..high" of two columns, "open" for a missing end; None where both are missing."""
     from hpcnn.util.text import significant
 
     ends = [None if row[key] is None else significant(row[key]) for key in (low, high)]
     return None if ends == [None, None] else "..".join("open" if end is None else end for end in ends)
 
 
-def _infinite(value: Any) -> bool:
+def shown_path(path: str | Path) -> str:
+    """Return a path relative to the current directory, if it is below it."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _infinite(value: Json) -> bool:
     return isinstance(value, float) and math.isinf(value)

@@ -1,7 +1,6 @@
-"""Writes tables to standard output: for people, for documents, for programs.
+"""Output of tables: for people, for documents, for programs.
 
-``table``, ``markdown`` and ``latex`` carry what people read (a View); ``json``, ``csv`` and ``parquet`` every column
-with its raw values. Must not know what a table means.
+``table``, ``markdown`` and ``latex`` write views; ``json``, ``csv`` and ``parquet`` every column with its raw values.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.report.views.view import Row, View, records
+from hpcnn.report.views.view import View, records
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.table import emit
 
@@ -21,12 +20,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from hpcnn.report.views.view import Row
+
 FOR_PEOPLE = ("table", "markdown", "latex")
 FORMATS = ("table", "json", "csv", "markdown", "latex", "parquet")
 
 
 def write_views(views: Sequence[View], fmt: str) -> None:
-    """Write what people read."""
+    """Write views as a table of text, Markdown or LaTeX."""
     writer = {"table": _text, "markdown": _markdown, "latex": _latex}[fmt]
     for view in views:
         writer(view)

@@ -6,7 +6,7 @@ import pytest
 
 from hpcnn.analysis.predict.predict import predict, predict_study
 from hpcnn.analysis.predict.published import POINTS, validation
-from hpcnn.analysis.predict.workload import Cost, Workload, measure
+from hpcnn.analysis.predict.workload import Cost, Workload, measured_workload
 from hpcnn.analysis.series import scaling_series
 from hpcnn.interconnect import Cluster, Link, communication
 from hpcnn.report import RunData, load, scaling_table
@@ -128,7 +128,7 @@ def test_one_size_leaves_nothing_to_check_against(run_in, tmp_path):
 def test_what_a_strategy_costs_on_one_rank_is_overhead_and_not_communication(run_in, tmp_path):
     run_in("r1", ranks=1, seconds=[10.0], samples=1000, batch_size=100)  # a quarter is communication, 15 % other
     data, rows = series_in(tmp_path)
-    workload = measure(data, rows)
+    workload = measured_workload(data, rows)
     assert workload.gradient_bytes == 4 * 9
     assert workload.other.seconds(100) == pytest.approx(0.4)
     assert predict(workload, [1], CLUSTER)["seconds_per_epoch"][0] == pytest.approx(10)
@@ -175,7 +175,7 @@ def test_an_unknown_number_of_parameters_is_refused(run_in, tmp_path):
     run.provenance.write_text(json.dumps({**facts, "model": {}}))
     data, rows = series_in(tmp_path)
     with pytest.raises(UsageError, match="--parameters: no run says"):
-        measure(data, rows)
+        measured_workload(data, rows)
 
 
 def test_assumptions_are_said_with_their_numbers(run_in, tmp_path):

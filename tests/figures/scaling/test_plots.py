@@ -8,16 +8,15 @@ import pytest
 pytest.importorskip("matplotlib", reason="pictures need matplotlib: pip install 'hpcnn[report]'")
 
 from hpcnn.analysis.fits import fits
-from hpcnn.analysis.table_runs import behind
+from hpcnn.analysis.table_runs import runs_of_table
 from hpcnn.figures.scaling import all_plots, save
 from hpcnn.figures.scaling.epochs import MOST_RUNS
-from hpcnn.figures.scaling.plot import written
 from hpcnn.figures.scaling.points import MOST_SERIES
 from hpcnn.figures.scaling.prediction import prediction_plot
 from hpcnn.figures.scaling.ranks import MOST_RANKS, imbalance_plot
 from hpcnn.figures.scaling.scaling import efficiency_plot, speedup_plot, time_plot
 from hpcnn.figures.scaling.shares import MOST_BARS
-from hpcnn.figures.scaling.style import COLOURS, SERIES, light, settings
+from hpcnn.figures.style import COLOURS, SERIES, rendered
 from hpcnn.report import load, scaling_table
 from hpcnn.report.svg import inline_svg
 from tests.synthetic.parts import rank, write_parts
@@ -228,8 +227,7 @@ def test_no_slow_rank_disappears_among_many(tmp_path):
     write_parts(tmp_path / "many", parts)
     data = load(tmp_path)
     table = scaling_table(data)
-    with settings():
-        plot = imbalance_plot(table, behind(data, table))
+    plot = imbalance_plot(table, runs_of_table(data, table))
     cells = plot.figure.axes[0].images[0].get_array()
     assert len(cells) == 60 <= MOST_RANKS
     assert np.argmax(cells[:, 0]) == 137 // 5
@@ -265,7 +263,7 @@ def test_the_same_data_give_the_same_bytes_in_any_order(strong, tmp_path):
     assert list(forth) == list(back)
     for name in forth:
         assert inline_svg(forth[name]) == inline_svg(back[name])
-        assert written(forth[name], "pdf") == written(back[name], "pdf")
+        assert rendered(forth[name].figure, "pdf") == rendered(back[name].figure, "pdf")
 
 
 def test_save_writes_each_picture_in_three_formats(strong, tmp_path):
@@ -339,4 +337,4 @@ def test_the_first_three_series_are_told_apart_by_colour_alone(mode, sight):
 
 
 def test_no_colour_stands_for_two_things():
-    assert len({light(name) for name in COLOURS}) == len(COLOURS)
+    assert len({colour.light for colour in COLOURS.values()}) == len(COLOURS)

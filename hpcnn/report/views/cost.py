@@ -1,0 +1,53 @@
+"""Views of the tables of cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpcnn.report.views.rules import Rules, settings, title, warm_up
+from hpcnn.report.views.view import View, count, number, percent, records, same_and_varying, setting
+from hpcnn.util.table import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def cost_views(table: pd.DataFrame, rules: Rules) -> list[View]:
+    """Return the views of ``cost_table``."""
+    views = []
+    for _, part in table.groupby(rules.tables, dropna=False):
+        rows = records(part)
+        same, varying = same_and_varying(rows, settings(rows[0], rules.tables))
+        gpus = any(row["gpu_hours_per_epoch"] for row in rows)
+        unit = rows[0]["charge_unit"] or "units"
+        columns = [
+            count("ranks", "ranks"),
+            count("nodes", "nodes"),
+            *(setting(key) for key in varying),
+            count("runs", "runs"),
+            number("epoch_seconds_median", "s/epoch"),
+            percent("efficiency", "efficiency"),
+            *_hours("per_epoch", "epoch", gpus),
+            number("charge_per_epoch", f"{unit}/epoch"),
+            percent("target", "target", 2),
+            *_hours("to_target", "target", gpus),
+            number("charge_to_target", f"{unit}/target"),
+            number("energy_kwh", "kWh/run"),
+            number("carbon_g", "g CO2e/run"),
+            Column("sweet_spot", "", lambda best: "sweet spot" if best else ""),
+        ]
+        parts = ["hours: nodes, cores or GPUs of the row times its median time", warm_up(rules.warmup)]
+        if any(row["sweet_spot"] for row in rows):
+            parts.append("sweet spot: largest efficiency / epoch time (Eager, Zahorjan and Lazowska 1989)")
+        if all(row["charge_per_epoch"] is None for row in rows):
+            parts.append("the site's profile has no charges")
+        if all(row["energy_kwh"] is None for row in rows):
+            parts.append("no energy: Slurm's accounting was not asked (--energy), or has none")
+        views.append(View(title(rows, "cost"), rows, columns, same, "; ".join(parts)))
+    return views
+
+
+def _hours(what: str, short: str, gpus: bool) -> list[Column]:
+    """Return the columns of node-, core- and, if any row has some, GPU-hours."""
+    kinds = ("node", "core", "gpu") if gpus else ("node", "core")
+    return [number(f"{kind}_hours_{what}", f"{kind.replace('gpu', 'GPU')}-h/{short}") for kind in kinds]

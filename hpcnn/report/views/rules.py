@@ -1,0 +1,67 @@
+"""The rules by which a report made its tables, and the parts of titles and captions that all tables share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpcnn.report.views.view import Row
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of a table, for its caption. ``by``: the columns that separate tables, None for the default."""
+
+    warmup: int = 1
+    confidence: float = 0.95
+    drop_outliers: bool = False
+    by: tuple[str, ...] | None = None
+
+    @property
+    def tables(self) -> list[str]:
+        """The columns that separate tables."""
+        from hpcnn.analysis.configuration import TABLE
+
+        return TABLE if self.by is None else list(dict.fromkeys([*self.by, "kind"]))
+
+
+def settings(row: Row, tables: Sequence[str]) -> list[str]:
+    """Return the keys of the configuration, without the size: those before the first key of a result."""
+    from hpcnn.analysis.base import SIZE
+
+    keys = list(row)
+    first = min(keys.index(key) for key in ("runs", "target") if key in keys)
+    return [key for key in keys[:first] if key not in (*tables, *SIZE)]
+
+
+def title(rows: Sequence[Row], what: str) -> str:
+    """Return the title of a table: study, model, data and processor, as far as all rows have the same."""
+    one = {key: row[key] for row in rows[:1] for key in row if all(other[key] == row[key] for other in rows)}
+    study = "Several studies" if "study" not in one else one["study"] or "Runs of no study"
+    model = one.get("model") or one.get("program")
+    of = f" of {model}" if model else ""
+    data = f" on {one['data']}" if one.get("data") else ""
+    machine = [one["cpu_model"] or "unknown processor"] if "cpu_model" in one else []
+    if one.get("device") not in (None, "CPU"):
+        machine.append(one["device"])
+    return f"{study}: {what}{of}{data}" + (f"; {', '.join(machine)}" if machine else "")
+
+
+def warm_up(epochs: int) -> str:
+    """Return how many epochs are left out at the beginning, in words."""
+    named = {0: "no warm-up epoch left out", 1: "warm-up epoch left out"}
+    return named.get(epochs, f"{epochs} warm-up epochs left out")
+
+
+def interval_rule(rows: Sequence[Row], confidence: float) -> list[str]:
+    """Return which interval the rows have, and whether some have too few runs for it."""
+    parts = []
+    if any(row["interval"] for row in rows):
+        parts.append("interval: exact, of the median over runs, with its true coverage")
+    needed = rows[0]["runs_needed"]
+    if any(row["runs"] < needed for row in rows):
+        parts.append(f"too few runs: a {confidence * 100:.4g} % interval needs {needed}")
+    return parts
