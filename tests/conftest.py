@@ -1,4 +1,4 @@
-"""What all tests share: the `hpcnn` command with a time limit, and skips that say what is missing."""
+"""What all tests share: an environment of their own, the `hpcnn` command with a time limit, and skips that say why."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import isolation
 from tests.kept_networks import digits_network, digits_run, own_run, train_kept  # noqa: F401
 from tests.synthetic.runs import run_at, run_in  # noqa: F401
 
@@ -24,11 +25,29 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Process = Callable[..., "subprocess.Popen[str]"]
 
 
+_HOME = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_HOME] = isolation.isolate()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    isolation.end(config.stash[_HOME])
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("mpi") and (MPIRUN is None or importlib.util.find_spec("horovod") is None):
         pytest.skip("needs Horovod and its mpirun: containers/build-horovod.sh")
-    if item.get_closest_marker("realdata") and not os.environ.get("HPCNN_DATA"):
+    if item.get_closest_marker("realdata") and not os.environ.get(isolation.DATA):
         pytest.skip("needs the real data sets: set HPCNN_DATA")
+
+
+@pytest.fixture(autouse=True)
+def _real_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show the real data sets to the tests that ask for them."""
+    if request.node.get_closest_marker("realdata"):
+        monkeypatch.setenv("HPCNN_DATA", os.environ[isolation.DATA])
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,7 @@ from tests.cli.studying import PROGRAM
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, and no settings but its own."""
-    for name in ("HPCNN_RUNS", "HPCNN_DATA", "HPCNN_RUN_DIR", "HPCNN_WORLD_SIZE", "HPCNN_STRATEGY", "SLURM_CONF"):
-        monkeypatch.delenv(name, raising=False)
+    """An empty folder to work in, and a place for profiles of the user's beside it."""
     monkeypatch.setenv("HPCNN_CONFIG", str(tmp_path / "config"))
     work = tmp_path / "work"
     work.mkdir()

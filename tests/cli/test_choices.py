@@ -14,8 +14,6 @@ from hpcnn.cli.main import main
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("HPCNN_RUNS", "HPCNN_DATA", "HPCNN_RUN_DIR"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def hpcnn(*words: str, status: int = 0) -> str:

@@ -43,9 +43,7 @@ accuracy = 0.5
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty directory to work in, and no settings but its own."""
-    for name in ("HPCNN_RUNS", "HPCNN_DATA", "HPCNN_RUN_DIR", "HPCNN_WORLD_SIZE", "HPCNN_STRATEGY"):
-        monkeypatch.delenv(name, raising=False)
+    """An empty directory to work in, and a place for profiles of the user's in it."""
     monkeypatch.setenv("HPCNN_CONFIG", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -24,9 +24,7 @@ cpus_per_task = [1, 2]
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """An empty directory with one study, and no settings but its own."""
-    for name in ("HPCNN_RUNS", "HPCNN_DATA", "SLURM_CONF"):
-        monkeypatch.delenv(name, raising=False)
+    """A directory with one study, and a place for profiles of the user's beside it."""
     monkeypatch.setenv("HPCNN_CONFIG", str(tmp_path / "config"))
     work = tmp_path / "work"
     work.mkdir()

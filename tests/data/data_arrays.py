@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-REAL_MNIST = Path(os.environ.get("HPCNN_DATA", "")) / "mnist.npz"
+from tests import isolation
+
+REAL_MNIST = Path(os.environ.get(isolation.DATA, "")) / "mnist.npz"
 needs_mnist = pytest.mark.skipif(not REAL_MNIST.is_file(), reason="no mnist.npz in HPCNN_DATA")
 
 

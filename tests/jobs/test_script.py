@@ -65,11 +65,6 @@ JOBS = {
 LOCAL = Site(scheduler="local", template="local/job.sh.j2", launcher="mpirun", cores=1)
 
 
-@pytest.fixture(autouse=True)
-def _packaged_sites_only(tmp_path, monkeypatch):
-    monkeypatch.setenv("HPCNN_CONFIG", str(tmp_path))
-
-
 @pytest.fixture
 def site():
     return dataclasses.replace(load_site("local"), cores=4)

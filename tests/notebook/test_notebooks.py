@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests import isolation
 from tests.conftest import BIN
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "notebooks"
@@ -40,8 +41,9 @@ def test_the_first_training_runs_in_a_kernel(tmp_path: Path, monkeypatch: pytest
         pytest.skip("a training needs TensorFlow (make venv)")
     monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    for variable in ("HPCNN_RUNS", "MPLBACKEND"):
-        monkeypatch.delenv(variable, raising=False)
+    data = os.environ.get(isolation.DATA)
+    if data:
+        monkeypatch.setenv("HPCNN_DATA", data)
     notebook = read(FOLDER / "first-training.ipynb")
     nbclient.NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
@@ -59,4 +61,4 @@ def test_the_first_training_runs_in_a_kernel(tmp_path: Path, monkeypatch: pytest
     assert "image/png" in shown["mistakes"][-1].data
     assert "Did you mean 'epochs'?" in shown["mistake"][-1].text
     assert shown["report"][-1].data["text/html"].count("<td>serial</td>") == 1
-    assert ("test accuracy" if os.environ.get("HPCNN_DATA") else "not staged") in shown["mnist"][-1].text
+    assert ("test accuracy" if data else "not staged") in shown["mnist"][-1].text

@@ -25,7 +25,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> hpcnn.Result:
     build, load = local_functions(5)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.delenv("HPCNN_RUNS", raising=False)
         result: hpcnn.Result = hpcnn.run(build, load, epochs=3, batch_size=10, checkpoint=True, progress=False)
         assert result.network().count_params() == 16 * 5 + 5 + 5 * 3 + 3  # read again from the same folder
     return result

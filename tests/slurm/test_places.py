@@ -26,6 +26,7 @@ _RANKS = ("--nodes", "2", "--ntasks-per-node", "1", "--cpus-per-task", "1")
 def test_an_ordinary_user_submits_and_reads_the_result(cluster: Cluster, mpi: None, keep: Path) -> None:
     def as_user(*words: str) -> subprocess.CompletedProcess[str]:
         environment = {**cluster.environment, "HOME": str(keep), "HPCNN_RUNS": str(keep / "runs")}
+        environment |= {"HPCNN_CACHE": str(keep / "cache"), "XDG_CACHE_HOME": str(keep / ".cache")}
         command = ["runuser", "-u", USER, "--", *words]
         return subprocess.run(
             command, env=environment, cwd=keep, capture_output=True, text=True, timeout=120, check=False

@@ -17,6 +17,7 @@ from hpcnn.machine.container.cache import image_path
 from hpcnn.machine.container.context import context_of
 from hpcnn.machine.smoke import weights
 from hpcnn.rundir.layout import RunDir
+from tests.isolation import users_cache
 from tests.slurm.conftest import Cluster
 from tests.testbed import apptainer, image
 
@@ -48,9 +49,9 @@ def contained(cluster: Cluster, mpi: None) -> Iterator[Contained]:
     try:
         program = apptainer.install()
         path = f"{program.parent}{os.pathsep}{cluster.environment['PATH']}"
-        found = image_path(context_of("cpu"))
+        found = users_cache() / "images" / image_path(context_of("cpu")).name
         if os.environ.get("HPCNN_TEST_BUILD_IMAGE"):
-            built = cluster.hpcnn("container", "build", "cpu", seconds=3000, PATH=path)
+            built = cluster.hpcnn("container", "build", "cpu", seconds=3000, PATH=path, HPCNN_CACHE=str(users_cache()))
             assert built.returncode == 0, built.stderr
         elif not found.exists():
             found = image.build(program)

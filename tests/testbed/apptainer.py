@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hpcnn.machine.container.machine import debian_mirror
-from hpcnn.util.cache_dir import cache_folder
+from tests.isolation import users_cache
 
 # program -> Debian's package of it
 PROGRAMS = {"apt-get": "apt", "dpkg-deb": "dpkg", "patchelf": "patchelf", "mksquashfs": "squashfs-tools"}
@@ -78,7 +78,7 @@ def install() -> Path:
 
 
 def _folder() -> Path:
-    return cache_folder() / "apptainer"
+    return users_cache() / "apptainer"
 
 
 def _runs(apptainer: Path) -> bool:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from hpcnn.machine.container.machine import debian_mirror, needs_fakeroot
-from hpcnn.util.cache_dir import cache_folder
+from tests.isolation import users_cache
 from tests.testbed.apptainer import ApptainerError
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def build(apptainer: Path) -> Path:
     """Return the image, built first where the cache has none. Raises ApptainerError with the end of the log."""
     definition = _definition()
     key = hashlib.sha256(definition.encode()).hexdigest()[:12]
-    image = cache_folder() / "images" / f"hpcnn-testbed-{key}.sif"
+    image = users_cache() / "images" / f"hpcnn-testbed-{key}.sif"
     if image.exists():
         return image
     if shutil.which("debootstrap") is None:

@@ -88,7 +88,8 @@ def test_a_failed_build_leaves_no_image_and_says_where_its_log_is(machine: dict[
 
 
 def test_an_interrupted_build_leaves_neither_image_nor_process(machine: dict[str, str]) -> None:
-    process = start({**machine, "SLOW": "98.7654"}, "build", "cpu")
+    seconds = f"98.{os.getpid():08d}"  # by which its `sleep` is told from that of other tests on this machine
+    process = start({**machine, "SLOW": seconds}, "build", "cpu")
     end = time.monotonic() + 30
     while not calls(machine):
         assert time.monotonic() < end
@@ -98,7 +99,7 @@ def test_an_interrupted_build_leaves_neither_image_nor_process(machine: dict[str
     assert process.returncode != 0
     assert {path.suffix for path in (Path(machine["HPCNN_CACHE"]) / "images").iterdir()} == {".log", ".lock"}
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "98.7654" not in running
+    assert seconds not in running
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,14 +21,6 @@ from hpcnn.util.files import read_lines
 from tests.docs.test_contents import OF_PROFILED_RUNS, OF_RESUMED_RUNS, documented, keys_in, records
 
 CIRCLES = {"model": "scinet-hidden", "data": "circles", "epochs": 50}
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    """No settings and no launcher but the test's own."""
-    for name in list(os.environ):
-        if name.startswith(("HPCNN_WORLD", "HPCNN_CPUS", "OMPI_", "PMI_", "SLURM_")):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="module")
