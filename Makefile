@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint docs venv bench clean testbed testbed-down
+.PHONY: help demo test lint docs venv bench release clean testbed testbed-down
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -61,6 +61,9 @@ bench: venv ## Measure hpcnn beside its peers (long; BENCH_REPEATS=N, PEERS=ENV,
 	$(BIN)/python benchmarks/horovod.py $(BENCH_ALL)/horovod.json
 	$(BIN)/python benchmarks/training.py $(BENCH_ALL)/training.json $(if $(TORCH),--torch $(TORCH))
 	$(BIN)/python benchmarks/time_to_accuracy.py $(BENCH_ALL)/time_to_accuracy.json
+
+release: $(VENV)/.dev ## Build the source distribution and the wheel into dist/, and check both
+	$(BIN)/python .ci/release.py dist
 
 clean: ## Remove .venv and what tools left behind; runs/ and built Horovod wheels are kept
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
