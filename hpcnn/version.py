@@ -1,3 +1,3 @@
 """The version of hpcnn, where every part may read it. Imports nothing."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
