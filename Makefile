@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint docs venv bench release clean testbed testbed-down
+.PHONY: help demo test check lint docs venv bench release clean testbed testbed-down
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,6 +28,9 @@ demo: venv ## Train the scaling study `smoke` (serial and 2 Horovod ranks) and p
 
 test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
 	$(BIN)/python -m pytest
+
+check: lint ## Check style and types, then run the pure tests: no ranks, no cluster, no documents
+	$(BIN)/python -m pytest -m 'not slow and not mpi and not slurm' --ignore tests/docs --ignore-glob '*_integration.py'
 
 lint: $(VENV)/.dev ## Check the style, the types and which room may import which
 	$(BIN)/ruff check .
