@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint docs venv bench clean testbed testbed-down
+.PHONY: help demo test check lint docs venv bench release clean testbed testbed-down
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +30,9 @@ demo: venv ## Train the scaling study `smoke` (serial and 2 Horovod ranks) and p
 
 test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
 	$(BIN)/python -m pytest
+
+check: lint ## Check style and types, then run the pure tests: no ranks, no cluster, no documents
+	$(BIN)/python -m pytest -m 'not slow and not mpi and not slurm' --ignore tests/docs --ignore-glob '*_integration.py'
 
 lint: $(VENV)/.dev ## Check the style, the types and which room may import which
 	$(BIN)/ruff check .
@@ -63,6 +66,9 @@ bench: venv ## Measure hpcnn beside its peers (long; BENCH_REPEATS=N, PEERS=ENV,
 	$(BIN)/python benchmarks/horovod.py $(BENCH_ALL)/horovod.json
 	$(BIN)/python benchmarks/training.py $(BENCH_ALL)/training.json $(if $(TORCH),--torch $(TORCH))
 	$(BIN)/python benchmarks/time_to_accuracy.py $(BENCH_ALL)/time_to_accuracy.json
+
+release: $(VENV)/.dev ## Build the source distribution and the wheel into dist/, and check both
+	$(BIN)/python .ci/release.py dist
 
 clean: ## Remove .venv and what tools left behind; runs/ and built Horovod wheels are kept
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

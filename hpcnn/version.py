@@ -5,7 +5,7 @@ documents follow it (tests/test_setup.py). The oldest is what the dependencies s
 wheels for.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 SUPPORTED_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 

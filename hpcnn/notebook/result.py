@@ -66,7 +66,7 @@ class Result:
 
         ``seconds`` (of the slowest rank), ``images_per_second`` (of all ranks), ``learning_rate``, and as rank 0
         recorded them ``loss`` and metrics of the training and, as ``test_...``, of the test set. A column without any
-        value is left out. ``hpcnn.analysis.load(run_dir).epochs`` has every rank, and where its seconds went.
+        value is left out. ``hpcnn.report.load(run_dir).epochs`` has every rank, and where its seconds went.
         """
         epochs = self._data.epochs
         of_epoch = epochs.groupby("epoch")

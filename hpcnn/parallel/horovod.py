@@ -2,7 +2,7 @@
 
 Uses the tensor operations of ``horovod.tensorflow`` alone. Horovod's Keras layer must not be used on Keras 3: its
 ``DistributedOptimizer`` overrides methods that Keras 3 no longer calls, and so trains without any reduction and
-without an error (docs/architecture.md, "Why not horovod.keras").
+without an error (docs/decisions/002-no-horovod-keras.md).
 """
 
 from __future__ import annotations

@@ -42,8 +42,11 @@ class Command:
 
 
 def documents() -> list[Path]:
-    """Return the documents that users read, the README first."""
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")), STUDIES]
+    """Return the documents that people read, the README first."""
+    return [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md")), STUDIES]
+
+
+TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 
 
 LESSONS = ROOT / "docs" / "lessons"

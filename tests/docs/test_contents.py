@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import importlib.util
 import json
 import re
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.docs.documents import ROOT, blocks
+from hpcnn.util.toml import read as read_toml
+from tests.docs.documents import ROOT, blocks, documents
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -23,16 +28,80 @@ def text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def test_the_module_map_names_every_module_and_folder_of_the_package_and_no_other() -> None:
-    section = text("docs/architecture.md").partition("## Module map")[2].partition("\n## ")[0]
-    named = re.findall(r"^\| `([\w/]+(?:\.py|/))` \| \S", section, flags=re.MULTILINE)
-    sources = package_sources()
-    modules = {path for path in sources if not path.name.startswith("__")}
-    folders = {path.parent for path in sources if path.name == "__init__.py"} - {PACKAGE}
-    there = {path.relative_to(PACKAGE).as_posix() for path in modules}
-    there |= {f"{path.relative_to(PACKAGE).as_posix()}/" for path in folders}
-    assert sorted(named) == sorted(set(named)), "named twice"
-    assert set(named) == there, "docs/architecture.md, Module map: one line for each, please"
+def test_every_module_says_in_a_sentence_what_it_is_for() -> None:
+    lines = {path.relative_to(PACKAGE).as_posix(): module_map().first_line(path) for path in package_sources()}
+    odd = {name: line for name, line in lines.items() if not line.endswith(".") or not 10 <= len(line) <= 120}
+    assert len(lines) > 250
+    assert not odd, "the first line of a module's docstring is a sentence of at most 120 characters"
+
+
+def test_the_module_map_names_every_module_with_its_sentence() -> None:
+    shown = dict(re.findall(r"^\| `(\S+)` \| (.+) \|$", module_map().module_map(), flags=re.MULTILINE))
+    for path in package_sources():
+        name = path.relative_to(PACKAGE).as_posix().removesuffix("__init__.py") or "__init__.py"
+        assert shown.get(name, "").replace("`", "") == module_map().first_line(path).replace("`", ""), name
+
+
+@functools.cache
+def module_map() -> ModuleType:
+    """Return docs/module_map.py, which no package holds."""
+    spec = importlib.util.spec_from_file_location("module_map", ROOT / "docs" / "module_map.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_architecture_names_files_and_rooms_that_exist() -> None:
+    document = text("docs/architecture.md")
+    named = set(re.findall(r"`((?:\w+/)+(?:[\w.]+\.(?:py|toml|j2))?|\w+\.(?:py|toml|md))`", document)) - OF_OTHERS
+    assert len(named) > 80
+    missing = [name for name in sorted(named) if not any((base / name).exists() for base in (PACKAGE, ROOT))]
+    assert not missing
+
+
+# A checkout need not have them: the reader's own files, and those of a run.
+OF_OTHERS = {"laptop.toml", "name.py", "name.toml"}
+
+
+def test_the_architecture_names_every_room() -> None:
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    table = text("docs/architecture.md").partition("\n## Rooms\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(\w+)/`", table)) == rooms
+
+
+DECISION_PARTS = ["Context", "Decision", "Consequences", "What was measured"]
+
+
+def decisions() -> list[Path]:
+    return sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
+def test_decisions_are_numbered_in_order_and_all_in_the_index() -> None:
+    index = text("docs/decisions/index.md")
+    for number, path in enumerate(decisions(), start=1):
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        assert path.name.startswith(f"{number:03d}-")
+        assert title.startswith(f"{number:03d}: ")
+        assert index.count(f"- [{title}]({path.name}): ") == 1, title
+    assert len(decisions()) == len(re.findall(r"^- \[", index, re.MULTILINE)) > 20
+
+
+@pytest.mark.parametrize("path", decisions(), ids=lambda path: path.name[:3])
+def test_a_decision_has_its_parts(path: Path) -> None:
+    assert re.findall(r"^## (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE) == DECISION_PARTS
+
+
+def test_documents_name_files_of_the_checkout_that_exist() -> None:
+    places = r"`((?:hpcnn|tests|docs|containers|templates|benchmarks|scaling_studies)/[\w/.-]+)`"
+    named = {(path.name, name) for path in documents() for name in re.findall(places, path.read_text(encoding="utf-8"))}
+    assert len(named) > 80
+    assert not [found for found in sorted(named) if found[1] not in WRITTEN and not (ROOT / found[1]).exists()]
+
+
+# What commands write: a cache, the results of benchmarks.
+WRITTEN = {"hpcnn/reports", "benchmarks/results/NAME.json"}
 
 
 def package_sources() -> set[Path]:
@@ -72,10 +141,46 @@ def test_the_readme_is_short_and_has_a_place_for_the_table() -> None:
     assert re.search(r"<!-- table:strong_scaling -->\n```text\n.+base case: .+```\n<!-- /table -->", readme, re.DOTALL)
 
 
-def test_the_changelog_has_this_version() -> None:
+def test_the_changelog_and_the_citation_have_this_version_and_its_date() -> None:
     from hpcnn import __version__
 
-    assert re.search(rf"^## \[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d$", text("CHANGELOG.md"), re.MULTILINE)
+    newest = re.search(r"^## \[(.+)\] - (\d{4}-\d\d-\d\d)$", text("CHANGELOG.md"), re.MULTILINE)
+    assert newest
+    assert newest[1] == __version__
+    citation = yaml.safe_load(text("CITATION.cff"))
+    assert (citation["version"], citation["date-released"]) == newest.groups()
+    assert citation["license"] == project()["license"]
+
+
+def project() -> dict[str, Any]:
+    """Return what pyproject.toml says of the project."""
+    return dict(read_toml(ROOT / "pyproject.toml")["project"])
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/slurm.md", "docs/containers.md"])
+def test_documents_that_show_a_version_show_this_one(document: str) -> None:
+    from hpcnn import __version__
+
+    shown = re.findall(r"(?<=hpcnn )\s*(\d+\.\d+\.\d+)\b", text(document))
+    assert set(shown) == {__version__}
+
+
+def test_before_a_commit_the_checks_of_make_lint_run() -> None:
+    (repository,) = yaml.safe_load(text(".pre-commit-config.yaml"))["repos"]
+    assert repository["repo"] == "local"
+    hooks = [hook["entry"] for hook in repository["hooks"]]
+    lint = subprocess.run(["make", "-n", "lint"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line.removesuffix(" .") for line in lint.splitlines()[-len(hooks) :]] == hooks
+
+
+def test_the_source_distribution_has_every_file_of_the_checkout() -> None:
+    """What it lacks is for git alone; so its documents, its tests and its Makefile work."""
+    given = read_toml(ROOT / "pyproject.toml")["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("no clone of git")
+    tops = {name.partition("/")[0] for name in listed.stdout.split("\0") if name}
+    assert tops - {".git-blame-ignore-revs", ".gitignore", "pyproject.toml"} == set(given)
 
 
 def test_studies_lists_the_studies_that_come_along() -> None:

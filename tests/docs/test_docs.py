@@ -35,6 +35,11 @@ ROOT_ALONE = "it needs root, and changes the machine"
 LONG = {
     "make demo": ("a minute and more, and the tutorial trains the same", "make -n demo"),
     "make test": ("it is what runs this test", "make -n test"),
+    "make check": ("minutes, and it runs tests", "make -n check"),
+    "make lint": ("a minute, and it may install packages", "make -n lint"),
+    "make venv": ("it installs packages", "make -n venv"),
+    "make docs": ("tests/docs/test_site.py builds the site", "make -n docs"),
+    "make release": ("it installs packages", "make -n release"),
     "pip install .          # a login node: models, scripts, studies, reports; no TensorFlow": (INSTALLS, PLAIN),
     "pip install '.[cpu]'   # training on CPUs": (INSTALLS, EXTRA.format("cpu")),
     "pip install '.[gpu]'   # training on GPUs": (INSTALLS, EXTRA.format("gpu")),

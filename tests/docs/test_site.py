@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import importlib
+import os
 import re
 import subprocess
 import sys
@@ -27,21 +29,33 @@ def tracked_documents() -> set[str]:
 
 
 def test_every_document_is_in_the_navigation_once() -> None:
-    text = INDEX.read_text(encoding="utf-8")
-    linked = re.findall(r"^- \[.+?\]\(([\w./-]+\.md)\): \S", text, flags=re.MULTILINE)
-    pages = [(INDEX.parent / link).resolve().relative_to(ROOT).as_posix() for link in linked]
+    pages = [page for index in (ROOT / "docs").rglob("index.md") for page in linked(index)]
     assert sorted(pages) == sorted(set(pages)), "linked twice"
     missing = tracked_documents() - set(pages) - {"docs/index.md"}
     assert not missing, "docs/index.md: a line '- [Title](page.md): what it is' for each, please"
 
 
+def linked(index: Path) -> list[str]:
+    """Return the documents that an index lists, relative to the checkout."""
+    links = re.findall(r"^- \[.+?\]\(([\w./-]+\.md)\): \S", index.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return [(index.parent / link).resolve().relative_to(ROOT).as_posix() for link in links]
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the site, built as `make docs` does: a warning is an error."""
+    """Return the folder of the site, built as `make docs` does: a warning or a heavy import is an error."""
     pytest.importorskip("sphinx", reason="the site needs the extra docs")
-    folder = tmp_path_factory.mktemp("site")
+    folder, forbidden = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("forbidden")
+    for heavy in ("tensorflow", "keras", "horovod", "mpi4py"):
+        (forbidden / f"{heavy}.py").write_text(f"raise SystemExit('the build of the site imports {heavy}')\n")
     words = ["--builder", "html", "--conf-dir", "docs", "--fail-on-warning", "--keep-going", "--quiet", ".", folder]
-    ended = subprocess.run([sys.executable, "-m", "sphinx", *words], cwd=ROOT, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-m", "sphinx", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(forbidden)},
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     return folder
 
@@ -89,6 +103,47 @@ def test_the_reference_has_every_command_with_every_option(site: Path) -> None:
         options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
         missing = [option.opts[0] for option in options if option.opts[0] not in text]
         assert not missing, f"{' '.join(path)}: {missing}"
+
+
+def test_the_module_map_is_on_the_site(site: Path) -> None:
+    page = (site / "docs" / "modules.html").read_text(encoding="utf-8")
+    for module in ("train/loop.py", "jobs/script.py", "machine/tune/"):
+        assert f">{module}</span>" in page
+
+
+PUBLIC = {
+    "hpcnn": ["hpcnn.init", "hpcnn.Run", "hpcnn.Run.shard", "hpcnn.run", "hpcnn.Result", "hpcnn.Result.epochs"],
+    "report": [
+        "hpcnn.report.load.find_runs",
+        *(
+            f"hpcnn.report{module}.{name}"
+            for module in ("", ".fits", ".diagnose", ".plots", ".advice")
+            for name in importlib.import_module(f"hpcnn.report{module}").__all__
+        ),
+    ],
+    "networks-and-data": [
+        "hpcnn.models.registry.build",
+        "hpcnn.data.registry.load",
+        "hpcnn.scratch.boundary",
+        "hpcnn.scratch.Boundary",
+    ],
+    "errors": ["hpcnn.errors.HpcnnError", "hpcnn.errors.RunError", "hpcnn.errors.UsageError"],
+}
+
+
+@pytest.mark.parametrize("page", PUBLIC)
+def test_the_python_interface_is_on_the_site(page: str, site: Path) -> None:
+    content = (site / "docs" / "api" / f"{page}.html").read_text(encoding="utf-8")
+    for name in PUBLIC[page]:
+        assert f'id="{name}"' in content, name
+        entry = content.partition(f'id="{name}"')[2].partition("</dd>")[0]
+        assert "<p>" in entry, f"{name} has no docstring"
+
+
+def test_parameters_are_shown_each_by_itself(site: Path) -> None:
+    content = (site / "docs" / "api" / "hpcnn.html").read_text(encoding="utf-8")
+    init = content.partition('id="hpcnn.init"')[2].partition('id="hpcnn.Run"')[0]
+    assert re.findall(r"<p><strong>(\w+)</strong>", init) == ["strategy", "run_dir"]
 
 
 def test_the_pages_ask_nothing_of_the_net(site: Path) -> None:
