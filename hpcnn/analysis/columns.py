@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from hpcnn.util.types import Array, Json
 
+    _Column = Array | pd.Series[Any] | pd.arrays.IntegerArray | pd.arrays.BooleanArray
+
 
 class _ArrayType(NamedTuple):
     """How NumPy holds a column: the type of its array, and what stands where a value is missing."""
@@ -85,7 +87,7 @@ class Columns(NamedTuple):
 
         An untyped column without any value is left out.
         """
-        columns: dict[str, Any] = dict(first)
+        columns: dict[str, _Column] = dict(first)
         columns |= {key: _array(values, types[key]) for key, values in self.typed.items()}
         known = {key: values for key, values in self.others.items() if any(value is not None for value in values)}
         return pd.DataFrame(columns | {key: _series(known[key], inferred_type(known[key])) for key in sorted(known)})
@@ -125,7 +127,7 @@ def _joined(parts: Sequence[Typed]) -> Typed:
     return Typed(np.concatenate([part.values for part in parts]), np.concatenate(missing) if missing else None)
 
 
-def _array(column: Typed, dtype: str) -> Any:
+def _array(column: Typed, dtype: str) -> _Column:
     values, missing = column
     if dtype == "Int64" and missing is not None:
         return pd.arrays.IntegerArray(values, missing)

@@ -15,7 +15,7 @@ from hpcnn.analysis.scaling import TABLE
 from hpcnn.analysis.series import settings_of
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
-from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.fields import Spec, from_mapping
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpcnn.analysis.load import RunData
+    from hpcnn.util.types import Json
 
 
 class Host(NamedTuple):
@@ -88,7 +89,7 @@ def row_names(table: pd.DataFrame) -> dict[Hashable, str]:
     return names
 
 
-def provenance_of(path: str | Path) -> Mapping[str, Any]:
+def provenance_of(path: str | Path) -> Mapping[str, Json]:
     """Return what the run directory ``path`` says it ran on; empty where it does not, or is no longer there."""
     return _read(RunDir(path).provenance)
 
@@ -100,7 +101,7 @@ def hosts_of(path: str | Path) -> list[Host]:
     return sorted(host for host in hosts if host is not None)
 
 
-def submit_command(path: str | Path, **changes: Any) -> str | None:
+def submit_command(path: str | Path, **changes: Json) -> str | None:
     """Return the ``hpcnn submit`` that runs the same as the run directory ``path``, with fields of its spec changed.
 
     None where the directory does not say what was run.
@@ -110,31 +111,31 @@ def submit_command(path: str | Path, **changes: Any) -> str | None:
         changes["ntasks_per_node"] = None
     try:
         words = ["hpcnn", "submit", *(["--site", spec["site"]] if spec.get("site") not in (None, "local") else [])]
-        words += options_of(_chosen(Resources, spec["resources"], changes))
-        words += options_of(_chosen(SoftwareSpec, spec.get("software"), changes))
+        words += options_of(_changed(Resources, spec["resources"], changes))
+        words += options_of(_changed(SoftwareSpec, spec.get("software"), changes))
         if spec.get("program"):
             return shlex.join([*words, "--", *map(str, spec["program"])])
-        asked = _chosen(TrainSpec, {**spec["train"]}, changes)
+        asked = _changed(TrainSpec, {**spec["train"]}, changes)
         return shlex.join([*words, *options_of(asked, ALWAYS_OF_TRAINING)])
     except (HpcnnError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _chosen(cls: type[Any], asked: Any, changes: Mapping[str, Any]) -> Any:
-    """Return the spec that was asked for with ``changes`` made; what this version does not know is left out."""
+def _changed(cls: type[Spec], asked: Mapping[str, Json] | None, changes: Mapping[str, Json]) -> Spec:
+    """Return a recorded spec with ``changes``; keys that this version of hpcnn does not know are left out."""
     names = {f.name for f in dataclasses.fields(cls)}
     merged = {**(asked or {}), **changes}
     return from_mapping(cls, {key: value for key, value in merged.items() if key in names})
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _read(file: Path) -> Mapping[str, Json]:
     try:
         return read_json(file) or {}
     except OSError:
         return {}
 
 
-def _host(entry: Mapping[str, Any]) -> Host | None:
+def _host(entry: Mapping[str, Json]) -> Host | None:
     rank, name, cores = entry.get("rank"), entry.get("host"), entry.get("cores_allowed")
     if not isinstance(rank, int) or not isinstance(name, str):
         return None
@@ -142,7 +143,7 @@ def _host(entry: Mapping[str, Any]) -> Host | None:
     return Host(rank, name, allowed, _threads(entry.get("threads")) or len(allowed) or 1)
 
 
-def _threads(variables: Any) -> int | None:
+def _threads(variables: Json) -> int | None:
     # OMP_NUM_THREADS may be a list, one number a nesting level (OpenMP 5.2, section 21.2.2)
     texts = variables.values() if isinstance(variables, dict) else ()
     numbers = [int(first) for text in texts if (first := str(text).partition(",")[0].strip()).isdecimal()]

@@ -241,17 +241,17 @@ def rendered(
     salt: str = "hpcnn",
     outlines: bool = False,
     dpi: float = _DOTS_PER_INCH,
-    **options: Any,
+    facecolor: str = "auto",
 ) -> bytes:
     """Return a figure as the content of a file: the same figure gives the same bytes.
 
-    form: "png", "svg" or "pdf". salt, outlines: as of ``settings``. options: of matplotlib's ``savefig``.
+    form: "png", "svg" or "pdf". salt, outlines: as of ``settings``. facecolor: the background, if not the figure's.
     """
     content = io.BytesIO()
     with settings(salt, outlines=outlines), warnings.catch_warnings():
         # a name in a script that the font lacks: boxes in the PNG, the name itself in the SVG
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(content, format=form, dpi=dpi, metadata=_METADATA[form], **options)
+        figure.savefig(content, format=form, dpi=dpi, metadata=_METADATA[form], facecolor=facecolor)
     return content.getvalue()
 
 

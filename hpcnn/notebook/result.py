@@ -96,8 +96,7 @@ class Result:
         """
         from hpcnn.train.trained import open_trained
 
-        model: KerasModel = open_trained(self.run_dir, epoch).model
-        return model
+        return open_trained(self.run_dir, epoch).model
 
     @property
     def log(self) -> str:

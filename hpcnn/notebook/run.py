@@ -7,10 +7,10 @@ imports no TensorFlow, and the memory of a GPU is free again afterwards.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hpcnn.jobs.submit import prepare, submit
 from hpcnn.notebook.progress import Progress
@@ -23,6 +23,9 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import RunError, bad_value, unknown_value
 from hpcnn.util.pickled import is_pickled, name_of
 
+if TYPE_CHECKING:
+    from hpcnn.util.types import Json, UserFunction
+
 # Resources that a job on this machine can have, of all those of Slurm.
 _RESOURCES = ("cpus_per_task", "gpus_per_node")
 _OWN = ("model", "data", "ranks", "name", "run_dir", "progress")
@@ -30,14 +33,14 @@ _LINES_OF_LOG = 20
 
 
 def run(
-    model: str | Callable[..., Any] = "scinet-cnn1",
-    data: str | Callable[[], Any] = "digits",
+    model: str | UserFunction = "scinet-cnn1",
+    data: str | UserFunction = "digits",
     ranks: int = 1,
     *,
     name: str | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     progress: bool = True,
-    **options: Any,
+    **options: Json,
 ) -> Result:
     """Train a model on this machine, wait for its end, and return its result.
 
@@ -66,7 +69,7 @@ def run(
     return Result(prepared.run.path)
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
+def _check_options(options: Mapping[str, Json]) -> None:
     """Raise UsageError for an unknown keyword."""
     valid = [*_OWN, *_RESOURCES, *(f.name for f in fields(TrainSpec) if f.name not in _OWN)]
     for key in options:
@@ -74,7 +77,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
             raise unknown_value("keyword", key, valid)
 
 
-def _name_of_argument(keyword: str, given: Any) -> str:
+def _name_of_argument(keyword: str, given: object) -> str:
     """Return the name of a model or of data, given as a name or as a function. Raises UsageError for anything else."""
     if isinstance(given, (str, os.PathLike)):
         return os.fspath(given)
@@ -83,7 +86,7 @@ def _name_of_argument(keyword: str, given: Any) -> str:
     return name_of(given, runs_folder() / "functions")
 
 
-def _job(model: str, data: str, ranks: int, name: str | None, options: Mapping[str, Any]) -> JobSpec:
+def _job(model: str, data: str, ranks: int, name: str | None, options: Mapping[str, Json]) -> JobSpec:
     asked = {key: value for key, value in options.items() if value is not None}
     resources = Resources(
         ntasks=check_field(Resources, "ntasks", ranks, "ranks"),

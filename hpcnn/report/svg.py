@@ -30,7 +30,7 @@ _ROOT_ATTRIBUTES = {"stroke-linejoin": "round", "stroke-linecap": "butt", "role"
 
 def inline_svg(plot: Plot) -> str:
     """Return ``plot`` as an ``<svg>`` element with its title and alternative text."""
-    content = rendered(plot.figure, "svg", salt=plot.name, dpi=_DOTS_PER_INCH, transparent=True)
+    content = rendered(plot.figure, "svg", salt=plot.name, dpi=_DOTS_PER_INCH)
     text = _NOT_XML.sub("�", content.decode("utf-8", "replace"))
     root = ElementTree.fromstring(text)
     for parent in root.iter():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hpcnn.train.trained import Trained
-    from hpcnn.util.types import Array
+    from hpcnn.util.types import Array, Layer
 
 _COLUMNS = 8
 _MOST_LAYERS = 6
@@ -68,7 +68,7 @@ def draw(trained: Trained, image: Array, name: str, *, layer: str | None = None)
     return figure
 
 
-def _chosen(layers: list[Any]) -> list[Any]:
+def _chosen(layers: list[Layer]) -> list[Layer]:
     """Return at most so many of the convolutions and pools, the first and the last among them."""
     shown = [layer for layer in layers if any(word in type(layer).__name__ for word in _SHOWN)] or layers
     return thinned(shown, _MOST_LAYERS)

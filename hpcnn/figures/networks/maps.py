@@ -5,7 +5,7 @@ For the figures of feature maps and of patches. Draws nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from hpcnn.util.errors import UsageError, unknown_value
 
 if TYPE_CHECKING:
     from hpcnn.train.trained import Trained
-    from hpcnn.util.types import Array
+    from hpcnn.util.types import Array, Layer
 
 
-def map_layers(trained: Trained) -> dict[str, Any]:
+def map_layers(trained: Trained) -> dict[str, Layer]:
     """Return the layers whose output is (rows, columns, maps), by name in the order of the network.
 
     Raises UsageError for a network without any, and for one that Keras does not know as a graph of layers.
@@ -31,7 +31,7 @@ def map_layers(trained: Trained) -> dict[str, Any]:
     return layers
 
 
-def one_layer(trained: Trained, name: str) -> Any:
+def one_layer(trained: Trained, name: str) -> Layer:
     """Return the layer of ``map_layers`` that ``name`` names. Raises UsageError, with the valid names."""
     layers = map_layers(trained)
     if name not in layers:
@@ -39,13 +39,13 @@ def one_layer(trained: Trained, name: str) -> Any:
     return layers[name]
 
 
-def last_convolution(trained: Trained) -> Any:
+def last_convolution(trained: Trained) -> Layer:
     """Return the last convolution of the network, else its last layer with maps."""
     layers = list(map_layers(trained).values())
     return next((layer for layer in reversed(layers) if "Conv" in type(layer).__name__), layers[-1])
 
 
-def outputs(trained: Trained, layers: list[Any], samples: Array) -> list[Array]:
+def outputs(trained: Trained, layers: list[Layer], samples: Array) -> list[Array]:
     """Return the maps that each of ``layers`` gives for samples, (N, rows, columns, maps) each."""
     import keras
 
@@ -54,7 +54,7 @@ def outputs(trained: Trained, layers: list[Any], samples: Array) -> list[Array]:
     return [np.asarray(maps, np.float32) for maps in (found if isinstance(found, (list, tuple)) else [found])]
 
 
-def _outputs_maps(layer: Any) -> bool:
+def _outputs_maps(layer: Layer) -> bool:
     if type(layer).__name__ == "InputLayer":
         return False
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hpcnn.train.trained import Trained
-    from hpcnn.util.types import Array
+    from hpcnn.util.types import Array, Layer
 
 # Patches of a filter: 3 x 3, with a line between them.
 _SIDE = 3
@@ -70,7 +70,7 @@ class Place(NamedTuple):
     column: int
 
 
-def top_places(trained: Trained, layer: Any, count: int) -> list[list[Place]]:
+def top_places(trained: Trained, layer: Layer, count: int) -> list[list[Place]]:
     """Return for each of the first ``count`` filters the places of its 9 largest outputs.
 
     Of every test image the largest output alone counts.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.util.errors import UsageError
+
+if TYPE_CHECKING:
+    from hpcnn.util.types import Layer, Tensor
 
 # Each of their values depends on those at the same place alone.
 _PLACE_BY_PLACE = (
@@ -27,7 +30,7 @@ class Field(NamedTuple):
         return position * self.jump + self.low, position * self.jump + self.high + 1
 
 
-def receptive_field(layer: Any) -> tuple[Field, Field]:
+def receptive_field(layer: Layer) -> tuple[Field, Field]:
     """Return the receptive field of a layer along rows and columns.
 
     After V. Dumoulin and F. Visin, arXiv:1603.07285, section 2.4 for sizes; a stack of windows adds up as there. Of
@@ -37,7 +40,7 @@ def receptive_field(layer: Any) -> tuple[Field, Field]:
     return rows, columns
 
 
-def _field(tensor: Any, axis: int, known: dict[int, Field]) -> Field:
+def _field(tensor: Tensor, axis: int, known: dict[int, Field]) -> Field:
     layer, node, _ = tensor._keras_history
     if id(tensor) not in known:
         inputs = [_field(parent, axis, known) for parent in layer._inbound_nodes[node].input_tensors]
@@ -50,7 +53,7 @@ def _union(fields: list[Field]) -> Field:
     return Field(fields[0].jump, min(field.low for field in fields), max(field.high for field in fields))
 
 
-def _through(layer: Any, axis: int, before: Field) -> Field:
+def _through(layer: Layer, axis: int, before: Field) -> Field:
     kind = type(layer).__name__
     if kind in _PLACE_BY_PLACE:
         return before

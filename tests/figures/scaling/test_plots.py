@@ -16,7 +16,7 @@ from hpcnn.figures.scaling.prediction import prediction_plot
 from hpcnn.figures.scaling.ranks import MOST_RANKS, imbalance_plot
 from hpcnn.figures.scaling.scaling import efficiency_plot, speedup_plot, time_plot
 from hpcnn.figures.scaling.shares import MOST_BARS
-from hpcnn.figures.style import COLOURS, SERIES, rendered
+from hpcnn.figures.style import rendered
 from hpcnn.report import load, scaling_table
 from hpcnn.report.svg import inline_svg
 from tests.synthetic.parts import rank, write_parts
@@ -292,49 +292,3 @@ def test_an_efficiency_above_one_is_inside_the_picture(tmp_path):
     write_run(tmp_path / "two", ranks=2, seconds=[2.0, 2.0])
     data = load(tmp_path)
     assert efficiency_plot(scaling_table(data)).figure.axes[0].get_ylim()[1] > 2.5
-
-
-def luminance(colour):
-    """Return the relative luminance of #rrggbb (WCAG 2.2)."""
-    return np.dot([0.2126, 0.7152, 0.0722], linear(colour))
-
-
-def linear(colour):
-    parts = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
-    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-
-
-@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
-def test_colours_stand_out_from_the_page(mode):
-    page = luminance(COLOURS["page"][mode])
-    for name in (*SERIES, "ink", "muted"):
-        own = luminance(COLOURS[name][mode])
-        contrast = (max(own, page) + 0.05) / (min(own, page) + 0.05)
-        assert contrast >= (3.0 if name in SERIES else 4.5), name
-
-
-# What dichromats see of linear RGB: F. Viénot, H. Brettel, J. D. Mollon, Color Research and Application 24, 243 (1999).
-SEEN = {
-    "all": np.eye(3),
-    "protanopia": np.array([[0.1124, 0.8876, 0.0], [0.1124, 0.8876, 0.0], [0.0040, -0.0040, 1.0]]),
-    "deuteranopia": np.array([[0.2928, 0.7072, 0.0], [0.2928, 0.7072, 0.0], [-0.0223, 0.0223, 1.0]]),
-}
-
-
-def lab(rgb):
-    """Return CIELAB (D65) of linear RGB."""
-    matrix = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    x, y, z = np.cbrt(np.clip(matrix @ np.clip(rgb, 0, 1) / (0.9505, 1.0, 1.089), 0.0089, None))
-    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
-
-
-@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
-@pytest.mark.parametrize("sight", SEEN)
-def test_the_first_three_series_are_told_apart_by_colour_alone(mode, sight):
-    seen = {name: lab(SEEN[sight] @ linear(COLOURS[name][mode])) for name in SERIES[:3]}
-    for one, other in itertools.combinations(seen, 2):
-        assert np.linalg.norm(seen[one] - seen[other]) > 15, (one, other)
-
-
-def test_no_colour_stands_for_two_things():
-    assert len({colour.light for colour in COLOURS.values()}) == len(COLOURS)
