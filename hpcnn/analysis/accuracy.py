@@ -45,7 +45,7 @@ def time_to_accuracy(
       (an infinite end is open);
     - ``test_accuracy_median``, ``_min``, ``_max``: after the last epoch, over runs;
     - ``clock``: "recorded" (the epochs' own seconds_since_start) or, for runs that have none, "sum of epochs": their
-      training and evaluation times added up, without what happened between epochs; "both" where a row mixes them.
+      training and evaluation times added up, without the time between epochs; "both" where a row mixes them.
 
     A rank's own times are summarised by the slowest rank. Runs that did not complete are not here but in
     ``measured.left_out``. Raises UsageError for a target outside 0 to 1.

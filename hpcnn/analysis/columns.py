@@ -151,7 +151,7 @@ def _text(value: Json) -> str | None:
 
 
 def encodable(text: str) -> str:
-    """Return a text that UTF-8 can hold: what it cannot (a byte of a path, half a character in JSON) as ``\\udcff``."""
+    """Return a text in UTF-8; characters that it cannot hold (a byte of a path, half of one in JSON) as ``\\udcff``."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

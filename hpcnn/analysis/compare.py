@@ -39,7 +39,7 @@ class Comparison(NamedTuple):
     ``difference``, ``low``, ``high``: the shift from A to B and its interval, ``coverage`` (0..1) its true coverage.
     ``p_value``: two-sided, of the Mann-Whitney rank test. ``effect_size``: Cliff's delta, -1 to 1: the fraction of the
     pairs of a value of A and one of B in which B's is larger, less that in which it is smaller. ``conclusive``: whether
-    the interval has the coverage asked for and zero is outside it. ``words``: what the data say.
+    the interval has the coverage asked for and zero is outside it. ``words``: the result in words.
     """
 
     difference: float
@@ -90,9 +90,9 @@ def compare_runs(a: RunData, b: RunData, warmup: int = 1, confidence: float = CO
     """Return one row for each configuration of two sets of runs, and how B's epoch times compare with A's.
 
     Configurations are matched by the work they do (model, data, samples, global batch size, ranks), and by each other
-    setting that varies within A or within B. What is constant in each set may differ between them: that is what is
-    compared (``differing``). Columns: the matching ones; ``runs_a``, ``runs_b``; ``epoch_seconds_a``, ``_b`` (medians
-    over the runs' medians); ``change`` (b/a - 1, of these); ``difference``, ``difference_low``, ``difference_high``,
+    setting that varies within A or within B. Settings that are constant in each set may differ between the sets: the
+    comparison is about these (``differing``). Columns: the matching ones; ``runs_a``, ``runs_b``; ``epoch_seconds_a``,
+    ``_b`` (medians over the runs' medians); ``change`` (b/a - 1, of these); ``difference``, ``difference_low``, ``difference_high``,
     ``coverage``, ``p_value``, ``effect_size``, ``conclusive`` and ``words`` of ``compare``, in seconds;
     ``test_accuracy_a``, ``_b`` (medians). Where one set has no such run, the comparison is missing, and ``words`` says
     so.

@@ -46,7 +46,7 @@ def cost_table(
     joules: Mapping[str, float] | None = None,
     carbon_g_per_kwh: float | None = None,
 ) -> pd.DataFrame:
-    """Return one row a configuration of ``scaling_table``, with what an epoch, and reaching an accuracy, costs.
+    """Return one row a configuration of ``scaling_table``, with the costs of an epoch and of reaching an accuracy.
 
     Columns: those of the configuration; ``runs``, ``epoch_seconds_median``, ``speedup``, ``efficiency`` and
     ``node_hours_per_epoch``, ``core_hours_per_epoch``, ``gpu_hours_per_epoch`` of the scaling table; ``target``,

@@ -47,8 +47,8 @@ _COLUMNS = {
 def lectures_table(data: RunData, warmup: int = 1) -> pd.DataFrame:
     """Return one row a network of the zoo and way of training it, in the order of the lectures.
 
-    Columns: ``model``, ``source`` (the lecture), ``otherwise`` (what was not done as in the lecture, empty for
-    nothing), ``runs``, ``test_accuracy_median``, ``_min`` and ``_max`` over them (0..1), ``lecture_accuracy``,
+    Columns: ``model``, ``source`` (the lecture), ``otherwise`` (the differences from the lecture, empty for
+    none), ``runs``, ``test_accuracy_median``, ``_min`` and ``_max`` over them (0..1), ``lecture_accuracy``,
     ``lecture_lies`` ("within" the runs' range, "above" or "below" it; missing where something was done otherwise),
     ``epoch_seconds`` (median over runs of their medians without the ``warmup`` epochs) and ``lecture_epoch_seconds``.
     A lecture's accuracy is of one run, so a range of few runs need not hold it.

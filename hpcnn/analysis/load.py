@@ -116,7 +116,7 @@ class RunData(NamedTuple):
 def load(*dirs: str | os.PathLike[str], cache: bool = True) -> RunData:
     """Read every run directory at or below ``dirs``, sorted by path; a run named twice is read once.
 
-    cache: take runs that have not changed from what was read last time (``cache.py``); the tables are the same.
+    cache: take unchanged runs from the cache (``cache.py``); the tables are the same.
 
     The column ``problem`` says what is missing or damaged in a run. Raises UsageError for a path that is no directory
     and for a directory that holds no run. Symbolic links below ``dirs`` are not followed.

@@ -40,8 +40,8 @@ def summarised(
     - ``outliers``: epochs outside Tukey's fences of their run, left out if ``drop_outliers``;
     - ``images_per_second``: samples of all measured epochs over their seconds;
     - ``share_compute``, ``share_communication``, ``share_input``: of the slowest ranks' seconds;
-    - ``node_hours_per_epoch``, ``core_hours_per_epoch``, ``gpu_hours_per_epoch``: what the row held, times the
-      median epoch time. Cores are those that the job asked for; GPUs are one a rank, and none on CPUs;
+    - ``node_hours_per_epoch``, ``core_hours_per_epoch``, ``gpu_hours_per_epoch``: those of the row
+      times the median epoch time. Cores are those that the job asked for; GPUs are one a rank, and none on CPUs;
     - ``test_accuracy``: the median over runs.
     """
     outside = outlying(times)

@@ -90,7 +90,7 @@ def row_names(table: pd.DataFrame) -> dict[Hashable, str]:
 
 
 def provenance_of(path: str | Path) -> Mapping[str, Json]:
-    """Return what the run directory ``path`` says it ran on; empty where it does not, or is no longer there."""
+    """Return the provenance of the run directory ``path``; empty where it is missing or damaged."""
     return _read(RunDir(path).provenance)
 
 
@@ -104,7 +104,7 @@ def hosts_of(path: str | Path) -> list[Host]:
 def submit_command(path: str | Path, **changes: Json) -> str | None:
     """Return the ``hpcnn submit`` that runs the same as the run directory ``path``, with fields of its spec changed.
 
-    None where the directory does not say what was run.
+    None where the directory does not record the command or the training.
     """
     spec = _read(RunDir(path).spec)
     if "ntasks" in changes:

@@ -150,7 +150,7 @@ def settings(salt: str = "hpcnn", *, outlines: bool = False) -> Iterator[None]:
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function that draws: what it draws has hpcnn's settings."""
+    """Decorate a function that draws: its figure has hpcnn's settings."""
 
     @functools.wraps(draw)
     def draw_styled(*args: P.args, **keywords: P.kwargs) -> R:

@@ -51,7 +51,7 @@ def run(
         which returns (x_train, y_train), (x_test, y_test).
     ranks: processes; with more than one the strategy is horovod unless ``strategy`` says otherwise.
     name, run_dir: as ``--name`` and ``--run-dir`` of ``hpcnn submit``.
-    progress: whether to show what the training prints: in a notebook its last line, elsewhere all lines.
+    progress: whether to show the output of the training: in a notebook its last line, elsewhere all lines.
     options: those of ``hpcnn train`` with underscores (``epochs=3``, ``batch_size=64``, ``checkpoint=True``), and
         ``cpus_per_task``, ``gpus_per_node``.
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpcnn.analysis.load import RunData
+    from hpcnn.analysis.table_runs import TableRuns
+    from hpcnn.figures.networks.rows import RowPictures
     from hpcnn.figures.scaling import Plot
     from hpcnn.report.page import Section
 
@@ -50,14 +52,13 @@ def write_report(
         raise HpcnnError(f"{option} needs {error.name}: install it with pip install 'hpcnn[report]'") from error
     from hpcnn.analysis.fits import fits
     from hpcnn.analysis.table_runs import runs_of_table
-    from hpcnn.figures.networks import rows
     from hpcnn.figures.scaling import all_plots, save
     from hpcnn.report.page import write
 
     fitted = fits(data, table, warmup)
     table_runs = runs_of_table(data, table, warmup)
     plots = [*all_plots(data, table, fitted, warmup, by, table_runs, tables.get("roofline")), *predictions]
-    row_pictures = rows.draw(table, table_runs) if with_runs else []
+    row_pictures = _row_pictures(table, table_runs) if with_runs else []
     if html is not None:
         with _explained("--html", html):
             write(html, data, table, plots, sections, fitted, warmup, command, table_runs, row_pictures)
@@ -66,6 +67,12 @@ def write_report(
             save([*plots, *(plot for row in row_pictures for plot in row.plots)], out)
             for name, frame in tables.items():
                 write_text(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _row_pictures(table: pd.DataFrame, table_runs: TableRuns) -> list[RowPictures]:
+    from hpcnn.figures.networks.rows import draw
+
+    return draw(table, table_runs)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ MEDIUM, HIGH = 0.10, 0.25
 
 @dataclass(frozen=True)
 class Finding:
-    """One reason why efficiency is not what it should be.
+    """One reason for an efficiency below ideal, or above it.
 
     kind: input, latency, bandwidth, communication, imbalance, oversubscription, compute, overhead, superlinear or
     unsplit. severity: high, medium or low. words: for people. numbers: its reasons (seconds, bytes, fractions).

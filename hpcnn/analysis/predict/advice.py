@@ -60,7 +60,7 @@ class Suggestion:
 
 
 def next_measurement(data: RunData, table: pd.DataFrame, budget_core_hours: float, warmup: int = 1) -> list[Suggestion]:
-    """Return what to measure within ``budget_core_hours``, in the order of the rule; together it fits the budget.
+    """Return measurements that together cost at most ``budget_core_hours``, in the order of the rule.
 
     Where nothing fits, the one suggestion is the cheapest, and not ``affordable``. Raises ValueError for a budget
     that is not positive.
@@ -71,7 +71,7 @@ def next_measurement(data: RunData, table: pd.DataFrame, budget_core_hours: floa
     left = budget_core_hours
     chosen: list[Suggestion] = []
     for suggestion in (*(s for one in series for s in one.sizes()), *(s for one in series for s in one.intervals())):
-        # One new size a series: what the next should be depends on what that one shows.
+        # One new size a series: the choice of the next depends on the result of this one.
         grown = suggestion.reason == "size" and any(suggestion.label == other.label for other in chosen)
         if not grown and suggestion.core_hours <= left:
             chosen.append(suggestion)
@@ -114,7 +114,7 @@ class _Series:
             yield self._suggestion(ranks, short[ranks], "interval", words)
 
     def narrowing(self, budget: float) -> Suggestion | None:
-        """Return what narrows the fit most for at most ``budget`` core-hours, once sizes and intervals are complete."""
+        """Return the measurement within ``budget`` core-hours that narrows the fit most, once the others are done."""
         if any(self.sizes()) or any(self.intervals()):
             return None
         within = [one for one in self.repeats(budget) if one.core_hours <= budget]

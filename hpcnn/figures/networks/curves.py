@@ -85,7 +85,7 @@ def _common(records: list[RunRecord], key: str) -> str:
 
 
 def _labels(paths: list[Path]) -> list[str]:
-    """Return what tells the paths apart: each without the folders that all share."""
+    """Return a short name of each path: without the folders that all share."""
     if len(paths) == 1:
         return [paths[0].name]
     top = os.path.commonpath(paths)

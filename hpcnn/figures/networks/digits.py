@@ -23,7 +23,7 @@ _CELL_INCHES = (0.72, 0.9)
 def draw(trained: Trained, *, count: int = 50) -> Figure:
     """Return a grid of the first ``count`` test images in the order of ``mistakes_first``.
 
-    Below each is the label given; a mistake has a frame, and says the right label too.
+    Below each is the predicted label; a mistake has a frame, and the right label too.
     """
     from matplotlib.patches import Rectangle
 

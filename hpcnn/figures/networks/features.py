@@ -28,7 +28,7 @@ _SHOWN = ("Conv", "Pool", "Add", "Concatenate")
 def draw(trained: Trained, image: Array, name: str, *, layer: str | None = None) -> Figure:
     """Return the maps that one ``image`` (in the data's form) makes: the first 8 of some layers, or all of one.
 
-    name: what the image is, for the title. Without ``layer``: convolutions and pools, at most 6 evenly spread.
+    name: of the image, for the title. Without ``layer``: convolutions and pools, at most 6 evenly spread.
     """
     check_images(trained.data)
     layers = [one_layer(trained, layer)] if layer else _chosen(list(map_layers(trained).values()))

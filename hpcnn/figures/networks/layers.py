@@ -92,7 +92,7 @@ def _draw_layer(axes: Axes, row: dict[str, Json], left: float, top: float) -> No
 
 
 def _name(row: dict[str, Json]) -> str:
-    """Return a layer's name, and its type where the name does not say it, as Keras's own names do."""
+    """Return a layer's name, with its type where the name does not contain it, as Keras's own names do."""
     says_it = str(row["name"]).replace("_", "").startswith(str(row["type"]).lower())
     return str(row["name"]) if says_it else f"{row['name']} ({row['type']})"
 

@@ -34,7 +34,7 @@ def receptive_field(layer: Layer) -> tuple[Field, Field]:
     """Return the receptive field of a layer along rows and columns.
 
     After V. Dumoulin and F. Visin, arXiv:1603.07285, section 2.4 for sizes; a stack of windows adds up as there. Of
-    several branches, it is what any of them sees. Raises UsageError for a layer whose windows hpcnn does not know.
+    several branches, it is the union of theirs. Raises UsageError for a layer whose windows hpcnn does not know.
     """
     rows, columns = (_field(layer.output, axis, {}) for axis in (0, 1))
     return rows, columns

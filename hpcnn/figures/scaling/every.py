@@ -38,7 +38,7 @@ def all_plots(
 ) -> list[Plot]:
     """Return all figures of a scaling ``table`` of ``data`` for which the data suffice.
 
-    fitted: of ``report.fits.fits``. by: what separates tables (as for ``scaling_table``). table_runs: of
+    fitted: of ``report.fits.fits``. by: the columns that separate tables (as for ``scaling_table``). table_runs: of
     ``runs_of_table``, where the caller has them. rooflines: of ``report.roofline_table``. The ``group`` of each figure
     names its table; of more than MOST_TABLES tables, the first ones have figures.
     """

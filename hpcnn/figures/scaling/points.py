@@ -1,4 +1,4 @@
-"""The series of one table as points to draw: their order, base cases, intervals and names. Knows no colours."""
+"""The series of one table as points to draw: their order, base cases, intervals and names. Draws nothing."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _LONGEST_NAME = 36
 class Series(NamedTuple):
     """Rows of a table that differ in size alone, by size, and the base case of each (a row of ``bases``).
 
-    label: what sets the series apart, empty where there is one. joined: whether a line may join the points, which it
-    may not where one number of ranks was measured in several ways (on other nodes, say).
+    label: its settings that other series do not have, empty for a single series. joined: whether a line may join the
+    points: not where one number of ranks was measured in several ways (on other nodes, say).
     """
 
     label: str

@@ -72,7 +72,7 @@ def same_and_varying(rows: Sequence[Row], settings: Sequence[str]) -> tuple[str,
 
 
 def name(key: str) -> str:
-    """Return a setting as the user wrote it: without what the table puts before its name."""
+    """Return a setting as the user wrote it: without the prefix of the table's column."""
     return key.removeprefix("point_").removeprefix("train_")
 
 
