@@ -279,8 +279,8 @@ def test_every_list_of_pythons_is_the_one_of_the_version() -> None:
     assert tuple(python for python in minors if f"{python}.0" in bounds) == SUPPORTED_PYTHONS
     named = [line.rpartition(" ")[2] for line in project["classifiers"] if ":: Python :: 3." in line]
     assert tuple(named) == SUPPORTED_PYTHONS
-    readme = (CHECKOUT / "README.md").read_text()
-    assert f"with Python {SUPPORTED_PYTHONS[0]} to {SUPPORTED_PYTHONS[-1]} and a C++ compiler" in readme
+    for document in ("README.md", "CONTRIBUTING.md"):
+        assert f"Linux with Python {PYTHONS[0]} to {PYTHONS[-1]}" in (CHECKOUT / document).read_text()
     assert supported_pythons() == "3.10, 3.11, 3.12 or 3.13"
 
 
