@@ -246,7 +246,10 @@ def folder_with_makefile(tmp_path: Path) -> Path:
 
 def test_make_alone_lists_the_targets(folder_with_makefile: Path) -> None:
     listed = re.findall(r"^  make ([\w-]+) +\S", run("make", "-C", folder_with_makefile).stdout, flags=re.MULTILINE)
-    assert listed == ["help", "demo", "test", "lint", "docs", "venv", "testbed", "testbed-down", "bench", "clean"]
+    assert listed == [
+        *("help", "demo", "test", "check", "lint", "docs", "venv"),
+        *("testbed", "testbed-down", "bench", "release", "clean"),
+    ]
 
 
 def test_make_says_what_debian_lacks_for_virtual_environments(folder_with_makefile: Path, tmp_path: Path) -> None:
@@ -276,8 +279,8 @@ def test_every_list_of_pythons_is_the_one_of_the_version() -> None:
     assert tuple(python for python in minors if f"{python}.0" in bounds) == SUPPORTED_PYTHONS
     named = [line.rpartition(" ")[2] for line in project["classifiers"] if ":: Python :: 3." in line]
     assert tuple(named) == SUPPORTED_PYTHONS
-    readme = (CHECKOUT / "README.md").read_text()
-    assert f"with Python {SUPPORTED_PYTHONS[0]} to {SUPPORTED_PYTHONS[-1]} and a C++ compiler" in readme
+    for document in ("README.md", "CONTRIBUTING.md"):
+        assert f"Linux with Python {PYTHONS[0]} to {PYTHONS[-1]}" in (CHECKOUT / document).read_text()
     assert supported_pythons() == "3.10, 3.11, 3.12 or 3.13"
 
 
