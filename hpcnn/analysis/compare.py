@@ -92,10 +92,10 @@ def compare_runs(a: RunData, b: RunData, warmup: int = 1, confidence: float = CO
     Configurations are matched by the work they do (model, data, samples, global batch size, ranks), and by each other
     setting that varies within A or within B. Settings that are constant in each set may differ between the sets: the
     comparison is about these (``differing``). Columns: the matching ones; ``runs_a``, ``runs_b``; ``epoch_seconds_a``,
-    ``_b`` (medians over the runs' medians); ``change`` (b/a - 1, of these); ``difference``, ``difference_low``, ``difference_high``,
-    ``coverage``, ``p_value``, ``effect_size``, ``conclusive`` and ``words`` of ``compare``, in seconds;
-    ``test_accuracy_a``, ``_b`` (medians). Where one set has no such run, the comparison is missing, and ``words`` says
-    so.
+    ``_b`` (medians over the runs' medians); ``change`` (b/a - 1, of these); ``difference``, ``difference_low``,
+    ``difference_high``, ``coverage``, ``p_value``, ``effect_size``, ``conclusive`` and ``words`` of ``compare``, in
+    seconds; ``test_accuracy_a``, ``_b`` (medians). Where one set has no such run, the comparison is missing, and
+    ``words`` says so.
 
     Raises UsageError where nothing matches, where one row of a set would mix machines, and for a run in both sets.
     """
