@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from tests import isolation
+from hpcnn.cli.main import main
+from tests import isolation, tiers
 from tests.kept_networks import digits_network, digits_run, own_run, train_kept  # noqa: F401
 from tests.synthetic.runs import run_at, run_in  # noqa: F401
 
@@ -34,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     isolation.end(config.stash[_HOME])
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    tiers.assign(items)  # before pytest chooses by markers, and pytest-xdist reads the groups
+    yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -88,6 +96,25 @@ def hpcnn_process() -> Iterator[Process]:
 def hpcnn(command: Command) -> Command:
     """Return a function that runs ``hpcnn`` with the given words."""
     return lambda *words, **options: command(BIN / "hpcnn", *words, **options)
+
+
+@pytest.fixture(scope="session")
+def in_process() -> Command:
+    """Return a function that calls ``hpcnn`` in this process, for words with which it starts no other and ends soon.
+
+    Arguments and result as of ``hpcnn``. An error that hpcnn does not explain fails the test.
+    """
+
+    def run(*words: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(cwd or Path.cwd())
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["hpcnn", *map(str, words)])
+            ended = CliRunner().invoke(main, sys.argv[1:], catch_exceptions=False)
+        return subprocess.CompletedProcess(words, ended.exit_code, ended.stdout, ended.stderr)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from hpcnn.cli.options import given_options, spec_from_options
+from hpcnn.cli.train import command
+from hpcnn.specs.train import TrainSpec
 from hpcnn.train.trained import Trained, open_trained
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 USER = Path(__file__).parent / "user"
 
 
 @pytest.fixture(scope="session")
-def train_kept(hpcnn: Command, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Return a function that trains with the given words, networks kept, and returns the run directory."""
+def train_kept(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that trains with the words of ``hpcnn train`` and returns the run directory.
+
+    In this process, which has loaded TensorFlow once, and with the devices and threads that it has.
+    """
     pytest.importorskip("tensorflow", reason="a training needs TensorFlow (make venv)")
     pytest.importorskip("matplotlib", reason="pictures need matplotlib: pip install 'hpcnn[report]'")
+    import keras
+
+    from hpcnn.parallel.serial import SingleReplica
+    from hpcnn.train.session import train_under
 
     def run(name: str, *words: object) -> Path:
         path = tmp_path_factory.mktemp("runs") / name
-        ended = hpcnn("train", "--run-dir", path, *words, cwd=USER)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+        with command.make_context("train", ["--run-dir", str(path), *map(str, words)]) as context:
+            options = {key: value for key, value in context.params.items() if key not in ("run_dir", "resume")}
+            spec = spec_from_options(TrainSpec, given_options(TrainSpec, options))
+        keras.backend.clear_session()  # names are counted from here, as in a process of its own
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(USER)
+            assert train_under(SingleReplica(), spec, str(path), log=lambda line: None)
         return path
 
     return run

@@ -9,9 +9,9 @@ from tests.conftest import Command
 SMALL = ("--ntasks", 2, "--cpus-per-task", 1, "--sizes", "1K..128K", "--repeats", 7)
 
 
-def test_a_dry_run_shows_the_script_and_writes_nothing(hpcnn, tmp_path):
+def test_a_dry_run_shows_the_script_and_writes_nothing(in_process, tmp_path):
     run = tmp_path / "run"
-    ended = hpcnn("bench", "allreduce", *SMALL, "--backend", "horovod", "--dry-run", "--run-dir", run)
+    ended = in_process("bench", "allreduce", *SMALL, "--backend", "horovod", "--dry-run", "--run-dir", run)
     assert ended.returncode == 0
     assert "mpirun -np 2" in ended.stdout
     assert (
@@ -21,9 +21,9 @@ def test_a_dry_run_shows_the_script_and_writes_nothing(hpcnn, tmp_path):
     assert not run.exists()
 
 
-def test_it_goes_through_the_script_of_any_site(hpcnn, tmp_path):
+def test_it_goes_through_the_script_of_any_site(in_process, tmp_path):
     words = ("--site", "generic-slurm", "--nodes", 2, "--ntasks-per-node", 4, "--time", "10", "--dry-run")
-    ended = hpcnn("bench", "allreduce", *words, "--run-dir", tmp_path / "run")
+    ended = in_process("bench", "allreduce", *words, "--run-dir", tmp_path / "run")
     assert ended.returncode == 0, ended.stderr
     assert "#SBATCH --nodes=2" in ended.stdout
     assert "srun --ntasks=8" in ended.stdout.replace(" \\\n    ", " ")
@@ -40,14 +40,14 @@ def test_it_goes_through_the_script_of_any_site(hpcnn, tmp_path):
         (("--ntasks", "2", "--site", "generic-slurm", "--output", "x.json"), "--output: 'x.json'"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(hpcnn, tmp_path, words, message):
-    ended = hpcnn("bench", "allreduce", *words, "--run-dir", tmp_path / "run")
+def test_what_cannot_be_measured_is_refused(in_process, tmp_path, words, message):
+    ended = in_process("bench", "allreduce", *words, "--run-dir", tmp_path / "run")
     assert ended.returncode == 2
     assert message in ended.stderr
     assert not (tmp_path / "run").exists()
 
 
-def test_the_ceilings_are_measured_by_one_process(hpcnn: Command) -> None:
-    ended = hpcnn("bench", "machine", "--ntasks", 2)
+def test_the_ceilings_are_measured_by_one_process(in_process: Command) -> None:
+    ended = in_process("bench", "machine", "--ntasks", 2)
     assert ended.returncode == 2
     assert "--ntasks: 2 is not valid; expected 1" in ended.stderr

@@ -86,15 +86,6 @@ def test_list_as_a_table_and_as_csv(folder):
     assert [row["classes"] for row in read] == ["10", "10", "10", "10", "100", "2", "2", "2", "46", "", "", "10", "2"]
 
 
-def test_list_imports_nothing_heavy():
-    program = (
-        "import sys; from hpcnn.cli.main import main; main(['data', 'list'], standalone_mode=False); "
-        "print({'tensorflow', 'keras', 'sklearn', 'pandas', 'scipy', 'numpy'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "set()"
-
-
 # --- info
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def test_the_dry_run_is_the_command_and_the_line_to_type(hpcnn: Command, tmp_path: Path) -> None:
+def test_the_dry_run_is_the_command_and_the_line_to_type(in_process: Command, tmp_path: Path) -> None:
     words = ("interact", "--site", "trillium", "--nodes", "2", "--ntasks-per-node", "1", "--dry-run")
-    refused = hpcnn(*words, cwd=tmp_path)
+    refused = in_process(*words, cwd=tmp_path)
     assert refused.returncode == 2
     assert "--ntasks: " in refused.stderr
-    shown = hpcnn("interact", "--site", "trillium", "--dry-run", "--", "echo", "a  b", cwd=tmp_path)
+    shown = in_process("interact", "--site", "trillium", "--dry-run", "--", "echo", "a  b", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     first, remark, line = shown.stdout.splitlines()
     assert (first, remark) == ("debugjob 1", "# in the session, type:")
@@ -30,8 +30,8 @@ def test_what_is_printed_can_be_typed(hpcnn: Command, command: Command, tmp_path
     assert shlex.split(shown.stdout)[:2] == ["bash", "-lc"]
 
 
-def test_a_sites_command_that_is_not_here_is_said(hpcnn: Command) -> None:
-    ended = hpcnn("interact", "--site", "trillium", "--container", "x.sif")
+def test_a_sites_command_that_is_not_here_is_said(in_process: Command) -> None:
+    ended = in_process("interact", "--site", "trillium", "--container", "x.sif")
     assert ended.returncode == 2
     assert "Error: debugjob is not on this machine: --site names the cluster" in ended.stderr
     assert ended.stderr.startswith("# in the session, type:\nmodule load ")

@@ -2,8 +2,6 @@ import csv
 import io
 import json
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -350,16 +348,6 @@ def test_what_is_not_a_directory_of_runs_is_one_message(tmp_path):
         result = report(directory)
         assert result.exit_code == 2
         assert repr(str(directory)) in result.stderr
-
-
-def test_help_has_an_example_and_needs_no_pandas():
-    code = (
-        "import sys; from hpcnn.cli.main import main; "
-        "main(['scaling-report', '--help'], standalone_mode=False); sys.exit('pandas' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Examples:\n    hpcnn scaling-report" in done.stdout
 
 
 def test_what_to_measure_next_and_predictions(study):

@@ -9,20 +9,20 @@ from pathlib import Path
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def test_without_slurm_it_says_where_to_ask(hpcnn: Command, tmp_path: Path) -> None:
-    ended = hpcnn("sites", "init", PATH=str(tmp_path), HPCNN_CONFIG=str(tmp_path / "config"))
+def test_without_slurm_it_says_where_to_ask(in_process: Command, tmp_path: Path) -> None:
+    ended = in_process("sites", "init", PATH=str(tmp_path), HPCNN_CONFIG=str(tmp_path / "config"))
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("Error: sinfo is not on this machine: ask on a login node")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_slurm_that_does_not_answer_is_an_error_with_its_words(hpcnn: Command, tmp_path: Path) -> None:
+def test_a_slurm_that_does_not_answer_is_an_error_with_its_words(in_process: Command, tmp_path: Path) -> None:
     for name in ("sinfo", "sbatch"):
         (tmp_path / name).write_text(
             "#!/bin/sh\necho 'slurm_load_partitions: Unable to contact controller' >&2\nexit 1\n"
         )
         (tmp_path / name).chmod(0o755)
-    ended = hpcnn("sites", "init", PATH=f"{tmp_path}:/usr/bin:/bin")
+    ended = in_process("sites", "init", PATH=f"{tmp_path}:/usr/bin:/bin")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Unable to contact controller" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -126,18 +126,20 @@ def logdir(printed: str) -> str:
     return found.group(1)
 
 
-def test_a_run_a_study_and_a_job_have_their_own_folders(hpcnn: Command, run_dir: Path) -> None:
+def test_a_run_a_study_and_a_job_have_their_own_folders(in_process: Command, run_dir: Path) -> None:
     runs = str(run_dir.parent)
     for target, folder in ((run_dir, run_dir / "tensorboard"), (runs, runs), ("4711", run_dir / "tensorboard")):
-        shown = hpcnn("tensorboard", target, "--dry-run", HPCNN_RUNS=runs)
+        shown = in_process("tensorboard", target, "--dry-run", HPCNN_RUNS=runs)
         assert shown.returncode == 0, shown.stderr
         assert logdir(shown.stdout) == str(folder)
         assert "narval.alliancecan.ca" in shown.stdout  # the site of the run itself
         assert "Site narval: Start TensorBoard in the job" in shown.stdout
 
 
-def test_in_a_job_the_tunnel_ends_on_the_node(hpcnn: Command, run_dir: Path) -> None:
-    shown = hpcnn("tensorboard", run_dir, "--site", "bridges2", "--port", "7007", "--dry-run", SLURMD_NODENAME="r001")
+def test_in_a_job_the_tunnel_ends_on_the_node(in_process: Command, run_dir: Path) -> None:
+    shown = in_process(
+        "tensorboard", run_dir, "--site", "bridges2", "--port", "7007", "--dry-run", SLURMD_NODENAME="r001"
+    )
     assert re.search(
         r"^  ssh -N -L 6006:127\.0\.0\.1:7007 -J \w+@bridges2\.psc\.edu \w+@\S+\.ib\.bridges2\.psc\.edu$",
         shown.stdout,
@@ -154,14 +156,14 @@ def test_in_a_job_the_tunnel_ends_on_the_node(hpcnn: Command, run_dir: Path) -> 
         ("12", "job 12: none of the runs here"),
     ],
 )
-def test_without_logs_it_says_how_to_get_them(hpcnn: Command, tmp_path: Path, target: str, message: str) -> None:
+def test_without_logs_it_says_how_to_get_them(in_process: Command, tmp_path: Path, target: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
-    ended = hpcnn("tensorboard", target, cwd=tmp_path, HPCNN_RUNS=str(tmp_path))
+    ended = in_process("tensorboard", target, cwd=tmp_path, HPCNN_RUNS=str(tmp_path))
     assert (ended.returncode, ended.stdout) == (2, "")
     assert re.match(rf"Error: .*{message}", ended.stderr)
 
 
-def test_an_unknown_site_is_an_error(hpcnn: Command, run_dir: Path) -> None:
-    ended = hpcnn("tensorboard", run_dir, "--site", "narvall")
+def test_an_unknown_site_is_an_error(in_process: Command, run_dir: Path) -> None:
+    ended = in_process("tensorboard", run_dir, "--site", "narvall")
     assert ended.returncode == 2
     assert "Did you mean 'narval'?" in ended.stderr

@@ -298,14 +298,6 @@ def test_without_matplotlib_it_says_how_to_get_it(tmp_path, monkeypatch):
     assert report(folder).exit_code == 0
 
 
-def test_a_table_without_pictures_needs_no_matplotlib(tmp_path, command):
-    folder = write_study(tmp_path / "study")
-    words = "import sys, hpcnn.cli.main as m; m.main(sys.argv[1:], standalone_mode=False)"
-    check = f"{words}; assert not {{'matplotlib', 'scipy'}} & set(sys.modules)"
-    ended = command(sys.executable, "-c", check, "scaling-report", folder)
-    assert ended.returncode == 0, ended.stderr
-
-
 WRONG = [None, 5, "x", [1], {"a": 1}, [None], [{"rank": "a", "host": 5, "cores_allowed": "abc", "threads": 3}], True]
 
 

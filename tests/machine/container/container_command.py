@@ -1,12 +1,19 @@
-"""The command ``hpcnn container``, as a process with an environment of its own."""
+"""The command ``hpcnn container``, with an environment of its own."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
+import pytest
+from click.testing import CliRunner
+
+from hpcnn.cli.main import main
+
 
 def start(environment: dict[str, str], *words: object) -> subprocess.Popen[str]:
+    """Start ``hpcnn container`` as a process."""
     return subprocess.Popen(
         [sys.executable, "-m", "hpcnn", "container", *map(str, words)],
         env=environment,
@@ -17,7 +24,11 @@ def start(environment: dict[str, str], *words: object) -> subprocess.Popen[str]:
 
 
 def container(environment: dict[str, str], *words: object) -> subprocess.CompletedProcess[str]:
-    """Run ``hpcnn container`` to its end."""
-    process = start(environment, *words)
-    output, errors = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(words, process.returncode, output, errors)
+    """Call ``hpcnn container`` in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in set(os.environ) - set(environment):
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        ended = CliRunner().invoke(main, ["container", *map(str, words)], catch_exceptions=False)
+    return subprocess.CompletedProcess(words, ended.exit_code, ended.stdout, ended.stderr)

@@ -205,8 +205,8 @@ class TestBoundary:
             boundary(tmp_path)
 
 
-def test_several_tasks_are_refused_before_anything_is_written(tmp_path, hpcnn: Callable):
-    done = hpcnn(
+def test_several_tasks_are_refused_before_anything_is_written(tmp_path, in_process: Callable):
+    done = in_process(
         "submit", "--run-dir", tmp_path / "run", "--ntasks", 2, "--model", "scinet-hidden", "--data", "circles"
     )
     assert done.returncode == 2
@@ -214,8 +214,8 @@ def test_several_tasks_are_refused_before_anything_is_written(tmp_path, hpcnn: C
     assert not (tmp_path / "run").exists()
 
 
-def test_its_layers_are_shown(hpcnn: Callable):
-    done = hpcnn("models", "show", "scinet-hidden", "--format", "json")
+def test_its_layers_are_shown(in_process: Callable):
+    done = in_process("models", "show", "scinet-hidden", "--format", "json")
     assert [(row["name"], row["output_shape"], row["parameters"]) for row in json.loads(done.stdout)] == [
         ("hidden", [10], 30),
         ("output", [2], 22),

@@ -1,0 +1,48 @@
+"""What a test takes, told by where it stands: which tests are quick, and which may run beside each other.
+
+``make check`` runs the tests without the marker ``integration``. ``pytest -n 2 --dist loadgroup`` gives a group of
+tests to one worker: ranks of MPI would slow each other down, the testbed is one cluster, and a training that several
+tests look at is done once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+# Folders whose tests start trainings, run the documents' commands or need the cluster, whatever a file is called.
+INTEGRATION = ("benchmarks", "docs", "slurm")
+# Begun first, in this order: they wait more than they compute, or take longest.
+FIRST = ("slurm", "mpi")
+# The trainings of tests/kept_networks.py, done once for all tests that look at them.
+NETWORKS = {"digits_run", "digits_network", "own_run", "train_kept"}
+
+
+def assign(items: list[pytest.Item]) -> None:
+    """Mark each test by its tier and its group, and put the groups that take longest first."""
+    for item in items:
+        path = item.path.relative_to(TESTS)
+        if path.parts[0] in INTEGRATION or path.stem.endswith("_integration"):
+            item.add_marker(pytest.mark.integration)
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    items.sort(key=_turn)
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return the group of a test: what it must not run beside, or else its file, whose fixtures it shares."""
+    for group in FIRST:
+        if item.get_closest_marker(group):
+            return group
+    if NETWORKS & set(getattr(item, "fixturenames", ())):
+        return "networks"
+    if item.get_closest_marker("apart"):
+        return item.nodeid
+    return item.path.relative_to(TESTS).as_posix()
+
+
+def _turn(item: pytest.Item) -> int:
+    """Return when a test's group is begun. Sorting keeps the order of the others."""
+    group = group_of(item)
+    return FIRST.index(group) if group in FIRST else len(FIRST)
