@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.clock import clock  # noqa: F401
 from tests.kept_networks import digits_network, digits_run, own_run, train_kept  # noqa: F401
+from tests.scheduler.commands import slurm_commands  # noqa: F401
 from tests.synthetic.runs import run_at, run_in  # noqa: F401
 
 BIN = Path(sys.executable).parent

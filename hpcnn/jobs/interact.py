@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hpcnn.jobs.launch import container_command, cpus_of, shell_word
 from hpcnn.jobs.sbatch import gpu_type, request
 from hpcnn.jobs.script import modules, variables
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import given
 from hpcnn.specs.resources import Resources
@@ -63,7 +64,7 @@ def session(
         raise bad_value("--requeue", "yes", "no value for a session: nobody would sit at the second one")
     steps = _steps(site, software, here, program, gpu=bool(resources.gpus_per_node))
     inside = ["bash", "-lc", " && ".join([*steps[:-1], f"exec {steps[-1]}"])]
-    if site.scheduler == "local":
+    if scheduler_of(site.scheduler).this_machine_only:
         return _on_this_machine(site, resources, inside, way)
     asked = request(resources, site, cpus_of(site, resources))
     template = site.interactive_gpu if resources.gpus_per_node else site.interactive

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
@@ -31,7 +32,7 @@ def launch_command(site: Site, resources: Resources, cpus_per_task: int) -> list
     if site.launcher == "ibrun":  # takes the number of ranks from the allocation (TACC's own wrapper)
         return ["ibrun", *site.launcher_options]
     count = ["mpirun", "-np", str(resources.ntasks)]
-    if site.scheduler == "local":
+    if scheduler_of(site.scheduler).this_machine_only:
         return [*count, *_binding(site, resources.ntasks, cpus_per_task), *site.launcher_options]
     per_node = resources.ntasks // resources.nodes
     return [*count, "--map-by", f"ppr:{per_node}:node:PE={cpus_per_task}", *site.launcher_options]
@@ -106,7 +107,7 @@ def cpus_of(site: Site, resources: Resources) -> int:
     if resources.gpus_per_node:
         share = (site.cores_gpu or 1) * resources.gpus_per_node // (site.gpus or resources.gpus_per_node)
         return max(share // per_node, 1)
-    return max((site.cores or 1) // per_node, 1) if site.scheduler == "local" else 1
+    return max((site.cores or 1) // per_node, 1) if scheduler_of(site.scheduler).this_machine_only else 1
 
 
 def _binding(site: Site, ntasks: int, cpus: int) -> list[str]:

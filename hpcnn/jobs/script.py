@@ -13,19 +13,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
 
 from hpcnn.jobs.launch import Expanded, as_ranks, container_command, cpus_of, launch_command, shell_word
 from hpcnn.jobs.sbatch import directives
+from hpcnn.rundir.layout import RunDir
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.software import SoftwareSpec
-from hpcnn.specs.train import TrainSpec
+from hpcnn.specs.train import TrainSpec, usual_strategy
 from hpcnn.util.errors import unknown_value
 from hpcnn.util.share import share_dir
+from hpcnn.util.types import Json
 from hpcnn.version import __version__
 
 
@@ -68,7 +70,9 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     program = train_command(job.train, in_image) if job.train else list(job.program)
     launched = several or strategy_of(job) in ("horovod", "multiworker")
     launcher = [launch_command(site, job.resources, cpus)] if launched else []
-    is_slurm = site.scheduler == "slurm"
+    asked = []
+    if scheduler_of(site.scheduler).writes_directives:
+        asked = directives(job.name, job.resources, site, str(RunDir(place.run_dir).log), cpus)
     return _template(site).render(
         title=title(job),
         version=__version__,
@@ -83,7 +87,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         mpirun=launched,
         command=[*launcher, *inside, as_ranks(program) if launched else program],
         bin=place.bin,
-        directives=directives(job.name, job.resources, site, f"{place.run_dir}/log.out", cpus) if is_slurm else [],
+        directives=asked,
         modules=modules(site, job.software, gpu),
         image=job.software.container,
         data=place.data,
@@ -100,7 +104,7 @@ def modules(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:
     return [*site.modules, *(site.modules_gpu if gpu else ()), *container, *software.module]
 
 
-def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: bool) -> dict[str, Any]:
+def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: bool) -> dict[str, Json]:
     """Return the variables to export: the user's own have the last word over hpcnn's ``own`` and the site's."""
     suffix = {"HPCNN_HOST_SUFFIX": site.host_suffix} if site.host_suffix else {}
     return {**suffix, **site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
@@ -110,7 +114,7 @@ def strategy_of(job: JobSpec) -> str:
     """Return the strategy of a job; a user's own program is one under Horovod as soon as it has several ranks."""
     if job.train:
         return job.train.strategy
-    return "horovod" if job.resources.ntasks > 1 else "serial"
+    return usual_strategy(job.resources.ntasks)
 
 
 def title(job: JobSpec) -> str:

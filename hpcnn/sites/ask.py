@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hpcnn.scheduler.slurm import available, clean_environment
+from hpcnn.scheduler import batch_scheduler
 from hpcnn.sites import discover
 from hpcnn.sites.discover import Cluster
 from hpcnn.sites.propose import Login
@@ -25,7 +25,7 @@ _MODULES = ("apptainer", "singularity", "openmpi")
 
 def cluster() -> Cluster:
     """Return what Slurm says. Raises UsageError on a machine without Slurm, HpcnnError where it does not answer."""
-    if not available() or shutil.which("sinfo") is None:
+    if not batch_scheduler().available() or shutil.which("sinfo") is None:
         raise UsageError("sinfo is not on this machine: ask on a login node of the cluster (here, --site local works)")
     kinds = discover.nodes(_said("sinfo", "--exact", "--noheader", f"--format={discover.SINFO_FORMAT}"))
     config = discover.config(_said("scontrol", "show", "config"))
@@ -84,7 +84,8 @@ def _tried(*command: str, both: bool = False) -> str:
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str] | str:
     """Return how a command ended, or why it could not be run."""
     # SINFO_FORMAT and its like would change what is printed
-    kept = {key: value for key, value in clean_environment(os.environ).items() if not key.startswith("SINFO_")}
+    outside = batch_scheduler().environment(os.environ)
+    kept = {key: value for key, value in outside.items() if not key.startswith("SINFO_")}
     environment = {**kept, "LC_ALL": "C"}
     try:
         return subprocess.run(

@@ -13,13 +13,14 @@ import shlex
 import string
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import PLACEHOLDERS, Site
 from hpcnn.specs.fields import from_mapping
 from hpcnn.util import toml
 from hpcnn.util.errors import bad_value, unknown_value
 from hpcnn.util.share import share_dir
+from hpcnn.util.types import Json
 
 
 def user_folder() -> Path:
@@ -50,7 +51,7 @@ def load_with_origin(name: str) -> tuple[Site, dict[str, str]]:
     files = [file for file in (folder / f"{name}.toml" for folder in _folders()) if file.is_file()]
     if not files:
         raise unknown_value("--site", name, known_sites())
-    merged: dict[str, Any] = {"name": name}
+    merged: dict[str, Json] = {"name": name}
     origin = {field.name: "default" for field in dataclasses.fields(Site)}
     for file in files:
         table = toml.read(file)
@@ -65,7 +66,7 @@ def read_profile(file: Path) -> Site:
     return check({"name": file.stem, **toml.read(file)}, f"{file}: ")
 
 
-def check(table: Mapping[str, Any], where: str) -> Site:
+def check(table: Mapping[str, Json], where: str) -> Site:
     """Return the profile a table spells. Raises UsageError for what it must not say; ``where`` comes before the key."""
     site = from_mapping(Site, table, where)
     for section in ("environment", "environment_gpu"):
@@ -99,7 +100,7 @@ def _check_command(key: str, command: str) -> None:
 
 def with_machine_cores(site: Site) -> Site:
     """Return the site with its cores filled in from this process's own where the profile leaves them open."""
-    if site.cores is not None or site.scheduler != "local":
+    if site.cores is not None or not scheduler_of(site.scheduler).this_machine_only:
         return site
     return dataclasses.replace(site, cores=core_count(os.sched_getaffinity(0)))
 
@@ -123,7 +124,7 @@ def _folders() -> tuple[Path, Path]:
     return share_dir("templates") / "sites", user_folder()
 
 
-def _merge(merged: dict[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(merged: dict[str, Json], table: Mapping[str, Json]) -> dict[str, Json]:
     result = dict(merged)
     for key, value in table.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)

@@ -8,11 +8,11 @@ files or jobs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from hpcnn.scheduler import NAMES as SCHEDULERS
 from hpcnn.specs.fields import NO_KEYS, field
+from hpcnn.util.types import Json
 
-SCHEDULERS = ("local", "slurm")
 LAUNCHERS = ("mpirun", "srun", "ibrun")
 GPU_REQUESTS = ("gpus-per-node", "gres", "gpus", "none")
 GPU_TYPING = ("optional", "required", "refused")
@@ -40,8 +40,8 @@ class Site:
     mpi_type: str = field("", "What srun --mpi is given; empty: the site's default.")
     modules: tuple[str, ...] = field((), "Modules to load in every job (software, the host's MPI).")
     modules_gpu: tuple[str, ...] = field((), "Modules to load besides in jobs with GPUs.")
-    environment: dict[str, Any] = field(NO_KEYS, "Variables that every job exports.")
-    environment_gpu: dict[str, Any] = field(NO_KEYS, "Variables that jobs with GPUs export besides (NCCL).")
+    environment: dict[str, Json] = field(NO_KEYS, "Variables that every job exports.")
+    environment_gpu: dict[str, Json] = field(NO_KEYS, "Variables that jobs with GPUs export besides (NCCL).")
     # nodes
     cores: int | None = field(None, "Cores of a node; open: local, those this process may use.", minimum=1)
     cores_gpu: int | None = field(None, "Cores of a GPU node.", minimum=1)
@@ -116,5 +116,5 @@ class Site:
     login_gpu: str = field("", "Login host for GPU jobs, where it is another.")
     node_suffix: str = field("", "What a compute node's name needs behind it to be reached from a login node.")
     tunnel: str = field("", "What to know of ssh tunnels there.")
-    sources: dict[str, Any] = field(NO_KEYS, "Key -> page and date it came from.")
+    sources: dict[str, Json] = field(NO_KEYS, "Key -> page and date it came from.")
     notes: tuple[str, ...] = field((), "What a user should know besides.")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from hpcnn.sites.discover import Cluster, Nodes, Partition, plain_nodes, usual_of
 from hpcnn.util.toml import toml_text
+from hpcnn.util.types import Json
 
 _HOUR = 3600
 
@@ -33,10 +33,10 @@ class Key:
     """One line of a profile: key, value and where it is from. Without a value it is commented out."""
 
     name: str
-    value: Any
+    value: Json
     source: str
     decide: str = ""
-    example: Any = field(default="", kw_only=True)
+    example: Json = field(default="", kw_only=True)
 
     def line(self) -> str:
         """Return the line of TOML."""
