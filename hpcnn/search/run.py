@@ -45,7 +45,7 @@ def check(search: Search, site: str) -> None:
     for point in points:
         job = job_of(search, point, site, search.resources)
         assert job.train is not None
-        check_staged(job.train.data)
+        check_staged(job.train.data, job.train.data_args)
     prepare(job_of(search, points[0], site, search.resources), run_of(Path.cwd(), 0).path)
 
 
