@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from hpcnn.cli.output import format_option
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from hpcnn.scheduler.api import JobState
@@ -40,7 +42,7 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
                 "slurm_state": state.state,
                 "elapsed": state.elapsed or None,
                 "nodes": state.nodes or None,
-                "reason": result.get("reason") or _reason(state, recorded=bool(result)),
+                "reason": _reason(state, result),
                 "run": str(job.run.path) if job.run else None,
             }
         )
@@ -56,8 +58,11 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
     emit(rows, fmt, columns)
 
 
-def _reason(state: JobState, *, recorded: bool) -> str | None:
-    """Return why a job waits, or why its state is open; a record leaves nothing open."""
-    if state.status == "pending":
-        return state.reason
-    return None if recorded else state.no_answer or None
+def _reason(state: JobState, result: Mapping[str, Json]) -> str | None:
+    """Return the reason on record, or why the job waits; and why its state is open, where the record may not be last.
+
+    An interrupted run may have been requeued.
+    """
+    recorded = result.get("reason") or (state.reason if state.status == "pending" else None)
+    is_final = result.get("status") in ("completed", "failed")
+    return "; ".join(str(text) for text in (recorded, "" if is_final else state.no_answer) if text) or None

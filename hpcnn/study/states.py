@@ -60,7 +60,8 @@ def look(paths: Iterable[Path], queue: Queue | None = None) -> list[RunState]:
         if state and requeued(state.status, told[job].status):
             recorded[path] = None
         elif state and told[job].may_be_alive:
-            recorded[path] = replace(state, job=told[job])
+            reasons = (state.reason, told[job].no_answer)
+            recorded[path] = replace(state, job=told[job], reason="; ".join(text for text in reasons if text))
     return [recorded[run.path] or _unrecorded(run, jobs[run.path], told) for run in runs]
 
 

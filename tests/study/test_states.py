@@ -81,7 +81,7 @@ class TestLook:
         slurm_commands.fail("squeue")
         path = run_at(tmp_path, "run", job_id="7_0", result=result)
         (state,) = look([path])
-        reason = "why" if result else state.no_answer
+        reason = f"why; {state.no_answer}" if result else state.no_answer
         assert (state.status, state.reason, state.recorded) == (result or "unknown", reason, result is not None)
         assert (state.alive, state.may_be_alive) == (False, True)
         assert state.no_answer.startswith("no answer from squeue: Unable to contact slurm controller")
