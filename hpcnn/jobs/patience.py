@@ -1,4 +1,4 @@
-"""How long a wait for jobs goes on while their state is unknown, and what it tells the user meanwhile.
+"""Bound the wait for jobs whose state is unknown, and warn the user while the scheduler gives no answer.
 
 A scheduler that gives no answer for a while (a restart, a busy controller) must not end a wait, since its jobs go on;
 one that never answers again must not hang it for ever.
@@ -30,32 +30,32 @@ def seconds_to_believe(state: JobState) -> float:
 
 @dataclass
 class Patience:
-    """Measures for how long the state of one job has been open."""
+    """Clocks for one job: how long it has been in each state that may not be its last."""
 
     _since: dict[float, float] = field(default_factory=dict, init=False)
 
     def is_over(self, limit: float) -> bool:
-        """Return whether ``limit``, the seconds for the state the job is in now, has passed since it was in it first.
+        """Return whether ``limit``, the bound of the job's present state, has passed since it was first in that state.
 
-        States with different limits have clocks of their own: a minute of unknown counts from the first answer.
+        States with different bounds have clocks of their own: the minute of unknown starts with the first such answer.
         """
         now = time.monotonic()
         return now - self._since.setdefault(limit, now) >= limit
 
     def reset(self) -> None:
-        """Begin anew: the job is alive."""
+        """Stop all clocks: the job is alive."""
         self._since.clear()
 
 
 @dataclass
 class Silence:
-    """Tells the user once when the scheduler stops answering, and once when it answers again."""
+    """Warn the user once when the scheduler stops answering, and once when it answers again."""
 
     warn: Callable[[str], None]
     _last: str = field(default="", init=False)
 
     def note(self, no_answer: str, seconds: float) -> None:
-        """Note the outcome of a query: why there was no answer (empty: there was), and the longest wait for one."""
+        """Take the outcome of a query: why it got no answer (empty for an answer), and how long to wait for one."""
         if no_answer and not self._last:
             self.warn(f"{no_answer}; still waiting, for {seconds / 60:.0f} minutes at most")
         elif self._last and not no_answer:

@@ -21,7 +21,7 @@ from hpcnn.util.types import Json
 
 
 def prepare_again(target: str, resources: Mapping[str, Json]) -> Prepared:
-    """Return the job of a run directory or job id, ready to go on. resources: what is asked for differently now.
+    """Return the job of a run directory or job id, prepared to resume. resources: those that change.
 
     Raises UsageError for a run that has completed, is still in the queue, or was never submitted by hpcnn, and NoAnswer
     where the scheduler does not say whether it is still in the queue: the training would run twice.
@@ -51,7 +51,7 @@ def _check_job_has_ended(run: RunDir) -> None:
 
 
 def job_of(run: RunDir) -> JobSpec:
-    """Return the job that a run directory was made for. Raises UsageError where there is none that can be read."""
+    """Return the job spec of a run directory. Raises UsageError where hpcnn did not submit the run."""
     spec = read_json(run.spec)
     if not spec or "site" not in spec or not spec["site"]:
         raise UsageError(f"{run.path}: {run.spec.name} is not that of a job that hpcnn submitted")
@@ -71,7 +71,7 @@ def job_of(run: RunDir) -> JobSpec:
 
 
 def _given(resources: Resources) -> dict[str, Json]:
-    """Return the resources without the tasks in all where they follow from those of each node."""
+    """Return the resources as keys and values, without ``ntasks`` where ``ntasks_per_node`` implies it."""
     values = {key: value for key, value in vars(resources).items() if value is not None}
     if resources.ntasks_per_node is not None:
         del values["ntasks"]

@@ -1,4 +1,4 @@
-"""JobSpec and Site to the text of a job script. Pure: the same arguments give the same text, whoever asks.
+"""Render a job script from JobSpec and Site. The same arguments give the same text.
 
 Every value that a user can choose passes the filter ``sh`` (shlex.quote) on its way into a script, so that any string
 arrives unchanged; an undefined name in a template is an error.
@@ -54,19 +54,20 @@ class Place:
 def render(job: JobSpec, site: Site, place: Place) -> str:
     """Return the job script.
 
-    Raises UsageError for a site whose template there is not, and for what the site refuses or misses.
+    Raises UsageError for a site whose template does not exist, for an option that the site refuses, and for one that it
+    requires and did not get.
     """
     cpus, gpu = cpus_of(site, job.resources), bool(job.resources.gpus_per_node)
     environment = variables(site, job.software, place.environment, gpu)
     several = job.resources.ntasks > 1
     local_disk = Expanded(site.local_disk) if site.local_disk and place.data and several else None
-    seen = [place.run_dir, place.directory]
-    seen += [str(Path(place.directory, str(environment["HPCNN_DATA"])))] if "HPCNN_DATA" in environment else []
-    seen += [str(Path(place.data).parent)] if place.data else []
-    seen += [local_disk] if local_disk else []
-    inside = container_command(site, job.software, seen, gpu)
-    goes_on = dataclasses.replace(place, resume=place.resume or job.resources.requeue)
-    in_image = dataclasses.replace(goes_on, hpcnn=("hpcnn",)) if inside else goes_on
+    folders = [place.run_dir, place.directory]
+    folders += [str(Path(place.directory, str(environment["HPCNN_DATA"])))] if "HPCNN_DATA" in environment else []
+    folders += [str(Path(place.data).parent)] if place.data else []
+    folders += [local_disk] if local_disk else []
+    inside = container_command(site, job.software, folders, gpu)
+    resuming = dataclasses.replace(place, resume=place.resume or job.resources.requeue)
+    in_image = dataclasses.replace(resuming, hpcnn=("hpcnn",)) if inside else resuming
     program = train_command(job.train, in_image) if job.train else list(job.program)
     launched = several or strategy_of(job) in ("horovod", "multiworker")
     launcher = [launch_command(site, job.resources, cpus)] if launched else []
@@ -92,7 +93,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         image=job.software.container,
         data=place.data,
         local_disk=local_disk,
-        resume=goes_on.resume and not job.train,
+        resume=resuming.resume and not job.train,
         requeue=job.resources.requeue,
         requeue_limit=job.resources.requeue_limit,
     )
@@ -105,20 +106,20 @@ def modules(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:
 
 
 def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: bool) -> dict[str, Json]:
-    """Return the variables to export: the user's own have the last word over hpcnn's ``own`` and the site's."""
+    """Return the variables to export. The user's own take precedence over hpcnn's ``own``, these over the site's."""
     suffix = {"HPCNN_HOST_SUFFIX": site.host_suffix} if site.host_suffix else {}
     return {**suffix, **site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
 
 
 def strategy_of(job: JobSpec) -> str:
-    """Return the strategy of a job; a user's own program is one under Horovod as soon as it has several ranks."""
+    """Return the strategy of a job; that of a user's own program follows from the number of ranks."""
     if job.train:
         return job.train.strategy
     return usual_strategy(job.resources.ntasks)
 
 
 def title(job: JobSpec) -> str:
-    """Return one line that says what the job is. Never more than one line, whatever the names contain."""
+    """Return the job's name, content, strategy, ranks and site as one line, whatever the names contain."""
     ranks = f"{job.resources.ntasks} {'rank' if job.resources.ntasks == 1 else 'ranks'}"
     what = f"{job.train.model} on {job.train.data}" if job.train else shlex.join(job.program)
     what = textwrap.shorten(what, 80, placeholder=" ...")
@@ -126,7 +127,7 @@ def title(job: JobSpec) -> str:
 
 
 def train_command(spec: TrainSpec, place: Place) -> list[str]:
-    """Return the words of ``hpcnn train`` with every option that differs from its default."""
+    """Return the argv of ``hpcnn train`` with every option that differs from its default."""
     words = [*place.hpcnn, "train", "--run-dir", place.run_dir, *(["--resume"] if place.resume else [])]
     return [*words, *options_of(spec, ALWAYS_OF_TRAINING)]
 
@@ -193,7 +194,7 @@ def _environment() -> Environment:
 
 
 def command_lines(parts: Sequence[Sequence[str]], run_dir: str) -> str:
-    """Return a command as a person would write it: each part, and each of hpcnn's ``--option``, on its own line.
+    """Return a command in the layout of a person: each part, and each of hpcnn's ``--option``, on its own line.
 
     A user's own program (a part without the run directory) keeps its words on one line. The run directory is written
     as the script's own variable.

@@ -44,7 +44,7 @@ class Prepared:
 
 
 def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
-    """Render the job's script. Writes nothing. Raises UsageError for what the site cannot give.
+    """Render the job's script. Writes no file. Raises UsageError for a request that the site cannot fulfil.
 
     resume: the run directory holds an earlier attempt of the job, with which it goes on.
     """
@@ -108,7 +108,7 @@ def job_record(job_id: str, site: str) -> dict[str, Json]:
 
 
 def write(prepared: Prepared, *, durable: bool = True) -> None:
-    """Write the run directory's first files: what was asked, and the script. durable: as for ``files.write_text``."""
+    """Write the run directory's first files: job spec and script. durable: as for ``files.write_text``."""
     run, job = prepared.run, prepared.job
     if job.train is not None:
         check_staged(job.train.data, job.train.data_args)
@@ -123,7 +123,7 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
 
 
 def _data_file(job: JobSpec, site: Site) -> str | None:
-    """Return the file of a training's data; None where there is none, or where the job itself says where it is."""
+    """Return the file of a training's data; None without one, and where the job's own variables name its folder."""
     if job.train is None or FOLDER_VARIABLE in {**site.environment, **job.software.env}:
         return None
     file = file_of(job.train.data)
@@ -131,7 +131,7 @@ def _data_file(job: JobSpec, site: Site) -> str | None:
 
 
 def hpcnn_command() -> tuple[str, ...]:
-    """Return the words that start this very hpcnn: the console script beside this Python, or ``python -m hpcnn``."""
+    """Return the argv of this installation: the console script beside this Python, or ``python -m hpcnn``."""
     script = Path(sys.executable).with_name("hpcnn")
     if script.is_file():
         return (str(script),)

@@ -18,9 +18,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 def watch(job_id: str, run: RunDir, warn: Callable[[str], None], on_line: Callable[[str], None] | None = None) -> int:
     """Wait until a job has ended; return its exit status. on_line: gets each line of the log as it comes.
 
-    A job that ended without a record (cancelled while pending, a dead node) gets one that says so. While the scheduler
-    gives no answer, the wait goes on with growing pauses, and ``warn`` gets a line; after half an hour it ends with
-    NoAnswer.
+    A job that ended without a record (cancelled while pending, a dead node) gets one with the scheduler's reason. While
+    the scheduler gives no answer, the wait goes on with growing pauses, and ``warn`` gets a line; after half an hour it
+    raises NoAnswer.
     """
     log, patience, silence, pause = _Log(run.log), Patience(), Silence(warn), _FIRST_PAUSE
     while True:
@@ -51,7 +51,7 @@ def _has_ended(state: JobState, run: RunDir, patience: Patience) -> bool:
 
 
 def _has_final_record(run: RunDir, state: JobState) -> bool:
-    """Whether a run's record is its last one: an interrupted run may have been requeued where the queue is silent."""
+    """Return whether a run's record is its last one. Without an answer, an interrupted run may have been requeued."""
     status = (run.read_result() or {}).get("status")
     return status is not None and (state.queue_answered or status != "interrupted")
 
@@ -59,7 +59,7 @@ def _has_final_record(run: RunDir, state: JobState) -> bool:
 def _exit_status(run: RunDir, state: JobState) -> int:
     """Return the exit status of a job that has ended: that of its record, else the scheduler's, which is recorded now.
 
-    Raises NoAnswer where the scheduler never told whether or how the job ended.
+    Raises NoAnswer where the scheduler has not answered whether or how the job ended.
     """
     recorded = exit_status(run)
     if recorded is not None and _has_final_record(run, state):
@@ -74,13 +74,13 @@ def _exit_status(run: RunDir, state: JobState) -> int:
 
 
 class _Log:
-    """A log that another process writes, read to its end again and again."""
+    """Reads the new lines of a log that another process writes."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._position = path, 0
 
     def pass_on(self, on_line: Callable[[str], None]) -> None:
-        """Give every whole new line to ``on_line``."""
+        """Pass every whole new line to ``on_line``."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Schedulers: what runs job scripts. One interface (``api.py``), one file an implementation, chosen here by name.
+"""Schedulers, which run job scripts: one interface (``api.py``), one file an implementation, chosen here by name.
 
 Callers ask a scheduler for what it can do (``queues``, ``has_arrays`` ...), and never which one it is.
 """
@@ -31,10 +31,10 @@ NAMES = tuple(_SCHEDULERS)
 
 @cache
 def scheduler_of(name: str) -> Scheduler:
-    """Return the scheduler that a site profile names. Imports its file now, and no other."""
+    """Return the scheduler that a site profile names. Imports the file of this one alone."""
     return _SCHEDULERS[name]()
 
 
 def batch_scheduler() -> Scheduler:
-    """Return the scheduler to ask for a job of which only the id is known: the one that has a queue."""
+    """Return the scheduler with a queue, to look up a job by its id alone."""
     return scheduler_of("slurm")

@@ -1,4 +1,4 @@
-"""The interface of every scheduler, and what it reports of a job. Must not import an implementation."""
+"""The interface of every scheduler, and the state of a job. Must not import an implementation."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class NoAnswer(HpcnnError):
 
 @dataclass(frozen=True)
 class JobState:
-    """The state of one job. ``status`` is hpcnn's word for it (``states.py``), ``state`` the scheduler's own.
+    """The state of one job: ``status`` is one of hpcnn's (``states.py``), ``state`` the scheduler's own.
 
     exit_code: 128 + signal for a job that a signal ended; None as long as only the queue knows the job.
-    no_answer: which command gave no answer, and why, where that leaves the state open: ``no answer from squeue: ...``.
-        Empty for a job that is unknown because the scheduler answered and does not know it.
+    no_answer: ``no answer from squeue: ...`` where a command gave none and its answer could change the state. Empty for
+        a job that is unknown because the scheduler answered and does not know it.
     queue_answered: False where it was the queue that gave no answer.
     """
 
@@ -64,7 +64,7 @@ class JobState:
 
     @property
     def exit_status(self) -> int:
-        """Return the exit status of a job that has ended: the scheduler's, else what the state amounts to."""
+        """Return the exit status of a job that has ended: the scheduler's, else the usual one of its status."""
         return self.exit_code or {"completed": 0, "failed": 1}.get(self.status, by_signal(signal.SIGTERM))
 
 

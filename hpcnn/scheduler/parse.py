@@ -24,13 +24,13 @@ _NO_VALUE = 2**64 - 2
 
 
 class UnreadableError(ValueError):
-    """A command printed something else than the table that it was asked for."""
+    """The output of a command is not the table that it was asked for."""
 
 
 def job_id(sbatch_output: str) -> str:
-    """Return the job id that ``sbatch --parsable`` printed (``123`` or ``123;cluster``), whatever else it said.
+    """Return the job id that ``sbatch --parsable`` printed (``123`` or ``123;cluster``) among other lines.
 
-    Raises HpcnnError where there is none.
+    Raises HpcnnError without one.
     """
     for line in reversed(sbatch_output.splitlines()):
         word = line.strip().split(";")[0]
@@ -119,7 +119,7 @@ def _one_word(array: str, numbers: list[int]) -> str:
 
 
 def together(array: str, states: Iterable[JobState]) -> JobState:
-    """Return one state for the tasks of an array: running or pending while one of them is, else that of the worst."""
+    """Return one state for the tasks of an array: running or pending while one of them is, else the worst."""
     counts: dict[str, int] = {}
     found = list(states)
     for state in found:
@@ -144,7 +144,7 @@ def energies(output: str) -> dict[str, float]:
 
 
 def _exit_code(text: str) -> int | None:
-    """Return one number for sacct's ``code:signal``."""
+    """Return the exit status for sacct's ``code:signal``."""
     code, _, number = text.partition(":")
     if not code.isdigit():
         return None

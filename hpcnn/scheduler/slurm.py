@@ -1,8 +1,7 @@
-"""Slurm: jobs by sbatch, squeue, sacct and scancel. Must not read what the jobs run.
+"""Run Slurm's commands: sbatch, squeue, sacct, scancel. Must not read scripts or logs.
 
-squeue is asked first, and sacct for what squeue has forgotten. A job that both answer not to know is *unknown*, never
-completed. A command that gives no answer leaves open what it would have said, and the job's state says so
-(``JobState.no_answer``).
+squeue is asked first, and sacct for jobs that have left the queue. A job that neither knows is *unknown*, never
+completed. Where a command gives no answer, ``JobState.no_answer`` has the reason.
 """
 
 from __future__ import annotations
@@ -84,14 +83,14 @@ class Slurm:
         return {job: _with_silence(_state(job, known), queue_silence, accounts_silence) for job in jobs}
 
     def cancel(self, jobs: Sequence[str]) -> None:
-        """Cancel jobs by scancel, which takes one that has ended for cancelled."""
+        """Cancel jobs by scancel, which ignores those that have ended."""
         if jobs:
             _output(["scancel", *parse.shortened(jobs)], dict(os.environ), SECONDS_TO_ANSWER)
 
     def current_job(self, environment: Mapping[str, str]) -> str | None:
         """Return the id of the job that a process with this environment runs in, as squeue prints it."""
         array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
-        return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID")
+        return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID") or None
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """Return the environment without what a surrounding job has set."""
@@ -112,7 +111,7 @@ class Slurm:
         return [f"--dependency=afterok:{job}", "--kill-on-invalid-dep=yes"]
 
     def array_limit(self) -> int | None:
-        """Return Slurm's MaxArraySize (slurm.conf(5)); None where scontrol does not say it."""
+        """Return Slurm's MaxArraySize (slurm.conf(5)); None without an answer of scontrol."""
         if shutil.which("scontrol") is None:
             return None
         try:
@@ -134,7 +133,7 @@ class Slurm:
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for sbatch: without what a surrounding job's variables would change in the new one.
+    """Return the environment for sbatch, without the variables of a surrounding job that would change the new one.
 
     An inherited SLURM_CPU_BIND, say, silently binds all ranks of a job submitted from inside another to its cores.
     """
@@ -166,7 +165,7 @@ def _state(job: str, known: Mapping[str, JobState]) -> JobState:
 
 
 def _with_silence(state: JobState, queue: str, accounts: str) -> JobState:
-    """Return a state with the reason why it is open, where squeue or sacct gave no answer that would settle it."""
+    """Return a state with the reason why it is uncertain, where squeue or sacct gave no answer."""
     if queue:
         return replace(state, no_answer=queue, queue_answered=False)
     return replace(state, no_answer=accounts) if accounts and state.unknown else state
@@ -181,7 +180,7 @@ def _is_alive(state: JobState | None) -> bool:
 
 
 def _answer(command: Sequence[str], read: Callable[[str], T]) -> T:
-    """Return what ``read`` finds in the output of a command. Raises NoAnswer where there is no such output."""
+    """Run a command and parse its output by ``read``. Raises NoAnswer where it fails or its output is unreadable."""
     try:
         done = _run(command, dict(os.environ), SECONDS_TO_ANSWER)
         if done.returncode == 0:
@@ -195,7 +194,7 @@ def _answer(command: Sequence[str], read: Callable[[str], T]) -> T:
 
 
 def _output(command: Sequence[str], environment: dict[str, str], seconds: float | None = None) -> str:
-    """Return what a command prints. Raises HpcnnError with its own words where it refuses."""
+    """Return the output of a command. Raises HpcnnError with the command's message where it fails."""
     done = _run(command, environment, seconds)
     if done.returncode:
         raise HpcnnError(f"{command[0]} refuses: {_plain(done.stderr or done.stdout)}")

@@ -1,8 +1,8 @@
 """One site profile: every key by which clusters differ, with the values it takes.
 
 The defaults are those of a plain Slurm cluster. A key of a packaged profile that came from a page names it in the
-profile's ``[sources]`` table; a key without a source is unverified, and ``hpcnn sites show`` says so. Knows nothing of
-files or jobs.
+profile's ``[sources]`` table; a key without a source is unverified, and ``hpcnn sites show`` marks it. Must not
+read files, nor import what concerns jobs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PLACEHOLDERS = ("nodes", "gpus", "gpu_type", "time", "minutes", "account", "part
 
 @dataclass(frozen=True)
 class Site:
-    """One machine as job scripts must know it. ``*_gpu`` keys hold for jobs with GPUs in place of the plain ones."""
+    """The profile of one machine. ``*_gpu`` keys hold for jobs with GPUs in place of the plain ones."""
 
     name: str = field("local", "Name of the profile.")
     description: str = field("", "One line for people.")

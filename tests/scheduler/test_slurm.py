@@ -247,6 +247,7 @@ class TestOthers:
         ("environment", "job"),
         [
             ({}, None),
+            ({"SLURM_JOB_ID": ""}, None),
             ({"SLURM_JOB_ID": "7"}, "7"),
             ({"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}, "7_0"),
         ],

@@ -14,7 +14,7 @@ pytest.importorskip("optuna", reason="searches need Optuna: pip install '.[searc
 from hpcnn.search import worker
 from hpcnn.search.claim import next_trial, under_way
 from hpcnn.search.read import read
-from hpcnn.search.storage import begin, run_of, training
+from hpcnn.search.storage import begin, run_of, trial_lock
 from hpcnn.search.submit import queued
 from hpcnn.search.table import rows
 from hpcnn.search.worker import work
@@ -52,7 +52,7 @@ class TwoTrials:
             self.owner(number, f"7_{number}")
 
     def owner(self, number: int, job: str | None) -> None:
-        write_json(training(self.folder, number) / "owner.json", {"job_id": job})
+        write_json(trial_lock(self.folder, number) / "owner.json", {"job_id": job})
 
     @contextlib.contextmanager
     def next(self) -> Iterator[int | None]:
@@ -78,7 +78,7 @@ def test_a_trial_whose_worker_has_ended_is_taken_over(trials: TwoTrials, slurm_c
     assert under_way(trials.study, trials.folder).trials == [0]
     with trials.next() as number:
         assert number == 1
-        assert read_json(training(trials.folder, 1) / "owner.json") is not None
+        assert read_json(trial_lock(trials.folder, 1) / "owner.json") is not None
     assert len(slurm_commands.calls("squeue")) == 2  # one call for all trials, each time
 
 
@@ -121,7 +121,7 @@ def test_a_worker_of_this_machine_or_of_this_job_needs_no_scheduler(
 
 
 def test_a_trial_that_is_locked_here_needs_none(trials: TwoTrials, slurm_commands: Commands) -> None:
-    with lock(training(trials.folder, 0)), lock(training(trials.folder, 1)):
+    with lock(trial_lock(trials.folder, 0)), lock(trial_lock(trials.folder, 1)):
         found = under_way(trials.study, trials.folder)
     assert (found.trials, found.in_doubt, found.no_answer) == ([0, 1], [], "")
 
