@@ -17,7 +17,9 @@ from click.testing import CliRunner
 
 from hpcnn.cli.main import main
 from tests import isolation, tiers
+from tests.jobs.clock import clock  # noqa: F401
 from tests.kept_networks import digits_network, digits_run, own_run, train_kept  # noqa: F401
+from tests.scheduler.commands import slurm_commands  # noqa: F401
 from tests.synthetic.runs import run_at, run_in  # noqa: F401
 
 BIN = Path(sys.executable).parent

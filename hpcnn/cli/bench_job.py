@@ -67,9 +67,10 @@ def result_of(
     from hpcnn.cli.submit import run_prepared
     from hpcnn.jobs.submit import prepare
     from hpcnn.rundir.layout import new_run_id, runs_folder
+    from hpcnn.scheduler import scheduler_of
 
     prepared = prepare(job, Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id())
-    ends = prepared.site.scheduler == "local" or wait
+    ends = wait or not scheduler_of(prepared.site.scheduler).queues
     if output and not ends:
         raise bad_value("--output", output, f"no value without --wait: at site {job.site} the job runs later")
     apart = ends and not dry_run  # standard output is for the result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **opti
     the command's. Some sites' own commands take nothing to run: then the line to type in the session is printed first.
     """
     from hpcnn.jobs.interact import Here, session
+    from hpcnn.scheduler import scheduler_of
     from hpcnn.sites.load import load_site
 
     profile = load_site(site)
@@ -66,14 +68,11 @@ def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **opti
     if opened.typed:
         click.echo(f"# in the session, type:\n{opened.typed}", err=not dry_run)
     if not dry_run:
-        _exec(opened, slurm=profile.scheduler == "slurm")
+        _exec(opened, scheduler_of(profile.scheduler).environment(os.environ))
 
 
-def _exec(opened: Session, *, slurm: bool) -> None:
+def _exec(opened: Session, environment: Mapping[str, str]) -> None:
     """Replace this process by the session, which takes over the terminal and the exit status."""
-    from hpcnn.scheduler.slurm import clean_environment
-
-    environment = clean_environment(os.environ) if slurm else dict(os.environ)
     try:
         os.execvpe(opened.words[0], opened.words, environment)
     except FileNotFoundError as error:

@@ -20,7 +20,11 @@ def command(job: str, follow: bool) -> None:
     if follow and run.job.exists():
         from hpcnn.jobs.watch import watch
 
-        sys.exit(watch(find([str(run.path)])[0].job_id, run, say=click.echo))
+        sys.exit(watch(find([str(run.path)])[0].job_id, run, _warn, on_line=click.echo))
     if not run.log.exists():
         raise UsageError(f"{run.path}: there is no log yet")
     click.echo(run.log.read_text(encoding="utf-8", errors="replace"), nl=False)
+
+
+def _warn(line: str) -> None:
+    click.echo(line, err=True)

@@ -96,9 +96,12 @@ def _run(search: Search, study: Study, place: Path, site: str, jobs: int, cpus: 
             failed.extend([trial.number] if state == "failed" else [])
             progress.ended(f"trial {trial.number}{words}", f"{state}{value}{why}")
 
+        def warn(line: str) -> None:
+            click.echo(line, err=True)
+
         try:
             if jobs == 1:
-                why = work(search, study, place, site, waits=True, started=progress.started, ended=ended)
+                why = work(search, study, place, site, waits=True, started=progress.started, ended=ended, warn=warn)
                 stopped = [why] if why else []
             else:
                 stopped = run_workers(study, place, site, jobs, cpus, ended)
@@ -148,9 +151,12 @@ def work_command(folder: Path, site: str, cpus_per_task: int | None, waits: bool
         value = "" if trial.value is None else f"  {search.options.metric} {trial.value:.4f}"
         click.echo(f"trial {trial.number}  {trial.parameters}  {trial.status}{value}")
 
+    def warn(line: str) -> None:
+        click.echo(line, err=True)
+
     study = trials_of(search, folder)
     try:
-        why = work(search, study, folder, site, cpus_per_task=cpus_per_task, waits=waits, ended=ended)
+        why = work(search, study, folder, site, cpus_per_task=cpus_per_task, waits=waits, ended=ended, warn=warn)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(130)

@@ -46,19 +46,21 @@ def command(
     Each worker asks for the resources of one trial, and trains one trial after another until none is left or its time
     is up. The same command again goes on with what is missing by then.
     """
+    from hpcnn.scheduler import scheduler_of
     from hpcnn.search.run import check
     from hpcnn.search.storage import begin
-    from hpcnn.search.submit import submit, workers, would_start
+    from hpcnn.search.submit import submit, workers
 
     search = read_search(file, changes, options)
     place = folder_of(search, folder)
-    waits_for = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"] if after else []
     job = workers(search, place, site, min(count, search.trials))
+    scheduler = scheduler_of(job.site.scheduler)
+    waits_for = scheduler.after(after) if after else []
     if dry_run:
         click.echo(job.script, nl=False)
         return
     if test_only:
-        click.echo(would_start(job, waits_for))
+        click.echo(scheduler.would_start(job.script, waits_for))
         return
     check(search, site)
     study = begin(search, place)

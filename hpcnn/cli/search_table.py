@@ -29,20 +29,27 @@ target = click.argument("target", metavar="SEARCH")
 @format_option
 def status(target: str, folder: str | None, fmt: str) -> None:
     """Show how far SEARCH is: its folder, or its file."""
+    from hpcnn.scheduler.api import NoAnswer
+    from hpcnn.search.claim import under_way
     from hpcnn.search.storage import trials_of
     from hpcnn.search.submit import queued
     from hpcnn.search.table import STATES, best, states
 
     search, place = open_search(target, folder)
     study = trials_of(search, place)
-    found = [state for _, state in states(study, place)]
+    found = [state for _, state in states(study, under_way(study, place))]
     top = best(search, study)
     row: dict[str, Json] = {"trials": search.trials, **{state: found.count(state) for state in STATES}}
     row["waiting"] = search.trials - len(found) + found.count("waiting")
-    row["workers_in_queue"] = queued(place)
+    try:
+        row["workers_in_queue"] = queued(place)
+    except NoAnswer as error:
+        click.echo(str(error), err=True)
+        row["workers_in_queue"] = None
     row[f"best_{search.options.metric.removeprefix('best_')}"] = top.value if top else None
     columns = [Column("trials", "trials", right=True)]
-    columns += [Column(state, state, show=lambda count: str(count or "-"), right=True) for state in STATES]
+    shown = [state for state in STATES if state != "unknown" or row[state]]
+    columns += [Column(state, state, show=lambda count: str(count or "-"), right=True) for state in shown]
     columns += [Column("workers_in_queue", "workers", show=lambda count: str(count or "-"), right=True)]
     columns += [Column(list(row)[-1], "best", "{:.4f}".format, right=True)]
     emit([row], fmt, columns, title=f"{search.name} ({search.options.method}) in {place}")

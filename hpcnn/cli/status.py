@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import click
 
 from hpcnn.cli.output import format_option
 from hpcnn.util.table import Column, emit
+from hpcnn.util.types import Json
+
+if TYPE_CHECKING:
+    from hpcnn.scheduler.api import JobState
 
 
 @click.command(epilog="Example:  hpcnn status 1234   or   hpcnn status runs/strong_scaling")
@@ -14,14 +21,15 @@ from hpcnn.util.table import Column, emit
 def command(jobs: tuple[str, ...], fmt: str) -> None:
     """Show the state of JOBS: job ids, run directories, or folders of runs. Without any: all of the runs folder.
 
-    A job that neither squeue nor sacct knows is shown as unknown, unless its record says how it ended.
+    A job that neither squeue nor sacct knows is shown as unknown, unless its record says how it ended. So is one of
+    which they give no answer; the reason says why.
     """
     from hpcnn.rundir.find import find
-    from hpcnn.scheduler import slurm
+    from hpcnn.scheduler import batch_scheduler
     from hpcnn.scheduler.states import requeued
 
     found = find(jobs)
-    states = slurm.query([job.job_id for job in found])
+    states = batch_scheduler().query([job.job_id for job in found])
     rows = []
     for job in found:
         state = states[job.job_id]
@@ -34,7 +42,7 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
                 "slurm_state": state.state,
                 "elapsed": state.elapsed or None,
                 "nodes": state.nodes or None,
-                "reason": result.get("reason") or (state.reason if state.status == "pending" else None),
+                "reason": _reason(state, result),
                 "run": str(job.run.path) if job.run else None,
             }
         )
@@ -48,3 +56,13 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
         Column("run", "run directory"),
     ]
     emit(rows, fmt, columns)
+
+
+def _reason(state: JobState, result: Mapping[str, Json]) -> str | None:
+    """Return the reason on record, or why the job waits; and why its state is open, where the record may not be last.
+
+    An interrupted run may have been requeued.
+    """
+    recorded = result.get("reason") or (state.reason if state.status == "pending" else None)
+    is_final = result.get("status") in ("completed", "failed")
+    return "; ".join(str(text) for text in (recorded, "" if is_final else state.no_answer) if text) or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from hpcnn.util.table import Column, emit
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
-    from hpcnn.scheduler.parse import JobState
+    from hpcnn.scheduler.api import Queue, Scheduler
     from hpcnn.sites.profile import Site
     from hpcnn.study.arrays import Batch
     from hpcnn.study.expand import PlannedRun
@@ -61,28 +61,31 @@ def command(
     Runs that need the same resources are one job array, or several where the site limits their size. Completed runs
     and those in the queue are skipped: the same command again submits what is missing by then.
     """
+    from hpcnn.scheduler import scheduler_of
     from hpcnn.sites.load import load_site
     from hpcnn.study.expand import expand
     from hpcnn.study.run import check_all_staged
-    from hpcnn.study.submit import adopt, would_start
+    from hpcnn.study.submit import adopt
     from hpcnn.study.submit import plan as make_plan
     from hpcnn.util.lock import lock
 
     profile = load_site(site)
+    scheduler = scheduler_of(profile.scheduler)
     study = read_study(file, changes, options)
     place = folder_of(study, folder)
     runs = expand(study, site)
     shown_only = scripts or dry_run
-    plan = make_plan(runs, place, profile, max_concurrent, queue=_queue_if_any() if shown_only else None)
-    waits_for = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"] if after else []
+    queue = _queue_if_any(scheduler) if shown_only else None
+    plan = make_plan(runs, place, profile, max_concurrent, queue=queue)
+    waits_for = scheduler.after(after) if after else []
     if scripts:
         _print_scripts(plan, place)
     elif dry_run:
         _print_left_out(plan, runs, profile)
         _list(plan, place, fmt)
     elif test_only:
-        for batch, answer in would_start(plan, waits_for):
-            click.echo(f"{_tasks(batch)}: {answer}")
+        for batch in plan.batches:
+            click.echo(f"{_tasks(batch)}: {scheduler.would_start(batch.text, waits_for)}")
     else:
         check_all_staged([run for batch in plan.batches for run in batch.runs])
         with lock(place):
@@ -97,13 +100,13 @@ def command(
             sys.exit(1)
 
 
-def _queue_if_any() -> Mapping[str, JobState]:
+def _queue_if_any(scheduler: Scheduler) -> Queue:
     """Return the user's jobs; none, with a message, without an answer of Slurm: scripts can be shown anywhere."""
-    from hpcnn.scheduler import slurm
+    from hpcnn.scheduler.api import NoAnswer
 
     try:
-        return slurm.in_queue() if slurm.available() else {}
-    except HpcnnError:
+        return scheduler.queue() if scheduler.available() else {}
+    except NoAnswer:
         click.echo("squeue does not answer: what is in the queue is taken for missing", err=True)
         return {}
 
@@ -146,7 +149,7 @@ def _wait(paths: list[Path], left: int) -> None:
             progress.ended(state.run.path.name, how)
 
         try:
-            states = wait(waiting, ended)
+            states = wait(waiting, ended, lambda line: click.echo(line, err=True))
         except KeyboardInterrupt:
             click.echo("no longer waiting; the jobs go on (hpcnn study status shows them)", err=True)
             sys.exit(130)
@@ -199,7 +202,7 @@ def _row(batch: Batch, place: Path, fmt: str, job_id: str | None) -> dict[str, J
     if fmt == "json":
         row["directives"] = list(directives)
         row["runs"] = [str(run.run.path) for run in batch.runs]
-        row["text"] = batch.script or batch.runs[0].script
+        row["text"] = batch.text
     return row
 
 

@@ -14,7 +14,7 @@ from hpcnn.rundir.layout import folder_name
 from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
-from hpcnn.specs.train import TrainSpec
+from hpcnn.specs.train import TrainSpec, usual_strategy
 from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,16 +65,18 @@ def command(
     at once, and the command exits with its status; at a site with Slurm it is submitted, and the command prints the job
     id and the run directory.
     """
-    from hpcnn.jobs.submit import prepare, would_start
+    from hpcnn.jobs.submit import prepare
     from hpcnn.rundir.layout import new_run_id, runs_folder
+    from hpcnn.scheduler import scheduler_of
 
     job = job_from_options(site, name, program, options)
     folder = Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id()
     prepared = prepare(job, folder)
     if test_only and not dry_run:
-        if prepared.site.scheduler != "slurm":
+        scheduler = scheduler_of(prepared.site.scheduler)
+        if not scheduler.queues:
             raise UsageError(f"--test-only: site {site} has no scheduler to ask")
-        click.echo(would_start(prepared))
+        click.echo(scheduler.would_start(prepared.script))
         return
     sys.exit(run_prepared(prepared, dry_run=dry_run, wait=wait, follow=follow, quiet=quiet, after=after))
 
@@ -83,10 +85,12 @@ def run_prepared(
     prepared: Prepared, *, dry_run: bool, wait: bool, follow: bool, quiet: bool = False, after: str | None = None
 ) -> int:
     """Print, run or submit a job; return the exit status of the command."""
+    from hpcnn.scheduler import scheduler_of
+
     if dry_run:
         click.echo(prepared.script.encode("utf-8", "surrogateescape"), nl=False)  # the bytes of job.sh
         return 0
-    if prepared.site.scheduler == "slurm":
+    if scheduler_of(prepared.site.scheduler).queues:
         return _enqueue(prepared, after, wait=wait or follow, follow=follow)
     for option, given in (("--follow", follow), ("--after", after)):
         if given:
@@ -95,17 +99,18 @@ def run_prepared(
 
 
 def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool) -> int:
-    """Submit to Slurm; print job id and run directory; wait if asked, and return the job's status."""
+    """Submit to the queue; print job id and run directory; wait if asked, and return the job's status."""
     from hpcnn.jobs.submit import enqueue
     from hpcnn.jobs.watch import watch
+    from hpcnn.scheduler import scheduler_of
 
-    options = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"] if after else []
+    options = scheduler_of(prepared.site.scheduler).after(after) if after else []
     job_id = enqueue(prepared, options)
     click.echo(f"job: {job_id}")
     click.echo(f"run directory: {prepared.run.path}")
     if not wait:
         return 0
-    code = watch(job_id, prepared.run, say=click.echo if follow else None)
+    code = watch(job_id, prepared.run, _warn, on_line=click.echo if follow else None)
     if code:
         reason = (prepared.run.read_result() or {}).get("reason")
         click.echo(f"Error: job {job_id} ended with exit status {code}: {reason}", err=True)
@@ -117,7 +122,7 @@ def _run_here(prepared: Prepared, *, quiet: bool) -> int:
 
     click.echo(f"run directory: {prepared.run.path}", err=True)
     try:
-        code = submit(prepared, say=None if quiet else click.echo)
+        code = submit(prepared, on_line=None if quiet else click.echo)
     except KeyboardInterrupt:
         click.echo(f"interrupted; what was written is in {prepared.run.path}", err=True)
         return 130
@@ -126,6 +131,10 @@ def _run_here(prepared: Prepared, *, quiet: bool) -> int:
         click.echo(f"Error: the job ended with exit status {code}: {reason}", err=True)
         click.echo(f"log: {prepared.run.log}", err=True)
     return code
+
+
+def _warn(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def job_from_options(site: str, name: str | None, program: tuple[str, ...], options: dict[str, object]) -> JobSpec:
@@ -140,8 +149,8 @@ def job_from_options(site: str, name: str | None, program: tuple[str, ...], opti
         check_ranks(resources, None, option_name)
         return JobSpec(name or program_name(program), site, resources, program=program, software=software)
     train = spec_from_options(TrainSpec, chosen)
-    if "strategy" not in chosen and resources.ntasks > 1:
-        train = dataclasses.replace(train, strategy="horovod")
+    if "strategy" not in chosen:
+        train = dataclasses.replace(train, strategy=usual_strategy(resources.ntasks))
     check_ranks(resources, train, option_name)
     return JobSpec(name or folder_name(train.model), site, resources, train=train, software=software)
 

@@ -86,10 +86,11 @@ def _this_machine(environment: Mapping[str, str]) -> Machine:
 
 def _message(folder: Path, machine: Machine, site: Site, host: str, port: str, secret: str) -> str:
     """Return the message with the tunnel, the address to open, and who else could reach it."""
+    from hpcnn.scheduler import scheduler_of
     from hpcnn.tensorboard.tunnel import LOCAL_PORT, is_loopback, is_wildcard, ssh_command
 
     lines = [f"TensorBoard shows {folder}, on {machine.name}, {host} port {port}. Ctrl-C ends it."]
-    if site.scheduler == "local" and not machine.in_job:
+    if scheduler_of(site.scheduler).this_machine_only and not machine.in_job:
         near = "localhost" if is_loopback(host) or is_wildcard(host) else host
         lines += ["In a browser on this machine, open", f"  http://{near}:{port}/{secret}/"]
         lines.append("From another computer, type there")

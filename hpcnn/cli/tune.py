@@ -17,7 +17,7 @@ from hpcnn.cli.output import format_option
 from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
-from hpcnn.specs.train import TrainSpec
+from hpcnn.specs.train import TrainSpec, usual_strategy
 from hpcnn.util.errors import unknown_value
 from hpcnn.util.table import Column, emit
 from hpcnn.util.types import Json
@@ -97,7 +97,7 @@ def _job(site: str, steps: int, options: dict[str, object]) -> JobSpec:
     chosen = given_options(TrainSpec, options)
     resources = spec_from_options(Resources, given_options(Resources, options))
     software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
-    train = spec_from_options(TrainSpec, {"strategy": "horovod" if resources.ntasks > 1 else "serial", **chosen})
+    train = spec_from_options(TrainSpec, {"strategy": usual_strategy(resources.ntasks), **chosen})
     check_ranks(resources, train, option_name)
     return trial_job(site, resources, software, train, steps)
 
@@ -123,8 +123,9 @@ def _sbatch(profile: Site, job: JobSpec) -> str:
     from hpcnn.jobs.launch import cpus_of
     from hpcnn.jobs.sbatch import request
     from hpcnn.jobs.submit import hpcnn_command
+    from hpcnn.scheduler import scheduler_of
 
-    if profile.scheduler != "slurm":
+    if not scheduler_of(profile.scheduler).queues:
         return ""
     asked = request(job.resources, profile, cpus_of(profile, job.resources))
     options = [f"--{key}" if value is None else f"--{key}={value}" for key, value in asked.items()]

@@ -1,1 +1,1 @@
-"""From a spec to a job: script, the command that starts its ranks, the request to Slurm, submitting. Trains nothing."""
+"""Jobs: render their scripts, submit them, wait for them, resume them. Must not import what trains."""

@@ -1,6 +1,6 @@
-"""An interactive session in the site's own way: what to type for it, and what it runs. Pure: specs in, words out.
+"""Build the command that opens an interactive session on a compute node, as the site gives sessions.
 
-Knows nothing of batch jobs, nor of who executes the words.
+Must not start a process: the caller executes the command.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hpcnn.jobs.launch import container_command, cpus_of, shell_word
 from hpcnn.jobs.sbatch import gpu_type, request
 from hpcnn.jobs.script import modules, variables
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import given
 from hpcnn.specs.resources import Resources
@@ -57,13 +58,14 @@ def session(
     """Return the command of a session that runs ``program``, or a shell, in the container or in this environment.
 
     way: ``site`` is the site's own command where its profile has one; ``salloc`` is Slurm's, whatever the profile has.
-    Raises UsageError for what the site refuses or misses, and for options that its command has no place for.
+    Raises UsageError for an option that the site refuses, for one that it requires and did not get, and for one that
+    its command has no placeholder for.
     """
     if resources.requeue:
         raise bad_value("--requeue", "yes", "no value for a session: nobody would sit at the second one")
     steps = _steps(site, software, here, program, gpu=bool(resources.gpus_per_node))
     inside = ["bash", "-lc", " && ".join([*steps[:-1], f"exec {steps[-1]}"])]
-    if site.scheduler == "local":
+    if scheduler_of(site.scheduler).this_machine_only:
         return _on_this_machine(site, resources, inside, way)
     asked = request(resources, site, cpus_of(site, resources))
     template = site.interactive_gpu if resources.gpus_per_node else site.interactive
@@ -80,7 +82,7 @@ def session(
 
 
 def fill(template: str, values: Mapping[str, str | Sequence[str]]) -> list[str]:
-    """Return the words of a site's command with its placeholders filled in; ``values["command"]`` is words itself.
+    """Return the argv of a site's command with its placeholders filled in; ``values["command"]`` is an argv itself.
 
     A word whose placeholders are all empty is left out, and so is an option before it that has its value in that word
     (``-A {account}``). An empty GPU type takes its colon with it (``gpu:{gpu_type}:{gpus}``).
@@ -108,7 +110,7 @@ def _on_this_machine(site: Site, resources: Resources, inside: list[str], way: s
 
 
 def _steps(site: Site, software: SoftwareSpec, here: Here, program: Sequence[str], *, gpu: bool) -> list[str]:
-    """Return the commands of bash that the session runs one after another; the last one is its program."""
+    """Return the bash commands of the session, in order; the last one is its program."""
     exports = {key: str(value) for key, value in variables(site, software, here.environment, gpu).items()}
     steps = [f"module load {shlex.quote(module)}" for module in modules(site, software, gpu)]
     steps += [f"export {key}={shlex.quote(value)}" for key, value in exports.items()]
@@ -122,7 +124,7 @@ def _steps(site: Site, software: SoftwareSpec, here: Here, program: Sequence[str
 
 
 def _values(resources: Resources, site: Site, asked: Mapping[str, str | None]) -> dict[str, str]:
-    """Return what the placeholders of a site's command stand for. Times are H:MM:SS and minutes, rounded up."""
+    """Return the values of the placeholders of a site's command. Times are H:MM:SS and minutes, rounded up."""
     seconds = seconds_of(resources.time or site.time)
     return {
         "nodes": str(resources.nodes),
@@ -136,7 +138,7 @@ def _values(resources: Resources, site: Site, asked: Mapping[str, str | None]) -
 
 
 def _check_places(resources: Resources, site: Site, template: str) -> None:
-    """Raise UsageError for what the user asked and the site's command cannot say: it would be ignored."""
+    """Raise UsageError for an option without a placeholder in the site's command, which would ignore it."""
     places = _placeholders(template)
     for key in given(resources):
         if key == "gpus_per_node" and site.gpu_request == "none":

@@ -1,10 +1,11 @@
-"""The command line that starts the ranks of a job. Pure: specs in, words out."""
+"""Build the command line that starts the ranks of a job: launcher, container, binding. Must not start a process."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
 
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
@@ -12,33 +13,33 @@ from hpcnn.util.errors import UsageError
 
 
 class Expanded(str):
-    """A word of a site profile in which the shell expands variables and commands: $SCRATCH, $(csc-common-bind)."""
+    """A word of a site profile that the shell expands: $SCRATCH, $(csc-common-bind)."""
 
     __slots__ = ()
 
 
 def shell_word(word: str) -> str:
-    """Return a word as bash reads it back; one of a site profile keeps its variables and commands."""
+    """Return a word quoted for bash; in one of a site profile, bash still expands variables and commands."""
     if isinstance(word, Expanded) and "$" in word:
         return '"' + word.replace('"', '\\"') + '"'
     return shlex.quote(word)
 
 
 def launch_command(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
-    """Return the words that, put before a program's, start ``resources.ntasks`` ranks of it."""
+    """Return the launcher's argv, which starts ``resources.ntasks`` ranks of the program that follows it."""
     if site.launcher == "srun":
         return _srun(site, resources, cpus_per_task)
     if site.launcher == "ibrun":  # takes the number of ranks from the allocation (TACC's own wrapper)
         return ["ibrun", *site.launcher_options]
     count = ["mpirun", "-np", str(resources.ntasks)]
-    if site.scheduler == "local":
+    if scheduler_of(site.scheduler).this_machine_only:
         return [*count, *_binding(site, resources.ntasks, cpus_per_task), *site.launcher_options]
     per_node = resources.ntasks // resources.nodes
     return [*count, "--map-by", f"ppr:{per_node}:node:PE={cpus_per_task}", *site.launcher_options]
 
 
 def _srun(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
-    """Return srun's words.
+    """Return the argv of srun.
 
     srun takes neither the batch script's --cpus-per-task (since Slurm 22.05) nor, after ``sbatch --export=NONE``, its
     environment; and without --kill-on-bad-exit the ranks that are left wait for one that died.
@@ -58,12 +59,12 @@ def _srun(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
 def container_command(
     site: Site, software: SoftwareSpec, folders: Sequence[str], gpu: bool, action: str = "exec"
 ) -> list[list[str]]:
-    """Return the words that run a program in the container, as one part of the command; nothing without one.
+    """Return the argv that runs a program in the container, in two parts: runtime and image. Empty without a container.
 
-    folders: what the job itself needs to see (run directory, current directory, data), besides the site's and the
-    user's binds. action: exec, or shell for one at a terminal. The launcher stays outside: each rank is a container
-    (Apptainer user guide, "MPI", hybrid model).
-    Raises UsageError for a runtime whose command line hpcnn does not know, and for a path that ``--bind`` cannot take.
+    folders: the job's own binds (run directory, current directory, data), besides those of the site and the user.
+    action: exec, or shell for a shell at a terminal. The launcher stays outside: each rank is a container (Apptainer
+    user guide, "MPI", hybrid model).
+    Raises UsageError for a runtime other than Apptainer and Singularity, and for a path that ``--bind`` cannot take.
     """
     if software.container is None:
         return []
@@ -80,7 +81,7 @@ def container_command(
 
 
 def _check_bind(option: str, path: str, separators: str) -> None:
-    """Refuse a path that Apptainer's ``--bind SRC[:DEST[:OPTIONS]],...`` would take apart."""
+    """Raise UsageError for a path that Apptainer's ``--bind SRC[:DEST[:OPTIONS]],...`` would take apart."""
     found = " and ".join(repr(character) for character in separators if character in path)
     if found:
         raise UsageError(
@@ -90,7 +91,7 @@ def _check_bind(option: str, path: str, separators: str) -> None:
 
 
 def as_ranks(program: Sequence[str]) -> list[str]:
-    """Return the words of a program as a launcher must get them, so that each rank gets them unchanged.
+    """Return the argv of a program in the form in which a launcher hands it to each rank unchanged.
 
     A word ``:`` alone would start the next program of several (mpirun(1), "Multiple Program, Multiple Data"; srun(1),
     heterogeneous jobs), so a shell hides it.
@@ -99,18 +100,18 @@ def as_ranks(program: Sequence[str]) -> list[str]:
 
 
 def cpus_of(site: Site, resources: Resources) -> int:
-    """Return the cores of each task: as asked, else an equal share of the node's, or with GPUs of each GPU's."""
+    """Return the cores of each task: as asked, else an equal share of the node's, or with GPUs of the GPUs' cores."""
     if resources.cpus_per_task:
         return resources.cpus_per_task
     per_node = -(-resources.ntasks // resources.nodes)
     if resources.gpus_per_node:
         share = (site.cores_gpu or 1) * resources.gpus_per_node // (site.gpus or resources.gpus_per_node)
         return max(share // per_node, 1)
-    return max((site.cores or 1) // per_node, 1) if site.scheduler == "local" else 1
+    return max((site.cores or 1) // per_node, 1) if scheduler_of(site.scheduler).this_machine_only else 1
 
 
 def _binding(site: Site, ntasks: int, cpus: int) -> list[str]:
-    """Bind each rank to its own cores where there are enough; else let ranks share what there is.
+    """Return mpirun's options that bind each rank to its own cores, or let ranks share them where there are too few.
 
     mpirun(1) of Open MPI 4: ``slot:PE=n`` gives each rank n cores; without ``--oversubscribe`` it refuses more ranks
     than cores.

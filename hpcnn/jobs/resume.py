@@ -1,15 +1,15 @@
-"""A training that was cut off, made a job again: from its run directory to what ``submit`` and ``enqueue`` take."""
+"""Resume a training that was cut off: make a job of its run directory again, for ``submit`` or ``enqueue``."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from hpcnn.jobs.submit import Prepared, prepare
 from hpcnn.rundir.find import run_of
 from hpcnn.rundir.layout import RunDir
-from hpcnn.scheduler import slurm
+from hpcnn.scheduler import batch_scheduler
+from hpcnn.scheduler.api import NoAnswer
 from hpcnn.specs.fields import from_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.resources import Resources
@@ -17,28 +17,41 @@ from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json
+from hpcnn.util.types import Json
 
 
-def prepare_again(target: str, resources: Mapping[str, Any]) -> Prepared:
-    """Return the job of a run directory or job id, ready to go on. resources: what is asked for differently now.
+def prepare_again(target: str, resources: Mapping[str, Json]) -> Prepared:
+    """Return the job of a run directory or job id, prepared to resume. resources: those that change.
 
-    Raises UsageError for a run that has completed, is still in the queue, or was never submitted by hpcnn.
+    Raises UsageError for a run that has completed, is still in the queue, or was never submitted by hpcnn, and NoAnswer
+    where the scheduler does not say whether it is still in the queue: the training would run twice.
     """
     run = run_of(target)
     job = job_of(run)
     if (run.read_result() or {}).get("status") == "completed":
         raise UsageError(f"{run.path}: this run has completed")
-    record = read_json(run.job)
-    if record and slurm.available():
-        state = slurm.query([str(record["job_id"])])[str(record["job_id"])]
-        if state.status in ("pending", "running"):
-            raise UsageError(f"{run.path}: its job {state.job_id} is still {state.status}")
+    _check_job_has_ended(run)
     changed = from_mapping(Resources, {**_given(job.resources), **resources})
     return prepare(dataclasses.replace(job, resources=changed), run.path, resume=True)
 
 
+def _check_job_has_ended(run: RunDir) -> None:
+    record = read_json(run.job)
+    if not record or not record.get("job_id"):
+        return
+    job_id = str(record["job_id"])
+    state = batch_scheduler().query([job_id])[job_id]
+    if state.alive:
+        raise UsageError(f"{run.path}: its job {job_id} is still {state.status}")
+    if state.may_be_alive:
+        raise NoAnswer(
+            f"{run.path}: its job {job_id} may still be in the queue: {state.no_answer}. Resume it on a machine where "
+            f"the scheduler answers; if you know that the job has ended, remove {run.job.name} from the run directory"
+        )
+
+
 def job_of(run: RunDir) -> JobSpec:
-    """Return the job that a run directory was made for. Raises UsageError where there is none that can be read."""
+    """Return the job spec of a run directory. Raises UsageError where hpcnn did not submit the run."""
     spec = read_json(run.spec)
     if not spec or "site" not in spec or not spec["site"]:
         raise UsageError(f"{run.path}: {run.spec.name} is not that of a job that hpcnn submitted")
@@ -57,8 +70,8 @@ def job_of(run: RunDir) -> JobSpec:
     )
 
 
-def _given(resources: Resources) -> dict[str, Any]:
-    """Return the resources without the tasks in all where they follow from those of each node."""
+def _given(resources: Resources) -> dict[str, Json]:
+    """Return the resources as keys and values, without ``ntasks`` where ``ntasks_per_node`` implies it."""
     values = {key: value for key, value in vars(resources).items() if value is not None}
     if resources.ntasks_per_node is not None:
         del values["ntasks"]

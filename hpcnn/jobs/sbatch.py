@@ -1,7 +1,7 @@
-"""What a job asks Slurm for, in the site's own words: as ``#SBATCH`` directives, or as options of salloc. Pure.
+"""Turn resources into Slurm's options as the site takes them: ``#SBATCH`` directives, or options of salloc.
 
-Refuses what the site refuses and asks for what it requires before anything is submitted: a scheduler's own message
-comes late, and often names something else.
+An option that the site refuses, and one that it requires and did not get, raise UsageError before anything is
+submitted: Slurm's own message comes late, and often names something else. Must not run a command.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./\[\]-]+")
 
 
 def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_task: int) -> list[str]:
-    """Return the directives, each as it stands behind ``#SBATCH``.
+    """Return the directives of a job script, each as it stands behind ``#SBATCH``.
 
     log: path of the job's output, which requeued attempts continue.
     """
@@ -38,9 +38,9 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
 
 
 def request(resources: Resources, site: Site, cpus_per_task: int) -> dict[str, str | None]:
-    """Return what is asked of the site as options without dashes, in the order people write them; None: a flag.
+    """Return the resources as options without dashes, in the order people write them; None: a flag.
 
-    Raises UsageError for what the site refuses, and for what it requires and did not get.
+    Raises UsageError for an option that the site refuses, and for one that it requires and did not get.
     """
     wanted = {
         "nodes": str(resources.nodes),
@@ -66,7 +66,7 @@ def request(resources: Resources, site: Site, cpus_per_task: int) -> dict[str, s
 
 
 def signal_seconds(resources: Resources, site: Site) -> int:
-    """Return how long before the time limit Slurm signals the job script (sbatch(1), "--signal")."""
+    """Return how many seconds before the time limit Slurm signals the job script (sbatch(1), "--signal")."""
     time = resources.time or site.time
     return min(_SIGNAL_SECONDS, seconds_of(time) // 4) if time else _SIGNAL_SECONDS
 
@@ -79,7 +79,7 @@ def tasks_per_node(resources: Resources) -> int:
 
 
 def quoted(key: str, value: str) -> str:
-    """Return a directive's value as sbatch reads it back: plain where it may, else in double quotes.
+    """Return a directive's value quoted for sbatch: plain where that is safe, else in double quotes.
 
     Raises UsageError for a line break, which would end the directive and begin another.
     """
@@ -91,7 +91,7 @@ def quoted(key: str, value: str) -> str:
 
 
 def gpu_type(resources: Resources, site: Site) -> str:
-    """Return the type of GPU to name in a request; empty where none is. Raises UsageError for what the site has not."""
+    """Return the type of GPU to name in a request; empty for none. Raises UsageError for one that the site lacks."""
     count, kind = resources.gpus_per_node, resources.gpu_type
     if not count:
         if kind:

@@ -1,4 +1,4 @@
-"""JobSpec and Site to the text of a job script. Pure: the same arguments give the same text, whoever asks.
+"""Render a job script from JobSpec and Site. The same arguments give the same text.
 
 Every value that a user can choose passes the filter ``sh`` (shlex.quote) on its way into a script, so that any string
 arrives unchanged; an undefined name in a template is an error.
@@ -13,19 +13,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
 
 from hpcnn.jobs.launch import Expanded, as_ranks, container_command, cpus_of, launch_command, shell_word
 from hpcnn.jobs.sbatch import directives
+from hpcnn.rundir.layout import RunDir
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.software import SoftwareSpec
-from hpcnn.specs.train import TrainSpec
+from hpcnn.specs.train import TrainSpec, usual_strategy
 from hpcnn.util.errors import unknown_value
 from hpcnn.util.share import share_dir
+from hpcnn.util.types import Json
 from hpcnn.version import __version__
 
 
@@ -52,23 +54,26 @@ class Place:
 def render(job: JobSpec, site: Site, place: Place) -> str:
     """Return the job script.
 
-    Raises UsageError for a site whose template there is not, and for what the site refuses or misses.
+    Raises UsageError for a site whose template does not exist, for an option that the site refuses, and for one that it
+    requires and did not get.
     """
     cpus, gpu = cpus_of(site, job.resources), bool(job.resources.gpus_per_node)
     environment = variables(site, job.software, place.environment, gpu)
     several = job.resources.ntasks > 1
     local_disk = Expanded(site.local_disk) if site.local_disk and place.data and several else None
-    seen = [place.run_dir, place.directory]
-    seen += [str(Path(place.directory, str(environment["HPCNN_DATA"])))] if "HPCNN_DATA" in environment else []
-    seen += [str(Path(place.data).parent)] if place.data else []
-    seen += [local_disk] if local_disk else []
-    inside = container_command(site, job.software, seen, gpu)
-    goes_on = dataclasses.replace(place, resume=place.resume or job.resources.requeue)
-    in_image = dataclasses.replace(goes_on, hpcnn=("hpcnn",)) if inside else goes_on
+    folders = [place.run_dir, place.directory]
+    folders += [str(Path(place.directory, str(environment["HPCNN_DATA"])))] if "HPCNN_DATA" in environment else []
+    folders += [str(Path(place.data).parent)] if place.data else []
+    folders += [local_disk] if local_disk else []
+    inside = container_command(site, job.software, folders, gpu)
+    resuming = dataclasses.replace(place, resume=place.resume or job.resources.requeue)
+    in_image = dataclasses.replace(resuming, hpcnn=("hpcnn",)) if inside else resuming
     program = train_command(job.train, in_image) if job.train else list(job.program)
     launched = several or strategy_of(job) in ("horovod", "multiworker")
     launcher = [launch_command(site, job.resources, cpus)] if launched else []
-    is_slurm = site.scheduler == "slurm"
+    asked = []
+    if scheduler_of(site.scheduler).writes_directives:
+        asked = directives(job.name, job.resources, site, str(RunDir(place.run_dir).log), cpus)
     return _template(site).render(
         title=title(job),
         version=__version__,
@@ -83,12 +88,12 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         mpirun=launched,
         command=[*launcher, *inside, as_ranks(program) if launched else program],
         bin=place.bin,
-        directives=directives(job.name, job.resources, site, f"{place.run_dir}/log.out", cpus) if is_slurm else [],
+        directives=asked,
         modules=modules(site, job.software, gpu),
         image=job.software.container,
         data=place.data,
         local_disk=local_disk,
-        resume=goes_on.resume and not job.train,
+        resume=resuming.resume and not job.train,
         requeue=job.resources.requeue,
         requeue_limit=job.resources.requeue_limit,
     )
@@ -100,21 +105,21 @@ def modules(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:
     return [*site.modules, *(site.modules_gpu if gpu else ()), *container, *software.module]
 
 
-def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: bool) -> dict[str, Any]:
-    """Return the variables to export: the user's own have the last word over hpcnn's ``own`` and the site's."""
+def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: bool) -> dict[str, Json]:
+    """Return the variables to export. The user's own take precedence over hpcnn's ``own``, these over the site's."""
     suffix = {"HPCNN_HOST_SUFFIX": site.host_suffix} if site.host_suffix else {}
     return {**suffix, **site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
 
 
 def strategy_of(job: JobSpec) -> str:
-    """Return the strategy of a job; a user's own program is one under Horovod as soon as it has several ranks."""
+    """Return the strategy of a job; that of a user's own program follows from the number of ranks."""
     if job.train:
         return job.train.strategy
-    return "horovod" if job.resources.ntasks > 1 else "serial"
+    return usual_strategy(job.resources.ntasks)
 
 
 def title(job: JobSpec) -> str:
-    """Return one line that says what the job is. Never more than one line, whatever the names contain."""
+    """Return the job's name, content, strategy, ranks and site as one line, whatever the names contain."""
     ranks = f"{job.resources.ntasks} {'rank' if job.resources.ntasks == 1 else 'ranks'}"
     what = f"{job.train.model} on {job.train.data}" if job.train else shlex.join(job.program)
     what = textwrap.shorten(what, 80, placeholder=" ...")
@@ -122,7 +127,7 @@ def title(job: JobSpec) -> str:
 
 
 def train_command(spec: TrainSpec, place: Place) -> list[str]:
-    """Return the words of ``hpcnn train`` with every option that differs from its default."""
+    """Return the argv of ``hpcnn train`` with every option that differs from its default."""
     words = [*place.hpcnn, "train", "--run-dir", place.run_dir, *(["--resume"] if place.resume else [])]
     return [*words, *options_of(spec, ALWAYS_OF_TRAINING)]
 
@@ -189,7 +194,7 @@ def _environment() -> Environment:
 
 
 def command_lines(parts: Sequence[Sequence[str]], run_dir: str) -> str:
-    """Return a command as a person would write it: each part, and each of hpcnn's ``--option``, on its own line.
+    """Return a command in the layout of a person: each part, and each of hpcnn's ``--option``, on its own line.
 
     A user's own program (a part without the run directory) keeps its words on one line. The run directory is written
     as the script's own variable.

@@ -1,30 +1,31 @@
-"""From a job to a run: name the run directory, render the script, write both down, run or enqueue it.
+"""Submit a job: render its script, write the run directory, and run or enqueue the script.
 
-``prepare`` is the whole path of a dry run; ``submit`` (this machine) and ``enqueue`` (Slurm) take what it prepared.
+``prepare`` is the whole path of a dry run; ``submit`` (at once) and ``enqueue`` (in the queue) take what it prepared.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpcnn.jobs.script import Place, render
-from hpcnn.rundir.close import finish
+from hpcnn.rundir.close import exit_status, finish
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, utc_now
-from hpcnn.scheduler import local, slurm
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.load import load_site, with_machine_cores
 from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.numpy_options import check_options
 from hpcnn.util.errors import HpcnnError, bad_value
+from hpcnn.util.exit_status import by_signal
 from hpcnn.util.files import write_json, write_text
+from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import FOLDER_VARIABLE, check_name, check_staged, file_of
 from hpcnn.zoo.catalogue import check_arguments as check_data_arguments
 from hpcnn.zoo.registry import check_arguments as check_model_arguments
@@ -33,7 +34,7 @@ from hpcnn.zoo.registry import check_name as check_model_name
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that is ready to run: nothing of it is on disk yet."""
+    """A job that is ready to run; no file of it is written yet."""
 
     job: JobSpec
     site: Site
@@ -43,7 +44,7 @@ class Prepared:
 
 
 def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
-    """Render the job's script. Writes nothing. Raises UsageError for what the site cannot give.
+    """Render the job's script. Writes no file. Raises UsageError for a request that the site cannot fulfil.
 
     resume: the run directory holds an earlier attempt of the job, with which it goes on.
     """
@@ -54,7 +55,7 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
         check_name(job.train.data)
         check_data_arguments(job.train.data, job.train.data_args)
     site = with_machine_cores(load_site(job.site))
-    if site.scheduler == "local" and job.resources.nodes > 1:
+    if scheduler_of(site.scheduler).this_machine_only and job.resources.nodes > 1:
         raise bad_value("nodes", job.resources.nodes, f"1 at site {site.name}, which is this machine alone")
     place = Place(
         run_dir=str(run_dir.absolute()),
@@ -68,32 +69,32 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
     return Prepared(job, site, RunDir(run_dir), render(job, site, place), resume)
 
 
-def submit(prepared: Prepared, say: Callable[[str], None] | None = None) -> int:
-    """Run a job on this machine to its end; return its exit status.
+def submit(prepared: Prepared, on_line: Callable[[str], None] | None = None) -> int:
+    """Run a job here and now, to its end; return its exit status.
 
-    The status is 0 only for a run whose record says ``completed``. say: gets the job's output line by line. An
+    The status is 0 only for a run whose record says ``completed``. on_line: gets the job's output line by line. An
     interrupted job is recorded as such before KeyboardInterrupt goes on.
     """
     write(prepared)
     run = prepared.run
     try:
-        code = local.run(run.job_script, run.log, say)
+        code = scheduler_of(prepared.site.scheduler).run(run.job_script, run.log, on_line)
     except KeyboardInterrupt:
-        finish(run.path, 130)
+        finish(run.path, by_signal(signal.SIGINT))
         raise
     finish(run.path, code)
-    status = (run.read_result() or {}).get("status")
-    return code or (0 if status == "completed" else 1)
+    recorded = exit_status(run)
+    return code or (1 if recorded is None else recorded)
 
 
 def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
-    """Hand a job to Slurm; return its id, which ``job.json`` of the run directory keeps.
+    """Submit a job to the queue of its site; return its id, which ``job.json`` of the run directory keeps.
 
-    A job that Slurm refuses is recorded as failed, with Slurm's reason, before the HpcnnError goes on.
+    A job that the scheduler refuses is recorded as failed, with the scheduler's reason, before the HpcnnError goes on.
     """
     write(prepared)
     try:
-        job_id = slurm.submit(prepared.run.job_script, options)
+        job_id = scheduler_of(prepared.site.scheduler).submit(prepared.run.job_script, options)
     except HpcnnError as error:
         finish(prepared.run.path, error.exit_code, reason=str(error))
         raise
@@ -101,21 +102,13 @@ def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
     return job_id
 
 
-def job_record(job_id: str, site: str) -> dict[str, Any]:
-    """Return what ``job.json`` says of a job that Slurm has just taken."""
+def job_record(job_id: str, site: str) -> dict[str, Json]:
+    """Return the content of ``job.json`` for a job that has just been submitted."""
     return {"schema": SCHEMA_VERSION, "job_id": job_id, "site": site, "submitted_at": utc_now()}
 
 
-def would_start(prepared: Prepared) -> str:
-    """Ask Slurm when a job would start, by a script that is thrown away. Raises HpcnnError where it is refused."""
-    with tempfile.TemporaryDirectory(prefix="hpcnn-") as folder:
-        script = Path(folder) / "job.sh"
-        write_text(script, prepared.script, mode=0o755)
-        return slurm.would_start(script)
-
-
 def write(prepared: Prepared, *, durable: bool = True) -> None:
-    """Write the run directory's first files: what was asked, and the script. durable: as for ``files.write_text``."""
+    """Write the run directory's first files: job spec and script. durable: as for ``files.write_text``."""
     run, job = prepared.run, prepared.job
     if job.train is not None:
         check_staged(job.train.data, job.train.data_args)
@@ -130,7 +123,7 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
 
 
 def _data_file(job: JobSpec, site: Site) -> str | None:
-    """Return the file of a training's data; None where there is none, or where the job itself says where it is."""
+    """Return the file of a training's data; None without one, and where the job's own variables name its folder."""
     if job.train is None or FOLDER_VARIABLE in {**site.environment, **job.software.env}:
         return None
     file = file_of(job.train.data)
@@ -138,7 +131,7 @@ def _data_file(job: JobSpec, site: Site) -> str | None:
 
 
 def hpcnn_command() -> tuple[str, ...]:
-    """Return the words that start this very hpcnn: the console script beside this Python, or ``python -m hpcnn``."""
+    """Return the argv of this installation: the console script beside this Python, or ``python -m hpcnn``."""
     script = Path(sys.executable).with_name("hpcnn")
     if script.is_file():
         return (str(script),)

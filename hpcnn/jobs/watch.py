@@ -1,66 +1,86 @@
-"""Waits for a Slurm job and follows its log. Knows the scheduler and the run directory; prints nothing itself."""
+"""Wait for a submitted job and follow its log. Must not print: callbacks get the lines."""
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hpcnn.rundir.close import finish
+from hpcnn.jobs.patience import Patience, Silence, seconds_to_believe
+from hpcnn.rundir.close import exit_status, finish
 from hpcnn.rundir.layout import RunDir
-from hpcnn.scheduler import slurm
+from hpcnn.scheduler import batch_scheduler
+from hpcnn.scheduler.api import JobState, NoAnswer
 
-# A job that has just ended may be in neither squeue nor sacct for a moment, so unknown is believed only after a while.
-_SECONDS_UNTIL_UNKNOWN = 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 
 
-def watch(job_id: str, run: RunDir, say: Callable[[str], None] | None = None) -> int:
-    """Wait until a job has ended; return its exit status. say: gets each line of the log as it comes.
+def watch(job_id: str, run: RunDir, warn: Callable[[str], None], on_line: Callable[[str], None] | None = None) -> int:
+    """Wait until a job has ended; return its exit status. on_line: gets each line of the log as it comes.
 
-    A job that ended without a record (cancelled while pending, a dead node) gets one that says so.
+    A job that ended without a record (cancelled while pending, a dead node) gets one with the scheduler's reason. While
+    the scheduler gives no answer, the wait goes on with growing pauses, and ``warn`` gets a line; after half an hour it
+    raises NoAnswer.
     """
-    log, pause, unknown_since = _Log(run.log), _FIRST_PAUSE, None
+    log, patience, silence, pause = _Log(run.log), Patience(), Silence(warn), _FIRST_PAUSE
     while True:
-        state = slurm.query([job_id])[job_id]
-        if say is not None:
-            log.pass_on(say)
-        if state.status in ("completed", "failed", "interrupted"):
+        state = batch_scheduler().query([job_id])[job_id]
+        if on_line is not None:
+            log.pass_on(on_line)
+        if _has_ended(state, run, patience):
             break
-        if state.status == "unknown":
-            unknown_since = unknown_since or time.monotonic()
-            if run.result.exists() or time.monotonic() - unknown_since > _SECONDS_UNTIL_UNKNOWN:
-                break
-        else:
-            unknown_since = None
+        silence.note(state.no_answer, seconds_to_believe(state))
         time.sleep(pause)
-        pause = _FIRST_PAUSE if say is not None else min(pause * 1.5, _LONGEST_PAUSE)
-    if say is not None:
-        log.pass_on(say)
-    return _exit_status(run, state.status, state.state, state.exit_code)
+        is_followed = on_line is not None and not state.no_answer
+        pause = _FIRST_PAUSE if is_followed else min(pause * 1.5, _LONGEST_PAUSE)
+    if on_line is not None:
+        log.pass_on(on_line)
+    return _exit_status(run, state)
 
 
-def _exit_status(run: RunDir, status: str, state: str, code: int | None) -> int:
-    """Return the job's status: the record's where there is one, else Slurm's, written down with Slurm's reason."""
-    result = run.read_result()
-    if result is not None:
-        return int(result.get("exit_code") or 0) or (0 if result.get("status") == "completed" else 1)
-    if status == "unknown":
+def record_end(run: RunDir, state: JobState) -> None:
+    """Write the record of a run whose job has ended without one, with the scheduler's reason."""
+    finish(run.path, state.exit_status, reason=f"Slurm says {state.state}")
+
+
+def _has_ended(state: JobState, run: RunDir, patience: Patience) -> bool:
+    if state.alive:
+        patience.reset()
+        return False
+    return _has_final_record(run, state) or patience.is_over(seconds_to_believe(state))
+
+
+def _has_final_record(run: RunDir, state: JobState) -> bool:
+    """Return whether a run's record is its last one. Without an answer, an interrupted run may have been requeued."""
+    status = (run.read_result() or {}).get("status")
+    return status is not None and (state.queue_answered or status != "interrupted")
+
+
+def _exit_status(run: RunDir, state: JobState) -> int:
+    """Return the exit status of a job that has ended: that of its record, else the scheduler's, which is recorded now.
+
+    Raises NoAnswer where the scheduler has not answered whether or how the job ended.
+    """
+    recorded = exit_status(run)
+    if recorded is not None and _has_final_record(run, state):
+        return recorded
+    if state.no_answer:
+        open_question = "it may be running" if state.may_be_alive else "how it ended is unknown"
+        raise NoAnswer(f"job {state.job_id}: {state.no_answer}; {open_question} (hpcnn status {state.job_id})")
+    if state.unknown:
         return 1
-    code = code or {"completed": 0, "failed": 1}.get(status, 128 + signal.SIGTERM)
-    finish(run.path, code, reason=f"Slurm says {state}")
-    return code
+    record_end(run, state)
+    return state.exit_status
 
 
 class _Log:
-    """A log that another process writes, read to its end again and again."""
+    """Reads the new lines of a log that another process writes."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._position = path, 0
 
-    def pass_on(self, say: Callable[[str], None]) -> None:
-        """Give every whole new line to ``say``."""
+    def pass_on(self, on_line: Callable[[str], None]) -> None:
+        """Pass every whole new line to ``on_line``."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
@@ -69,4 +89,4 @@ class _Log:
         whole = new[: new.rfind(b"\n") + 1]
         self._position += len(whole)
         for line in whole.decode(errors="replace").splitlines():
-            say(line)
+            on_line(line)

@@ -19,7 +19,7 @@ from hpcnn.rundir.layout import RunDir, folder_name, new_run_id, runs_folder
 from hpcnn.specs.fields import check_field, from_mapping
 from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.specs.resources import Resources
-from hpcnn.specs.train import TrainSpec
+from hpcnn.specs.train import TrainSpec, usual_strategy
 from hpcnn.util.errors import RunError, bad_value, unknown_value
 from hpcnn.util.pickled import is_pickled, name_of
 
@@ -63,7 +63,7 @@ def run(
     folder = Path(run_dir) if run_dir is not None else runs_folder() / job.name / new_run_id()
     prepared = prepare(job, folder)
     with Progress(prepared.run.path, shown=progress) as shown:
-        code = submit(prepared, say=shown.line)
+        code = submit(prepared, on_line=shown.line)
     if code:
         raise RunError(_why(prepared.run, code))
     return Result(prepared.run.path)
@@ -92,8 +92,7 @@ def _job(model: str, data: str, ranks: int, name: str | None, options: Mapping[s
         ntasks=check_field(Resources, "ntasks", ranks, "ranks"),
         **{key: check_field(Resources, key, asked.pop(key), key) for key in _RESOURCES if key in asked},
     )
-    strategy = {"strategy": "horovod"} if ranks > 1 else {}
-    train = from_mapping(TrainSpec, {"model": model, "data": data, **strategy, **asked})
+    train = from_mapping(TrainSpec, {"model": model, "data": data, "strategy": usual_strategy(ranks), **asked})
     check_ranks(resources, train, lambda key: "ranks" if key == "ntasks" else key)
     return JobSpec(name or folder_name(_name_of_model(model)), "local", resources, train=train)
 

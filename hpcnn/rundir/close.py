@@ -11,10 +11,10 @@ import os
 import signal
 
 from hpcnn.rundir.layout import STOPPED_EXIT_STATUS, RunDir
+from hpcnn.util.exit_status import by_signal
 from hpcnn.util.files import read_json, write_json
 
-# 128 + signal: as shells report a process that a signal ended (bash(1), "EXIT STATUS").
-_INTERRUPTED = {STOPPED_EXIT_STATUS, 128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}
+_INTERRUPTED = {STOPPED_EXIT_STATUS, *map(by_signal, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))}
 
 
 def finish(
@@ -36,6 +36,14 @@ def finish(
     elif written.get("status") == "completed" and exit_code != 0:
         status, reason = _status_and_reason(run, exit_code)
         write_json(run.result, {**written, "status": status, "exit_code": exit_code, "reason": reason})
+
+
+def exit_status(run: RunDir) -> int | None:
+    """Return the exit status that a run's record amounts to: 0 for a completed run alone; None without a record."""
+    result = run.read_result()
+    if result is None:
+        return None
+    return int(result.get("exit_code") or 0) or (0 if result.get("status") == "completed" else 1)
 
 
 def _status_and_reason(run: RunDir, exit_code: int) -> tuple[str, str | None]:

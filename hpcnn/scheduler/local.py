@@ -1,125 +1,72 @@
-"""Runs a job script on this machine: bash instead of sbatch. Knows a script and a log, not what is in them."""
+"""This machine without a scheduler: a job runs at once, as long as the command that started it."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-# What a closed terminal, a batch system or a CI runner sends: the job must not outlive the command that started it.
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
-_SECONDS_TO_END = 10.0
-
-
-def run(script: Path, log: Path, say: Callable[[str], None] | None = None) -> int:
-    """Run a script to its end, its output to ``log`` and, line by line, to ``say``; return its exit status.
-
-    The script gets a process group of its own: when this process is interrupted (or gets SIGTERM or SIGHUP), the whole
-    job is ended with it and KeyboardInterrupt goes on to the caller.
-    """
-    with log.open("a", encoding="utf-8") as file, interruptible():
-        job = subprocess.Popen(
-            ["bash", str(script)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-        assert job.stdout is not None
-        try:
-            for line in job.stdout:
-                file.write(line)
-                file.flush()
-                if say is not None:
-                    say(line.rstrip("\n"))
-            return status(job.wait())
-        except BaseException:
-            _end(job)
-            raise
+from hpcnn.scheduler import bash
+from hpcnn.scheduler.api import JobState, Queue
+from hpcnn.scheduler.states import UNKNOWN
+from hpcnn.util.errors import UsageError
 
 
-@contextlib.contextmanager
-def running(script: Path, log: Path, keep_open: Sequence[int] = ()) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a script in a process group of its own, its output to ``log``; wait for its end, or end it.
+class Local:
+    """Runs job scripts by bash; refuses what needs a queue."""
 
-    The script outlives a caller that is killed. keep_open: file descriptors that it inherits. The whole group is ended
-    where the block is left by an error, and where the caller is interrupted (or gets SIGTERM or SIGHUP).
-    """
-    with log.open("a", encoding="utf-8") as file, interruptible():
-        job = subprocess.Popen(
-            ["bash", str(script)],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=keep_open,
-        )
-        try:
-            yield job
-            job.wait()
-        except BaseException:
-            _end_group(job)
-            raise
+    queues = False
+    this_machine_only = True
+    writes_directives = False
+    has_arrays = False
 
+    def run(self, script: Path, log: Path, on_line: Callable[[str], None] | None = None) -> int:
+        """Run a script to its end; return its exit status."""
+        return bash.run(script, log, on_line)
 
-def _end_group(job: subprocess.Popen[bytes]) -> None:
-    """End a process group: asked first, made to after ten seconds or another interrupt."""
-    end = time.monotonic() + _SECONDS_TO_END
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(job.pid, signal.SIGTERM)
-        with contextlib.suppress(KeyboardInterrupt):
-            while time.monotonic() < end:
-                job.poll()  # takes bash itself out of the group once it has ended
-                os.killpg(job.pid, 0)
-                time.sleep(0.05)
-        os.killpg(job.pid, signal.SIGKILL)
-    job.wait()
+    def submit(self, script: Path, options: Sequence[str] = ()) -> str:
+        """Refuse to submit."""
+        raise _no_queue()
 
+    def would_start(self, script: str, options: Sequence[str] = ()) -> str:
+        """Refuse to predict a start."""
+        raise _no_queue()
 
-def status(returncode: int) -> int:
-    """Return an exit status as a shell would give it: 128 + signal for a process that a signal ended."""
-    return 128 - returncode if returncode < 0 else returncode
+    def query(self, jobs: Sequence[str], queue: Queue | None = None) -> dict[str, JobState]:
+        """Return that each job is unknown: jobs on this machine have no ids."""
+        return {job: JobState(job, UNKNOWN, UNKNOWN) for job in jobs}
 
+    def cancel(self, jobs: Sequence[str]) -> None:
+        """Refuse to cancel."""
+        raise _no_queue()
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn the signals that ask this process to end into KeyboardInterrupt; one that is ignored (nohup) stays so."""
+    def current_job(self, environment: Mapping[str, str]) -> str | None:
+        """Return None: jobs on this machine have no ids."""
+        return None
 
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
+    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment as it is."""
+        return dict(inherited)
 
-    taken = {}
-    if threading.current_thread() is threading.main_thread():  # Python hands signals to no other
-        taken = {number: signal.getsignal(number) for number in _ENDING}
-        taken = {number: handler for number, handler in taken.items() if handler is not signal.SIG_IGN}
-    for number in taken:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in taken.items():
-            signal.signal(number, handler)
+    def available(self) -> bool:
+        """Return True: bash is all that it needs."""
+        return True
+
+    def queue(self) -> dict[str, JobState]:
+        """Return an empty queue."""
+        return {}
+
+    def after(self, job: str) -> list[str]:
+        """Refuse to wait for a job."""
+        raise _no_queue()
+
+    def array_limit(self) -> int | None:
+        """Return 0: there are no arrays."""
+        return 0
+
+    def energies(self, jobs: Sequence[str]) -> dict[str, float]:
+        """Return nothing: no energy is accounted for."""
+        return {}
 
 
-def _end(job: subprocess.Popen[str]) -> None:
-    """End the job's whole process group: asked first, made to after ten seconds or another interrupt.
-
-    bash ends at once, but mpirun takes its time: its ranks are in groups of their own, which only it ends. The job is
-    over when nobody holds its output any more.
-    """
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(job.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-        job.communicate(timeout=_SECONDS_TO_END)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(job.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        job.communicate(timeout=_SECONDS_TO_END)
+def _no_queue() -> UsageError:
+    return UsageError("this machine has no queue: --site names a cluster that has one")

@@ -1,42 +1,36 @@
-"""Reads what Slurm's commands print. Pure: text in, values out; the formats asked for are here too."""
+"""Parse the output of Slurm's commands; the formats that they are asked for stand here too. Must not run a command.
+
+squeue and sacct are asked for a header line. It tells the answer that there is no job from no answer at all.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Iterable, Iterator
 
+from hpcnn.scheduler.api import JobState
 from hpcnn.scheduler.states import status_of
 from hpcnn.util.errors import HpcnnError
+from hpcnn.util.exit_status import by_signal
 
 # `|` occurs in none of these fields; the array job id before the job id makes `12_3` of an array's tasks.
 SQUEUE_FORMAT = "%i|%T|%r|%M|%N|%S"
 SACCT_FIELDS = "JobID,State,Elapsed,NodeList,ExitCode"
 ENERGY_FIELDS = "JobID,ConsumedEnergyRaw"
+# What sacct says where slurm.conf has AccountingStorageType=accounting_storage/none: there are no accounts to ask.
+ACCOUNTS_DISABLED = "accounting storage is disabled"
 _NO_VALUE = 2**64 - 2
 
 
-@dataclass(frozen=True)
-class JobState:
-    """What Slurm knows of one job. ``status`` is hpcnn's word for it, ``state`` Slurm's own.
-
-    exit_code: 128 + signal for a job that a signal ended; None as long as squeue is all that knows of the job.
-    """
-
-    job_id: str
-    status: str
-    state: str
-    reason: str = ""
-    elapsed: str = ""
-    nodes: str = ""
-    start: str = ""
-    exit_code: int | None = None
+class UnreadableError(ValueError):
+    """The output of a command is not the table that it was asked for."""
 
 
 def job_id(sbatch_output: str) -> str:
-    """Return the job id that ``sbatch --parsable`` printed (``123`` or ``123;cluster``), whatever else it said.
+    """Return the job id that ``sbatch --parsable`` printed (``123`` or ``123;cluster``) among other lines.
 
-    Raises HpcnnError where there is none.
+    Raises HpcnnError without one.
     """
     for line in reversed(sbatch_output.splitlines()):
         word = line.strip().split(";")[0]
@@ -46,32 +40,52 @@ def job_id(sbatch_output: str) -> str:
 
 
 def squeue(output: str) -> dict[str, JobState]:
-    """Return job id -> state from ``squeue --noheader -o SQUEUE_FORMAT``."""
+    """Return job id -> state from ``squeue -o SQUEUE_FORMAT``. Raises UnreadableError for anything else."""
     found = {}
-    for line in output.splitlines():
-        fields = [field.strip() for field in line.split("|")]
-        if len(fields) == 6:
-            identity, state, reason, elapsed, nodes, start = fields
-            found[identity] = JobState(identity, status_of(state), state, reason, elapsed, nodes, start)
+    for identity, state, reason, elapsed, nodes, start in _rows(output, columns=6):
+        found[identity] = JobState(identity, status_of(state), state, reason, elapsed, nodes, start)
     return found
 
 
 def sacct(output: str) -> dict[str, JobState]:
-    """Return job id -> state from ``sacct --noheader --parsable2 --allocations --format SACCT_FIELDS``.
+    """Return job id -> state from ``sacct --parsable2 --allocations --format SACCT_FIELDS``.
 
     Tasks of an array that have not started share one line (``12_[3-5]``), which goes on naming those that have.
+    Raises UnreadableError for anything else.
     """
     found: dict[str, JobState] = {}
     shared: dict[str, JobState] = {}
+    for identity, state, elapsed, nodes, code in _rows(output, columns=5):
+        for job in tasks(identity):
+            (found if job == identity else shared)[job] = JobState(
+                job, status_of(state), state, elapsed=elapsed, nodes=nodes, exit_code=_exit_code(code)
+            )
+    return {**shared, **found}
+
+
+def _rows(output: str, columns: int) -> Iterator[list[str]]:
+    """Yield the fields of each line below the header line. Raises UnreadableError where there is none.
+
+    Lines before the header are a site's own (a greeting in a wrapper script). A line below it that is no row could hide
+    a job, so it makes the output unreadable.
+    """
+    header_seen = False
     for line in output.splitlines():
         fields = [field.strip() for field in line.split("|")]
-        if len(fields) == 5:
-            identity, state, elapsed, nodes, code = fields
-            for job in tasks(identity):
-                (found if job == identity else shared)[job] = JobState(
-                    job, status_of(state), state, elapsed=elapsed, nodes=nodes, exit_code=_exit_code(code)
-                )
-    return {**shared, **found}
+        is_row = len(fields) == columns
+        if not header_seen:
+            header_seen = is_row and fields[0].upper() == "JOBID"
+        elif is_row and fields[0][:1].isdigit():
+            yield fields
+        elif line.strip():
+            raise UnreadableError(f"it printed {_cut(line)}")
+    if not header_seen:
+        raise UnreadableError(f"it printed {_cut(output)}" if output.strip() else "it printed nothing")
+
+
+def _cut(text: str) -> str:
+    """Return a text as part of a message: in quotes, with its first words."""
+    return repr(textwrap.shorten(text, 80, placeholder=" ..."))
 
 
 def tasks(identity: str) -> list[str]:
@@ -105,7 +119,7 @@ def _one_word(array: str, numbers: list[int]) -> str:
 
 
 def together(array: str, states: Iterable[JobState]) -> JobState:
-    """Return one state for the tasks of an array: running or pending while one of them is, else that of the worst."""
+    """Return one state for the tasks of an array: running or pending while one of them is, else the worst."""
     counts: dict[str, int] = {}
     found = list(states)
     for state in found:
@@ -130,8 +144,8 @@ def energies(output: str) -> dict[str, float]:
 
 
 def _exit_code(text: str) -> int | None:
-    """Return one number for sacct's ``code:signal``."""
+    """Return the exit status for sacct's ``code:signal``."""
     code, _, number = text.partition(":")
     if not code.isdigit():
         return None
-    return 128 + int(number) if number.isdigit() and int(number) else int(code)
+    return by_signal(int(number)) if number.isdigit() and int(number) else int(code)

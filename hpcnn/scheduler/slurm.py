@@ -1,7 +1,7 @@
-"""Slurm's commands: sbatch, squeue, sacct, scancel. Knows jobs by their ids, and nothing of what they run.
+"""Run Slurm's commands: sbatch, squeue, sacct, scancel. Must not read scripts or logs.
 
-A job that neither squeue nor sacct knows is *unknown*, never completed: both forget, and many clusters keep no
-accounts.
+squeue is asked first, and sacct for jobs that have left the queue. A job that neither knows is *unknown*, never
+completed. Where a command gives no answer, ``JobState.no_answer`` has the reason.
 """
 
 from __future__ import annotations
@@ -9,74 +9,152 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from hpcnn.scheduler import parse
-from hpcnn.scheduler.parse import JobState
-from hpcnn.scheduler.states import ALIVE, UNKNOWN
+from hpcnn.scheduler import bash, parse
+from hpcnn.scheduler.api import JobState, NoAnswer, Queue
+from hpcnn.scheduler.states import UNKNOWN
 from hpcnn.util.errors import HpcnnError, UsageError
+from hpcnn.util.files import write_text
+
+T = TypeVar("T")
+
+# Longer than Slurm's own commands try to reach a daemon: 10 s for squeue, 45 s for sacct.
+SECONDS_TO_ANSWER = 60.0
 
 _INHERITED = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "PMIX_", "PMI_", "OMPI_", "PRTE_")
 # What tells Slurm's commands which cluster they talk to; all else would leak one job's settings into the next.
 _KEPT = ("SLURM_CONF",)
 
 
+class Slurm:
+    """Jobs in Slurm's queue."""
+
+    queues = True
+    this_machine_only = False
+    writes_directives = True
+    has_arrays = True
+
+    def run(self, script: Path, log: Path, on_line: Callable[[str], None] | None = None) -> int:
+        """Run a script by bash, within the allocation that this process is in; its ``srun`` starts the ranks there."""
+        return bash.run(script, log, on_line)
+
+    def submit(self, script: Path, options: Sequence[str] = ()) -> str:
+        """Submit a script by sbatch; return the job id. Raises HpcnnError with sbatch's own words where it refuses."""
+        command = ["sbatch", "--parsable", *options, str(script)]
+        return parse.job_id(_output(command, clean_environment(os.environ)))
+
+    def would_start(self, script: str, options: Sequence[str] = ()) -> str:
+        """Return when and where a job would start, as ``sbatch --test-only`` says."""
+        with tempfile.TemporaryDirectory(prefix="hpcnn-") as folder:
+            file = Path(folder) / "job.sh"
+            write_text(file, script, durable=False)
+            command = ["sbatch", "--test-only", *options, str(file)]
+            done = _run(command, clean_environment(os.environ), SECONDS_TO_ANSWER)
+        text = _plain(done.stderr + done.stdout)
+        if done.returncode:
+            raise HpcnnError(f"sbatch refuses the job: {text}")
+        return text
+
+    def query(self, jobs: Sequence[str], queue: Queue | None = None) -> dict[str, JobState]:
+        """Return the state of each job: one call of squeue for all, then one of sacct for those it has forgotten."""
+        if not jobs:
+            return {}
+        queue_silence = accounts_silence = ""
+        if queue is None:
+            try:
+                queue = self.queue()
+            except NoAnswer as error:
+                queue, queue_silence = {}, str(error)
+        known = dict(queue)
+        forgotten = {name for job in jobs for name in _tasks_of(job, known) or [job] if not _is_alive(known.get(name))}
+        if forgotten:
+            try:
+                accounts = _accounts(forgotten)
+            except NoAnswer as error:
+                accounts, accounts_silence = {}, str(error)
+            # accounts lag behind: they are believed about the end of a job, or where squeue knows nothing
+            known |= {job: state for job, state in accounts.items() if not (job in queue and state.alive)}
+            known |= {job: state for job, state in queue.items() if state.alive}
+        return {job: _with_silence(_state(job, known), queue_silence, accounts_silence) for job in jobs}
+
+    def cancel(self, jobs: Sequence[str]) -> None:
+        """Cancel jobs by scancel, which ignores those that have ended."""
+        if jobs:
+            _output(["scancel", *parse.shortened(jobs)], dict(os.environ), SECONDS_TO_ANSWER)
+
+    def current_job(self, environment: Mapping[str, str]) -> str | None:
+        """Return the id of the job that a process with this environment runs in, as squeue prints it."""
+        array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
+        return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID") or None
+
+    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment without what a surrounding job has set."""
+        return clean_environment(inherited)
+
+    def available(self) -> bool:
+        """Whether this machine has Slurm's commands."""
+        return shutil.which("sbatch") is not None
+
+    def queue(self) -> dict[str, JobState]:
+        """Return all jobs of the user that squeue knows, tasks of arrays one by one. Raises NoAnswer."""
+        # squeue fails as a whole if one id is too old for it, so it is asked for all of the user's jobs.
+        words = ["squeue", "--array", "--user", _user(), "--states=all", "-o", parse.SQUEUE_FORMAT]
+        return _answer(words, parse.squeue)
+
+    def after(self, job: str) -> list[str]:
+        """Return sbatch's options for a job that starts after ``job``, and is removed where that fails."""
+        return [f"--dependency=afterok:{job}", "--kill-on-invalid-dep=yes"]
+
+    def array_limit(self) -> int | None:
+        """Return Slurm's MaxArraySize (slurm.conf(5)); None without an answer of scontrol."""
+        if shutil.which("scontrol") is None:
+            return None
+        try:
+            config = _run(["scontrol", "show", "config"], dict(os.environ), SECONDS_TO_ANSWER).stdout
+        except NoAnswer:
+            return None
+        for line in config.splitlines():
+            key, _, value = line.partition("=")
+            if key.strip() == "MaxArraySize" and value.strip().isdigit():
+                return int(value)
+        return None
+
+    def energies(self, jobs: Sequence[str]) -> dict[str, float]:
+        """Return the joules of each job whose energy sacct knows. Raises UsageError without Slurm's commands."""
+        if not jobs:
+            return {}
+        words = ["sacct", "--noheader", "--parsable2", "--jobs", ",".join(jobs), f"--format={parse.ENERGY_FIELDS}"]
+        return parse.energies(_output(words, dict(os.environ), SECONDS_TO_ANSWER))
+
+
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for sbatch: without what a surrounding job's variables would change in the new one.
+    """Return the environment for sbatch, without the variables of a surrounding job that would change the new one.
 
     An inherited SLURM_CPU_BIND, say, silently binds all ranks of a job submitted from inside another to its cores.
     """
     return {key: value for key, value in environment.items() if key in _KEPT or not key.startswith(_INHERITED)}
 
 
-def submit(script: Path, options: Sequence[str] = ()) -> str:
-    """Hand a script to sbatch; return the job id. Raises HpcnnError with sbatch's own words where it refuses."""
-    output = _slurm(["sbatch", "--parsable", *options, str(script)], clean_environment(os.environ))
-    return parse.job_id(output)
+def _accounts(jobs: set[str]) -> dict[str, JobState]:
+    """Return what sacct knows of jobs; nothing where there is no sacct, or the cluster keeps no accounts.
 
-
-def would_start(script: Path, options: Sequence[str] = ()) -> str:
-    """Return what ``sbatch --test-only`` says: when and where the job would start. Submits nothing."""
-    command = ["sbatch", "--test-only", *options, str(script)]
-    done = _run(command, clean_environment(os.environ))
-    text = (done.stderr + done.stdout).strip()
-    if done.returncode:
-        raise HpcnnError(f"sbatch refuses the job: {_plain(text)}")
-    return _plain(text)
-
-
-def query(jobs: Sequence[str], queue: Mapping[str, JobState] | None = None) -> dict[str, JobState]:
-    """Return the state of each job: one call of squeue for all, then one of sacct for those it has forgotten.
-
-    The id of an array stands for all of its tasks. queue: what ``in_queue()`` has just said, where that is known.
+    Raises NoAnswer.
     """
-    if not jobs:
+    if shutil.which("sacct") is None:
         return {}
-    if queue is None:
-        try:
-            queue = in_queue()
-        except HpcnnError:  # squeue is not required: sacct may know
-            queue = {}
-    known = dict(queue)
-    forgotten = {name for job in jobs for name in _tasks_of(job, known) or [job] if not _alive(known.get(name))}
-    if forgotten and shutil.which("sacct"):
-        arrays = ",".join(sorted({job.partition("_")[0] for job in forgotten}))  # short, whatever the number of tasks
-        fields = f"--format={parse.SACCT_FIELDS}"
-        accounts = _run(["sacct", "--noheader", "--parsable2", "--allocations", "--jobs", arrays, fields])
-        if accounts.returncode == 0:
-            told = parse.sacct(accounts.stdout)
-            # accounts lag behind: they are believed about the end of a job, or where squeue knows nothing
-            known |= {job: state for job, state in told.items() if job not in queue or not _alive(state)}
-            known |= {job: state for job, state in queue.items() if _alive(state)}
-    return {job: _state(job, known) for job in jobs}
-
-
-def in_queue() -> dict[str, JobState]:
-    """Return all of the user's jobs that squeue knows, tasks of arrays one by one. Raises HpcnnError where it fails."""
-    # squeue fails as a whole if one id is too old for it, so it is asked for all of the user's jobs.
-    words = ["squeue", "--noheader", "--array", "--user", _user(), "--states=all", "-o", parse.SQUEUE_FORMAT]
-    return parse.squeue(_slurm(words, dict(os.environ)))
+    arrays = ",".join(sorted({job.partition("_")[0] for job in jobs}))  # short, whatever the number of tasks
+    words = ["sacct", "--parsable2", "--allocations", "--jobs", arrays, f"--format={parse.SACCT_FIELDS}"]
+    try:
+        return _answer(words, parse.sacct)
+    except NoAnswer as error:
+        if parse.ACCOUNTS_DISABLED in str(error):
+            return {}
+        raise
 
 
 def _state(job: str, known: Mapping[str, JobState]) -> JobState:
@@ -86,59 +164,64 @@ def _state(job: str, known: Mapping[str, JobState]) -> JobState:
     return known.get(job, JobState(job, UNKNOWN, UNKNOWN))
 
 
+def _with_silence(state: JobState, queue: str, accounts: str) -> JobState:
+    """Return a state with the reason why it is uncertain, where squeue or sacct gave no answer."""
+    if queue:
+        return replace(state, no_answer=queue, queue_answered=False)
+    return replace(state, no_answer=accounts) if accounts and state.unknown else state
+
+
 def _tasks_of(job: str, known: Mapping[str, JobState]) -> list[str]:
     return [] if "_" in job else [task for task in known if task.startswith(f"{job}_")]
 
 
-def _alive(state: JobState | None) -> bool:
-    return state is not None and state.status in ALIVE
+def _is_alive(state: JobState | None) -> bool:
+    return state is not None and state.alive
 
 
-def energies(jobs: Sequence[str]) -> dict[str, float]:
-    """Return the joules of each job whose energy the site measured. Raises UsageError without Slurm's commands."""
-    if not jobs:
-        return {}
-    words = ["sacct", "--noheader", "--parsable2", "--jobs", ",".join(jobs), f"--format={parse.ENERGY_FIELDS}"]
-    return parse.energies(_slurm(words, dict(os.environ)))
+def _answer(command: Sequence[str], read: Callable[[str], T]) -> T:
+    """Run a command and parse its output by ``read``. Raises NoAnswer where it fails or its output is unreadable."""
+    try:
+        done = _run(command, dict(os.environ), SECONDS_TO_ANSWER)
+        if done.returncode == 0:
+            return read(done.stdout)
+        why = _plain(done.stderr or done.stdout) or f"exit status {done.returncode}"
+    except UsageError:
+        why = f"{command[0]} is not on this machine"
+    except parse.UnreadableError as error:
+        why = str(error)
+    raise NoAnswer(f"no answer from {command[0]}: {why}")
 
 
-def cancel(jobs: Sequence[str]) -> None:
-    """Cancel jobs; a job that has ended already is no error."""
-    if jobs:
-        _slurm(["scancel", *parse.shortened(jobs)], dict(os.environ))
-
-
-def largest_array() -> int | None:
-    """Return Slurm's MaxArraySize, which every index of an array stays below (0: no arrays); None if it cannot be told.
-
-    slurm.conf(5), "MaxArraySize".
-    """
-    if shutil.which("scontrol") is None:
-        return None
-    for line in _run(["scontrol", "show", "config"]).stdout.splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "MaxArraySize" and value.strip().isdigit():
-            return int(value)
-    return None
-
-
-def available() -> bool:
-    """Whether this machine has Slurm's commands."""
-    return shutil.which("sbatch") is not None
-
-
-def _slurm(command: Sequence[str], environment: dict[str, str]) -> str:
-    done = _run(command, environment)
+def _output(command: Sequence[str], environment: dict[str, str], seconds: float | None = None) -> str:
+    """Return the output of a command. Raises HpcnnError with the command's message where it fails."""
+    done = _run(command, environment, seconds)
     if done.returncode:
         raise HpcnnError(f"{command[0]} refuses: {_plain(done.stderr or done.stdout)}")
     return done.stdout
 
 
-def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: Sequence[str], environment: dict[str, str], seconds: float | None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of Slurm to its end. Raises UsageError without Slurm, NoAnswer for one that cannot run or hangs."""
     try:
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
     except FileNotFoundError as error:
         raise UsageError(f"{command[0]} is not on this machine: it has no Slurm (use --site local)") from error
+    except OSError as error:
+        raise NoAnswer(f"no answer from {command[0]}: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise NoAnswer(f"no answer from {command[0]}: none within {error.timeout:g} s") from error
 
 
 def _user() -> str:

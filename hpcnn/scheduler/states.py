@@ -1,4 +1,4 @@
-"""Slurm's job states in the words hpcnn uses. A table, and nothing else."""
+"""Map Slurm's job states to hpcnn's statuses."""
 
 from __future__ import annotations
 

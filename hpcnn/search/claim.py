@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcnn.scheduler import slurm
+from hpcnn.scheduler import batch_scheduler
+from hpcnn.scheduler.api import JobState
 from hpcnn.search.result import record_outcome
 from hpcnn.search.sampling import distributions, sampler
 from hpcnn.search.spec import Search
@@ -40,30 +41,43 @@ class Claim:
 def next_trial(search: Search, study: Study, folder: Path) -> Iterator[Claim | None]:
     """Hold the next trial; None if none is left."""
     with contextlib.ExitStack() as kept:
+        jobs = _jobs_of_workers(study, folder)  # before others must wait: the scheduler may take its time
         with lock(choosing_lock(folder), SECONDS_TO_CHOOSE):
-            trial = _interrupted(search, study, folder, kept) or _new(search, study, folder, kept)
+            trial = _interrupted(search, study, folder, kept, jobs) or _new(search, study, folder, kept)
         yield trial
         if trial is not None:
             _owner(folder, trial.trial.number).unlink(missing_ok=True)
 
 
-def under_way(study: Study, folder: Path) -> list[int]:
-    """Return the numbers of the trials that workers train."""
-    return [trial.number for trial in _running(study) if _is_held(folder, trial.number)]
+@dataclass(frozen=True)
+class UnderWay:
+    """The trials that other workers train, and those that they may train.
+
+    no_answer: why the scheduler does not say whether the workers of the latter still run.
+    """
+
+    trials: list[int]
+    in_doubt: list[int]
+    no_answer: str
 
 
-def slurm_job(environment: Mapping[str, str]) -> str | None:
-    """Return the id of the Slurm job of this process, as squeue prints it."""
-    array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID")
+def under_way(study: Study, folder: Path) -> UnderWay:
+    """Return the numbers of the trials that other workers train, or may train."""
+    jobs = _jobs_of_workers(study, folder)
+    held_trials = [trial.number for trial in _running(study) if _is_held(folder, trial.number, jobs)]
+    in_doubt = [number for number in held_trials if _is_in_doubt(folder, number, jobs)]
+    reason = next((state.no_answer for state in jobs.values() if not state.queue_answered), "")
+    return UnderWay([number for number in held_trials if number not in in_doubt], in_doubt, reason)
 
 
-def _interrupted(search: Search, study: Study, folder: Path, kept: contextlib.ExitStack) -> Claim | None:
+def _interrupted(
+    search: Search, study: Study, folder: Path, kept: contextlib.ExitStack, jobs: Mapping[str, JobState]
+) -> Claim | None:
     """Claim an interrupted trial; the outcome of a trial that ended is recorded on the way."""
     from optuna.trial import Trial
 
     for frozen in _running(study):
-        if _is_held(folder, frozen.number):
+        if _is_held(folder, frozen.number, jobs):
             continue
         claim = _claimed(Trial(study, frozen._trial_id), folder, kept)
         if claim and record_outcome(search, study, claim.trial, folder) is None:
@@ -88,7 +102,7 @@ def _claimed(trial: Trial, folder: Path, kept: contextlib.ExitStack) -> Claim | 
         descriptor = kept.enter_context(lock(trial_lock(folder, trial.number)))
     except HpcnnError:  # another worker was faster
         return None
-    facts: dict[str, Json] = {"job_id": slurm_job(os.environ), "process": os.getpid()}
+    facts: dict[str, Json] = {"job_id": batch_scheduler().current_job(os.environ), "process": os.getpid()}
     write_json(_owner(folder, trial.number), facts, durable=False)
     return Claim(trial, descriptor)
 
@@ -99,14 +113,39 @@ def _running(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
 
-def _is_held(folder: Path, number: int) -> bool:
-    """Return whether a worker trains a trial: by its lock, or by the worker's job if locks are local to a node."""
+def _jobs_of_workers(study: Study, folder: Path) -> dict[str, JobState]:
+    """Query, in one call, the jobs of the workers whose locks this machine does not see; return their states by id."""
+    unlocked = (trial.number for trial in _running(study) if not held(trial_lock(folder, trial.number)))
+    jobs = {job for job in (_job_of_worker(folder, number) for number in unlocked) if job}
+    return batch_scheduler().query(sorted(jobs))
+
+
+def _is_held(folder: Path, number: int, jobs: Mapping[str, JobState]) -> bool:
+    """Return whether a worker trains a trial: by its lock, or by the worker's job if locks are local to a node.
+
+    It counts as held if the queue gave no answer, or if a worker claimed it after the query.
+    """
     if held(trial_lock(folder, number)):
         return True
-    job = (read_json(_owner(folder, number)) or {}).get("job_id")
-    if not job or job == slurm_job(os.environ) or not slurm.available():
+    job = _job_of_worker(folder, number)
+    if job is None:
         return False
-    return slurm.query([str(job)])[str(job)].status == "running"
+    state = jobs.get(job)
+    return state is None or state.status == "running" or not state.queue_answered
+
+
+def _is_in_doubt(folder: Path, number: int, jobs: Mapping[str, JobState]) -> bool:
+    """Whether a trial counts as held for the one reason that the queue gives no answer."""
+    state = jobs.get(_job_of_worker(folder, number) or "")
+    if state is None or state.queue_answered or state.status == "running":
+        return False
+    return not held(trial_lock(folder, number))
+
+
+def _job_of_worker(folder: Path, number: int) -> str | None:
+    """Return the job of the worker that has taken a trial; None where it is this process's own, or no job."""
+    job = (read_json(_owner(folder, number)) or {}).get("job_id")
+    return None if not job or job == batch_scheduler().current_job(os.environ) else str(job)
 
 
 def _owner(folder: Path, number: int) -> Path:

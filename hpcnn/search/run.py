@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcnn.jobs.submit import hpcnn_command, prepare
-from hpcnn.scheduler import local
+from hpcnn.scheduler import bash, scheduler_of
 from hpcnn.search.job import job_of
 from hpcnn.search.sampling import known_points
 from hpcnn.search.spec import Search
@@ -45,7 +45,7 @@ def check(search: Search, site: str) -> None:
     for point in points:
         job = job_of(search, point, site, search.resources)
         assert job.train is not None
-        check_staged(job.train.data)
+        check_staged(job.train.data, job.train.data_args)
     prepare(job_of(search, points[0], site, search.resources), run_of(Path.cwd(), 0).path)
 
 
@@ -57,7 +57,7 @@ def cores_per_trial(search: Search, site: str, jobs: int) -> int | None:
     if jobs == 1:
         return None
     profile = with_machine_cores(load_site(site))
-    if profile.scheduler != "local":
+    if not scheduler_of(profile.scheduler).this_machine_only:
         raise bad_value("--jobs", jobs, f"1 at site {site}; hpcnn search submit --workers trains several at a time")
     if search.resources.ntasks > 1:
         raise bad_value("--jobs", jobs, "1 with several ranks a trial: two mpirun would bind to the same cores")
@@ -76,7 +76,7 @@ def run_workers(
     (folder / "workers").mkdir(exist_ok=True)
     logs = [folder / "workers" / f"local-{number}.log" for number in range(1, jobs + 1)]
     reported = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
-    with local.interruptible(), contextlib.ExitStack() as opened:
+    with bash.interruptible(), contextlib.ExitStack() as opened:
         workers: list[subprocess.Popen[bytes]] = []
         try:
             for log in logs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ from hpcnn.jobs.launch import cpus_of
 from hpcnn.jobs.sbatch import directives, quoted
 from hpcnn.jobs.script import modules, render_workers
 from hpcnn.jobs.submit import hpcnn_command, job_record
-from hpcnn.rundir.layout import new_run_id
-from hpcnn.scheduler import slurm
+from hpcnn.rundir.layout import RunDir, new_run_id
+from hpcnn.scheduler import batch_scheduler, scheduler_of
 from hpcnn.search.spec import Search
 from hpcnn.sites.load import load_site
+from hpcnn.sites.profile import Site
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import write_json, write_text
 from hpcnn.zoo.catalogue import FOLDER_VARIABLE
@@ -29,7 +29,7 @@ class Workers:
     """The job of the workers: the folder of its script and log, the script, and the number of calls of sbatch."""
 
     folder: Path
-    site: str
+    site: Site
     script: str
     calls: int
 
@@ -37,13 +37,15 @@ class Workers:
 def workers(search: Search, folder: Path, site_name: str, count: int) -> Workers:
     """Return the job of ``count`` workers. Writes nothing. Raises UsageError for what the site cannot give."""
     site = load_site(site_name)
-    if site.scheduler != "slurm":
+    scheduler = scheduler_of(site.scheduler)
+    if not scheduler.queues:
         raise UsageError(f"--site: site {site.name} has no scheduler to submit to; `hpcnn search run` searches here")
     place = folder / "workers" / new_run_id()
     resources, gpu = search.resources, bool(search.resources.gpus_per_node)
     cpus = cpus_of(site, resources)
-    asked = directives(search.name, resources, site, f"{place}/log.out", cpus)
-    if site.arrays:
+    asked = directives(search.name, resources, site, str(RunDir(place).log), cpus)
+    has_arrays = site.arrays and scheduler.has_arrays
+    if has_arrays:
         log = str(place).replace("%", "%%") + "/log-%a.out"  # sbatch(1), "filename pattern"
         asked = [word for word in asked if not word.startswith("--output=")]
         asked += [f"--array=0-{count - 1}", f"--output={quoted('output', log)}"]
@@ -56,36 +58,27 @@ def workers(search: Search, folder: Path, site_name: str, count: int) -> Workers
         environment={key: str(Path(os.environ[key]).absolute()) for key in _HANDED_ON if os.environ.get(key)},
         command=[*hpcnn_command(), "search", "work", str(folder), "--site", site.name],
     )
-    return Workers(place, site.name, script, 1 if site.arrays else count)
+    return Workers(place, site, script, 1 if has_arrays else count)
 
 
 def submit(job: Workers, options: Sequence[str] = ()) -> list[str]:
-    """Hand the workers to Slurm; return the ids of the jobs. Raises HpcnnError with sbatch's words where it refuses."""
+    """Submit the workers; return the ids of the jobs. Raises HpcnnError with the scheduler's words where it refuses."""
     script = job.folder / "job.sh"
     write_text(script, job.script, mode=0o755)
-    ids = [slurm.submit(script, options) for _ in range(job.calls)]
+    ids = [scheduler_of(job.site.scheduler).submit(script, options) for _ in range(job.calls)]
     for number, job_id in enumerate(ids):
         place = job.folder if number == 0 else job.folder.with_name(f"{job.folder.name}-{number}")
-        write_json(place / "job.json", job_record(job_id, job.site))
+        write_json(place / "job.json", job_record(job_id, job.site.name))
     return ids
 
 
-def would_start(job: Workers, options: Sequence[str] = ()) -> str:
-    """Ask Slurm when the workers would start, by a script that is thrown away."""
-    with tempfile.TemporaryDirectory(prefix="hpcnn-") as folder:
-        script = Path(folder) / "job.sh"
-        write_text(script, job.script)
-        return slurm.would_start(script, options)
-
-
 def queued(folder: Path) -> int:
-    """Return how many workers of a search are waiting or running in Slurm's queue."""
+    """Return how many workers of a search are waiting or running in the queue. Raises NoAnswer."""
     from hpcnn.rundir.find import find
-    from hpcnn.scheduler.states import ALIVE
 
     place = folder / "workers"
-    if not slurm.available() or next(place.glob("*/job.json"), None) is None:
+    if next(place.glob("*/job.json"), None) is None:
         return 0
     ids = {job.job_id for job in find([str(place)])}
-    alive = [job for job, state in slurm.in_queue().items() if state.status in ALIVE]
+    alive = [job for job, state in batch_scheduler().queue().items() if state.alive]
     return sum(job.partition("_")[0] in ids for job in alive)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcnn.search.claim import under_way
+from hpcnn.search.claim import UnderWay, under_way
 from hpcnn.search.space import short
 from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-STATES = ("completed", "pruned", "failed", "running", "interrupted", "waiting")
+STATES = ("completed", "pruned", "failed", "running", "interrupted", "unknown", "waiting")
 # The table's own columns: a parameter of such a name keeps its full one.
 _OWN = ("rank", "trial", "accuracy", "best_accuracy", "loss", "epochs", "seconds", "state", "reason", "path")
 
 
 def rows(search: Search, study: Study, folder: Path) -> list[dict[str, Json]]:
     """Return a row for each trial that has begun: completed ones by rank, then the others in the order of STATES."""
-    found = [(trial, state) for trial, state in states(study, folder) if state != "waiting"]
+    others = under_way(study, folder)
+    found = [(trial, state) for trial, state in states(study, others) if state != "waiting"]
     sign = -1.0 if search.options.maximizes else 1.0
 
     def order(entry: tuple[FrozenTrial, str]) -> tuple[int, float, int]:
@@ -43,15 +44,18 @@ def rows(search: Search, study: Study, folder: Path) -> list[dict[str, Json]]:
             "seconds": trial.user_attrs.get("seconds"),
             "state": state,
             **({"reference": _reference(search, trial)} if reported else {}),
-            "reason": None if state == "completed" else trial.user_attrs.get("reason"),
+            "reason": {"completed": None, "unknown": others.no_answer}.get(state, trial.user_attrs.get("reason")),
             "path": str(run_of(folder, trial.number).path),
         }
         for rank, (trial, state) in enumerate(found, start=1)
     ]
 
 
-def states(study: Study, folder: Path) -> list[tuple[FrozenTrial, str]]:
-    """Return every trial with one of STATES. interrupted: the next worker resumes it."""
+def states(study: Study, others: UnderWay) -> list[tuple[FrozenTrial, str]]:
+    """Return every trial with one of STATES. interrupted: the next worker resumes it.
+
+    unknown: the scheduler does not say whether its worker still runs.
+    """
     from optuna.trial import TrialState
 
     words = {
@@ -60,9 +64,12 @@ def states(study: Study, folder: Path) -> list[tuple[FrozenTrial, str]]:
         TrialState.FAIL: "failed",
         TrialState.WAITING: "waiting",
     }
-    alive = under_way(study, folder)
+    words_of_running = {
+        **dict.fromkeys(others.trials, "running"),
+        **dict.fromkeys(others.in_doubt, "unknown"),
+    }
     return [
-        (trial, words.get(trial.state) or ("running" if trial.number in alive else "interrupted"))
+        (trial, words.get(trial.state) or words_of_running.get(trial.number, "interrupted"))
         for trial in study.get_trials(deepcopy=False)
     ]
 

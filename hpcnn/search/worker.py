@@ -17,11 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from hpcnn.jobs.patience import SECONDS_WITHOUT_QUEUE, Patience, Silence
 from hpcnn.jobs.submit import Prepared, prepare, write
 from hpcnn.rundir.close import finish
 from hpcnn.rundir.layout import RunDir
-from hpcnn.scheduler import local
-from hpcnn.search.claim import Claim, next_trial, under_way
+from hpcnn.scheduler import bash
+from hpcnn.search.claim import Claim, UnderWay, next_trial, under_way
 from hpcnn.search.epochs import EpochReader, epochs_of
 from hpcnn.search.hparams import write_experiment
 from hpcnn.search.job import job_of, point_text
@@ -31,6 +32,7 @@ from hpcnn.search.spec import Search
 from hpcnn.search.storage import run_of
 from hpcnn.specs.resources import Resources
 from hpcnn.util.errors import UsageError
+from hpcnn.util.exit_status import by_signal, of_process
 from hpcnn.util.extras import optional_module
 from hpcnn.util.files import write_text
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_BETWEEN_CLAIMS, _LONGEST_PAUSE = 1.0, 30.0
 _MOST_REPORTS = 200  # of one trial
 _TIME_IS_UP = "the time limit is near"
 
@@ -64,17 +67,21 @@ def work(
     waits: bool = False,
     started: Callable[[str], None] = lambda name: None,
     ended: Callable[[TrialOutcome], None] = lambda trial: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> str | None:
     """Train trials until none is left; return the reason if the worker stopped earlier.
 
     cpus_per_task: for trials without a value of their own. waits: whether to wait for the trials of other workers,
     which may have to be taken over.
+    warn: gets a line where the scheduler does not say whether the worker of a trial still runs; such a trial is not
+    taken over.
     """
     optional_module("tensorboard", "hpcnn search", "search")
     write_experiment(folder, search)
     resources = search.resources
     if cpus_per_task and not resources.cpus_per_task:
         resources = replace(resources, cpus_per_task=cpus_per_task)
+    others = _OtherWorkers(warn)
     with _time_limit() as time_is_up:
         while not time_is_up.is_set():
             with next_trial(search, study, folder) as claim:
@@ -83,12 +90,40 @@ def work(
                     outcome = _train(search, study, claim, folder, site, resources, time_is_up)
                     ended(outcome)
             if claim is None:
-                if not (waits and under_way(study, folder)):
-                    return None
-                time.sleep(1.0)
+                trials = under_way(study, folder)
+                if not (waits and others.may_end(trials)):
+                    return _not_taken_over(trials)
+                others.pause(trials)
             elif outcome.status == "interrupted" and not time_is_up.is_set():
                 return f"trial {outcome.number} was stopped: {outcome.reason}"
     return _TIME_IS_UP
+
+
+class _OtherWorkers:
+    """Waits for trials of other workers, and gives up those that the scheduler does not answer for in half an hour."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._seconds, self._patience, self._silence = _SECONDS_BETWEEN_CLAIMS, Patience(), Silence(warn)
+
+    def may_end(self, trials: UnderWay) -> bool:
+        """Whether there is a trial that is worth waiting for."""
+        if not trials.in_doubt:
+            self._patience.reset()
+            return bool(trials.trials)
+        return not self._patience.is_over(SECONDS_WITHOUT_QUEUE) or bool(trials.trials)
+
+    def pause(self, trials: UnderWay) -> None:
+        """Pause: a second, and ever longer while the scheduler gives no answer."""
+        self._silence.note(trials.no_answer, SECONDS_WITHOUT_QUEUE)
+        self._seconds = min(self._seconds * 1.5, _LONGEST_PAUSE) if trials.no_answer else _SECONDS_BETWEEN_CLAIMS
+        time.sleep(self._seconds)
+
+
+def _not_taken_over(trials: UnderWay) -> str | None:
+    if not trials.in_doubt:
+        return None
+    numbers = ", ".join(map(str, trials.in_doubt))
+    return f"not taken over, since another job may train it: trial {numbers} ({trials.no_answer})"
 
 
 def _train(
@@ -122,17 +157,17 @@ def _run(search: Search, trial: Trial, held: int, prepared: Prepared, time_is_up
     monitor = TrialMonitor(search, trial, run)
     run.stop.unlink(missing_ok=True)  # a request that an earlier attempt did not see
     try:
-        with local.running(run.job_script, run.log, keep_open=(held,)) as job:
+        with bash.running(run.job_script, run.log, keep_open=(held,)) as job:
             while job.poll() is None:
                 monitor.poll()
                 if time_is_up.is_set() and not run.stop.exists():
                     write_text(run.stop, _TIME_IS_UP + "\n")
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
     except KeyboardInterrupt:
-        finish(run.path, 130)
+        finish(run.path, by_signal(signal.SIGINT))
         raise
     monitor.poll()
-    finish(run.path, local.status(job.returncode))
+    finish(run.path, of_process(job.returncode))
     run.stop.unlink(missing_ok=True)  # a request that came after the last step
 
 

@@ -1,1 +1,1 @@
-"""Sites: what differs between machines, as keys of TOML profiles, never as ``if site ==`` in code or templates."""
+"""Site profiles: what differs between clusters is a key of a TOML file, never ``if site ==`` in code or templates."""

@@ -1,4 +1,4 @@
-"""Asks the cluster of this login node for what a profile needs. Runs commands; what they print is read elsewhere."""
+"""Query the cluster of this login node for a profile, by Slurm's commands. Their output is parsed in ``discover``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hpcnn.scheduler.slurm import available, clean_environment
+from hpcnn.scheduler import batch_scheduler
 from hpcnn.sites import discover
 from hpcnn.sites.discover import Cluster
 from hpcnn.sites.propose import Login
@@ -24,32 +24,32 @@ _MODULES = ("apptainer", "singularity", "openmpi")
 
 
 def cluster() -> Cluster:
-    """Return what Slurm says. Raises UsageError on a machine without Slurm, HpcnnError where it does not answer."""
-    if not available() or shutil.which("sinfo") is None:
+    """Return Slurm's description of the cluster. Raises UsageError without Slurm, HpcnnError without an answer."""
+    if not batch_scheduler().available() or shutil.which("sinfo") is None:
         raise UsageError("sinfo is not on this machine: ask on a login node of the cluster (here, --site local works)")
-    kinds = discover.nodes(_said("sinfo", "--exact", "--noheader", f"--format={discover.SINFO_FORMAT}"))
-    config = discover.config(_said("scontrol", "show", "config"))
-    partitions = discover.partitions(_said("scontrol", "--oneliner", "show", "partition"), kinds)
+    kinds = discover.nodes(_output("sinfo", "--exact", "--noheader", f"--format={discover.SINFO_FORMAT}"))
+    config = discover.config(_output("scontrol", "show", "config"))
+    partitions = discover.partitions(_output("scontrol", "--oneliner", "show", "partition"), kinds)
     if not any(partition.nodes for partition in partitions):
         raise HpcnnError("sinfo shows no partition with nodes: this cluster lets this user see none")
     words = ["--noheader", "--parsable2", "show", "associations", f"user={getpass.getuser()}"]
-    accounts = _tried("sacctmgr", *words, f"format={discover.ACCOUNT_FIELDS}")
+    accounts = _output_if_any("sacctmgr", *words, f"format={discover.ACCOUNT_FIELDS}")
     found = Cluster(
         config=config,
         partitions=partitions,
-        mpi_types=discover.mpi_types(_tried("srun", "--mpi=list", both=True)),
+        mpi_types=discover.mpi_types(_output_if_any("srun", "--mpi=list", both=True)),
         accounts=discover.accounts(accounts),
     )
-    described = {name: _tried("scontrol", "--oneliner", "show", "node", name) for name in found.examples}
+    described = {name: _output_if_any("scontrol", "--oneliner", "show", "node", name) for name in found.examples}
     architectures = {name: discover.architecture(output) for name, output in described.items()}
     return dataclasses.replace(found, architectures=architectures)
 
 
 def login(environment: Mapping[str, str]) -> Login:
-    """Return what this login node has: its name, containers, modules, folders, network interfaces."""
+    """Return the facts of this login node: its name, containers, modules, folders, network interfaces."""
     found = [name for name in ("apptainer", "singularity") if shutil.which(name)]
     # a login shell, because modules are functions that /etc/profile defines; the listing goes to standard error
-    modules = _tried("bash", "-lc", f"type module && module -t avail {' '.join(_MODULES)}", both=True)
+    modules = _output_if_any("bash", "-lc", f"type module && module -t avail {' '.join(_MODULES)}", both=True)
     interfaces = Path("/sys/class/net")
     return Login(
         name=socket.getfqdn(),
@@ -61,8 +61,8 @@ def login(environment: Mapping[str, str]) -> Login:
     )
 
 
-def _said(*command: str) -> str:
-    """Return what a command prints. Raises HpcnnError with its own words where it fails."""
+def _output(*command: str) -> str:
+    """Return the output of a command. Raises HpcnnError with the command's message where it fails."""
     done = _run(command)
     if isinstance(done, str) or done.returncode:
         reason = done if isinstance(done, str) else (done.stderr or done.stdout).strip()
@@ -70,10 +70,10 @@ def _said(*command: str) -> str:
     return done.stdout
 
 
-def _tried(*command: str, both: bool = False) -> str:
-    """Return what a command prints, or nothing where it fails: a profile can do without.
+def _output_if_any(*command: str, both: bool = False) -> str:
+    """Return the output of a command; empty where it fails: a profile can do without it.
 
-    both: what it prints on standard error too.
+    both: with that on standard error.
     """
     done = _run(command)
     if isinstance(done, str) or (done.returncode and not both):
@@ -84,7 +84,8 @@ def _tried(*command: str, both: bool = False) -> str:
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str] | str:
     """Return how a command ended, or why it could not be run."""
     # SINFO_FORMAT and its like would change what is printed
-    kept = {key: value for key, value in clean_environment(os.environ).items() if not key.startswith("SINFO_")}
+    outside = batch_scheduler().environment(os.environ)
+    kept = {key: value for key, value in outside.items() if not key.startswith("SINFO_")}
     environment = {**kept, "LC_ALL": "C"}
     try:
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""Reads what a cluster says of itself: the output of sinfo, scontrol, srun and sacctmgr as values. Pure: text in."""
+"""Parse the output of sinfo, scontrol, srun and sacctmgr about a cluster. Must not run a command."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ class Partition:
 
     @property
     def gpu_nodes(self) -> int:
-        """Return how many of its nodes have GPUs."""
+        """Return the number of nodes with GPUs."""
         return sum(nodes.count for nodes in self.nodes if nodes.gpus)
 
     @property
     def total_nodes(self) -> int:
-        """Return how many nodes it has."""
+        """Return the number of nodes."""
         return sum(nodes.count for nodes in self.nodes)
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What Slurm says of a cluster."""
+    """Slurm's description of a cluster."""
 
     config: Mapping[str, str]
     partitions: tuple[Partition, ...]
@@ -87,7 +87,7 @@ class Cluster:
 
     @property
     def gpu_partition(self) -> Partition | None:
-        """Return the open partition with most GPU nodes, those that have no other nodes first; None without GPUs."""
+        """Return the open partition with most GPU nodes, partitions of GPU nodes alone first; None without GPUs."""
 
         def rank(partition: Partition) -> tuple[bool, int, float]:
             only = partition.gpu_nodes == partition.total_nodes
@@ -97,19 +97,19 @@ class Cluster:
 
     @property
     def examples(self) -> list[str]:
-        """Return the names of a usual node without and one with GPUs, of which ``architectures`` should know."""
+        """Return the names of a usual node without GPUs and of one with GPUs, whose ``architectures`` are needed."""
         cpu, gpu = self.cpu_partition, self.gpu_partition
         kinds = [plain_nodes(cpu) if cpu else [], [nodes for nodes in gpu.nodes if nodes.gpus] if gpu else []]
         return list(dict.fromkeys(usual_of(kind).first for kind in kinds if kind))
 
 
 def usual_of(kinds: Sequence[Nodes]) -> Nodes:
-    """Return the kind of which there are most nodes."""
+    """Return the kind with most nodes."""
     return max(kinds, key=lambda nodes: nodes.count)
 
 
 def plain_nodes(partition: Partition) -> list[Nodes]:
-    """Return the kinds of nodes without GPUs, or all where each has some."""
+    """Return the kinds of nodes without GPUs; all kinds where each has GPUs."""
     return [nodes for nodes in partition.nodes if not nodes.gpus] or list(partition.nodes)
 
 
@@ -191,7 +191,7 @@ def accounts(output: str) -> tuple[str, ...]:
 
 
 def architecture(output: str) -> str:
-    """Return the processor architecture from ``scontrol --oneliner show node``; empty where it says none."""
+    """Return the processor architecture from ``scontrol --oneliner show node``; empty without one."""
     return _pairs(output).get("Arch", "")
 
 

@@ -1,7 +1,7 @@
-"""Finds and merges site profiles: packaged, then the user's file of the same name, key by key.
+"""Find and merge site profiles: packaged, then the user's file of the same name, key by key.
 
 Precedence, weakest first: the defaults of ``profile.py``, the packaged profile, the user's file, the command line.
-Knows where files are; knows nothing of jobs.
+Must not import what concerns jobs.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import shlex
 import string
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import PLACEHOLDERS, Site
 from hpcnn.specs.fields import from_mapping
 from hpcnn.util import toml
 from hpcnn.util.errors import bad_value, unknown_value
 from hpcnn.util.share import share_dir
+from hpcnn.util.types import Json
 
 
 def user_folder() -> Path:
@@ -46,11 +47,11 @@ def load_site(name: str) -> Site:
 
 
 def load_with_origin(name: str) -> tuple[Site, dict[str, str]]:
-    """Return the profile and, for each key, where its value comes from: ``default``, or the file that set it."""
+    """Return the profile and, for each key, the origin of its value: ``default``, or the file that set it."""
     files = [file for file in (folder / f"{name}.toml" for folder in _folders()) if file.is_file()]
     if not files:
         raise unknown_value("--site", name, known_sites())
-    merged: dict[str, Any] = {"name": name}
+    merged: dict[str, Json] = {"name": name}
     origin = {field.name: "default" for field in dataclasses.fields(Site)}
     for file in files:
         table = toml.read(file)
@@ -61,12 +62,12 @@ def load_with_origin(name: str) -> tuple[Site, dict[str, str]]:
 
 
 def read_profile(file: Path) -> Site:
-    """Return the profile in one file, by itself. Raises UsageError naming file, key and value."""
+    """Return the profile in one file, unmerged. Raises UsageError naming file, key and value."""
     return check({"name": file.stem, **toml.read(file)}, f"{file}: ")
 
 
-def check(table: Mapping[str, Any], where: str) -> Site:
-    """Return the profile a table spells. Raises UsageError for what it must not say; ``where`` comes before the key."""
+def check(table: Mapping[str, Json], where: str) -> Site:
+    """Return the profile of a table. Raises UsageError for an invalid key or value, with ``where`` before the key."""
     site = from_mapping(Site, table, where)
     for section in ("environment", "environment_gpu"):
         for key, value in getattr(site, section).items():
@@ -84,7 +85,7 @@ def check(table: Mapping[str, Any], where: str) -> Site:
 
 
 def _check_command(key: str, command: str) -> None:
-    """Raise UsageError for a command that no shell would split into words, or that leaves unknown words open."""
+    """Raise UsageError for a command that a shell cannot split into words, or that has unknown placeholders."""
     try:
         words = shlex.split(command)
         names = [name for _, name, _, _ in string.Formatter().parse(command) if name is not None]
@@ -98,14 +99,14 @@ def _check_command(key: str, command: str) -> None:
 
 
 def with_machine_cores(site: Site) -> Site:
-    """Return the site with its cores filled in from this process's own where the profile leaves them open."""
-    if site.cores is not None or site.scheduler != "local":
+    """Return the site with the cores of this process where the profile of this machine names none."""
+    if site.cores is not None or not scheduler_of(site.scheduler).this_machine_only:
         return site
     return dataclasses.replace(site, cores=core_count(os.sched_getaffinity(0)))
 
 
 def core_count(cpus: Iterable[int], system: Path = Path("/sys/devices/system/cpu")) -> int:
-    """Return how many cores the logical ``cpus`` belong to: hardware threads of one core are one core.
+    """Return the number of cores of the logical ``cpus``: hardware threads of one core are one core.
 
     Cores are what Slurm and mpirun count: mpirun(1) of Open MPI refuses more bound ranks than there are cores. The
     kernel says which threads share a core (Documentation/admin-guide/cputopology.rst).
@@ -123,7 +124,7 @@ def _folders() -> tuple[Path, Path]:
     return share_dir("templates") / "sites", user_folder()
 
 
-def _merge(merged: dict[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(merged: dict[str, Json], table: Mapping[str, Json]) -> dict[str, Json]:
     result = dict(merged)
     for key, value in table.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)

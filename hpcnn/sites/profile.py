@@ -1,18 +1,18 @@
 """One site profile: every key by which clusters differ, with the values it takes.
 
 The defaults are those of a plain Slurm cluster. A key of a packaged profile that came from a page names it in the
-profile's ``[sources]`` table; a key without a source is unverified, and ``hpcnn sites show`` says so. Knows nothing of
-files or jobs.
+profile's ``[sources]`` table; a key without a source is unverified, and ``hpcnn sites show`` marks it. Must not
+read files, nor import what concerns jobs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from hpcnn.scheduler import NAMES as SCHEDULERS
 from hpcnn.specs.fields import NO_KEYS, field
+from hpcnn.util.types import Json
 
-SCHEDULERS = ("local", "slurm")
 LAUNCHERS = ("mpirun", "srun", "ibrun")
 GPU_REQUESTS = ("gpus-per-node", "gres", "gpus", "none")
 GPU_TYPING = ("optional", "required", "refused")
@@ -26,7 +26,7 @@ PLACEHOLDERS = ("nodes", "gpus", "gpu_type", "time", "minutes", "account", "part
 
 @dataclass(frozen=True)
 class Site:
-    """One machine as job scripts must know it. ``*_gpu`` keys hold for jobs with GPUs in place of the plain ones."""
+    """The profile of one machine. ``*_gpu`` keys hold for jobs with GPUs in place of the plain ones."""
 
     name: str = field("local", "Name of the profile.")
     description: str = field("", "One line for people.")
@@ -40,8 +40,8 @@ class Site:
     mpi_type: str = field("", "What srun --mpi is given; empty: the site's default.")
     modules: tuple[str, ...] = field((), "Modules to load in every job (software, the host's MPI).")
     modules_gpu: tuple[str, ...] = field((), "Modules to load besides in jobs with GPUs.")
-    environment: dict[str, Any] = field(NO_KEYS, "Variables that every job exports.")
-    environment_gpu: dict[str, Any] = field(NO_KEYS, "Variables that jobs with GPUs export besides (NCCL).")
+    environment: dict[str, Json] = field(NO_KEYS, "Variables that every job exports.")
+    environment_gpu: dict[str, Json] = field(NO_KEYS, "Variables that jobs with GPUs export besides (NCCL).")
     # nodes
     cores: int | None = field(None, "Cores of a node; open: local, those this process may use.", minimum=1)
     cores_gpu: int | None = field(None, "Cores of a GPU node.", minimum=1)
@@ -116,5 +116,5 @@ class Site:
     login_gpu: str = field("", "Login host for GPU jobs, where it is another.")
     node_suffix: str = field("", "What a compute node's name needs behind it to be reached from a login node.")
     tunnel: str = field("", "What to know of ssh tunnels there.")
-    sources: dict[str, Any] = field(NO_KEYS, "Key -> page and date it came from.")
+    sources: dict[str, Json] = field(NO_KEYS, "Key -> page and date it came from.")
     notes: tuple[str, ...] = field((), "What a user should know besides.")

@@ -1,4 +1,4 @@
-"""A profile from what a cluster says of itself: each key with the command it came from. Pure: values in, TOML out.
+"""Write a profile from the facts of a cluster: TOML, each key with the command that it came from. Runs no command.
 
 Where the facts do not decide, the most likely value is written with ``decide:`` and the others.
 """
@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from hpcnn.sites.discover import Cluster, Nodes, Partition, plain_nodes, usual_of
 from hpcnn.util.toml import toml_text
+from hpcnn.util.types import Json
 
 _HOUR = 3600
 
 
 @dataclass(frozen=True)
 class Login:
-    """What a login node has. ``folders``: variables that name folders there; ``modules``: those of interest."""
+    """The facts of a login node. ``folders``: variables that name folders there; ``modules``: those of interest."""
 
     name: str = ""
     containers: tuple[str, ...] = ()
@@ -30,13 +30,13 @@ class Login:
 
 @dataclass(frozen=True)
 class Key:
-    """One line of a profile: key, value and where it is from. Without a value it is commented out."""
+    """One line of a profile: key, value and source. A line without a value is commented out."""
 
     name: str
-    value: Any
+    value: Json
     source: str
     decide: str = ""
-    example: Any = field(default="", kw_only=True)
+    example: Json = field(default="", kw_only=True)
 
     def line(self) -> str:
         """Return the line of TOML."""
@@ -227,7 +227,7 @@ def _people(cluster: Cluster, login: Login) -> Iterator[Key]:
 
 
 def _others(usual: Nodes, kinds: list[Nodes], what: str) -> str:
-    """Return the values of other kinds of nodes, as something to decide; empty where all agree."""
+    """Return the values of other kinds of nodes, for the user to decide; empty where all agree."""
     values = Counter[int]()
     for nodes in kinds:
         values[getattr(nodes, what)] += nodes.count

@@ -157,3 +157,8 @@ def check_strategy(train: TrainSpec, spell: Callable[[str], str] = str) -> None:
         raise bad_value(spell("communication"), "false", f"true with {spell('strategy')} serial, which has none")
     if train.devices is not None and train.strategy != "mirrored":
         raise bad_value(spell("devices"), train.devices, f"no value unless {spell('strategy')} is mirrored")
+
+
+def usual_strategy(ranks: int) -> str:
+    """Return the strategy of a training whose user names none: Horovod as soon as there are several ranks."""
+    return "horovod" if ranks > 1 else "serial"

@@ -29,6 +29,11 @@ class Batch:
     runs: tuple[Prepared, ...]
     script: str | None
 
+    @property
+    def text(self) -> str:
+        """Return the text of the script."""
+        return self.runs[0].script if self.script is None else self.script
+
     def file(self, folder: Path) -> Path:
         """Return the path of the script in the study's folder."""
         return self.runs[0].run.job_script if self.script is None else folder / FOLDER / f"{self.name}.sh"

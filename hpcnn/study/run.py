@@ -12,8 +12,10 @@ from pathlib import Path
 
 from hpcnn.jobs.submit import Prepared, prepare, submit
 from hpcnn.rundir.layout import RunDir
+from hpcnn.scheduler.api import NoAnswer
 from hpcnn.study.expand import PlannedRun
-from hpcnn.study.states import look
+from hpcnn.study.states import RunState, look
+from hpcnn.util.text import counted
 from hpcnn.zoo.catalogue import check_staged
 
 
@@ -39,9 +41,11 @@ class Todo:
 def missing(runs: Sequence[PlannedRun], folder: Path) -> Todo:
     """Return the runs that are neither completed in ``folder`` nor waiting or running as a Slurm job, in order.
 
-    Raises UsageError for a run with an invalid request.
+    Raises UsageError for a run with an invalid request, and NoAnswer where the scheduler does not say whether a run is
+    waiting or running: it would run twice.
     """
     states = look(folder / run.run_id for run in runs)
+    _check_answered(states)
     completed = sum(state.status == "completed" for state in states)
     queued = [state.alive and state.job_id is not None for state in states]
     todo = [
@@ -50,6 +54,16 @@ def missing(runs: Sequence[PlannedRun], folder: Path) -> Todo:
         if state.status != "completed" and not waits
     ]
     return Todo(todo, completed, sum(queued))
+
+
+def _check_answered(states: Sequence[RunState]) -> None:
+    in_doubt = [state for state in states if state.may_be_alive and not state.alive]
+    if in_doubt:
+        raise NoAnswer(
+            f"{counted(len(in_doubt), 'run')} may still be in the queue: {in_doubt[0].no_answer}. Run the study on a "
+            f"machine where the scheduler answers; if you know that the job of {in_doubt[0].run.path} has ended, "
+            f"remove {in_doubt[0].run.job.name} from it"
+        )
 
 
 def for_this_machine(runs: Sequence[Prepared]) -> tuple[list[Prepared], list[Prepared]]:

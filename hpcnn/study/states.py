@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpcnn.rundir.layout import RunDir
-from hpcnn.scheduler import slurm
-from hpcnn.scheduler.parse import JobState
+from hpcnn.scheduler import batch_scheduler
+from hpcnn.scheduler.api import JobState, Queue
 from hpcnn.scheduler.states import ALIVE, requeued
 from hpcnn.util.files import read_json
 from hpcnn.util.lock import held
@@ -20,8 +20,8 @@ STATUSES = ("completed", "running", "pending", "failed", "interrupted", "unknown
 class RunState:
     """The state of one run: its directory, one of STATUSES, and the reason, if there is one.
 
-    recorded: whether the run's own record says so; else Slurm does. job: what Slurm says, for a submitted run without
-    a record.
+    recorded: whether the run's own record says so; else the scheduler does. job: what the scheduler says, for a
+    submitted run without a record, and for an interrupted one while the queue gives no answer: it may be requeued.
     """
 
     run: RunDir
@@ -36,19 +36,32 @@ class RunState:
         """Return whether the run is waiting or running."""
         return self.status in ALIVE
 
+    @property
+    def may_be_alive(self) -> bool:
+        """Whether the run is waiting or under way, or may be so because the queue gave no answer."""
+        return self.alive or (self.job is not None and self.job.may_be_alive)
 
-def look(paths: Iterable[Path], queue: Mapping[str, JobState] | None = None) -> list[RunState]:
-    """Return the state of the run in each of ``paths``, with one query for all. queue: as for ``slurm.query``."""
+    @property
+    def no_answer(self) -> str:
+        """Return why the scheduler does not say more of the run; empty where it answered."""
+        return self.job.no_answer if self.job is not None else ""
+
+
+def look(paths: Iterable[Path], queue: Queue | None = None) -> list[RunState]:
+    """Return the state of the run in each of ``paths``, with one query for all. queue: as for ``Scheduler.query``."""
     runs = [RunDir(path) for path in paths]
     recorded = {run.path: _recorded(run) for run in runs}
     jobs = {run.path: _job_id(run) for run in runs}
     # A job that has been requeued has a record of its last attempt, and is alive all the same.
     asked = {path: job for path, job in jobs.items() if job and not _has_ended(recorded[path])}
-    told = slurm.query(list(asked.values()), queue)
+    told = batch_scheduler().query(list(asked.values()), queue)
     for path, job in asked.items():
         state = recorded[path]
         if state and requeued(state.status, told[job].status):
             recorded[path] = None
+        elif state and told[job].may_be_alive:
+            reasons = (state.reason, told[job].no_answer)
+            recorded[path] = replace(state, job=told[job], reason="; ".join(text for text in reasons if text))
     return [recorded[run.path] or _unrecorded(run, jobs[run.path], told) for run in runs]
 
 
@@ -85,7 +98,9 @@ def _unrecorded(run: RunDir, job_id: str | None, told: Mapping[str, JobState]) -
 def _as_slurm_says(run: RunDir, job: JobState) -> RunState:
     if job.status == "completed":
         return RunState(run, "unknown", f"Slurm says {job.state}, but there is no result.json", job.job_id, job)
-    if job.status == "unknown":
+    if job.unknown and job.no_answer:
+        return RunState(run, "unknown", job.no_answer, job.job_id, job)
+    if job.unknown:
         return RunState(run, "unknown", "Slurm does not know its job, and there is no result.json", job.job_id, job)
     reason = job.reason if job.status == "pending" else f"Slurm says {job.state}"
     return RunState(run, job.status, None if job.status == "running" else reason, job.job_id, job)

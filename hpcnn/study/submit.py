@@ -1,4 +1,4 @@
-"""Submit the missing runs of a study to Slurm, in few calls of sbatch, and record the submissions.
+"""Submit the missing runs of a study, in few calls of the scheduler, and record the submissions.
 
 Atomic for each run: its directory holds its job's id, or is as it was before: after a refusal by sbatch the prepared
 files are removed.
@@ -7,16 +7,14 @@ files are removed.
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.jobs.submit import Prepared, job_record, write
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, new_run_id, utc_now
-from hpcnn.scheduler import slurm
-from hpcnn.scheduler.parse import JobState
-from hpcnn.scheduler.states import ALIVE
+from hpcnn.scheduler import scheduler_of
+from hpcnn.scheduler.api import Queue
 from hpcnn.sites.profile import Site
 from hpcnn.study.arrays import FOLDER, Batch, batches
 from hpcnn.study.expand import PlannedRun
@@ -28,9 +26,6 @@ from hpcnn.util.types import Json
 
 # slurm.conf(5), "MaxArraySize": the default, for a site whose own is not known.
 _USUAL_ARRAY_LIMIT = 1001
-
-
-Queue = Mapping[str, JobState]
 
 
 @dataclass(frozen=True)
@@ -62,16 +57,17 @@ def plan(
 ) -> Plan:
     """Return what is missing of a study as arrays. Writes nothing.
 
-    queue: the user's jobs; Slurm is asked where they are not given. Raises UsageError for what the site cannot give,
-    and HpcnnError where squeue fails: it cannot be told then which runs are still in the queue.
+    queue: the user's jobs; the scheduler is asked where they are not given. Raises UsageError for what the site cannot
+    give, and NoAnswer where the scheduler does not say which runs are still in the queue: they would run twice.
     """
-    if site.scheduler != "slurm":
+    scheduler = scheduler_of(site.scheduler)
+    if not scheduler.queues:
         raise UsageError(f"--site: site {site.name} has no scheduler to submit to; `hpcnn study run` runs a study here")
     if queue is None:
-        queue = slurm.in_queue()
+        queue = scheduler.queue()
     states = look((folder / run.run_id for run in runs), queue)
     todo = [run for run, state in zip(runs, states, strict=True) if state.status != "completed" and not state.alive]
-    queued = sum(job.status in ALIVE for job in queue.values())
+    queued = sum(job.alive for job in queue.values())
     room = len(todo) if site.submit_limit is None else max(site.submit_limit - queued, 0)
     ready = [prepare_again(run, folder / run.run_id) for run in todo[:room]]
     return Plan(
@@ -94,15 +90,6 @@ def submit_all(plan: Plan, folder: Path, options: Sequence[str] = ()) -> Iterato
         yield batch, _submit(batch, folder, options)
 
 
-def would_start(plan: Plan, options: Sequence[str] = ()) -> Iterator[tuple[Batch, str]]:
-    """Ask Slurm when each batch would start, by scripts that are thrown away. Raises HpcnnError where it refuses."""
-    with tempfile.TemporaryDirectory(prefix="hpcnn-") as folder:
-        for batch in plan.batches:
-            script = Path(folder) / f"{batch.name}.sh"
-            write_text(script, batch.script or batch.runs[0].script)
-            yield batch, slurm.would_start(script, options)
-
-
 def adopt(folder: Path) -> None:
     """Write the job's id into every task's run, from the newest record, for a command that may have been killed."""
     jobs = {}
@@ -117,11 +104,12 @@ def adopt(folder: Path) -> None:
 
 
 def _array_limit(site: Site) -> int:
-    if not site.arrays:
+    scheduler = scheduler_of(site.scheduler)
+    if not (site.arrays and scheduler.has_arrays):
         return 0
     if site.array_limit is not None:
         return site.array_limit
-    found = slurm.largest_array()
+    found = scheduler.array_limit()
     return _USUAL_ARRAY_LIMIT if found is None else found
 
 
@@ -143,7 +131,7 @@ def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
             write(prepared, durable=False)
         if batch.script is not None:
             write_text(script, batch.script, mode=0o755)
-        job_id = slurm.submit(script, options)
+        job_id = scheduler_of(batch.runs[0].site.scheduler).submit(script, options)
     except BaseException as error:
         _take_back(begun)
         if isinstance(error, HpcnnError) and batch.script is not None:

@@ -27,6 +27,7 @@ from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.train import usual_strategy
 from hpcnn.train.context import Context, Fits
 from hpcnn.train.failure import end_failed
 from hpcnn.train.session import finish_completed, finish_stopped, open_context
@@ -50,8 +51,7 @@ def init(strategy: str | None = None, run_dir: str | os.PathLike[str] | None = N
     ends the whole job.
     """
     launched = launched_by(os.environ)
-    several = launched is not None and launched.size > 1
-    name = strategy or os.environ.get("HPCNN_STRATEGY") or ("horovod" if several else "serial")
+    name = strategy or os.environ.get("HPCNN_STRATEGY") or usual_strategy(launched.size if launched else 1)
     if name not in _STRATEGIES:
         raise unknown_value("strategy", name, _STRATEGIES)
     folder = run_dir or os.environ.get("HPCNN_RUN_DIR")

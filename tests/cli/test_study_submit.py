@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
+from hpcnn.rundir.layout import RunDir
 from hpcnn.util.lock import lock
 
 FILE = """
@@ -176,3 +177,70 @@ class TestStatus:
         result = study("status", *words)
         assert result.exit_code == 2
         assert message in result.stderr
+
+
+class TestSlurmGivesNoAnswer:
+    SILENCE = "no answer from squeue: Unable to contact slurm controller (connect failure)"
+    SITE = ("--site", "generic-slurm")
+
+    def test_nothing_is_submitted(self, here, slurm_commands):
+        slurm_commands.fail("squeue")
+        slurm_commands.put("sbatch", "7\n")
+        result = study("submit", "mine.toml", *self.SITE)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert self.SILENCE in result.stderr
+        assert slurm_commands.calls("sbatch") == []
+        assert [path.name for path in here.iterdir()] == ["mine.toml"]
+
+    def test_a_dry_run_lists_all_and_says_so(self, slurm_commands):
+        slurm_commands.fail("squeue")
+        slurm_commands.put("sbatch")
+        result = study("submit", "mine.toml", *self.SITE, "--dry-run", "--format", "json")
+        assert result.exit_code == 0, result.output
+        assert sum(row["tasks"] for row in json.loads(result.stdout)) == 6
+        assert "squeue does not answer: what is in the queue is taken for missing" in result.stderr
+
+    def test_a_dry_run_on_a_machine_without_slurm_says_nothing(self, slurm_commands):
+        result = study("submit", "mine.toml", *self.SITE, "--dry-run", "--format", "json")
+        assert (result.exit_code, "squeue" in result.stderr) == (0, False)
+
+    def test_what_was_submitted_is_neither_submitted_nor_run_again(self, slurm_commands):
+        slurm_commands.squeue()
+        slurm_commands.put("sbatch", "7\n")
+        assert study("submit", "mine.toml", *self.SITE, "--set", "cpus_per_task=1").exit_code == 0
+        slurm_commands.fail("squeue")
+        again = study("submit", "mine.toml", *self.SITE, "--set", "cpus_per_task=1")
+        here = study("run", "mine.toml", *self.SITE, "--set", "cpus_per_task=1")
+        assert (again.exit_code, here.exit_code) == (1, 1)
+        assert f"3 runs may still be in the queue: {self.SILENCE}" in here.stderr
+        assert len(slurm_commands.calls("sbatch")) == 1
+        rows = json.loads(study("status", "runs/mine", "--each", "--format", "json").stdout)
+        assert [(row["status"], row["reason"]) for row in rows] == [("unknown", self.SILENCE)] * 3
+
+    def test_a_wait_goes_on_until_it_answers(self, here, slurm_commands, clock):
+        slurm_commands.squeue()
+        slurm_commands.put("sbatch", "7\n")
+        (here / "mine.toml").write_text(FILE.replace("repeats = 3", "repeats = 1").replace("[1, 2]", "[1]"))
+        assert study("submit", "mine.toml", *self.SITE).exit_code == 0
+        (run,) = (here / "runs" / "mine").glob("*/job.json")
+        slurm_commands.squeue("7_0|RUNNING")
+        clock.at(1, slurm_commands.fail, "squeue")
+        clock.at(100, slurm_commands.squeue, "7_0|COMPLETED")
+        clock.at(100, lambda: RunDir(run.parent).write_result("completed", exit_code=0))
+        result = study("submit", "mine.toml", *self.SITE, "--wait")
+        assert result.exit_code == 0, result.output
+        assert f"{self.SILENCE}; still waiting, for 30 minutes at most" in result.stderr
+        assert 100 <= clock.now < 140
+
+
+def test_slurm_is_asked_when_each_array_would_start(here, slurm_commands):
+    slurm_commands.squeue()
+    slurm_commands.put("sbatch", error="sbatch: Job 7 to start at 2026-01-02T03:04:05\n")
+    result = study("submit", "mine.toml", "--site", "generic-slurm", "--test-only", "--after", "5")
+    assert result.exit_code == 0, result.output
+    assert [line.partition(": ")[2] for line in result.stdout.splitlines()] == [
+        "Job 7 to start at 2026-01-02T03:04:05"
+    ] * 2
+    calls = [call.split() for call in slurm_commands.calls("sbatch")]
+    assert [call[:-1] for call in calls] == [["--test-only", "--dependency=afterok:5", "--kill-on-invalid-dep=yes"]] * 2
+    assert [path.name for path in here.iterdir()] == ["mine.toml"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpcnn.jobs.script import Place, render
-from hpcnn.scheduler import local
+from hpcnn.scheduler import bash
 from hpcnn.sites.load import load_site
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.resources import Resources
@@ -33,6 +33,6 @@ def test_any_string_arrives_behind_mpirun(tmp_path):
     place = Place(str(tmp_path), str(tmp_path), str(Path(sys.executable).parent), ("true",), {})
     script = tmp_path / "job.sh"
     write_text(script, render(job, site, place))
-    assert local.run(script, tmp_path / "log") == 0, (tmp_path / "log").read_text()
+    assert bash.run(script, tmp_path / "log") == 0, (tmp_path / "log").read_text()
     for rank in range(2):
         assert json.loads((tmp_path / f"rank{rank}.json").read_text()) == [words, "a,b;\n'$x'"]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hpcnn.scheduler import parse, states
-from hpcnn.scheduler.parse import JobState
+from hpcnn.scheduler.api import JobState
+from hpcnn.scheduler.parse import UnreadableError
 from hpcnn.scheduler.slurm import clean_environment
 from hpcnn.util.errors import HpcnnError
 
@@ -66,13 +67,61 @@ def test_no_job_id_is_an_error_with_what_was_printed(output):
         parse.job_id(output)
 
 
+SACCT_HEADER = parse.SACCT_FIELDS.replace(",", "|")
+
+
+def data(name):
+    return (DATA / name).read_text()
+
+
+def test_the_queue_of_a_cluster():
+    found = parse.squeue(data("testbed/squeue.txt"))
+    assert {job: state.status for job, state in found.items()} == {
+        "1": "completed",
+        "2": "failed",
+        "3": "failed",
+        "4_0": "running",
+        "4_1": "interrupted",
+        "4_2": "running",
+        "4_3": "pending",
+        "4_4": "pending",
+        "4_5": "pending",
+        "5": "pending",
+        "6": "interrupted",
+        "7": "interrupted",
+    }
+    assert found["4_2"] == JobState("4_2", "running", "RUNNING", "None", "0:03", "c2", "2026-11-29T19:20:10")
+    assert (found["4_3"].reason, found["4_3"].nodes, found["4_3"].start) == ("JobArrayTaskLimit", "", "N/A")
+    assert all(state.exit_code is None for state in found.values())
+
+
 def test_squeue():
-    found = parse.squeue((DATA / "squeue.txt").read_text())
+    found = parse.squeue(data("squeue.txt"))
     assert list(found) == ["12", "13", "14_3", "14_4"]
     assert found["12"] == JobState("12", "running", "RUNNING", "None", "1:02", "node[1-2]", "2026-01-02T03:04:05")
     assert (found["13"].status, found["13"].reason, found["13"].nodes) == ("pending", "Priority", "")
     assert found["14_4"].elapsed == "2-01:02:03"
     assert all(state.exit_code is None for state in found.values())
+
+
+def test_a_queue_without_jobs_is_an_answer():
+    assert parse.squeue(data("testbed/squeue_empty.txt")) == {}
+    assert parse.sacct(data("testbed/sacct_empty.txt")) == {}
+
+
+def test_the_accounts_of_jobs():
+    found = parse.sacct(data("testbed/sacct.txt"))
+    assert {job: (state.status, state.exit_code) for job, state in found.items()} == {
+        "1": ("completed", 0),
+        "2": ("failed", 3),
+        "3": ("failed", 139),
+        "4_0": ("running", 0),
+        "4_1": ("interrupted", 0),
+        **{f"4_{task}": ("pending", 0) for task in range(2, 6)},
+        "5": ("pending", 0),
+        "6": ("interrupted", 0),
+        "7": ("interrupted", 0),
+    }
 
 
 @pytest.mark.parametrize(
@@ -91,13 +140,13 @@ def test_squeue():
     ],
 )
 def test_sacct(line, status, code):
-    found = parse.sacct(f"{line}\n")
+    found = parse.sacct(f"{SACCT_HEADER}\n{line}\n")
     assert (found["7"].status, found["7"].exit_code) == (status, code)
 
 
-def test_sacct_of_arrays_and_garbage():
-    output = "14_3|COMPLETED|00:00:03|n1|0:0\nslurmdbd: error\n14_[3-5]|PENDING|00:00:00|None assigned|0:0\na|b\n"
-    found = {job: state.status for job, state in parse.sacct(output).items()}
+def test_sacct_of_arrays():
+    output = "14_3|COMPLETED|00:00:03|n1|0:0\n\n14_[3-5]|PENDING|00:00:00|None assigned|0:0\n"
+    found = {job: state.status for job, state in parse.sacct(f"{SACCT_HEADER}\n{output}").items()}
     # the line that tasks share before they start goes on naming those that have
     assert found == {"14_3": "completed", "14_4": "pending", "14_5": "pending"}
 
@@ -148,10 +197,34 @@ def test_tasks_together(found, status, state):
     assert state is None or together.state == state
 
 
-@pytest.mark.parametrize("output", ["", "\n\n", "garbage", "\x00|\x01", "|" * 100])
-def test_nothing_is_read_out_of_nothing(output):
-    assert parse.squeue(output) == {}
-    assert parse.sacct(output) == {}
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("", "it printed nothing"),
+        ("\n\n", "it printed nothing"),
+        ("garbage", "it printed 'garbage'"),
+        ("\x00|\x01", "it printed "),
+        ("|" * 100, "it printed "),
+        ("7|RUNNING|None|1:02|node1|N/A\n", r"it printed '7\|RUNNING"),
+    ],
+)
+def test_what_has_no_header_is_no_answer(output, message):
+    with pytest.raises(UnreadableError, match=f"^{message}"):
+        parse.squeue(output)
+    with pytest.raises(UnreadableError, match=f"^{message}"):
+        parse.sacct(output)
+
+
+@pytest.mark.parametrize("line", ["slurm_load_jobs error: Unable to contact slurm controller", "|||", "a|b|c|d|e|f"])
+def test_a_line_that_is_no_job_could_hide_one(line):
+    with pytest.raises(UnreadableError):
+        parse.squeue(data("testbed/squeue.txt") + line)
+    with pytest.raises(UnreadableError):
+        parse.sacct(data("testbed/sacct.txt") + line)
+
+
+def test_a_greeting_before_the_header_is_passed_over():
+    assert parse.squeue("Welcome!\n12 | jobs today\n" + data("squeue.txt")) == parse.squeue(data("squeue.txt"))
 
 
 def test_a_surrounding_jobs_variables_do_not_reach_the_new_one():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hpcnn.rundir.layout import RunDir
-from hpcnn.scheduler.parse import JobState
+from hpcnn.scheduler.api import JobState, NoAnswer
 from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import from_mapping
 from hpcnn.specs.study import StudySpec
@@ -75,6 +75,29 @@ class TestLook:
         path = run_at(tmp_path, "run", job_id="7_0")
         (state,) = look([path], queue(j7_0=said) if said else {})
         assert (state.status, state.reason, state.recorded) == (status, reason, False)
+
+    @pytest.mark.parametrize("result", [None, "interrupted"])
+    def test_a_scheduler_that_gives_no_answer(self, tmp_path, result, slurm_commands):
+        slurm_commands.fail("squeue")
+        path = run_at(tmp_path, "run", job_id="7_0", result=result)
+        (state,) = look([path])
+        reason = f"why; {state.no_answer}" if result else state.no_answer
+        assert (state.status, state.reason, state.recorded) == (result or "unknown", reason, result is not None)
+        assert (state.alive, state.may_be_alive) == (False, True)
+        assert state.no_answer.startswith("no answer from squeue: Unable to contact slurm controller")
+
+    @pytest.mark.parametrize("result", ["completed", "failed"])
+    def test_is_not_asked_about_a_run_that_has_ended(self, tmp_path, result, slurm_commands):
+        (state,) = look([run_at(tmp_path, "run", job_id="7_0", result=result)])
+        assert (state.status, state.may_be_alive, state.no_answer) == (result, False, "")
+        assert slurm_commands.calls("squeue") == []
+
+    def test_how_a_job_ended_is_open_without_accounts(self, tmp_path, slurm_commands):
+        slurm_commands.squeue()
+        slurm_commands.fail("sacct")
+        (state,) = look([run_at(tmp_path, "run", job_id="7_0")])
+        assert (state.status, state.may_be_alive) == ("unknown", False)
+        assert state.reason.startswith("no answer from sacct: ")
 
     def test_a_run_of_this_machine(self, tmp_path):
         paths = [tmp_path / "nothing", run_at(tmp_path, "prepared"), run_at(tmp_path, "begun", log=True)]
@@ -146,10 +169,46 @@ class TestPlan:
         found = plan(many, tmp_path / "mine", Site(name="cluster"), queue={})
         assert [len(batch.runs) for batch in found.batches] == [1001, 1]
 
-    def test_a_study_run_here_leaves_what_waits_alone(self, half_done, runs, monkeypatch):
-        monkeypatch.setattr("hpcnn.scheduler.slurm.in_queue", lambda: queue(**ALIVE))
+    def test_a_study_run_here_leaves_what_waits_alone(self, half_done, runs, slurm_commands):
+        slurm_commands.squeue("7_3|RUNNING", "7_4|PENDING")
+        slurm_commands.sacct()
         todo = missing(runs, half_done)
         assert (todo.completed, todo.in_queue, len(todo.runs)) == (1, 2, 5)
+
+    def test_without_an_answer_of_the_queue_nothing_is_submitted(self, half_done, runs, slurm_commands):
+        slurm_commands.fail("squeue")
+        with pytest.raises(NoAnswer, match=r"^no answer from squeue: Unable to contact slurm controller"):
+            plan(runs, half_done, Site(name="cluster"))
+
+    def test_nor_run_here(self, half_done, runs, slurm_commands):
+        slurm_commands.fail("squeue")
+        slurm_commands.sacct("7_3|RUNNING")  # a job that runs for certain leaves two in doubt
+        with pytest.raises(NoAnswer, match=r"^2 runs may still be in the queue: no answer from squeue: Unable") as told:
+            missing(runs, half_done)
+        assert f"the job of {half_done / runs[4].run_id} has ended, remove job.json from it" in str(told.value)
+
+    def test_a_run_that_was_interrupted_may_be_requeued(self, half_done, runs, slurm_commands):
+        write_json(half_done / runs[2].run_id / "job.json", {"job_id": "7_2"})
+        slurm_commands.fail("squeue")
+        for run in runs[3:6]:
+            (half_done / run.run_id / "job.json").unlink()
+        with pytest.raises(NoAnswer, match=r"^1 run may still be in the queue"):
+            missing(runs, half_done)
+        slurm_commands.squeue("7_2|PENDING")
+        assert missing(runs, half_done).in_queue == 1
+
+    def test_accounts_that_do_not_answer_hold_nothing_up(self, half_done, runs, slurm_commands):
+        slurm_commands.squeue("7_3|RUNNING", "7_4|PENDING")
+        slurm_commands.fail("sacct")
+        todo = missing(runs, half_done)
+        assert (todo.completed, todo.in_queue, len(todo.runs)) == (1, 2, 5)
+        assert plan(runs, half_done, Site(name="cluster")).runs == 5
+
+    def test_a_completed_study_needs_no_scheduler(self, tmp_path, runs, slurm_commands):
+        for run in runs:
+            run_at(tmp_path / "mine", run.run_id, result="completed", job_id="7_0")
+        assert missing(runs, tmp_path / "mine").completed == len(runs)
+        assert slurm_commands.calls("squeue") == []
 
 
 class TestAdopt:

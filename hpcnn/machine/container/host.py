@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hpcnn.machine.doctor import find_mpirun
 from hpcnn.machine.doctor.software import mpi_version
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.version import __version__
 
@@ -31,7 +32,8 @@ class Host:
 def inspect_host(site: Site) -> Host:
     """Return the launchers of this machine for jobs of ``site``. Runs srun and scontrol if they are installed."""
     # A job script of a machine without a scheduler puts this Python's own programs first in PATH.
-    program = find_mpirun(os.environ) if site.scheduler == "local" else shutil.which("mpirun")
+    here = scheduler_of(site.scheduler).this_machine_only
+    program = find_mpirun(os.environ) if here else shutil.which("mpirun")
     mpirun = mpi_version(_printed(program, "--version")) if program else None
     if shutil.which("srun") is None:
         return Host(__version__, mpirun, None, "")

@@ -15,6 +15,7 @@ from hpcnn.jobs.submit import prepare, submit
 from hpcnn.machine.tune.knobs import STRATEGIES
 from hpcnn.machine.tune.search import TrialFailed
 from hpcnn.rundir.layout import RunDir
+from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.complete import complete
 from hpcnn.specs.job import JobSpec
@@ -45,8 +46,9 @@ def trial_job(site: str, resources: Resources, software: SoftwareSpec, train: Tr
 
 
 def check_allocation(site: Site, inside: str) -> None:
-    """Raise UsageError at a site with Slurm unless this process is in a job. inside: the command to submit it."""
-    if site.scheduler == "slurm" and not os.environ.get("SLURM_JOB_ID"):
+    """Raise UsageError at a site with a queue unless this process is in a job. inside: the command to submit it."""
+    scheduler = scheduler_of(site.scheduler)
+    if scheduler.queues and scheduler.current_job(os.environ) is None:
         raise UsageError(
             f"--site: trials at site {site.name} run in one Slurm job, and this is none; submit it:\n{inside}"
         )

@@ -28,9 +28,9 @@ def charges(data: RunData) -> dict[str, Charge]:
 
 def joules(data: RunData) -> dict[str, float]:
     """Return the energy of each run's job by the run's path."""
-    from hpcnn.scheduler import slurm
+    from hpcnn.scheduler import batch_scheduler
 
     submitted = data.runs[data.runs["job_id"].notna()]
     jobs = dict(zip(map(str, submitted["path"]), map(str, submitted["job_id"]), strict=True))
-    energies = slurm.energies(sorted(set(jobs.values())))
+    energies = batch_scheduler().energies(sorted(set(jobs.values())))
     return {path: energies[job] for path, job in jobs.items() if job in energies}
