@@ -168,9 +168,10 @@ def test_documents_that_show_a_version_show_this_one(document: str) -> None:
 def test_before_a_commit_the_checks_of_make_lint_run() -> None:
     (repository,) = yaml.safe_load(text(".pre-commit-config.yaml"))["repos"]
     assert repository["repo"] == "local"
+    assert not any(hook["pass_filenames"] for hook in repository["hooks"])
     hooks = [hook["entry"] for hook in repository["hooks"]]
     lint = subprocess.run(["make", "-n", "lint"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert [line.removesuffix(" .") for line in lint.splitlines()[-len(hooks) :]] == hooks
+    assert lint.splitlines()[-len(hooks) :] == hooks
 
 
 def test_the_source_distribution_has_every_file_of_the_checkout() -> None:
