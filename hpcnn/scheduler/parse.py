@@ -20,6 +20,8 @@ SACCT_FIELDS = "JobID,State,Elapsed,NodeList,ExitCode"
 ENERGY_FIELDS = "JobID,ConsumedEnergyRaw"
 # What sacct says where slurm.conf has AccountingStorageType=accounting_storage/none: there are no accounts to ask.
 ACCOUNTS_DISABLED = "accounting storage is disabled"
+# What squeue says, with exit status 0 and an empty table, where the cluster has no account of this user.
+INVALID_USER = "Invalid user"
 _NO_VALUE = 2**64 - 2
 
 

@@ -103,7 +103,7 @@ class Slurm:
     def queue(self) -> dict[str, JobState]:
         """Return all jobs of the user that squeue knows, tasks of arrays one by one. Raises NoAnswer."""
         # squeue fails as a whole if one id is too old for it, so it is asked for all of the user's jobs.
-        words = ["squeue", "--array", "--user", _user(), "--states=all", "-o", parse.SQUEUE_FORMAT]
+        words = ["squeue", "--array", f"--user={os.getuid()}", "--states=all", "-o", parse.SQUEUE_FORMAT]
         return _answer(words, parse.squeue)
 
     def after(self, job: str) -> list[str]:
@@ -183,7 +183,7 @@ def _answer(command: Sequence[str], read: Callable[[str], T]) -> T:
     """Run a command and parse its output by ``read``. Raises NoAnswer where it fails or its output is unreadable."""
     try:
         done = _run(command, dict(os.environ), SECONDS_TO_ANSWER)
-        if done.returncode == 0:
+        if done.returncode == 0 and parse.INVALID_USER not in done.stderr:
             return read(done.stdout)
         why = _plain(done.stderr or done.stdout) or f"exit status {done.returncode}"
     except UsageError:
@@ -222,12 +222,6 @@ def _run(
         raise NoAnswer(f"no answer from {command[0]}: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise NoAnswer(f"no answer from {command[0]}: none within {error.timeout:g} s") from error
-
-
-def _user() -> str:
-    import getpass
-
-    return getpass.getuser()
 
 
 def _plain(text: str) -> str:

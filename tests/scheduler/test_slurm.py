@@ -21,6 +21,7 @@ SILENCES = {
     "prints garbage": "no answer from squeue: it printed 'Segmentation fault'",
     "prints bytes": "no answer from squeue: it printed ",
     "is a folder": "no answer from squeue: ",
+    "knows no such user": "no answer from squeue: Invalid user: 1000",
     "is no program": "no answer from squeue: Exec format error",
 }
 
@@ -37,6 +38,8 @@ def silence(commands: Commands, how: str, monkeypatch: pytest.MonkeyPatch) -> No
     elif how == "prints bytes":
         commands.put("squeue")
         (commands.folder / "squeue.out").write_bytes(b"\xff\xfe\x00")
+    elif how == "knows no such user":  # exit status 0, and a table without jobs
+        commands.put("squeue", (DATA / "squeue_empty.txt").read_text(), error="squeue: error: Invalid user: 1000\n")
     elif how == "is a folder":
         (commands.folder / "squeue").mkdir()
     elif how == "is no program":
