@@ -28,11 +28,16 @@ demo: venv ## Train the scaling study `smoke` (serial and 2 Horovod ranks) and p
 	$(BIN)/hpcnn study run scaling_studies/smoke.toml --runs runs
 	$(BIN)/hpcnn scaling-report runs/smoke
 
-test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
-	$(BIN)/python -m pytest
+# Two tests at a time, of groups that do not disturb each other (tests/tiers.py); `make test PYTEST='-n 4 tests/train'`
+# runs others, or more at a time. -rs: what is skipped is listed with its reason.
+PYTEST ?= -n 2
+PYTEST_ALL := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder -rs
+
+test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests (PYTEST='-n 4 tests/train')
+	$(PYTEST_ALL) $(PYTEST)
 
 check: lint ## Check style and types, then run the pure tests: no ranks, no cluster, no documents
-	$(BIN)/python -m pytest -m 'not slow and not mpi and not slurm' --ignore tests/docs --ignore-glob '*_integration.py'
+	$(PYTEST_ALL) $(PYTEST) -m 'not integration and not mpi and not slurm and not slow'
 
 lint: $(VENV)/.dev ## Check the style, the types and which room may import which
 	$(BIN)/ruff check .

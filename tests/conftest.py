@@ -41,9 +41,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     tiers.assign(items)  # before pytest chooses by markers, and pytest-xdist reads the groups
     yield
+    tiers.check_grouped(config, items)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

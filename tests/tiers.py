@@ -30,6 +30,14 @@ def assign(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
+def check_grouped(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Raise UsageError where pytest-xdist takes no notice of the groups: tests of ranks would disturb each other."""
+    if config.getoption("loadgroup", False) and not all("@" in item.nodeid for item in items):
+        raise pytest.UsageError(
+            "this pytest-xdist does not group tests under this pytest: constraints.txt has a pair that does"
+        )
+
+
 def group_of(item: pytest.Item) -> str:
     """Return the group of a test: what it must not run beside, or else its file, whose fixtures it shares."""
     for group in FIRST:
@@ -38,7 +46,7 @@ def group_of(item: pytest.Item) -> str:
     if NETWORKS & set(getattr(item, "fixturenames", ())):
         return "networks"
     if item.get_closest_marker("apart"):
-        return item.nodeid
+        return item.nodeid.replace("[", "(").replace("]", ")")  # pytest-xdist looks for the last bracket
     return item.path.relative_to(TESTS).as_posix()
 
 
