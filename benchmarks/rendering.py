@@ -45,6 +45,9 @@ strategy = "horovod"
 seed = {seeds}
 ntasks = [1, 2, 4, 8]
 """
+# No jobs: the header lines alone.
+SQUEUE = "#!/bin/sh\necho 'JOBID|STATE|REASON|TIME|NODELIST|START_TIME'\n"
+SACCT = "#!/bin/sh\necho 'JobID|State|Elapsed|NodeList|ExitCode'\n"
 SBATCH = """#!/bin/sh
 echo "$@" >> "$HPCNN_BENCHMARK_CALLS"
 echo "$(wc -l < "$HPCNN_BENCHMARK_CALLS")"
@@ -137,7 +140,7 @@ def submit_study(points: int, arrays: bool) -> tuple[float, int]:
         folder = Path(name)
         (folder / "bin").mkdir()
         (folder / "config" / "sites").mkdir(parents=True)
-        for command, text in (("sbatch", SBATCH), ("squeue", "#!/bin/sh\n"), ("sacct", "#!/bin/sh\n")):
+        for command, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("sacct", SACCT)):
             (folder / "bin" / command).write_text(text)
             (folder / "bin" / command).chmod(0o755)
         (folder / "study.toml").write_text(STUDY_FILE.format(seeds=list(range(1, points // 4 + 1))))
