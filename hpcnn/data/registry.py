@@ -21,9 +21,10 @@ from hpcnn.zoo.catalogue import check_name, describe, file_of, known, options_of
 
 if TYPE_CHECKING:
     from hpcnn.data.dataset import DataSet
+    from hpcnn.specs.train import TrainSpec
     from hpcnn.util.types import Array
 
-__all__ = ["describe", "file_of", "known", "load"]
+__all__ = ["describe", "file_of", "known", "load", "load_of"]
 
 _READERS: dict[str, Callable[..., DataSet]] = {
     "digits": sources.read_digits,
@@ -88,6 +89,18 @@ def load(
             *_notes(expand * wanted, wanted, "training"),
             *_notes(test_wanted, test_count, "test"),
         ),
+    )
+
+
+def load_of(spec: TrainSpec) -> DataSet:
+    """Return the data set that a spec trains and tests on, with its options. Raises UsageError as ``load``."""
+    return load(
+        spec.data,
+        arguments=spec.data_args,
+        samples=spec.samples,
+        test_samples=spec.test_samples,
+        expand=spec.expand,
+        seed=spec.seed,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.data.registry import load
+from hpcnn.data.registry import load_of
 from hpcnn.models.work import work_of
 from hpcnn.parallel.base import Strategy
 from hpcnn.specs.train import TrainSpec
@@ -59,14 +59,7 @@ def assemble(spec: TrainSpec, strategy: Strategy, state: State | None, mark: Cal
     data and the model are ready. Raises UsageError for a network, data and options that do not go together.
     """
     assert spec.batch_size is not None
-    data = load(
-        spec.data,
-        arguments=spec.data_args,
-        samples=spec.samples,
-        test_samples=spec.test_samples,
-        expand=spec.expand,
-        seed=spec.seed,
-    )
+    data = load_of(spec)
     mark("data_stop")
     prepare_keras(spec)
     batch = min(spec.batch_size, data.samples)

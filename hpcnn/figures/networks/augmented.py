@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcnn.data.registry import load
+from hpcnn.data.registry import load_of
 from hpcnn.figures.networks.samples import GREY_MAP, as_picture, check_images, without_ticks
 from hpcnn.figures.style import figure_with_title, styled
 from hpcnn.specs.train import TrainSpec
@@ -31,7 +31,7 @@ def draw(spec: TrainSpec, name: str = "", *, count: int = 4) -> Figure:
     from hpcnn.train.augment import augmentation_of
     from hpcnn.train.feed import Form, pixel_factor, place
 
-    data = load(spec.data, samples=spec.samples, expand=spec.expand, seed=spec.seed)
+    data = load_of(spec)
     check_images(data)
     count = min(count, len(data.x_train))
     devices = ("/CPU:0",)

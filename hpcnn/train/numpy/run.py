@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hpcnn.data.registry import load as load_data
+from hpcnn.data.registry import load_of
 from hpcnn.models.numpy.networks import Network
 from hpcnn.models.registry import build_numpy
 from hpcnn.parallel.base import TaskEnvironment
@@ -60,14 +60,7 @@ class NumpyTraining:
 
     def __init__(self, spec: TrainSpec) -> None:
         """Load the data, whose size is the default of the batch size, and resolve the spec."""
-        self.data = load_data(
-            spec.data,
-            arguments=spec.data_args,
-            samples=spec.samples,
-            test_samples=spec.test_samples,
-            expand=spec.expand,
-            seed=spec.seed,
-        )
+        self.data = load_of(spec)
         samples = len(self.data.x_train)
         self.spec = complete(dataclasses.replace(spec, batch_size=min(spec.batch_size or samples, samples)))
 

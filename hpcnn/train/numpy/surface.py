@@ -39,17 +39,10 @@ def boundary(run_dir: str | os.PathLike[str], *, grid: int = POINTS) -> Boundary
 
     Raises UsageError for a run that left no weights of a network in NumPy, or whose samples are not of two features.
     """
-    from hpcnn.data.registry import load as load_data
+    from hpcnn.data.registry import load_of
 
     spec, network = load(run_dir)
-    data = load_data(
-        spec.data,
-        arguments=spec.data_args,
-        samples=spec.samples,
-        test_samples=spec.test_samples,
-        expand=spec.expand,
-        seed=spec.seed,
-    )
+    data = load_of(spec)
     points = data.x_train
     if data.input_shape != (2,):
         raise UsageError(

@@ -12,9 +12,9 @@ import pytest
 from hpcnn.report import load
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.train import TrainSpec
-from hpcnn.train.numpy import boundary
 from hpcnn.train.numpy import weights as scratch_weights
 from hpcnn.train.numpy.run import features
+from hpcnn.train.numpy.surface import boundary
 from hpcnn.train.session import train
 from hpcnn.util.errors import RunError, UsageError
 from hpcnn.util.files import read_lines
