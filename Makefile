@@ -28,16 +28,19 @@ demo: venv ## Train the scaling study `smoke` (serial and 2 Horovod ranks) and p
 	$(BIN)/hpcnn study run scaling_studies/smoke.toml --runs runs
 	$(BIN)/hpcnn scaling-report runs/smoke
 
-# Two tests at a time, of groups that do not disturb each other (tests/tiers.py); `make test PYTEST='-n 4 tests/train'`
-# runs others, or more at a time. -rs: what is skipped is listed with its reason.
-PYTEST ?= -n 2
-PYTEST_ALL := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder -rs
+# Two tests at a time, of groups that do not disturb each other (tests/tiers.py): WORKERS=4 for a larger machine. Those
+# on the cluster come last and alone: their jobs have time limits of a minute, in which a training must begin and stop.
+# -rs: what is skipped is listed with its reason.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -rs
+IN_PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests (PYTEST='-n 4 tests/train')
-	$(PYTEST_ALL) $(PYTEST)
+test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
+	$(PYTEST) $(IN_PARALLEL) -m 'not slurm'
+	$(PYTEST) -m slurm
 
 check: lint ## Check style and types, then run the pure tests: no ranks, no cluster, no documents
-	$(PYTEST_ALL) $(PYTEST) -m 'not integration and not mpi and not slurm and not slow'
+	$(PYTEST) $(IN_PARALLEL) -m 'not integration and not mpi and not slurm and not slow'
 
 lint: $(VENV)/.dev ## Check the style, the types and which room may import which
 	$(BIN)/ruff check .
