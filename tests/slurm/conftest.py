@@ -31,7 +31,7 @@ time = "00:05:00"
 """
 
 
-def wait_for(ready: Callable[[], object], seconds: float = 30.0) -> None:
+def wait_for(ready: Callable[[], object], seconds: float = 120.0) -> None:
     """Return as soon as ``ready`` is true; fail after so many seconds."""
     end = time.monotonic() + seconds
     while not ready():

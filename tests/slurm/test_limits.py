@@ -57,7 +57,7 @@ def test_a_job_that_reaches_its_time_limit_requeues_itself_and_goes_on(
     submitted = _submit(cluster, run, "--epochs", "45", "--time", "1", "--requeue")
     assert submitted.returncode == 0, submitted.stderr
     attempts = 0
-    end = time.monotonic() + 400
+    end = time.monotonic() + 600
     while not run.result.exists() or json.loads(run.result.read_text())["status"] == "interrupted":
         assert time.monotonic() < end, _log(run)
         row = cluster.status(_job(run))[0]
@@ -85,9 +85,9 @@ def test_a_job_without_requeue_ends_interrupted_and_is_resumed_by_hand(
 ) -> None:
     submitted = _submit(cluster, run, "--epochs", "20")
     assert submitted.returncode == 0, submitted.stderr
-    wait_for(lambda: 1 in _epochs(run, 0), 60)
+    wait_for(lambda: 1 in _epochs(run, 0), 180)
     cluster.slurm("scancel", "--batch", "--signal=USR2", _job(run))  # as Slurm does before the limit
-    ended = cluster.hpcnn("logs", "-f", str(run.path), seconds=60)
+    ended = cluster.hpcnn("logs", "-f", str(run.path), seconds=180)
     assert ended.returncode == 75, ended.stdout
     assert cluster.status(str(run.path))[0]["status"] == "interrupted"
     assert "the time limit is near" in cluster.status(str(run.path))[0]["reason"]
@@ -107,12 +107,12 @@ def test_a_job_without_requeue_ends_interrupted_and_is_resumed_by_hand(
 def test_a_killed_rank_ends_the_job(cluster: Cluster, mpi: None, run: RunDir) -> None:
     submitted = _submit(cluster, run, "--epochs", "1000")
     assert submitted.returncode == 0, submitted.stderr
-    wait_for(lambda: 1 in _epochs(run, 1), 60)
+    wait_for(lambda: 1 in _epochs(run, 1), 180)
     os.kill(json.loads(run.provenance.read_text())["hosts"][1]["pid"], signal.SIGKILL)
     killed = time.monotonic()
-    ended = cluster.hpcnn("logs", "-f", str(run.path), seconds=60)
+    ended = cluster.hpcnn("logs", "-f", str(run.path), seconds=180)
     assert ended.returncode == 128 + signal.SIGKILL, ended.stdout
-    assert time.monotonic() - killed < 30
+    assert time.monotonic() - killed < 90
     result = run.read_result()
     assert result is not None
     assert (result["status"], result["exit_code"]) == ("failed", 137)
@@ -123,19 +123,19 @@ def test_a_training_goes_on_elsewhere_when_a_node_has_died(cluster: Cluster, mpi
         pytest.skip("a testbed that others may use keeps its nodes")
     submitted = _submit(cluster, run, "--epochs", "15", "--requeue")
     assert submitted.returncode == 0, submitted.stderr
-    wait_for(lambda: len(_epochs(run, 0)) >= 2 and run.state.exists(), 60)
+    wait_for(lambda: len(_epochs(run, 0)) >= 2 and run.state.exists(), 180)
     hosts = [host["host"] for host in json.loads(run.provenance.read_text())["hosts"]]
     number = int(hosts[1].removeprefix("c"))
     testbed.kill_node(cluster.bed, number)
     try:
         # when the controller misses the node, it requeues the job
-        wait_for(lambda: cluster.status(_job(run))[0]["status"] == "pending", 90)
+        wait_for(lambda: cluster.status(_job(run))[0]["status"] == "pending", 180)
         cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now")
-        watched = cluster.hpcnn("logs", "-f", str(run.path), seconds=120)
+        watched = cluster.hpcnn("logs", "-f", str(run.path), seconds=240)
         assert watched.returncode == 0, _log(run)
     finally:
         testbed.start_node(cluster.bed, number)
-        wait_for(lambda: testbed.idle_nodes(cluster.bed) == 3, 60)
+        wait_for(lambda: testbed.idle_nodes(cluster.bed) == 3, 180)
     assert _epochs(run, 0) == list(range(1, 16))
     after = [host["host"] for host in json.loads(run.provenance.read_text())["hosts"]]
     assert f"c{number}" not in after

@@ -76,7 +76,7 @@ def test_workers_on_several_nodes_share_the_trials_and_go_on_after_they_were_can
     assert before["completed"] < 4
 
     assert "2 workers" in call(cluster, folder, *words)
-    wait_for(lambda: status(cluster, folder)["completed"] == 4, seconds=90)
+    wait_for(lambda: status(cluster, folder)["completed"] == 4, seconds=300)
     rows = json.loads(call(cluster, folder, "table", "shared.toml", "--format", "json"))
     assert [row["epochs"] for row in rows] == [6000] * 4
     hosts = set()
