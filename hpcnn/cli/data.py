@@ -127,7 +127,7 @@ def stage_command(name: str, folder: Path | None, force: bool, fmt: str) -> None
     messages = console(stderr=True)
     with messages.status(f"staging {name}") as status:
         staged = stage(name, folder, force=force, progress=status.update)
-    messages.print(staged.message, markup=False)
+    messages.print(staged.message, markup=False, soft_wrap=True)  # a path is never broken
     row = {
         "name": staged.name,
         "status": staged.status,

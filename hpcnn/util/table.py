@@ -58,7 +58,8 @@ def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | Non
     from rich.table import Table
 
     if title:
-        console().print(title, markup=False)  # as a table's own title, it would be folded to the table's width
+        # As a table's own title, it would be folded to the table's width; in a file, a line is not folded at all.
+        console().print(title, markup=False, soft_wrap=not sys.stdout.isatty())
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
