@@ -200,7 +200,7 @@ def write_keras_cache(tmp_path, train=6, test=3):
 
 def test_a_set_is_staged_with_keras(tmp_path, folder):
     written = write_keras_cache(tmp_path)
-    elsewhere = tmp_path / "shared"
+    elsewhere = tmp_path.joinpath("shared", *["deep"] * 40)  # the message is wider than any terminal
     done = keras_process(tmp_path, "fashion_mnist", "--folder", str(elsewhere), "--format", "json")
     assert done.returncode == 0, done.stderr
     file = elsewhere / "fashion_mnist.npz"
