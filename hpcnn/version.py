@@ -10,6 +10,6 @@ __version__ = "0.2.0"
 SUPPORTED_PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
-def supported_pythons(conjunction: str = "or") -> str:
+def supported_pythons() -> str:
     """Return the supported Pythons in words: 3.10, 3.11 or 3.12."""
-    return ", ".join(SUPPORTED_PYTHONS[:-1]) + f" {conjunction} {SUPPORTED_PYTHONS[-1]}"
+    return ", ".join(SUPPORTED_PYTHONS[:-1]) + f" or {SUPPORTED_PYTHONS[-1]}"
