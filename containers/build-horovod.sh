@@ -273,14 +273,14 @@ import runpy, sysconfig
 from importlib import util
 from pathlib import Path
 
-# TensorFlow itself takes seconds to import.
-folder = Path(util.find_spec("tensorflow").submodule_search_locations[0])
-info = runpy.run_path(str(folder / "python" / "platform" / "build_info.py"))["build_info"]
-print(info["cuda_version"] if info["is_cuda_build"] else "")
 print(sysconfig.get_path("platlib"))
+# TensorFlow itself takes seconds to import.
+file = Path(util.find_spec("tensorflow").submodule_search_locations[0]) / "python" / "platform" / "build_info.py"
+info = runpy.run_path(str(file))["build_info"] if file.exists() else {}
+print(info["cuda_version"] if info.get("is_cuda_build") else "")
 PY
   )
-  tensorflow_cuda=${facts[0]:-} packages=${facts[1]:-}
+  packages=${facts[0]:-} tensorflow_cuda=${facts[1]:-}
   [[ -n $tensorflow_cuda ]] || problems+=(
     "tensorflow $tensorflow in $python is for CPUs alone, and GPU operations are asked for ($gpu): run \
 '$python -m pip uninstall tensorflow-cpu', then '$python -m pip install \"tensorflow[and-cuda]==$tensorflow\"'")

@@ -63,7 +63,8 @@ def build_command(kind: str, output: Path | None, force: bool, dry_run: bool) ->
 def path_command(ctx: click.Context, kind: str) -> None:
     """Print the path of a built image.
 
-    It is the one that this very hpcnn builds (cpu, unless gpu or ngc is named). Exit status 1 where it has not been built.
+    It is the one that this very hpcnn builds (cpu, unless gpu or ngc is named). Exit status 1 where it has not been
+    built.
     """
     from hpcnn.machine.container.cache import image_path, other_images
     from hpcnn.machine.container.context import context_of
