@@ -95,7 +95,8 @@ PY
   python_tag=${facts[0]} platform=${facts[1]} tensorflow=${facts[3]} site_packages=${facts[4]}
   [[ ${facts[2]} == yes ]] || problems+=("pip is missing from $python: run '$python -m ensurepip'")
   case $tensorflow in
-    '') problems+=("tensorflow is missing from $python: run '$python -m pip install tensorflow-cpu'") ;;
+    '') problems+=("tensorflow is missing from $python: run '$python -m pip install \
+$([[ -z $gpu ]] && echo tensorflow-cpu || echo '"tensorflow[and-cuda]"')'") ;;
     2.19.*) problems+=("tensorflow $tensorflow lacks headers Horovod needs: install 2.18, 2.20 or 2.21") ;;
   esac
 }

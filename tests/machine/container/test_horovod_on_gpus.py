@@ -165,6 +165,27 @@ def test_everything_that_is_missing_is_named_before_anything_is_written(machine:
     assert not cache.exists()
 
 
+def test_a_python_without_tensorflow_is_told_of_the_one_for_gpus(machine: Machine) -> None:
+    shutil.rmtree(machine.packages / "tensorflow-2.21.0.dist-info")
+
+    ended = machine.build("--print-key", HOROVOD_CUDA_HOME=str(machine.toolkit("13.0", 90)))
+
+    assert f"run '{machine.python} -m pip install \"tensorflow[and-cuda]\"'" in ended.stderr
+
+
+def test_the_compiler_of_the_wheels_is_found_last(machine: Machine) -> None:
+    home = machine.packages / "nvidia" / "cu13"
+    machine.toolkit("13.1", 90).rename(home)
+    nvcc = home / "bin" / "nvcc"
+    nvcc.write_text(nvcc.read_text().replace(str(machine.folder / "cuda-13.1"), str(home)))
+    without = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "nvcc").exists())
+
+    ended = machine.build("--print-key", PATH=without)
+
+    found = "13.1" if not Path("/usr/local/cuda/bin/nvcc").exists() else r"\d+\.\d+"
+    assert re.search(rf"-NCCL-cuda{found}-nccl2\.32\.3-wheel-", ended.stdout), ended.stderr
+
+
 def test_a_gpu_that_the_toolkit_does_not_know_is_named(machine: Machine) -> None:
     home = str(machine.toolkit("13.0", 75, 80, 90))
 
