@@ -459,30 +459,41 @@ PY
 # Prepare the environment of the build for GPU operations: $1 is the folder of the build, $2 Horovod's source, $3
 # TensorFlow's headers.
 prepare_gpu_build() {
+  local cudart settings=()
   patch_gpu_sources "$2" "$3" || return 1
   export HOROVOD_CUDA_HOME=$cuda_home HOROVOD_BUILD_CUDA_CC_LIST=$capabilities
   export_cuda_libraries
-  [[ $gpu == *NCCL* ]] || return 0
-  export HOROVOD_NCCL_INCLUDE=$nccl_include HOROVOD_NCCL_LIB=$nccl_lib
-  # The wheel has libnccl.so.2 and no libnccl.so, which CMake looks for. Named so, the linker finds it, and CMake does
-  # not write the folder of this environment into Horovod's library: in any environment NCCL is beside Horovod.
-  if [[ ! -e $nccl_lib/libnccl.so && ! -e $nccl_lib/libnccl_static.a ]]; then
-    cat >"$1/cmake-nccl" <<SH
-#!/bin/sh
+  # NVIDIA's wheels have libcudart.so.13, and CMake looks for libcudart.so. Horovod takes libcudart_static.a.
+  cudart=$(compgen -G "$cuda_home/lib*/libcudart.so*" | head -1) || true
+  if [[ $cudart == *.so.* ]]; then settings+=("-DCUDA_CUDART:FILEPATH=$cudart"); fi
+  if [[ $gpu == *NCCL* ]]; then
+    export HOROVOD_NCCL_INCLUDE=$nccl_include HOROVOD_NCCL_LIB=$nccl_lib LDFLAGS="-L$nccl_lib ${LDFLAGS:-}"
+    # NCCL's wheel has libnccl.so.2, and CMake looks for libnccl.so. Named so, the linker finds it, and CMake does not
+    # write the folder of this environment into Horovod's library: in any environment NCCL is beside Horovod.
+    [[ -e $nccl_lib/libnccl.so || -e $nccl_lib/libnccl_static.a ]] || settings+=(-DNCCL_LIBRARY:STRING=-l:libnccl.so.2)
+    if [[ $nccl_wheel == yes ]]; then
+      LDFLAGS="-Wl,-rpath,\$ORIGIN/../../nvidia/nccl/lib $LDFLAGS"
+    else
+      LDFLAGS="-Wl,-rpath,$nccl_lib $LDFLAGS"
+    fi
+  fi
+  ((${#settings[@]} == 0)) || wrap_cmake "$1/cmake-gpu" "${settings[@]}"
+}
+
+# Make the script $1, which gives CMake these settings besides, the build's CMake.
+wrap_cmake() {
+  local script=$1 before
+  shift
+  before=$(printf '%q ' "${HOROVOD_CMAKE:-cmake}")
+  cat >"$script" <<SH
+#!/usr/bin/env bash
 case \$1 in
-  --*) exec "${HOROVOD_CMAKE:-cmake}" "\$@" ;;
-  *) exec "${HOROVOD_CMAKE:-cmake}" -DNCCL_LIBRARY:STRING=-l:libnccl.so.2 "\$@" ;;
+  --*) exec $before "\$@" ;;
+  *) exec $before $(printf '%q ' "$@") "\$@" ;;
 esac
 SH
-    chmod +x "$1/cmake-nccl"
-    export HOROVOD_CMAKE=$1/cmake-nccl LDFLAGS="-L$nccl_lib ${LDFLAGS:-}"
-  fi
-  if [[ $nccl_wheel == yes ]]; then
-    LDFLAGS="-Wl,-rpath,\$ORIGIN/../../nvidia/nccl/lib ${LDFLAGS:-}"
-  else
-    LDFLAGS="-Wl,-rpath,$nccl_lib ${LDFLAGS:-}"
-  fi
-  export LDFLAGS
+  chmod +x "$script"
+  export HOROVOD_CMAKE=$script
 }
 
 # Print the cause of a failed build where it lies in the GPU operations; false where it does not.

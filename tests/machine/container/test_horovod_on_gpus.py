@@ -271,6 +271,31 @@ def test_another_horovod_is_not_patched(tmp_path: Path) -> None:
     assert "mpi_ops.cc is not that of the Horovod that is patched here" in ended.stderr
 
 
+def test_cmake_is_told_what_it_does_not_find_in_wheels(tmp_path: Path) -> None:
+    """The wheels have libcudart.so.13 and libnccl.so.2, CMake looks for names without a number."""
+    for name in ("cuda/lib/libcudart.so.13", "nccl/lib/libnccl.so.2"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    sources(tmp_path / "source")
+    executable(tmp_path / "cmake", '#!/bin/sh\necho "$@"\n')
+    call = (
+        f"gpu=NCCL cuda_home={tmp_path}/cuda capabilities=90 nccl_include={tmp_path}/nccl/include "
+        f"nccl_lib={tmp_path}/nccl/lib nccl_wheel=yes build_python={sys.executable}; "
+        f"prepare_gpu_build {tmp_path} {tmp_path}/source {tmp_path}; "
+        '"$HOROVOD_CMAKE" source -DA=b; "$HOROVOD_CMAKE" --build .; echo "$LDFLAGS"; echo "$LIBRARY_PATH"'
+    )
+
+    cuda = tmp_path / "cuda" / "lib"
+    ended = bash_function(call, HOROVOD_CMAKE=str(tmp_path / "cmake"), LDFLAGS="-Wl,-one", LIBRARY_PATH="/other")
+
+    assert ended.stdout.splitlines() == [
+        f"-DCUDA_CUDART:FILEPATH={cuda}/libcudart.so.13 -DNCCL_LIBRARY:STRING=-l:libnccl.so.2 source -DA=b",
+        "--build .",
+        f"-Wl,-rpath,$ORIGIN/../../nvidia/nccl/lib -L{tmp_path}/nccl/lib -Wl,-one",
+        f"{cuda}:/other",
+    ]
+
+
 # --- the Horovod of this environment
 
 
