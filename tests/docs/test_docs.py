@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm_start
 from tests.docs.documents import DECKS, ROOT, Block, Command, anchors, blocks, commands, documents, links, missing_lines
 
 SECONDS = 300
@@ -216,6 +217,7 @@ def prepare(folder: Path) -> None:
 def run(words: list[str], folder: Path) -> tuple[int, str]:
     """Run a command in ``folder``; return its exit status and what it printed. Leaves no process behind."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HPCNN_", "OMPI_", "PMIX_", "MAKE"))}
+    environment |= {name: os.environ[name] for name in (warm_start.SOCKET,) if name in os.environ}
     environment |= {
         "PATH": f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}",
         "XDG_CONFIG_HOME": str(folder / ".config"),

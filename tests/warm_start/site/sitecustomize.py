@@ -1,0 +1,25 @@
+"""Python runs this first in each process of the tests: it hands a training over to the server of warm starts.
+
+It must cost nothing where there is nothing to hand over, so it imports nothing before it knows.
+"""
+
+import os
+import sys
+
+# The commands and the modules of hpcnn that load TensorFlow in their own process.
+_COMMANDS = {"train", "plot", "predict-images"}
+_MODULES = {"hpcnn.machine.bench.ranks", "hpcnn.machine.bench.machine"}
+
+
+def _loads_tensorflow(program: str, first: str, *others: str) -> bool:
+    """Tell whether these words after ``python`` load TensorFlow as hpcnn does."""
+    if program == "-m":
+        return first in _MODULES
+    is_hpcnn = os.path.basename(program) == "hpcnn"
+    return is_hpcnn and first in _COMMANDS and not {"--help", "--dry-run"} & set(others)
+
+
+if os.environ.get("HPCNN_TEST_WARM_START") and len(sys.orig_argv) > 2 and _loads_tensorflow(*sys.orig_argv[1:]):
+    from stand_in import hand_over
+
+    hand_over(os.environ["HPCNN_TEST_WARM_START"])
