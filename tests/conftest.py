@@ -145,6 +145,8 @@ def mpirun(command: Command) -> Command:
 
 def _start(*words: object, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
     """Start a command, as a shell would, with these variables besides."""
+    if warm_start.SOCKET in os.environ and "PYTHONPATH" in environment:
+        environment["PYTHONPATH"] = f"{warm_start.SITE}{os.pathsep}{environment['PYTHONPATH']}"
     return subprocess.Popen(
         [str(word) for word in words],
         cwd=cwd,

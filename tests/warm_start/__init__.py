@@ -35,7 +35,8 @@ def server(folder: Path) -> Iterator[dict[str, str]]:
     address = folder / "warm-start"
     words = (sys.executable, "-m", f"{__name__}.server", str(address))
     with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         yield _variables(address)
         process.stdin.close()

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -137,13 +138,14 @@ def become(request: dict[str, Any]) -> None:
     os.nice(request["niceness"] - os.nice(0))
     resource.setrlimit(resource.RLIMIT_FSIZE, tuple(request["file_size"]))
     program, *words = request["words"]
+    sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.orig_argv[:] = [sys.executable, program, *words]
     if program == "-m":
-        sys.path[0] = os.getcwd()
+        sys.path[0] = str(Path.cwd())
         sys.argv[1:] = words[1:]
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
     else:
-        sys.path[0] = os.path.dirname(program)
+        sys.path[0] = str(Path(program).parent)
         sys.argv[:] = [program, *words]
         runpy.run_path(program, run_name="__main__")
 

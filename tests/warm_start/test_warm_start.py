@@ -65,18 +65,21 @@ def test_it_has_what_its_parent_gave_it_and_ends_with_its_own_status(program: Pa
     facts = json.loads(output)
     assert process.returncode == 3
     assert errors == "an error\n"
-    assert facts["warm"] and facts["main"] == "__main__"
+    assert facts["warm"]
+    assert facts["main"] == "__main__"
     assert facts["words"] == [str(program), "train", "exit", "3"]
     assert (facts["folder"], facts["variable"], facts["input"]) == (str(program.parent), "a value", "some input")
     assert (facts["umask"], facts["cores"]) == (0o027, sorted(os.sched_getaffinity(0)))
-    assert facts["pid"] != process.pid and facts["parent"] != os.getpid()
+    assert facts["pid"] != process.pid
+    assert facts["parent"] != os.getpid()
 
 
 def test_an_error_is_a_traceback_and_status_1(program: Path) -> None:
     with start(program, "raise") as process:
         _, errors = process.communicate("")
     assert process.returncode == 1
-    assert errors.startswith("an error\nTraceback") and errors.endswith("RuntimeError: a reason\n")
+    assert errors.startswith("an error\nTraceback")
+    assert errors.endswith("RuntimeError: a reason\n")
 
 
 def test_a_process_that_was_killed_was_killed_for_its_parent_too(program: Path) -> None:
@@ -89,7 +92,8 @@ def test_a_process_that_was_killed_was_killed_for_its_parent_too(program: Path) 
 def waiting(program: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Give a process that waits for a signal, and the number of the one that does its work."""
     with start(program, "wait") as process:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.close()
         pid = json.loads(process.stdout.readline())["pid"]
         time.sleep(0.3)  # until it has its handler
@@ -118,7 +122,8 @@ def test_a_test_can_ask_for_a_cold_start(program: Path) -> None:
     with start(program, "exit", "0") as process:
         output, _ = process.communicate("")
     facts = json.loads(output)
-    assert not facts["warm"] and facts["pid"] == process.pid
+    assert not facts["warm"]
+    assert facts["pid"] == process.pid
 
 
 def test_without_a_server_a_start_is_cold(program: Path, tmp_path: Path) -> None:

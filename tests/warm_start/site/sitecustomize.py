@@ -8,15 +8,16 @@ import sys
 
 # The commands and the modules of hpcnn that load TensorFlow in their own process.
 _COMMANDS = {"train", "plot", "predict-images"}
-_MODULES = {"hpcnn.machine.bench.ranks", "hpcnn.machine.bench.machine"}
+_MODULES = {"hpcnn.machine.bench.ranks", "hpcnn.machine.bench.machine", "tests.train.many_trainings"}
 
 
 def _loads_tensorflow(program: str, first: str, *others: str) -> bool:
     """Tell whether these words after ``python`` load TensorFlow as hpcnn does."""
-    if program == "-m":
+    if program == "-m" and first != "hpcnn":
         return first in _MODULES
-    is_hpcnn = os.path.basename(program) == "hpcnn"
-    return is_hpcnn and first in _COMMANDS and not {"--help", "--dry-run"} & set(others)
+    command, *options = others or [""] if program == "-m" else (first, *others)
+    is_hpcnn = program == "-m" or program.rpartition("/")[2] == "hpcnn"
+    return is_hpcnn and command in _COMMANDS and not {"--help", "--dry-run"} & set(options)
 
 
 if os.environ.get("HPCNN_TEST_WARM_START") and len(sys.orig_argv) > 2 and _loads_tensorflow(*sys.orig_argv[1:]):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 _PASSED_ON = {
@@ -35,7 +37,7 @@ def _this_process() -> dict[str, object]:
     os.umask(umask)
     return {
         "words": sys.orig_argv[1:],
-        "folder": os.getcwd(),
+        "folder": str(Path.cwd()),
         "environment": dict(os.environ),
         "cores": sorted(os.sched_getaffinity(0)),
         "ignored": ignored,
@@ -57,10 +59,8 @@ def _follow(connection: socket.socket) -> int:
 
 
 def _pass_on(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it has just ended, and its status is on the way
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass  # it has just ended, and its status is on the way
 
 
 def _end_as(status: int) -> NoReturn:
