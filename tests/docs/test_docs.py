@@ -44,7 +44,18 @@ LONG = {
     "pip install .          # a login node: models, scripts, studies, reports; no TensorFlow": (INSTALLS, PLAIN),
     "pip install '.[cpu]'   # training on CPUs": (INSTALLS, EXTRA.format("cpu")),
     "pip install '.[gpu]'   # training on GPUs": (INSTALLS, EXTRA.format("gpu")),
+    "pip install -c constraints.txt '.[cpu,report]'": (INSTALLS, EXTRA.format("report")),
+    "uv pip install -c constraints.txt -e '.[cpu,report]'": (INSTALLS, EXTRA.format("report")),
+    "uv sync --extra cpu --extra report --inexact": (INSTALLS, EXTRA.format("report")),
+    "uv tool install .": (INSTALLS, PLAIN),
+    "uv venv --python 3.11": (INSTALLS, "true"),
+    "conda create --name hpcnn python=3.11": (INSTALLS, "true"),
+    "conda activate hpcnn": (INSTALLS, "true"),
     'containers/build-horovod.sh --python "$(command -v python)"': (
+        "it compiles for minutes",
+        'containers/build-horovod.sh --python "$(command -v python)" --print-key',
+    ),
+    "containers/build-horovod.sh --python .venv/bin/python": (
         "it compiles for minutes",
         'containers/build-horovod.sh --python "$(command -v python)" --print-key',
     ),
