@@ -54,6 +54,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("mpi") and (MPIRUN is None or importlib.util.find_spec("horovod") is None):
         pytest.skip("needs Horovod and its mpirun: containers/build-horovod.sh")
+    if item.get_closest_marker("long") and not os.environ.get("HPCNN_TEST_LONG"):
+        pytest.skip("takes minutes: make test-long")
     if item.get_closest_marker("realdata") and not os.environ.get(isolation.DATA):
         pytest.skip("needs the real data sets: set HPCNN_DATA")
 

@@ -10,9 +10,14 @@ import sys
 _COMMANDS = {"train", "plot", "predict-images"}
 _MODULES = {"hpcnn.machine.bench.ranks", "hpcnn.machine.bench.machine", "tests.train.many_trainings"}
 
+# Scripts that load TensorFlow, by their folder.
+_SCRIPTS = ("docs/examples/distributed", "/benchmarks/peers/")
 
-def _loads_tensorflow(program: str, first: str, *others: str) -> bool:
+
+def _loads_tensorflow(program: str, first: str = "", *others: str) -> bool:
     """Tell whether these words after ``python`` load TensorFlow as hpcnn does."""
+    if program.endswith(".py"):
+        return any(folder in program for folder in _SCRIPTS)
     if program == "-m" and first != "hpcnn":
         return first in _MODULES
     command, *options = others or [""] if program == "-m" else (first, *others)
@@ -20,7 +25,7 @@ def _loads_tensorflow(program: str, first: str, *others: str) -> bool:
     return is_hpcnn and command in _COMMANDS and not {"--help", "--dry-run"} & set(options)
 
 
-if os.environ.get("HPCNN_TEST_WARM_START") and len(sys.orig_argv) > 2 and _loads_tensorflow(*sys.orig_argv[1:]):
+if os.environ.get("HPCNN_TEST_WARM_START") and len(sys.orig_argv) > 1 and _loads_tensorflow(*sys.orig_argv[1:]):
     from stand_in import hand_over
 
     hand_over(os.environ["HPCNN_TEST_WARM_START"])
