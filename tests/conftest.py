@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
-from tests import isolation, tiers
+from tests import isolation, tiers, warm_start
 from tests.jobs.clock import clock  # noqa: F401
 from tests.kept_networks import digits_network, digits_run, own_run, train_kept  # noqa: F401
 from tests.scheduler.commands import slurm_commands  # noqa: F401
@@ -29,15 +29,19 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Process = Callable[..., "subprocess.Popen[str]"]
 
 
-_HOME = pytest.StashKey[Path]()
+_SETTINGS = pytest.StashKey[contextlib.ExitStack]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_HOME] = isolation.isolate()
+    config.stash[_SETTINGS] = contextlib.ExitStack()
+    home = isolation.isolate()
+    config.stash[_SETTINGS].callback(isolation.end, home)
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):  # this process runs the tests
+        os.environ.update(config.stash[_SETTINGS].enter_context(warm_start.server(home)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    isolation.end(config.stash[_HOME])
+    config.stash[_SETTINGS].close()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -50,6 +54,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("mpi") and (MPIRUN is None or importlib.util.find_spec("horovod") is None):
         pytest.skip("needs Horovod and its mpirun: containers/build-horovod.sh")
+    if item.get_closest_marker("long") and not os.environ.get("HPCNN_TEST_LONG"):
+        pytest.skip("takes minutes: make test-long")
     if item.get_closest_marker("realdata") and not os.environ.get(isolation.DATA):
         pytest.skip("needs the real data sets: set HPCNN_DATA")
 
@@ -59,6 +65,13 @@ def _real_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """Show the real data sets to the tests that ask for them."""
     if request.node.get_closest_marker("realdata"):
         monkeypatch.setenv("HPCNN_DATA", os.environ[isolation.DATA])
+
+
+@pytest.fixture(autouse=True)
+def _cold(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processes load TensorFlow themselves in the tests that need it so: of the start, and on the cluster."""
+    if request.node.get_closest_marker("cold") or request.node.get_closest_marker("slurm"):
+        monkeypatch.delenv(warm_start.SOCKET, raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +147,8 @@ def mpirun(command: Command) -> Command:
 
 def _start(*words: object, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
     """Start a command, as a shell would, with these variables besides."""
+    if warm_start.SOCKET in os.environ and "PYTHONPATH" in environment:
+        environment["PYTHONPATH"] = f"{warm_start.SITE}{os.pathsep}{environment['PYTHONPATH']}"
     return subprocess.Popen(
         [str(word) for word in words],
         cwd=cwd,

@@ -131,6 +131,16 @@ def test_the_machines_mpi_is_taken_and_its_path_is_part_of_the_key(header: str, 
     assert keys[0] != keys[1]
 
 
+def test_uv_installs_into_a_python_without_pip(tmp_path: Path) -> None:
+    (tmp_path / "uv").write_text('#!/bin/sh\necho "uv $*"\n')
+    (tmp_path / "uv").chmod(0o755)
+    call = "has_pip=no; pip_of /env/bin/python install --quiet a.whl"
+
+    done = bash_function(call, PATH=f"{tmp_path}:{os.environ['PATH']}")
+
+    assert done.stdout == "uv pip install --python /env/bin/python --quiet a.whl\n"
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 def test_an_mpicxx_that_compiles_nothing_is_named(tmp_path: Path) -> None:
     path = f"{machine_mpi(tmp_path / 'mpi', '#error no')}:{os.environ['PATH']}"
@@ -154,14 +164,14 @@ def test_a_missing_compiler_and_make_are_both_named_before_anything_is_written(c
     assert not cache.exists()
 
 
-def test_a_python_without_pip_and_tensorflow_is_told_how_to_get_them(tmp_path: Path) -> None:
+def test_a_python_without_pip_and_tensorflow_is_told_how_to_get_them(commands: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare")
     python = tmp_path / "bare" / "bin" / "python"
 
-    result = build_horovod("--python", python)
+    result = build_horovod("--python", python, PATH=str(commands))
 
     assert result.returncode == 1
-    assert f"pip is missing from {python}: run '{python} -m ensurepip'" in result.stderr
+    assert f"pip is missing from {python}, and there is no uv: run '{python} -m ensurepip'" in result.stderr
     assert f"tensorflow is missing from {python}: run '{python} -m pip install tensorflow-cpu'" in result.stderr
 
 

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpcnn.analysis import cache
 from hpcnn.analysis.load import RunData
 from hpcnn.report import load
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.util.files import write_json
 
-EPOCHS = 3000  # four runs of so many are enough to be worth keeping
+EPOCHS = 30
+LEAST_ROWS = 100  # four runs are enough to be worth keeping
 
 
 def same(one: RunData, other: RunData) -> None:
@@ -36,6 +38,7 @@ def settle(folder: Path) -> None:
 @pytest.fixture
 def kept(tmp_path, monkeypatch) -> Path:
     """Return the folder of the cache's files."""
+    monkeypatch.setattr(cache, "_LEAST_ROWS", LEAST_ROWS)
     monkeypatch.setenv("HPCNN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "reports"
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm_start
 from tests.docs.documents import DECKS, ROOT, Block, Command, anchors, blocks, commands, documents, links, missing_lines
 
 SECONDS = 300
@@ -43,7 +44,18 @@ LONG = {
     "pip install .          # a login node: models, scripts, studies, reports; no TensorFlow": (INSTALLS, PLAIN),
     "pip install '.[cpu]'   # training on CPUs": (INSTALLS, EXTRA.format("cpu")),
     "pip install '.[gpu]'   # training on GPUs": (INSTALLS, EXTRA.format("gpu")),
+    "pip install -c constraints.txt '.[cpu,report]'": (INSTALLS, EXTRA.format("report")),
+    "uv pip install -c constraints.txt -e '.[cpu,report]'": (INSTALLS, EXTRA.format("report")),
+    "uv sync --extra cpu --extra report --inexact": (INSTALLS, EXTRA.format("report")),
+    "uv tool install .": (INSTALLS, PLAIN),
+    "uv venv --python 3.11": (INSTALLS, "true"),
+    "conda create --name hpcnn python=3.11": (INSTALLS, "true"),
+    "conda activate hpcnn": (INSTALLS, "true"),
     'containers/build-horovod.sh --python "$(command -v python)"': (
+        "it compiles for minutes",
+        'containers/build-horovod.sh --python "$(command -v python)" --print-key',
+    ),
+    "containers/build-horovod.sh --python .venv/bin/python": (
         "it compiles for minutes",
         'containers/build-horovod.sh --python "$(command -v python)" --print-key',
     ),
@@ -224,6 +236,7 @@ def prepare(folder: Path) -> None:
 def run(words: list[str], folder: Path) -> tuple[int, str]:
     """Run a command in ``folder``; return its exit status and what it printed. Leaves no process behind."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HPCNN_", "OMPI_", "PMIX_", "MAKE"))}
+    environment |= {name: os.environ[name] for name in (warm_start.SOCKET,) if name in os.environ}
     environment |= {
         "PATH": f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}",
         "XDG_CONFIG_HOME": str(folder / ".config"),

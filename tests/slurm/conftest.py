@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm_start
 from tests.testbed import cluster as testbed
 from tests.testbed.config import Testbed
 
@@ -94,7 +95,7 @@ def cluster() -> Iterator[Cluster]:
         (shared / "config" / "sites").mkdir(parents=True, exist_ok=True)
         (shared / "config" / "sites" / "testbed.toml").write_text(_SITE)
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != warm_start.SOCKET},
             "SLURM_CONF": str(bed.slurm_conf),
             "HPCNN_CONFIG": str(shared / "config"),
             "HPCNN_RUNS": str(shared / "runs"),

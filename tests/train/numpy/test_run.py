@@ -236,7 +236,8 @@ def test_the_lectures_accuracies(model, data, train_accuracy, test_accuracy, tmp
 @pytest.mark.slow
 @pytest.mark.realdata
 def test_l2_lowers_training_and_raises_test_accuracy_on_500_digits(tmp_path):
-    options = {"data": "mnist", "samples": 500, "test_samples": 100}
+    """In 2,500 steps of 3.2e-4, where the lecture takes 20,000 of 4e-5: the same descent in an eighth of the time."""
+    options = {"data": "mnist", "samples": 500, "test_samples": 100, "epochs": 2500, "learning_rate": 3.2e-4}
     plain = best_and_test(tmp_path / "plain", model="scinet-hidden-mnist", **options)
     penalized = best_and_test(tmp_path / "l2", model="scinet-hidden-mnist-l2", **options)
     assert plain[0] == pytest.approx(0.988, abs=0.015)
@@ -248,6 +249,6 @@ def test_l2_lowers_training_and_raises_test_accuracy_on_500_digits(tmp_path):
 
 def best_and_test(path: Path, **options: object) -> tuple[float, float]:
     """Train as the lecture did; return the best training accuracy, and the test accuracy of those weights."""
-    run, _ = trained(path / "run", **options, epochs=None, evaluate=False)
+    run, _ = trained(path / "run", **{"epochs": None, **options}, evaluate=False)
     best = max(line["metrics"]["accuracy"] for line in read_lines(run.epochs(0)))
     return best, run.read_result()["test"]["accuracy"]
