@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from hpcnn.train.feed import Resident
 from hpcnn.util.errors import UsageError
-from hpcnn.util.types import KerasModel, Tensor
+from hpcnn.util.types import KerasModel, Optimizer, Tensor
 
 # What a subclass may override and hpcnn's step passes by. `compute_loss` and `call` it does call.
 _PASSED_BY = ("train_step", "test_step", "compute_metrics", "make_train_function", "make_test_function", "fit")
@@ -32,7 +32,7 @@ SUM = "sum"
 
 # Samples that are tried, fewer of large ones, and the share of them in the first of two parts: unequal parts, or a mean
 # of the parts' means would pass for the mean.
-_TRIED, _VALUES, _FIRST = 64, 2**24, 0.36
+_TRIED, _VALUES, _FIRST = 64, 2**20, 0.36
 # float32 sums in another order; half precision rounds more.
 _TOLERANCE = {"mixed_bfloat16": 3e-2, "mixed_float16": 1e-2}
 
@@ -57,6 +57,20 @@ def options_without_effect(model: KerasModel) -> list[str]:
     return [
         f"{name}={given[name]!r}" for name, usual in _HOW.items() if given.get(name, usual[0]) not in (None, *usual)
     ]
+
+
+def check_optimizer(optimizer: Optimizer, replicas: int, strategy: str) -> None:
+    """Raise UsageError for an optimizer that Keras 3 cannot apply in several replicas of ``tf.distribute``."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # inside the loss scaling of float16
+    if replicas == 1 or strategy not in ("mirrored", "multiworker"):
+        return
+    for name in ("gradient_accumulation_steps", "ema_overwrite_frequency"):
+        value = getattr(optimizer, name, None)
+        if value is not None:
+            raise UsageError(
+                f"--strategy: {strategy} with {replicas} replicas cannot apply an optimizer with {name}={value!r} (a "
+                "limit of Keras 3 under tf.distribute); use --strategy horovod"
+            )
 
 
 @dataclass(frozen=True)

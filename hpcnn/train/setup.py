@@ -18,7 +18,7 @@ from hpcnn.specs.complete import OWN_MODEL
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.losses import loss_of
 from hpcnn.train.rates import schedule, set_layer_rates, warmed_up
-from hpcnn.train.sameness import check_methods, options_without_effect
+from hpcnn.train.sameness import check_methods, check_optimizer, options_without_effect
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json, KerasModel, Optimizer
 from hpcnn.zoo.registry import is_zoo, recipe
@@ -85,6 +85,7 @@ def make_model(
             metrics = [_MAE] if data.regression else ["accuracy"]
             options = {"loss": loss_of(spec.loss or _guess_loss(model, data)), "metrics": metrics}
         scales = {} if own is None else {"auto_scale_loss": _of_compile(model, "auto_scale_loss", True)}
+        check_optimizer(optimizer, strategy.size, strategy.name)
         model.compile(optimizer=optimizer, **options, **scales, jit_compile=False)
         model.optimizer.build(model.trainable_variables)
         set_layer_rates(model, spec.layer_lr)

@@ -134,6 +134,19 @@ def test_a_metric_whose_state_is_no_sum_is_refused_by_name(train: Train) -> None
         train(replace(OWN, model="own:compiled_with", model_args={"kind": "maximum"}))
 
 
+@pytest.mark.parametrize(
+    "option", [{"gradient_accumulation_steps": 2}, {"use_ema": True, "ema_overwrite_frequency": 3}]
+)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_an_optimizer_that_tf_distribute_cannot_apply_is_refused(option: dict[str, Any], scaled: bool) -> None:
+    optimizer = keras.optimizers.SGD(**option)
+    optimizer = keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
+    with pytest.raises(UsageError, match=r"--strategy: mirrored with 2 replicas .*; use --strategy horovod"):
+        sameness.check_optimizer(optimizer, 2, "mirrored")
+    sameness.check_optimizer(optimizer, 1, "mirrored")
+    sameness.check_optimizer(optimizer, 2, "horovod")
+
+
 # How the loss of a batch follows from those of its parts.
 
 LOSSES = {
