@@ -52,8 +52,8 @@ def _unmet(run: RunDir) -> str | None:
     if not spec.get("program") or processes < 2 or run.provenance.exists():
         return None
     return (
-        f"none of the {processes} ranks called hpcnn.init(): unless they met by other means, each did all of the work by "
-        "itself, and nothing was shared"
+        f"none of the {processes} ranks called hpcnn.init(): unless they met by other means, each did all of the "
+        "work by itself, and nothing was shared"
     )
 
 
