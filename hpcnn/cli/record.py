@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from hpcnn.rundir.close import finish
+from hpcnn.rundir.close import finish, note_of
+from hpcnn.rundir.layout import RunDir
 
 _EXAMPLE = "\b\nExample:\n  hpcnn record finish --run-dir runs/first --exit-code 0 --seconds 12"
 
@@ -21,3 +22,6 @@ def command() -> None:
 def finish_command(run_dir: str, exit_code: int, seconds: float | None) -> None:
     """Write result.json where the ranks could not: a killed rank, or a program that keeps no record itself."""
     finish(run_dir, exit_code, seconds)
+    note = note_of(RunDir(run_dir))
+    if note:
+        click.echo(f"Warning: {note}", err=True)

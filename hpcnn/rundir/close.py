@@ -32,10 +32,29 @@ def finish(
         if exit_code == 0 and (read_json(run.spec) or {}).get("train"):
             # a training writes its own result: what ended without one cannot be believed, whatever its exit status
             status, reason = "failed", f"rank 0 ended without a result; see {run.log.name}"
-        run.write_result(status, exit_code=exit_code, reason=reason, seconds_total=seconds)
+        more = {"note": note} if status == "completed" and (note := _unmet(run)) else {}
+        run.write_result(status, exit_code=exit_code, reason=reason, seconds_total=seconds, **more)
     elif written.get("status") == "completed" and exit_code != 0:
         status, reason = _status_and_reason(run, exit_code)
         write_json(run.result, {**written, "status": status, "exit_code": exit_code, "reason": reason})
+
+
+def note_of(run: RunDir) -> str | None:
+    """Return what the record says aloud of a run that has ended well, None for nothing."""
+    return (run.read_result() or {}).get("note")
+
+
+def _unmet(run: RunDir) -> str | None:
+    """Return what is to be said of several processes of a user's program of which hpcnn saw none."""
+    spec = read_json(run.spec) or {}
+    asked = spec.get("resources") or {}
+    processes = asked.get("ntasks") or (asked.get("nodes") or 1) * (asked.get("ntasks_per_node") or 1)
+    if not spec.get("program") or processes < 2 or run.provenance.exists():
+        return None
+    return (
+        f"none of the {processes} ranks called hpcnn.init(): unless they met by other means, each did all of the "
+        "work by itself, and nothing was shared"
+    )
 
 
 def exit_status(run: RunDir) -> int | None:

@@ -73,6 +73,8 @@ def read_run(path: Path) -> RunRecord:
         run["job_id"] = (_read_object(directory.job, problems) or {}).get("job_id")
     if spec is None:
         problems.append(f"{directory.spec.name}: missing")
+    if isinstance(note := (result or {}).get("note"), str):
+        problems.append(note)
     if run["status"] == "completed":
         if provenance is None:
             problems.append(f"{directory.provenance.name}: missing")

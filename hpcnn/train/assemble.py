@@ -52,11 +52,18 @@ class Assembled:
         return steps_per_epoch(self.samples, self.batch)
 
 
-def assemble(spec: TrainSpec, strategy: Strategy, state: State | None, mark: Callable[[str], object]) -> Assembled:
+def assemble(
+    spec: TrainSpec,
+    strategy: Strategy,
+    state: State | None,
+    mark: Callable[[str], object],
+    say: Callable[[str], object],
+) -> Assembled:
     """Load the data, build and compile the network, and give every rank the same weights.
 
     spec: resolved. state: where an earlier attempt stopped. mark: called with ``data_stop`` and ``model_stop`` when the
-    data and the model are ready. Raises UsageError for a network, data and options that do not go together.
+    data and the model are ready. say: takes a line for people.
+    Raises UsageError for a network, data and options that do not go together.
     """
     assert spec.batch_size is not None
     data = load_of(spec)
@@ -64,7 +71,7 @@ def assemble(spec: TrainSpec, strategy: Strategy, state: State | None, mark: Cal
     prepare_keras(spec)
     batch = min(spec.batch_size, data.samples)
     check_batch(spec, data.samples, strategy.size)
-    model = make_model(spec, strategy, data, steps_per_epoch(data.samples, batch))
+    model = make_model(spec, strategy, data, steps_per_epoch(data.samples, batch), say)
     draw_own_masks(model, strategy)
     if state:
         state.restore(model)

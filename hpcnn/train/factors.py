@@ -48,7 +48,7 @@ def factored_layers(model: KerasModel, strategy: Strategy, batch: int) -> list[L
         layer
         for layer in layers
         if type(layer) is keras.layers.Dense and layer.built and layer.trainable
-        if not layer.lora_enabled and layer.quantization_mode is None
+        if not layer.lora_enabled and layer.quantization_mode is None and "call" not in vars(layer)
         if pays(layer._kernel.shape[0], layer._kernel.shape[1], batch, threads())
     ]
 

@@ -24,7 +24,7 @@ from hpcnn.train.metrics import Sums
 from hpcnn.train.plan import Block, blocks, epoch_order
 from hpcnn.train.profiler import Profile
 from hpcnn.train.state import Position, values_of
-from hpcnn.util.types import Array, Json
+from hpcnn.util.types import Array, Json, Optimizer
 
 if TYPE_CHECKING:
     import keras
@@ -57,7 +57,7 @@ class Loop:
         """Load the data, build and compile the network, and record what is trained on what."""
         spec, record = self.spec, context.record
         self.context, self.strategy, self.record = context, context.strategy, record
-        self.assembled = assemble(spec, context.strategy, context.state, record.event)
+        self.assembled = assemble(spec, context.strategy, context.state, record.event, self._note)
         self.model, self.steps = self.assembled.model, self.assembled.steps
         self.profile = Profile(spec.profile, context.run, context.strategy) if spec.profile else None
         hosts = record.provenance(
@@ -70,6 +70,11 @@ class Loop:
         )
         context.log(first_line(spec, context.strategy, self.model, self.assembled.samples, self.assembled.batch))
         context.log(devices_line(hosts))
+
+    def _note(self, line: str) -> None:
+        """Say a line aloud, and record it."""
+        self.context.log(line)
+        self.record.event("note", line)
 
     def fit(self) -> Progress:
         """Train epoch by epoch, until the last one, a callback, the target or a request to stop ends the training.
@@ -108,8 +113,18 @@ class Loop:
                 break
             if self.context.keeps_state:
                 self.context.keep(Position(epoch + 1, elapsed=self.record.elapsed), self.values())
+        if progress.stopped is None and progress.epochs:
+            self._finish_weights(progress)
         hooks.on_train_end()
         return progress
+
+    def _finish_weights(self, progress: Progress) -> None:
+        """Let the optimizer set the final weights as Keras's ``fit`` does: the moving averages, with ``use_ema``."""
+        optimizer: Optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # inside the loss scaling of float16
+        if optimizer.use_ema:
+            optimizer.finalize_variable_values(self.model.trainable_variables)
+            progress.test = {}  # what was evaluated are other weights
 
     def values(self) -> list[Array]:
         """Return the values of every variable on rank 0, which writes them; nothing on other ranks."""
@@ -138,10 +153,10 @@ class Loop:
         """Return loss and metrics of the whole training set, as ``evaluate`` does: without dropout."""
         return self._evaluated(self.assembled.samples, self.steps.test_on_training_set)
 
-    def _evaluated(self, samples: int, test: Callable[[Block], Sums]) -> dict[str, float]:
+    def _evaluated(self, samples: int, test: Callable[[Block, Sums], Sums]) -> dict[str, float]:
         sums = self.steps.no_sums()
         for block in blocks(np.arange(samples, dtype=np.int32), TEST_BATCH, self.strategy.size, self.strategy.replicas):
-            sums.add(test(block))
+            sums = test(block, sums)
         return self._logs(sums)
 
     def _epoch(self, epoch: int, hooks: keras.callbacks.CallbackList, start: Position) -> dict[str, Json]:
@@ -192,18 +207,21 @@ class Loop:
         if flat:
             sums = sums.filled(flat)
         begin = time.monotonic() - earlier
-        for call in self._calls(epoch, start.step):
+        for call, whole in self._calls(epoch, start.step):
             called = time.monotonic()
             hooks.on_train_batch_begin(done)
-            more = self._train(call, epoch, done)
-            sums.add(more)
+            before, sums = sums, self._train(call, epoch, done, sums)
+            if whole:
+                self.steps.synchronize(call)
             done += call.steps
             if not self._traced:
-                in_graph = float(more.seconds.sum())
+                in_graph = float((sums.seconds - before.seconds).sum())
                 self.record.event("first_call", time.monotonic() - called, steps=call.steps, seconds_in_graph=in_graph)
             hooks.on_train_batch_end(done - 1, self._own_logs(sums))
             stops, seconds = self.context.stop.agreed(time.monotonic() - called)
             if stops:
+                if not whole:
+                    self.steps.synchronize(call)
                 partial = (time.monotonic() - begin, *sums.flat())
                 raise _Stopped(Position(epoch, done, partial, self.record.elapsed))
             if self._traced:
@@ -211,22 +229,27 @@ class Loop:
             self._traced = True
         return sums, time.monotonic() - begin
 
-    def _calls(self, epoch: int, skip: int) -> Iterator[Block]:
-        """Yield the steps of an epoch after the first ``skip``, as many at a time as one call is to do."""
+    def _calls(self, epoch: int, skip: int) -> Iterator[tuple[Block, bool]]:
+        """Yield the steps of an epoch after the first ``skip``, as many at a time as one call is to do.
+
+        With each, whether it ends STEPS_PER_CALL steps of a block, or the block: at the same steps in every run,
+        however fast it is.
+        """
         order = epoch_order(self.assembled.samples, self.spec.seed, epoch)
         for block in blocks(order, self.assembled.batch, self.strategy.size, self.strategy.replicas):
             first = min(skip, block.steps)
             skip -= first
             while first < block.steps:
-                call = block.part(first, first + (self._to_profile(block) or self._call_steps))
+                to_mark = STEPS_PER_CALL - first % STEPS_PER_CALL
+                call = block.part(first, first + (self._to_profile(block) or min(self._call_steps, to_mark)))
                 first += call.steps
-                yield call
+                yield call, call.steps >= to_mark or first >= block.steps
 
-    def _train(self, call: Block, epoch: int, done: int) -> Sums:
+    def _train(self, call: Block, epoch: int, done: int, sums: Sums) -> Sums:
         """Do the steps of one call; record them if ``--profile`` asked for steps and none were recorded yet."""
         if self.profile is None or self._to_profile(call) is None:
-            return self.steps.train(call)
-        return self.profile.record(lambda: self.steps.train(call), epoch, done, call.steps)
+            return self.steps.train(call, sums)
+        return self.profile.record(lambda so_far: self.steps.train(call, so_far), sums, epoch, done, call.steps)
 
     def _to_profile(self, block: Block) -> int | None:
         """Return how many steps of a block are to be recorded next: none while tracing, nor of a smaller last batch."""

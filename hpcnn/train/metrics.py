@@ -11,12 +11,16 @@ import tensorflow as tf
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.train.feed import Resident
+from hpcnn.train.sameness import MEAN, Trial, check_metrics, rule_of_loss, tried
 from hpcnn.util.types import Array, KerasModel, Tensor
 
 
 @dataclass
 class Sums:
-    """What calls add up, of one process or of all: divide by ``samples`` only at the end.
+    """What steps add up one after the other, of one process or of all: divide by ``samples`` only at the end.
+
+    A call takes the sums so far and goes on with them, in double precision. So they do not depend on how many steps a
+    call has, which timing decides: the same run gives the same numbers, bit by bit.
 
     loss: sum over samples of the loss. seconds: input, compute, communication of this process.
     state: the metrics' own sums.
@@ -26,13 +30,6 @@ class Sums:
     samples: float
     seconds: Array
     state: list[Array]
-
-    def add(self, more: Sums) -> None:
-        """Add another call's sums."""
-        self.loss += more.loss
-        self.samples += more.samples
-        self.seconds = self.seconds + more.seconds
-        self.state = [a + b for a, b in zip(self.state, more.state, strict=True)]
 
     def over_processes(self, strategy: Strategy) -> Sums:
         """Return the sums of all processes; ``seconds`` stay this process's own."""
@@ -57,26 +54,38 @@ class Sums:
 class Metrics:
     """A compiled model's metrics as pure sums, so that steps, replicas and ranks can be added in any order.
 
-    Uses Keras's stateless interface: no variable is written, so it works the same inside every strategy. A metric
-    whose state is not a sum (none of Keras's classification metrics) would be wrong here. Of a model with several
-    outputs, the loss of each is among them, as a sum over samples.
+    Uses Keras's stateless interface: no variable is written, so it works the same inside every strategy. Of a model
+    with several outputs, the loss of each is among them, as a sum over samples.
+
+    rule: how the loss of a global batch follows from those of its slices (``sameness.py``).
+
+    Raises UsageError for a metric or a loss that cannot be added up.
     """
 
-    def __init__(self, model: KerasModel, data: Resident) -> None:
+    def __init__(self, model: KerasModel, data: Resident, replicas: int) -> None:
         self._model = model
         self._metric = model._compile_metrics  # Keras has no public name for "the metrics of compile()"
         self._means = _means_of_outputs(model, data)
         self.shapes: list[tuple[int, ...]] = []
         self.dtypes: list[Tensor] = []
+        trial = tried(model, data)
         if self._metric is not None:
-            x, y, _ = data.gather(0, tf.constant([0], tf.int32))
-            if not self._metric.built:
-                self._metric.build(y, model(x, training=False))
+            self._metric.update_state(trial.y, trial.predicted, trial.weights)  # some make their state only now
+            self._metric.reset_state()
             self.shapes = [tuple(v.shape) for v in self._metric.variables]
             self.dtypes = [v.dtype for v in self._metric.variables]
+            check_metrics(
+                model, self._metric.metrics, lambda part: self._update(part.y, part.predicted, part.weights), trial
+            )
         if self._means:
             self.shapes.append((len(self._means) + 1,))  # with the samples
             self.dtypes.append("float32")
+        self.rule = MEAN
+        if replicas > 1:
+            self.rule = rule_of_loss(model, trial, lambda part: self._loss_of(part), replicas)
+
+    def _loss_of(self, trial: Trial) -> Tensor:
+        return self.loss(trial.x, trial.y, trial.predicted, trial.weights, training=False)[0]
 
     def loss(
         self, x: Tensor, y: Tensor, predicted: Tensor, weights: Tensor, *, training: bool
@@ -91,16 +100,20 @@ class Metrics:
         values = [[scope.get_current_value(variable) for variable in mean.variables] for mean in self._means]
         return loss, [total / count for total, count in values]
 
-    def of_batch(self, y: Tensor, predicted: Tensor, losses: Sequence[Tensor], samples: Tensor) -> list[Tensor]:
+    def of_batch(
+        self, y: Tensor, predicted: Tensor, weights: Tensor, losses: Sequence[Tensor], samples: Tensor
+    ) -> list[Tensor]:
         """*graph*: return the state that a batch of so many samples adds to zero; nothing where they are 0."""
-        state = []
-        if self._metric is not None:
-            shapes = self.shapes[: len(self._metric.variables)]
-            zero = [tf.zeros(s, d) for s, d in zip(shapes, self.dtypes, strict=False)]
-            state += self._metric.stateless_update_state(zero, y, predicted)
+        state = self._update(y, predicted, weights) if self._metric is not None else []
         present = tf.sign(samples)
         state = [tf.convert_to_tensor(part) * tf.cast(present, d) for part, d in zip(state, self.dtypes, strict=False)]
         return [*state, tf.stack([*losses, 1.0]) * samples] if losses else state
+
+    def _update(self, y: Tensor, predicted: Tensor, weights: Tensor) -> list[Tensor]:
+        """*graph*: return the metrics' variables after one update from zero."""
+        shapes = self.shapes[: len(self._metric.variables)]
+        zero = [tf.zeros(s, d) for s, d in zip(shapes, self.dtypes, strict=False)]
+        return list(self._metric.stateless_update_state(zero, y, predicted, weights))
 
     def results(self, state: Sequence[Array]) -> dict[str, float]:
         """Return name -> value for summed states."""

@@ -18,7 +18,7 @@ from hpcnn.rundir.layout import RunDir
 from hpcnn.trace.chrome import STEPS, Event, Trace, horovod_events, write
 from hpcnn.trace.xplane import events_in
 from hpcnn.train.metrics import Sums
-from hpcnn.util.types import Json
+from hpcnn.util.types import Array, Json
 
 # Where TensorBoard's profile plugin looks for profiles, below a folder of logs: <this>/<profile>/<host>.xplane.pb
 _PLUGIN = Path("plugins/profile")
@@ -38,8 +38,11 @@ class Profile:
         """How many steps the next call is to do, or None where nothing is left to record."""
         return self._steps if self.epoch is None else None
 
-    def record(self, call: Callable[[], Sums], epoch: int, done: int, steps: int) -> Sums:
-        """Do a call of ``steps`` steps, after ``done`` of this epoch; write what happened. All ranks must call it."""
+    def record(self, call: Callable[[Sums], Sums], sums: Sums, epoch: int, done: int, steps: int) -> Sums:
+        """Do a call of ``steps`` steps, after ``done`` of this epoch; write what happened. All ranks must call it.
+
+        sums: those so far, which the call goes on with. Returns what it returns.
+        """
         import tensorflow as tf
 
         rank = self._strategy.rank
@@ -52,7 +55,7 @@ class Profile:
             self._strategy.barrier()
             origin_ns, begin = time.time_ns(), time.monotonic()
             with tf.profiler.experimental.Trace("train", step_num=done, _r=1):
-                sums = call()
+                found = call(sums)
             seconds = time.monotonic() - begin
             tf.profiler.experimental.stop()
         self.epoch = epoch
@@ -64,7 +67,7 @@ class Profile:
             "first_step": done + 1,
             "steps": steps,
             "seconds": seconds,
-            **_parts(sums),
+            **_parts(found.seconds - sums.seconds),
             "origin_ns": origin_ns,
         }
         (space,) = scratch.rglob("*.xplane.pb")
@@ -74,7 +77,7 @@ class Profile:
         write(self._run.trace(rank), [Trace(facts, events)])
         self._show_in_tensorboard(space, facts)
         shutil.rmtree(scratch)
-        return sums
+        return found
 
     def _show_in_tensorboard(self, space: Path, facts: dict[str, Json]) -> None:
         """Move a profile to where TensorBoard looks for it; the ranks of a node would have the same name there."""
@@ -84,9 +87,9 @@ class Profile:
         shutil.move(space, folder / f"rank{facts['rank']:05d}.xplane.pb")
 
 
-def _parts(sums: Sums) -> dict[str, float]:
+def _parts(seconds: Array) -> dict[str, float]:
     names = ("seconds_input", "seconds_compute", "seconds_communication")
-    return {name: float(part) for name, part in zip(names, sums.seconds, strict=True)}
+    return {name: float(part) for name, part in zip(names, seconds, strict=True)}
 
 
 def _whole(facts: dict[str, Json]) -> Event:

@@ -40,7 +40,7 @@ def rewritten(model: KerasModel) -> Iterator[None]:
             for pool, before in _pooled(layers):
                 _activate_after_pooling(changes, pool, before)
             for layer in layers:
-                if type(layer) is keras.layers.Dropout and layer.rate > 0 and layer.noise_shape is None:
+                if type(layer) is keras.layers.Dropout and layer.rate > 0 and "call" not in vars(layer):
                     _drop_by_few_bits(changes, layer)
         yield
 
@@ -66,7 +66,7 @@ def _pooled(layers: list[Layer]) -> Iterator[tuple[Layer, Layer]]:
         return source if uses[id(tensor)] == len(calls[id(source)]) == 1 else None
 
     for pool in layers:
-        if type(pool) is keras.layers.MaxPooling2D:
+        if type(pool) is keras.layers.MaxPooling2D and not _is_watched(pool):
             before = only_source(pool)
             if before is not None and _activation(before) is not None:
                 yield pool, before
@@ -74,6 +74,8 @@ def _pooled(layers: list[Layer]) -> Iterator[tuple[Layer, Layer]]:
 
 def _activation(layer: Layer) -> Callable[[Tensor], Tensor] | None:
     """Return the monotone function that the layer applies to each value at the end, None for any other layer."""
+    if _is_watched(layer):
+        return None
     if type(layer) in (keras.layers.ReLU, keras.layers.LeakyReLU):
         apply: Callable[[Tensor], Tensor] = layer.call
         return apply
@@ -83,6 +85,20 @@ def _activation(layer: Layer) -> Callable[[Tensor], Tensor] | None:
             function: Callable[[Tensor], Tensor] = layer.activation
             return function
     return None
+
+
+def _is_watched(layer: Layer) -> bool:
+    """Return whether something besides the next layer sees or changes what the layer computes.
+
+    A regularizer of its activated values, a ``call`` that the user replaced, and kernels that are quantized or have an
+    addend (LoRA).
+    """
+    return (
+        getattr(layer, "activity_regularizer", None) is not None
+        or "call" in vars(layer)
+        or getattr(layer, "quantization_mode", None) is not None
+        or getattr(layer, "lora_enabled", False)
+    )
 
 
 def _activate_after_pooling(changes: ExitStack, pool: Layer, before: Layer) -> None:
@@ -131,6 +147,8 @@ def _drop_by_few_bits(changes: ExitStack, layer: Layer) -> None:
     Drawing takes longer than anything else of dropout. Masks differ from Keras's, their distribution does not: a rate
     of sixteen bits is off by at most 1/131072.
     """
+    if layer.noise_shape is not None:
+        return
     bits = 8 if float(layer.rate * 256).is_integer() else 16
     dtype = tf.uint8 if bits == 8 else tf.uint16
     dropped = min(max(round(layer.rate * 2**bits), 1), 2**bits - 1)

@@ -7,7 +7,7 @@ its shape.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hpcnn.data.dataset import DataSet
@@ -18,6 +18,7 @@ from hpcnn.specs.complete import OWN_MODEL
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.losses import loss_of
 from hpcnn.train.rates import schedule, set_layer_rates, warmed_up
+from hpcnn.train.sameness import check_methods, check_optimizer, options_without_effect
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json, KerasModel, Optimizer
 from hpcnn.zoo.registry import is_zoo, recipe
@@ -54,8 +55,12 @@ def build_network(spec: TrainSpec, input_shape: Any, outputs: Any) -> KerasModel
     return model
 
 
-def make_model(spec: TrainSpec, strategy: Strategy, data: DataSet, steps: int) -> KerasModel:
+def make_model(
+    spec: TrainSpec, strategy: Strategy, data: DataSet, steps: int, say: Callable[[str], object] = lambda line: None
+) -> KerasModel:
     """Build and compile the model inside the strategy's scope. ``spec`` is complete; ``steps`` is those of an epoch.
+
+    say: takes a line for people about options of the user's that have no effect.
 
     A user's model that comes compiled keeps its own losses, their weights, its metrics and optimizer unless the spec
     names others.
@@ -63,6 +68,10 @@ def make_model(spec: TrainSpec, strategy: Strategy, data: DataSet, steps: int) -
     with strategy.scope():
         model = build_network(spec, data.input_shape, data.outputs)
         _check_words(model, data)
+        check_methods(model)
+        unused = options_without_effect(model)
+        if unused:
+            say(f"without effect: {', '.join(unused)} of the model's compile(): hpcnn compiles its own steps")
         if spec.sync_batch_norm:
             _synchronize_batch_norm(model, strategy)
         own = model.optimizer if getattr(model, "compiled", False) else None
@@ -71,11 +80,13 @@ def make_model(spec: TrainSpec, strategy: Strategy, data: DataSet, steps: int) -
         else:
             optimizer = make_optimizer(spec, steps)
         if own is not None and spec.loss is None:
-            loss, loss_weights, metrics = _own_losses(model)
+            options = _own_losses(model)
         else:
-            loss, loss_weights = loss_of(spec.loss or _guess_loss(model, data)), None
             metrics = [_MAE] if data.regression else ["accuracy"]
-        model.compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, jit_compile=False)
+            options = {"loss": loss_of(spec.loss or _guess_loss(model, data)), "metrics": metrics}
+        scales = {} if own is None else {"auto_scale_loss": _of_compile(model, "auto_scale_loss", True)}
+        check_optimizer(optimizer, strategy.size, strategy.name)
+        model.compile(optimizer=optimizer, **options, **scales, jit_compile=False)
         model.optimizer.build(model.trainable_variables)
         set_layer_rates(model, spec.layer_lr)
         strategy.prepare_optimizer(model.optimizer)
@@ -169,10 +180,23 @@ def _input_shape(model: str, data_shape: Any) -> Any:
     return data_shape if len(own) == len(data_shape) else (math.prod(data_shape),)
 
 
-def _own_losses(model: KerasModel) -> tuple[Any, Any, Any]:
-    """Return losses, their weights and the metrics with which a user's model was compiled."""
-    compiled = model._compile_config.config  # get_compile_config() has texts where a metric is the user's own object
-    return model.loss, compiled.get("loss_weights"), compiled.get("metrics") or ["accuracy"]
+def _own_losses(model: KerasModel) -> dict[str, Any]:
+    """Return the options of ``compile()`` that say what a user's compiled model minimizes and measures."""
+    weighted = _of_compile(model, "weighted_metrics", None)
+    return {
+        "loss": model.loss,
+        "loss_weights": _of_compile(model, "loss_weights", None),
+        "metrics": _of_compile(model, "metrics", None) or ([] if weighted else ["accuracy"]),
+        "weighted_metrics": weighted,
+    }
+
+
+def _of_compile(model: KerasModel, option: str, default: Any) -> Any:
+    """Return an option as a user's model was compiled with it.
+
+    get_compile_config() has texts where a metric is the user's own object.
+    """
+    return model._compile_config.config.get(option, default)
 
 
 def _check_words(model: KerasModel, data: DataSet) -> None:

@@ -25,6 +25,7 @@ from hpcnn.train.feed import Resident
 from hpcnn.train.metrics import Metrics, Sums
 from hpcnn.train.plan import Block
 from hpcnn.train.rewrite import rewritten
+from hpcnn.train.sameness import SUM
 from hpcnn.train.update import fuse
 from hpcnn.util.types import Array, KerasModel, Tensor
 
@@ -37,30 +38,42 @@ class Steps:
     ) -> None:
         self._model, self._strategy = model, strategy
         self.factored = factored_layers(model, strategy, batch_size)
-        self._metrics, self._training = Metrics(model, training), training.unchanged()
+        self._metrics, self._training = Metrics(model, training, strategy.size), training.unchanged()
         self._statistics = moving_statistics(model)
+        statistics = self._statistics
+        self._synchronize = tf.function(lambda weights: strategy.synchronize(statistics, weights), autograph=False)
         fuse(model.optimizer)
-        self._train = self._compile(self._train_step, training, self._synchronize)
-        self._test = self._compile(self._test_step, test, None) if test is not None else None
+        self._train = self._compile(self._train_step, training)
+        self._test = self._compile(self._test_step, test) if test is not None else None
         self._retest: Callable[..., Any] | None = None
 
-    def train(self, block: Block) -> Sums:
-        """Do the steps of a block and return this process's sums."""
-        return self._call(self._train, block)
+    def train(self, block: Block, sums: Sums) -> Sums:
+        """Do the steps of a block and return this process's sums, which go on from those so far."""
+        return self._call(self._train, block, sums)
 
-    def test(self, block: Block) -> Sums:
-        """Evaluate the batches of a block and return this process's sums."""
+    def test(self, block: Block, sums: Sums) -> Sums:
+        """Evaluate the batches of a block and return this process's sums, which go on from those so far."""
         assert self._test is not None
-        return self._call(self._test, block)
+        return self._call(self._test, block, sums)
 
-    def test_on_training_set(self, block: Block) -> Sums:
+    def test_on_training_set(self, block: Block, sums: Sums) -> Sums:
         """Evaluate batches of the training set as it is, as ``test`` does those of the test set."""
         if self._retest is None:
-            self._retest = self._compile(self._test_step, self._training, None)
-        return self._call(self._retest, block)
+            self._retest = self._compile(self._test_step, self._training)
+        return self._call(self._retest, block, sums)
+
+    def synchronize(self, block: Block) -> None:
+        """Average over the replicas what batch normalisation gathered in steps of this block.
+
+        A moving average is linear in what it averages, so one average after many steps equals one after each, as long
+        as the replicas' shares of the batch stay the same; they do within a block. To rounding: so the caller does it
+        after the same steps each time.
+        """
+        if self._statistics:
+            self._synchronize([tf.constant(weight, tf.float32) for weight in block.weights])
 
     def no_sums(self) -> Sums:
-        """Return sums to start adding to."""
+        """Return the sums of no step."""
         return Sums(0.0, 0.0, np.zeros(3), [np.zeros(shape) for shape in self._metrics.shapes])
 
     def results(self, state: Sequence[Array]) -> dict[str, float]:
@@ -72,42 +85,43 @@ class Steps:
         """Return the metrics' names."""
         return list(self.results(self.no_sums().state))
 
-    def _call(self, function: Callable[..., Any], block: Block) -> Sums:
+    def _call(self, function: Callable[..., Any], block: Block, sums: Sums) -> Sums:
         tables = [tf.constant(table) for table in block.indices]
         weights = [tf.constant(weight, tf.float32) for weight in block.weights]
-        loss, seconds, *state = function(tables, weights)
+        so_far = [tf.constant(part, tf.float64) for part in (sums.loss, *sums.state)]
+        seconds, loss, *state = function(tables, weights, so_far)
         samples = sum(t.shape[1] for t, w in zip(block.indices, block.weights, strict=True) if w) * block.steps
-        return Sums(float(loss), float(samples), seconds.numpy(), [part.numpy() for part in state])
+        return Sums(
+            float(loss), sums.samples + samples, sums.seconds + seconds.numpy(), [part.numpy() for part in state]
+        )
 
-    def _compile(
-        self, step: Callable[..., Any], data: Resident, finish: Callable[[Tensor], None] | None
-    ) -> Callable[..., Any]:
-        """Return a function of (tables, weights) that does every step and adds up what the replicas return."""
-        strategy, shapes, dtypes = self._strategy, self._metrics.shapes, self._metrics.dtypes
+    def _compile(self, step: Callable[..., Any], data: Resident) -> Callable[..., Any]:
+        """Return a function of (tables, weights, sums) that does every step and adds what the replicas return."""
+        strategy = self._strategy
         replicas = len(strategy.replicas)
         table = tf.TensorSpec([None, None], tf.int32)
         weight = tf.TensorSpec([], tf.float32)
+        start = [tf.TensorSpec(shape, tf.float64) for shape in ((), *self._metrics.shapes)]
 
         # Without AutoGraph: it would rewrite the strategy's and the model's own Python, to no use.
-        @tf.function(input_signature=[[table] * replicas, [weight] * replicas], autograph=False)  # type: ignore[untyped-decorator]
-        def steps(tables: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
+        @tf.function(input_signature=[[table] * replicas, [weight] * replicas, start], autograph=False)  # type: ignore[untyped-decorator]
+        def steps(tables: Tensor, weights: Tensor, so_far: list[Tensor]) -> tuple[Tensor, ...]:
             def step_and_add(
-                number: Tensor, loss: Tensor, seconds: Tensor, state: list[Tensor]
-            ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-                for more in strategy.run(step, (data, number, tables, weights)):
-                    loss += more[0]
-                    seconds += more[1] / replicas
-                    state = [a + b for a, b in zip(state, more[2], strict=True)]
-                return number + 1, loss, seconds, state
+                number: Tensor, seconds: Tensor, sums: list[Tensor]
+            ) -> tuple[Tensor, Tensor, list[Tensor]]:
+                for loss, times, state in strategy.run(step, (data, number, tables, weights)):
+                    seconds += times / replicas
+                    sums = [a + tf.cast(b, tf.float64) for a, b in zip(sums, (loss, *state), strict=True)]
+                return number + 1, seconds, sums
 
             count = tf.shape(tables[0])[0]
-            zeros = [tf.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
-            start = (tf.constant(0), tf.constant(0.0), tf.zeros(3, tf.float64), zeros)
             with rewritten(self._model):
-                _, loss, seconds, state = tf.while_loop(lambda n, *_: n < count, step_and_add, start)
-            if finish is not None:
-                finish(weights)
-            return (loss, seconds, *state)
+                _, seconds, sums = tf.while_loop(
+                    lambda number, *_: number < count,
+                    step_and_add,
+                    (tf.constant(0), tf.zeros(3, tf.float64), list(so_far)),
+                )
+            return (seconds, *sums)
 
         compiled: Callable[..., Any] = steps
         return compiled
@@ -129,7 +143,7 @@ class Steps:
         with tf.GradientTape() as tape:
             with factors.kept():
                 predicted = model(x, training=True)
-            loss, losses = self._mean_loss(x, y, predicted, sample_weights, training=True)
+            loss, losses = self._mean_loss(x, y, predicted, sample_weights, weight, training=True)
             scaled = model.optimizer.scale_loss(loss * weight)
         variables = model.trainable_variables
         own = [dense(g) for g in tape.gradient(scaled, [v.value for v in variables])]
@@ -138,7 +152,7 @@ class Steps:
         summed = _when([g for g in gradients if g is not None])
         model.optimizer.apply(gradients, variables)
         count = tf.cast(tf.size(indices), tf.float32) * tf.sign(weight)
-        state = self._metrics.of_batch(y, predicted, losses, count)
+        state = self._metrics.of_batch(y, predicted, sample_weights, losses, count)
         # The end of the step is the start of the next: what the optimizer takes is the rest of the total.
         times = tf.stack([gathered - start, ready - gathered, summed - ready])
         return loss * count, times, state
@@ -151,29 +165,27 @@ class Steps:
         indices = tables[replica][number]
         x, y, sample_weights = data.gather(replica, indices)
         predicted = self._model(x, training=False)
-        loss, losses = self._mean_loss(x, y, predicted, sample_weights, training=False)
+        loss, losses = self._mean_loss(x, y, predicted, sample_weights, weight, training=False)
         count = tf.cast(tf.size(indices), tf.float32) * tf.sign(weight)
-        state = self._metrics.of_batch(y, predicted, losses, count)
+        state = self._metrics.of_batch(y, predicted, sample_weights, losses, count)
         return loss * count, tf.zeros(3, tf.float64), state
 
     def _mean_loss(
-        self, x: Tensor, y: Tensor, predicted: Tensor, weights: Tensor, *, training: bool
+        self, x: Tensor, y: Tensor, predicted: Tensor, weights: Tensor, share: Tensor, *, training: bool
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the loss of this replica's slice, its mean over samples plus the regularisation, in float32.
+        """Return this replica's loss, in float32, of which the global batch's is the mean over samples.
 
-        With it, the loss of each output where there are several.
+        share: the slice's share of the global batch. With it, the loss of each output where there are several. The loss
+        is that of the slice, penalties included. Where losses add up as a sum, what is not a penalty is divided by the
+        share: the mean of that is the sum.
         """
         loss, losses = self._metrics.loss(x, y, predicted, weights, training=training)
-        return tf.cast(loss, tf.float32) * self._strategy.loss_divisor, losses
-
-    def _synchronize(self, weights: Tensor) -> None:
-        """Average what batch normalisation gathered, once a call.
-
-        A moving average is linear in what it averages, so one average after many steps equals one after each, as long
-        as the replicas' shares of the batch stay the same; they do within a block.
-        """
-        if self._statistics:
-            self._strategy.synchronize(self._statistics, weights)
+        loss = tf.cast(loss, tf.float32)
+        if self._metrics.rule == SUM:
+            extra = [self._model._aggregate_additional_loss(penalty) for penalty in self._model.losses]
+            penalty = tf.add_n([tf.cast(one, tf.float32) for one in extra]) if extra else tf.constant(0.0)
+            return tf.math.divide_no_nan(loss - penalty, share) + penalty * self._strategy.loss_divisor, losses
+        return loss * self._strategy.loss_divisor, losses
 
 
 def moving_statistics(model: KerasModel) -> list[Tensor]:

@@ -1,8 +1,12 @@
 """Batch normalisation over the global batch, for any strategy.
 
 The documented default is per-replica statistics, as in Horovod and tf.distribute: each replica normalises by the mean
-and variance of its own slice. Here each layer sums counts, values and squares over all replicas first, so that a step
-with N ranks normalises exactly as one rank with the whole batch does.
+and variance of its own slice. Here each layer combines counts, means and centred squares of all replicas first, so that
+a step with N ranks normalises as one rank with the whole batch does, to rounding.
+
+Each replica centres its squares by its own mean; the spread of the means is summed in double precision (Chan, Golub,
+LeVeque: Algorithms for computing the sample variance, The American Statistician 37, 1983). E[x^2] - E[x]^2 in float32
+would lose the variance of activations whose mean is large beside their deviation.
 """
 
 from __future__ import annotations
@@ -32,10 +36,15 @@ def _global_moments(layer: Layer, strategy: Strategy, name: str) -> Tensor:
         axes = [axis for axis in range(len(inputs.shape)) if axis != layer.axis % len(inputs.shape)]
         x = tf.cast(inputs, tf.float32)
         count = tf.cast(tf.size(x) / tf.shape(x)[layer.axis], tf.float32)
-        local = tf.stack([tf.reduce_sum(x, axes), tf.reduce_sum(x * x, axes)])
-        total, samples = strategy.reduce([local, count], name=name)
+        shift = tf.stop_gradient(tf.reduce_mean(x, axes, keepdims=True))  # of the mean, but for its rounding
+        centred = x - shift
+        rest = tf.cast(tf.reduce_mean(centred, axes), tf.float64)
+        count = tf.cast(count, tf.float64)
+        within = tf.cast(tf.reduce_sum(tf.square(centred), axes), tf.float64) - rest * rest * count
+        own = tf.cast(tf.reshape(shift, [-1]), tf.float64) + rest
+        total, samples = strategy.reduce([tf.stack([own * count, own * own * count, within]), count], name=name)
         mean = total[0] / samples
-        variance = tf.maximum(total[1] / samples - mean * mean, 0.0)
+        variance = tf.maximum((total[1] - mean * mean * samples + total[2]) / samples, 0.0)
         return tf.cast(mean, inputs.dtype), tf.cast(variance, inputs.dtype)
 
     return moments

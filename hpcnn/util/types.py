@@ -73,6 +73,8 @@ class KerasModel(Protocol):
     trainable_variables: list[Variable]
     trainable_weights: list[Variable]
     non_trainable_weights: list[Variable]
+    losses: list[Tensor]
+    dtype_policy: Any
 
     def __call__(self, inputs: Tensor, *, training: bool = False) -> Tensor:
         """Return its outputs for a batch."""
@@ -99,6 +101,9 @@ class KerasModel(Protocol):
     _compile_config: Any
     _compile_loss: Any
     _compile_metrics: Any
+
+    def _aggregate_additional_loss(self, loss: Tensor) -> Tensor:
+        """Return a penalty as ``compute_loss`` adds it: summed, and divided by the replicas of tf.distribute."""
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
         """Return its layers, those within layers too."""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hpcnn.rundir.close import finish
+from hpcnn.rundir.close import finish, note_of
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.files import write_json
 
@@ -29,6 +29,25 @@ def says(result, **expected):
 def test_a_program_that_ended_well_is_completed(run):
     write_json(run.spec, {"train": None, "program": ["true"]})
     says(closed(run, 0, 1.5), status="completed", exit_code=0, reason=None, seconds_total=1.5)
+
+
+@pytest.mark.parametrize("resources", [{"ntasks": 3}, {"nodes": 3, "ntasks_per_node": 1}])
+def test_ranks_of_a_program_that_hpcnn_never_saw_are_named(run, resources):
+    write_json(run.spec, {"train": None, "program": ["python", "mine.py"], "resources": resources})
+    result = closed(run, 0)
+    says(result, status="completed")
+    assert result["note"].startswith("none of the 3 ranks called hpcnn.init()")
+    assert note_of(run) == result["note"]
+
+
+@pytest.mark.parametrize("what", ["one rank", "ranks that met", "a failure"])
+def test_nothing_is_said_where_there_is_nothing_to_say(run, what):
+    processes = 1 if what == "one rank" else 2
+    write_json(run.spec, {"train": None, "program": ["python", "mine.py"], "resources": {"ntasks": processes}})
+    if what == "ranks that met":
+        write_json(run.provenance, {"world_size": 2})
+    assert "note" not in closed(run, int(what == "a failure"))
+    assert note_of(run) is None
 
 
 def test_a_program_that_failed(run):

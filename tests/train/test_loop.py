@@ -25,8 +25,9 @@ keras = pytest.importorskip("keras")
 
 # 84 steps, the last of one sample: two calls for the full batches, and one for the rest.
 MANY_STEPS = replace(MOMENTUM, batch_size=4, checkpoint=False)
-# Two short calls, of which the second tells how long a step takes; then calls are as long as they may be.
-CALLS = [(0, 3), (4, 7), (8, 71), (72, 82), (83, 83), (0, 63), (64, 82), (83, 83)]
+# Two short calls, of which the second tells how long a step takes; then calls are as long as they may be,
+# and end at every multiple of 64 steps.
+CALLS = [(0, 3), (4, 7), (8, 63), (64, 82), (83, 83), (0, 63), (64, 82), (83, 83)]
 
 Recorded = list[dict[str, Any]]
 

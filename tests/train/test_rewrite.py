@@ -206,3 +206,42 @@ def test_rows_of_an_embedding_and_other_rules_are_left_to_keras() -> None:
     fuse(optimizer)
     optimizer.apply([tf.IndexedSlices(tf.ones([1, 2]), tf.constant([2]), tf.constant([4, 2]))])
     np.testing.assert_array_equal(table.numpy()[:, 0], [1, 1, 0, 1])
+
+
+def with_call_of_its_own(layer: Any) -> Any:
+    as_keras_does = layer.call
+    object.__setattr__(layer, "call", lambda *args, **kwargs: 2 * as_keras_does(*args, **kwargs))
+    return layer
+
+
+def with_lora(layer: Any) -> Any:
+    layer.build((None, 12, 12, 2))
+    layer.enable_lora(2)
+    return layer
+
+
+WATCHED = {
+    "an activity regularizer": lambda: Layers.Conv2D(4, 3, activation="relu", activity_regularizer="l2"),
+    "one of an activation": lambda: Layers.Activation("relu", activity_regularizer="l2"),
+    "a call of its own": lambda: with_call_of_its_own(Layers.Conv2D(4, 3, activation="relu")),
+    "LoRA": lambda: with_lora(Layers.Conv2D(4, 3, activation="relu")),
+}
+
+
+@pytest.mark.parametrize("what", WATCHED)
+def test_a_layer_that_something_else_watches_stays_as_it_is(what: str) -> None:
+    layer = WATCHED[what]()
+    model = keras.Sequential([keras.Input((12, 12, 2)), layer, Layers.MaxPooling2D(2)])
+    before = vars(layer).get("call")
+    with rewritten(model):
+        assert vars(layer).get("call") is before
+    plain = keras.Sequential([keras.Input((12, 12, 2)), Layers.Conv2D(4, 3, activation="relu"), Layers.MaxPooling2D(2)])
+    with rewritten(plain):
+        assert "call" in vars(plain.layers[0]), "the same layer with nothing that watches it is rewritten"
+
+
+def test_a_dropout_whose_call_was_replaced_keeps_it() -> None:
+    layer = Layers.Dropout(0.5)
+    mine = with_call_of_its_own(layer).call
+    with rewritten(keras.Sequential([keras.Input((4,)), layer])):
+        assert layer.call is mine

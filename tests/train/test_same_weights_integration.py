@@ -34,6 +34,7 @@ TOLERANCES = {
     "two-inputs": 1e-6,
     "class-weight": 1e-6,
     "rates": 1e-6,
+    "summed": 1e-6,
     "adam": 5e-6,  # 2e-7: Adam divides small gradients by their own size
     "sync-batch-norm": 4e-5,  # 2e-6: dividing by a deviation enlarges rounding
 }
@@ -122,6 +123,23 @@ def test_a_missing_reduction_would_be_seen(submit: Submit, trained: Trained, tmp
     checked = RunDir(folder / "checked" / case)
     assert message in (checked.read_result() or {})["reason"]
     assert (checked.read_result() or {})["status"] == "failed"
+
+
+@pytest.mark.parametrize("setup", ["mirrored", "horovod-2"])
+def test_averaged_weights_at_the_end_are_those_of_one_replica(setup: str, trained: Trained) -> None:
+    """In the last checkpoint they are not yet averaged. Seen to agree to 6e-8."""
+    serial, several = (np.load(trained(name) / "averaged" / "weights.0.npz") for name in ("serial", setup))
+    last = sorted(array.ravel().sum() for array in last_weights(trained(setup) / "averaged").values())
+    assert not np.allclose(last, sorted(array.sum() for array in several.values()), atol=1e-3)
+    assert max(float(np.abs(serial[name] - several[name]).max()) for name in serial.files) <= 1e-6
+
+
+def test_a_loss_that_does_not_add_up_over_ranks_is_refused(submit: Submit, tmp_path: Path) -> None:
+    result = submit(tmp_path / "run", 2, "--model", "own:ignoring", "--samples", 200, "--epochs", 1)
+    assert result.returncode != 0
+    said = result.stdout + result.stderr + RunDir(tmp_path / "run").log.read_text()
+    assert "--model, --loss: the loss of 64 samples is" in said
+    assert (RunDir(tmp_path / "run").read_result() or {})["status"] == "failed"
 
 
 # Batch normalisation with per-replica statistics: the moving ones are the average, weighted by samples.

@@ -271,3 +271,82 @@ def every_layer(input_shape: Shape, classes: int, activation: str = "relu") -> A
     x = layers.Dropout(0.1)(layers.Flatten()(x))
     x = layers.Activation(activation)(layers.Dense(8)(x))
     return keras.Model(inputs, layers.Dense(classes, activation="log_softmax")(x))
+
+
+def summed(input_shape: Shape, classes: int) -> Any:
+    """Compiled with a loss that is the sum over the samples, and a penalty, which is there once."""
+    model = ridge(input_shape, classes)
+    loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
+    model.compile(optimizer=keras.optimizers.SGD(0.001, momentum=0.9), loss=loss, metrics=["accuracy"])
+    return model
+
+
+def averaged(input_shape: Shape, classes: int) -> Any:
+    """Compiled with an optimizer that leaves the moving averages of the weights at the end."""
+    model = ridge(input_shape, classes)
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def ignoring(input_shape: Shape, classes: int) -> Any:
+    """Compiled with a loss that is the mean over the samples that are not of the last class."""
+    model = ridge(input_shape, classes)
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=classes - 1)
+    model.compile(optimizer="sgd", loss=loss, metrics=["accuracy"])
+    return model
+
+
+def compiled_with(input_shape: Shape, classes: int, kind: str) -> Any:
+    """Compiled with options of one kind."""
+    options: dict[str, Any] = {
+        "how": {"metrics": ["accuracy"], "jit_compile": True, "steps_per_execution": 4},
+        "weighted": {
+            "metrics": ["accuracy"],
+            "weighted_metrics": [keras.metrics.SparseCategoricalAccuracy("weighted")],
+        },
+        "f1": {"metrics": [keras.metrics.F1Score("macro")], "loss": "categorical_crossentropy"},
+        "maximum": {"metrics": [Largest("largest")]},
+    }[kind]
+    model = ridge(input_shape, classes)
+    model.compile(optimizer=keras.optimizers.SGD(0.1), **{"loss": "sparse_categorical_crossentropy", **options})
+    return model
+
+
+class Largest(keras.metrics.Metric):  # type: ignore[misc]
+    """The largest probability so far: a state that is no sum."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
+        self.largest = self.add_weight(shape=(), initializer="zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.largest.assign(keras.ops.maximum(self.largest, keras.ops.max(y_pred)))
+
+    def result(self) -> Any:
+        return self.largest
+
+
+class OwnStep(keras.Sequential):  # type: ignore[misc]
+    """A model that computes its own training step."""
+
+    def train_step(self, data: Any) -> Any:
+        raise RuntimeError("this step is mine")
+
+
+def own_step(input_shape: Shape, classes: int) -> Any:
+    """Return a model whose step hpcnn would pass by."""
+    return OwnStep([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(classes, "softmax")])
+
+
+def watched(input_shape: Shape, classes: int) -> Any:
+    """Return a convolution before a pooling, whose activated values have a penalty."""
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Conv2D(4, 3, activation="relu", activity_regularizer=keras.regularizers.L2(0.1)),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(classes, activation="softmax"),
+        ]
+    )

@@ -8,7 +8,15 @@ import sys
 
 # The commands and the modules of hpcnn that load TensorFlow in their own process.
 _COMMANDS = {"train", "plot", "predict-images"}
-_MODULES = {"hpcnn.machine.bench.ranks", "hpcnn.machine.bench.machine", "tests.train.many_trainings"}
+_MODULES = {
+    *("hpcnn.machine.bench.ranks", "hpcnn.machine.bench.machine"),
+    *(
+        "tests.train.many_trainings",
+        "tests.train.broken_reduction",
+        "tests.docs.lesson_runner",
+        "tests.docs.stage_runner",
+    ),
+}
 
 # Scripts that load TensorFlow, by their folder.
 _SCRIPTS = ("docs/examples/distributed", "/benchmarks/peers/")

@@ -1,0 +1,161 @@
+"""Refuses a model that hpcnn's step would train as something else, and finds by which rule its losses add up.
+
+hpcnn computes the step itself: forward, loss, gradients, the optimizer's ``apply``. So a class that computes its own
+step is refused by name. What a loss and a metric make of a batch must follow from its parts, or steps and ranks could
+not be added up: that is tried on samples of the user's data before the training. Must not know ranks or files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hpcnn.train.feed import Resident
+from hpcnn.util.errors import UsageError
+from hpcnn.util.types import KerasModel, Optimizer, Tensor
+
+# What a subclass may override and hpcnn's step passes by. `compute_loss` and `call` it does call.
+_PASSED_BY = ("train_step", "test_step", "compute_metrics", "make_train_function", "make_test_function", "fit")
+# Options of compile() that say how Keras computes, not what, with Keras's defaults.
+_HOW = {"run_eagerly": (False,), "steps_per_execution": (1,), "jit_compile": ("auto", False)}
+
+MEAN = "mean"
+"""The loss of a batch is the mean of its parts' losses, weighted by their samples."""
+SUM = "sum"
+"""The loss of a batch is the sum of its parts' losses: Keras's ``reduction="sum"``."""
+
+# Samples that are tried, fewer of large ones, and the share of them in the first of two parts: unequal parts, or a mean
+# of the parts' means would pass for the mean.
+_TRIED, _VALUES, _FIRST = 64, 2**20, 0.36
+# float32 sums in another order; half precision rounds more.
+_TOLERANCE = {"mixed_bfloat16": 3e-2, "mixed_float16": 1e-2}
+
+
+def check_methods(model: KerasModel) -> None:
+    """Raise UsageError for a model that computes its own step."""
+    for name in _PASSED_BY:
+        method = vars(model).get(name) or getattr(type(model), name, None)
+        if method is not None and not str(getattr(method, "__module__", "")).startswith("keras."):
+            raise UsageError(
+                f"--model: {type(model).__name__} has a {name}() of its own, and hpcnn train would not call it, "
+                "because it computes the steps itself. Call fit() in a script of yours, with hpcnn.init(): "
+                "docs/own-script.md"
+            )
+
+
+def options_without_effect(model: KerasModel) -> list[str]:
+    """Return the options of a user's ``compile()`` that change no number, and have no effect here: ``name=value``."""
+    if not getattr(model, "compiled", False):
+        return []
+    given = model._compile_config.config
+    return [
+        f"{name}={given[name]!r}" for name, usual in _HOW.items() if given.get(name, usual[0]) not in (None, *usual)
+    ]
+
+
+def check_optimizer(optimizer: Optimizer, replicas: int, strategy: str) -> None:
+    """Raise UsageError for an optimizer that Keras 3 cannot apply in several replicas of ``tf.distribute``."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # inside the loss scaling of float16
+    if replicas == 1 or strategy not in ("mirrored", "multiworker"):
+        return
+    for name in ("gradient_accumulation_steps", "ema_overwrite_frequency"):
+        value = getattr(optimizer, name, None)
+        if value is not None:
+            raise UsageError(
+                f"--strategy: {strategy} with {replicas} replicas cannot apply an optimizer with {name}={value!r} (a "
+                "limit of Keras 3 under tf.distribute); use --strategy horovod"
+            )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Some samples of the training set with what the model makes of them, and how to take a part of them."""
+
+    x: Any
+    y: Any
+    predicted: Any
+    weights: Any
+    samples: int
+
+    @property
+    def parts(self) -> tuple[Trial, Trial]:
+        """Return the first third or so, and the rest."""
+        cut = max(1, round(_FIRST * self.samples))
+        return self._part(slice(cut)), self._part(slice(cut, None))
+
+    def _part(self, chosen: slice) -> Trial:
+        x, y, predicted, weights = (
+            keras.tree.map_structure(lambda array: None if array is None else array[chosen], nest)
+            for nest in (self.x, self.y, self.predicted, self.weights)
+        )
+        return Trial(x, y, predicted, weights, len(range(self.samples)[chosen]))
+
+
+def tried(model: KerasModel, data: Resident) -> Trial:
+    """Return the model's predictions for some samples, chosen at random but the same in every run."""
+    features = keras.tree.flatten(data.features[0])
+    there, size = features[0].shape[0], sum(math.prod(part.shape[1:]) for part in features)
+    count = min(there, max(4, min(_TRIED, _VALUES // max(size, 1))))
+    chosen = np.sort(np.random.default_rng(0).choice(there, count, replace=False)).astype(np.int32)
+    x, y, weights = data.gather(0, tf.constant(chosen))
+    return Trial(x, y, model(x, training=False), weights, count)
+
+
+def rule_of_loss(model: KerasModel, trial: Trial, loss: Callable[[Trial], Tensor], replicas: int) -> str:
+    """Return MEAN or SUM: how the loss of a global batch follows from those of the replicas' slices.
+
+    loss: computes it for the samples of a trial, penalties included. Raises UsageError where neither rule holds: then
+    several replicas would train something else than one, as with a mean over the samples that are not ignored.
+    """
+    whole, *parts = (float(loss(one)) for one in (trial, *trial.parts))
+    shares = [part.samples / trial.samples for part in trial.parts]
+    penalty = float(sum(tf.reduce_sum(tf.cast(extra, tf.float32)) for extra in model.losses))
+    ignores = any(getattr(one, "ignore_class", None) is not None for one in keras.tree.flatten(model.loss))
+    mean = sum(share * part for share, part in zip(shares, parts, strict=True))
+    if not ignores and _near(model, whole, mean, parts):
+        return MEAN
+    if not ignores and _near(model, whole - penalty, sum(part - penalty for part in parts), parts):
+        return SUM
+    first, second = (part.samples for part in trial.parts)
+    raise UsageError(
+        f"--model, --loss: the loss of {trial.samples} samples is {whole:.6g}; of {first} and {second} of them it is "
+        f"{parts[0]:.6g} and {parts[1]:.6g}, which give the whole neither as a mean nor as a sum. So {replicas} "
+        "replicas would train something else than one. A mean over the samples that are not ignored or masked is of "
+        "this kind: return a loss for each sample, with 0 for those, or train with one rank"
+    )
+
+
+def check_metrics(
+    model: KerasModel, metrics: Sequence[Any], states: Callable[[Trial], Sequence[Tensor]], trial: Trial
+) -> None:
+    """Raise UsageError for a metric whose state of a batch is not the sum of its parts' states: a maximum, say.
+
+    metrics: Keras's objects. states: their variables after an update with the samples of a trial, in their order.
+    """
+    whole, one, other = (list(states(part)) for part in (trial, *trial.parts))
+    position = 0
+    for metric in metrics:
+        for number in range(position, position + len(metric.variables)):
+            total, *parts = (np.asarray(state[number], np.float64) for state in (whole, one, other))
+            scale = max(float(np.abs(total).max(initial=0.0)), *(float(np.abs(p).max(initial=0.0)) for p in parts))
+            if np.abs(total - sum(parts)).max(initial=0.0) > _tolerance(model) * scale:
+                raise UsageError(
+                    f"--model: metric {metric.name!r} ({type(metric).__name__}) cannot be added up over steps and "
+                    "ranks: after all samples its state is not the sum of the states after two parts of them. Leave it "
+                    "out of compile(), and compute it from the trained network"
+                )
+        position += len(metric.variables)
+
+
+def _near(model: KerasModel, whole: float, of_parts: float, parts: Sequence[float]) -> bool:
+    return abs(whole - of_parts) <= _tolerance(model) * max(abs(whole), *(abs(part) for part in parts))
+
+
+def _tolerance(model: KerasModel) -> float:
+    return _TOLERANCE.get(model.dtype_policy.name, 1e-4)
