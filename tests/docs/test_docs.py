@@ -59,6 +59,14 @@ LONG = {
         "it compiles for minutes",
         'containers/build-horovod.sh --python "$(command -v python)" --print-key',
     ),
+    "python3 -m venv .venv-gpu": ("it is for what is not installed", "true"),
+    ".venv-gpu/bin/pip install -c constraints.txt '.[gpu]'": (INSTALLS, EXTRA.format("gpu")),
+    ".venv-gpu/bin/pip install -c constraints.txt nvidia-cuda-nvcc nvidia-cuda-cccl": (INSTALLS, "true"),
+    "HOROVOD_GPU_OPERATIONS=NCCL containers/build-horovod.sh --python .venv-gpu/bin/python": (
+        "tests/machine/container/test_horovod_on_gpus.py",
+        "containers/build-horovod.sh --help",
+    ),
+    ".venv-gpu/bin/hpcnn doctor": ("its environment is not installed", "hpcnn doctor --help"),
     "hpcnn train --run-dir runs/mnist --model scinet-cnn1 --data mnist": (
         "97 s on 2 cores, and it needs MNIST",
         "hpcnn submit --dry-run --model scinet-cnn1 --data mnist",

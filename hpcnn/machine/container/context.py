@@ -14,7 +14,7 @@ from hpcnn.machine.container.wheel import write_wheel
 from hpcnn.util.errors import unknown_value
 from hpcnn.util.share import constraints_file, share_dir
 
-KINDS = ("cpu", "gpu")
+KINDS = ("cpu", "gpu", "ngc")
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ def context_of(kind: str) -> Context:
     if kind not in KINDS:
         raise unknown_value("image", kind, KINDS)
     shared = share_dir("containers")
-    names = (f"hpcnn-{kind}.def", *(("build-horovod.sh",) if kind == "cpu" else ()))
-    content = {name: (shared / name).read_bytes() for name in names}
+    definition = f"hpcnn-{kind}.def"
+    content = {definition: (shared / definition).read_bytes()}
+    if b"build-horovod.sh" in content[definition]:
+        content["build-horovod.sh"] = (shared / "build-horovod.sh").read_bytes()
     content["constraints.txt"] = constraints_file().read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         wheel = write_wheel(Path(folder))

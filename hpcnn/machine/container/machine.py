@@ -52,7 +52,7 @@ def find_debootstrap() -> str:
     found = shutil.which("debootstrap", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin")
     if found is None:
         raise UsageError(
-            "debootstrap is not on PATH, and the CPU image starts from it: `apt-get install debootstrap` or "
+            "debootstrap is not on PATH, and the images cpu and gpu start from it: `apt-get install debootstrap` or "
             "`dnf install debootstrap` as root, or build the image on another machine and copy it"
         )
     return found

@@ -35,7 +35,19 @@ def keras():
 
 def horovod():
     import horovod.tensorflow as hvd
-    return {"MPI": bool(hvd.mpi_built()), "Gloo": bool(hvd.gloo_built()), "NCCL": bool(hvd.nccl_built())}
+    built = {"MPI": hvd.mpi_built(), "Gloo": hvd.gloo_built(), "CUDA": hvd.cuda_built(), "NCCL": hvd.nccl_built()}
+    return {**{name: bool(there) for name, there in built.items()}, "loaded": loaded_nccl() if built["NCCL"] else ""}
+
+def loaded_nccl():
+    # The library that Horovod has loaded, and no other; none where NCCL is part of Horovod's library.
+    import ctypes, os
+    try:
+        library = ctypes.CDLL("libnccl.so.2", mode=os.RTLD_NOW | os.RTLD_NOLOAD)
+    except OSError:
+        return ""
+    number = ctypes.c_int()
+    library.ncclGetVersion(ctypes.byref(number))
+    return "%d.%d.%d" % (number.value // 10000, number.value // 100 % 100, number.value % 100)
 
 def mpi4py():
     import mpi4py

@@ -46,7 +46,7 @@ def check_keras(keras: Answer) -> Finding:
 def check_horovod(
     horovod: Answer, tensorflow: Answer, keras: Answer, version: str | None, built_for: str | None
 ) -> Finding:
-    """Check Horovod: its controllers, the TensorFlow that it was built for, and NCCL on a machine with GPUs.
+    """Check Horovod: its controllers, the TensorFlow that it was built for, whether it has NCCL, and whether it loads.
 
     version: of the installed package; built_for: the TensorFlow version that its build recorded.
     """
@@ -59,16 +59,28 @@ def check_horovod(
     if horovod.error:
         first = "TensorFlow" if tensorflow.error else "Keras" if keras.error else None
         advice = f"see {first} first" if first else f"rebuild: {build_command()}"
+        if "libnccl" in horovod.error and not first:
+            advice = f"{_NO_NCCL}; or rebuild: HOROVOD_GPU_OPERATIONS=NCCL {build_command()}"
         return Finding("Horovod", f"{version}: {horovod.error}", "missing", advice)
     controllers = [name for name in ("MPI", "Gloo") if horovod.facts[name]]
-    operations = "NCCL" if horovod.facts["NCCL"] else "none"
+    operations = _gpu_operations(horovod)
     value = f"{version}, controllers {' and '.join(controllers) or 'none'}, GPU operations {operations}"
     if "MPI" not in controllers:
         return Finding("Horovod", value, "warning", f"ranks of mpirun and srun need MPI; rebuild: {build_command()}")
     if tensorflow.facts.get("gpus") and operations == "none":
-        advice = "gradients pass through the host's memory: use a container with NCCL (containers/README.md)"
+        advice = f"gradients pass through the host's memory; rebuild: HOROVOD_GPU_OPERATIONS=NCCL {build_command()}"
         return Finding("Horovod", value, "warning", advice)
     return Finding("Horovod", value)
+
+
+_NO_NCCL = "load the module of the NCCL that Horovod was built with, or `pip install nvidia-nccl-cu12` for its wheel"
+
+
+def _gpu_operations(horovod: Answer) -> str:
+    """Return what sums the gradients of GPUs: NCCL (with the version that is loaded), MPI, or none."""
+    if horovod.facts["NCCL"]:
+        return f"NCCL {horovod.facts.get('loaded', '')}".rstrip()
+    return "MPI" if horovod.facts.get("CUDA") else "none"
 
 
 def build_command() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,13 +116,44 @@ def test_horovod_as_it_should_be() -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts", "operations"),
+    [
+        ({"NCCL": True, "CUDA": True, "loaded": "2.32.3"}, "NCCL 2.32.3"),
+        ({"NCCL": True, "CUDA": True, "loaded": ""}, "NCCL"),
+        ({"NCCL": False, "CUDA": True, "loaded": ""}, "MPI"),
+        ({"NCCL": False, "CUDA": False, "loaded": ""}, "none"),
+    ],
+)
+def test_what_horovod_has_for_gpus(facts: dict[str, bool | str], operations: str) -> None:
+    seen = Answer({**TENSORFLOW.facts, "gpus": ["H100"]})
+    finding = software.check_horovod(Answer({**HOROVOD.facts, **facts}), seen, KERAS, "0.28.1", "2.21.0")
+    assert finding.value.endswith(f"GPU operations {operations}")
+    assert (finding.status == "warning") is (operations == "none")
+
+
+def test_the_nccl_that_is_loaded_is_that_of_horovod() -> None:
+    """Horovod without NCCL has loaded none, whatever else is on the machine."""
+    answer = probe(["horovod"], os.environ)["horovod"]
+    if answer.error:
+        pytest.skip(f"no Horovod here: {answer.error}")
+    assert bool(re.fullmatch(r"2\.\d+\.\d+", str(answer.facts["loaded"]))) is answer.facts["NCCL"]
+
+
+@pytest.mark.parametrize(
     ("horovod", "tensorflow", "built_for", "status", "advice"),
     [
         (Answer({}, "not installed"), TENSORFLOW, None, "missing", "build-horovod.sh --python"),
         (HOROVOD, TENSORFLOW, "2.20.0", "warning", "rebuild"),
         (Answer({}, "ImportError: undefined symbol"), TENSORFLOW, "2.21.0", "missing", "rebuild"),
         (Answer({"MPI": False, "Gloo": True, "NCCL": False}), TENSORFLOW, "2.21.0", "warning", "need MPI"),
-        (HOROVOD, Answer({**TENSORFLOW.facts, "gpus": ["H100"]}), "2.21.0", "warning", "NCCL"),
+        (HOROVOD, Answer({**TENSORFLOW.facts, "gpus": ["H100"]}), "2.21.0", "warning", "HOROVOD_GPU_OPERATIONS=NCCL"),
+        (
+            Answer({}, "NotFoundError: libnccl.so.2: cannot open shared object file"),
+            TENSORFLOW,
+            "2.21.0",
+            "missing",
+            "pip install nvidia-nccl-cu12",
+        ),
     ],
 )
 def test_horovod_that_is_not_as_it_should_be(
