@@ -33,8 +33,8 @@ WAYS: dict[str, Sequence[str]] = {
     "hpcnn, multiworker": (*RANKS, "--strategy", "multiworker"),
 }
 PEER = "Horovod's example, its defaults"
-# Horovod's documentation, docs/mpi.rst; one machine alone needs no remote shell.
-MPIRUN = ("mpirun", "-np", "2", "--bind-to", "none", "--map-by", "slot", "--oversubscribe", "--mca", "plm", "isolated")
+# Horovod's documentation, docs/mpi.rst.
+MPIRUN = ("mpirun", "-np", "2", "--bind-to", "none", "--map-by", "slot", "--oversubscribe")
 
 
 @dataclass(frozen=True)

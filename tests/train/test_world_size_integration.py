@@ -66,7 +66,8 @@ def test_one_rank_that_cannot_start_ends_the_others(mpirun: Command, tmp_path: P
     """Here it was promised another world size; it might as well lack a GPU. The other is already waiting for it."""
     run = RunDir(tmp_path / "run")
     words = (HPCNN, "train", "--run-dir", run.path, *HOROVOD)
-    result = mpirun(1, "-x", "HPCNN_WORLD_SIZE=2", *words, ":", "-np", 1, "-x", "HPCNN_WORLD_SIZE=5", *words, cwd=USER)
+    other = ("-np", 1, "env", "HPCNN_WORLD_SIZE=5", *words)
+    result = mpirun(1, "env", "HPCNN_WORLD_SIZE=2", *words, ":", *other, cwd=USER)
 
     assert result.returncode == 1
     assert "5 ranks were asked for" in result.stderr

@@ -76,19 +76,6 @@ def build_command() -> str:
     return f"{share_dir('containers') / 'build-horovod.sh'} --python {sys.executable}"
 
 
-_MPI_VERSIONS = (
-    ("Open MPI", re.compile(r"\(Open MPI\) (\S+)")),
-    ("Intel MPI", re.compile(r"Intel\(R\) MPI Library.*Version (\S+)")),
-    ("MPICH", re.compile(r"HYDRA build details:\s+Version:\s+(\S+)")),
-)
-
-
-def mpi_version(text: str) -> str | None:
-    """Parse the output of ``mpirun --version``: return for example ``Open MPI 4.1.8``; None for an unknown MPI."""
-    found = ((name, pattern.search(text)) for name, pattern in _MPI_VERSIONS)
-    return next((f"{name} {match[1]}" for name, match in found if match), None)
-
-
 def check_mpirun(path: str | None, version: str | None) -> Finding:
     """Check mpirun, which starts the ranks on a machine without Slurm."""
     if path is None:
