@@ -71,6 +71,7 @@ def peer(case: Case, file: Path, seed: int) -> list[float]:
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith(("HOROVOD_", "OMPI_MCA_"))},
         **{"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        "OMPI_MCA_plm": "isolated",  # one machine alone needs no remote shell
         **{"OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
     }
     done = subprocess.run([str(word) for word in words], env=environment, check=True, capture_output=True, text=True)

@@ -129,10 +129,10 @@ def mpirun(command: Command) -> Command:
     """Return a function that starts so many ranks of a command by mpirun itself, without a job script."""
 
     def run(ranks: int, *words: object, **options: str) -> subprocess.CompletedProcess[str]:
-        as_root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        of_open_mpi = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_plm": "isolated"}
         site = dataclasses.replace(load_site("local"), cores=0)  # so that ranks share the cores, however many there are
         _, *launcher = mpirun_command(site, Resources(ntasks=ranks), 1, mpi_of(site, os.environ))
-        return command(MPIRUN, *launcher, *words, **as_root, **options)
+        return command(MPIRUN, *launcher, *words, **of_open_mpi, **options)
 
     return run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpcnn.jobs.mpi import flavour, major
+from hpcnn.jobs.mpi import flavour
 from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.resources import Resources
@@ -11,7 +11,7 @@ from hpcnn.specs.resources import Resources
 def mpirun_command(site: Site, resources: Resources, cpus: int, mpi: str | None) -> list[str]:
     """Return the argv of mpirun for ``resources.ntasks`` ranks of ``cpus`` cores each.
 
-    mpi: whose mpirun it is, as ``jobs.mpi`` writes it; None counts as an Open MPI of unknown version.
+    mpi: whose mpirun it is, as ``jobs.mpi`` writes it; None counts as Open MPI.
     """
     count = ["mpirun", "-np", str(resources.ntasks)]
     hydra = mpi is not None and flavour(mpi) != "Open MPI"
@@ -24,26 +24,18 @@ def mpirun_command(site: Site, resources: Resources, cpus: int, mpi: str | None)
     if hydra:
         # Without it, an mpirun in an allocation of Slurm starts its ranks by srun.
         return [*count, *_hydra_binding(mpi or "", 0 if shared else cpus), "-launcher", "fork", *site.launcher_options]
-    return [*count, *_open_mpi_binding(0 if shared else cpus), *_this_machine_alone(mpi), *site.launcher_options]
+    return [*count, *_open_mpi_binding(0 if shared else cpus), *site.launcher_options]
 
 
 def _open_mpi_binding(cpus: int) -> list[str]:
     """Return Open MPI's options that bind each rank to so many cores of its own; 0: ranks share the cores.
 
-    mpirun(1) of Open MPI 4: ``slot:PE=n`` gives each rank n cores; without ``--oversubscribe`` it refuses more ranks
-    than cores.
+    mpirun(1) of Open MPI: ``slot:PE=n`` gives each rank n cores; without ``--oversubscribe`` it refuses more ranks than
+    cores. Version 5 takes the words of version 4 without a warning.
     """
     if cpus == 0:
         return ["--oversubscribe", "--bind-to", "none"]
     return ["--map-by", f"slot:PE={cpus}", "--bind-to", "core"]
-
-
-def _this_machine_alone(mpi: str | None) -> list[str]:
-    """Return the option by which Open MPI 4 looks for no remote shell, without which it does not start.
-
-    Open MPI 5 has no such component, and needs none.
-    """
-    return ["--mca", "plm", "isolated"] if mpi and major(mpi) == 4 else []
 
 
 def _hydra_binding(mpi: str, cpus: int) -> list[str]:

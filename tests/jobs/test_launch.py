@@ -32,7 +32,6 @@ def test_a_site_without_cores_gives_one_each():
 def test_ranks_are_bound_where_there_are_cores_for_them(ntasks, cpus):
     assert launch_command(FOUR, Resources(ntasks=ntasks), cpus, OPEN_MPI_4) == [
         *("mpirun", "-np", str(ntasks), "--map-by", f"slot:PE={cpus}", "--bind-to", "core"),
-        *("--mca", "plm", "isolated"),
     ]
 
 
@@ -40,7 +39,6 @@ def test_ranks_are_bound_where_there_are_cores_for_them(ntasks, cpus):
 def test_ranks_share_cores_where_there_are_too_few(ntasks, cpus):
     assert launch_command(FOUR, Resources(ntasks=ntasks), cpus, OPEN_MPI_4) == [
         *("mpirun", "-np", str(ntasks), "--oversubscribe", "--bind-to", "none"),
-        *("--mca", "plm", "isolated"),
     ]
 
 

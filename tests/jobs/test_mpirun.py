@@ -9,15 +9,14 @@ from hpcnn.sites.profile import Site
 from hpcnn.specs.resources import Resources
 
 FOUR = Site(scheduler="local", launcher="mpirun", cores=4, launcher_options=("-x", "A"))
-ISOLATED = ["--mca", "plm", "isolated"]
 
 
-@pytest.mark.parametrize(("mpi", "alone"), [("Open MPI 4.1.8", ISOLATED), ("Open MPI 5.0.7", []), (None, [])])
-def test_open_mpi_4_alone_is_told_to_look_for_no_remote_shell(mpi: str | None, alone: list[str]) -> None:
+@pytest.mark.parametrize("mpi", ["Open MPI 4.1.8", "Open MPI 5.0.7", None])
+def test_open_mpi_binds_ranks_or_lets_them_share_the_cores(mpi: str | None) -> None:
     bound = ["mpirun", "-np", "2", "--map-by", "slot:PE=2", "--bind-to", "core"]
     shared = ["mpirun", "-np", "5", "--oversubscribe", "--bind-to", "none"]
-    assert mpirun_command(FOUR, Resources(ntasks=2), 2, mpi) == [*bound, *alone, "-x", "A"]
-    assert mpirun_command(FOUR, Resources(ntasks=5), 1, mpi) == [*shared, *alone, "-x", "A"]
+    assert mpirun_command(FOUR, Resources(ntasks=2), 2, mpi) == [*bound, "-x", "A"]
+    assert mpirun_command(FOUR, Resources(ntasks=5), 1, mpi) == [*shared, "-x", "A"]
 
 
 @pytest.mark.parametrize(
