@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
 from datetime import datetime, timezone
 from importlib import metadata
+from pathlib import Path
 
 from hpcnn.jobs.mpi import ask_mpi, find_mpirun
 
@@ -41,8 +41,7 @@ def system() -> str:
     release = platform.freedesktop_os_release()
     version = release.get("VERSION_ID", "")
     if release["ID"] == "debian":
-        with open("/etc/debian_version", encoding="utf-8") as file:
-            version = file.read().strip()
+        version = Path("/etc/debian_version").read_text(encoding="utf-8").strip()
     return f"{release['NAME'].removesuffix(' GNU/Linux')} {version}".strip()
 
 
@@ -57,7 +56,7 @@ def printed(program: str, *words: str) -> str:
     path = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
     if path is None:
         return ""
-    return re.sub(r"\s+", " ", subprocess.run([path, *words], capture_output=True, text=True, check=False).stdout).strip()
+    return subprocess.run([path, *words], capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -81,7 +81,9 @@ def machine_mpi(folder: Path, header: str) -> Path:
     return folder / "bin"
 
 
-@pytest.mark.parametrize("script", [BUILD_SCRIPT, CHECKOUT / ".ci" / "run", CHECKOUT / ".ci" / "matrix"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "script", [BUILD_SCRIPT, CHECKOUT / ".ci" / "run", CHECKOUT / ".ci" / "matrix"], ids=lambda path: path.name
+)
 def test_scripts_are_executable_and_bash_can_read_them(script: Path) -> None:
     assert script.stat().st_mode & stat.S_IXUSR
     assert run("bash", "-n", script).stderr == ""

@@ -1,4 +1,4 @@
-"""The words of each MPI's mpirun: how many ranks, on which nodes, bound to which cores. Pure: the MPI is an argument."""
+"""The words of each MPI's mpirun: how many ranks, on which nodes, bound to which cores. Must not start a process."""
 
 from __future__ import annotations
 

@@ -32,7 +32,9 @@ def test_any_string_arrives_behind_mpirun(tmp_path):
     job = JobSpec("x", "local", Resources(ntasks=2, cpus_per_task=1), program=(sys.executable, str(program), *words))
     site = dataclasses.replace(load_site("local"), cores=1, environment={"NOTE": "a,b;\n'$x'"})
     # `true` for hpcnn: closing the record is not what is tested here, and takes its time
-    place = Place(str(tmp_path), str(tmp_path), str(Path(sys.executable).parent), ("true",), {}, mpi=mpi_of(site, os.environ))
+    place = Place(
+        str(tmp_path), str(tmp_path), str(Path(sys.executable).parent), ("true",), {}, mpi=mpi_of(site, os.environ)
+    )
     script = tmp_path / "job.sh"
     write_text(script, render(job, site, place))
     assert bash.run(script, tmp_path / "log") == 0, (tmp_path / "log").read_text()

@@ -180,8 +180,6 @@ def check_mpirun(library: str | None, host: Host, site: Site) -> Finding:
     if library is None or flavour(library) != flavour(host.mpirun):
         return Finding(check, value, "error", f"{_ALONE}: load an MPI module of the image's kind")
     if major(library) != major(host.mpirun):
-        advice = (
-            f"versions {major(host.mpirun)} and {major(library)} do not understand each other: load another module"
-        )
+        advice = f"versions {major(host.mpirun)} and {major(library)} do not understand each other: load another module"
         return Finding(check, value, "error", advice)
     return Finding(check, value)
