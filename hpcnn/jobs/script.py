@@ -97,6 +97,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         local_disk=local_disk,
         resume=resuming.resume and not job.train,
         requeue=job.resources.requeue,
+        several_nodes=job.resources.nodes > 1,
         requeue_limit=job.resources.requeue_limit,
     )
 
