@@ -133,6 +133,15 @@ def test_the_machines_mpi_is_taken_and_its_path_is_part_of_the_key(header: str, 
     assert keys[0] != keys[1]
 
 
+def test_cmake_is_told_which_mpi_is_meant(tmp_path: Path) -> None:
+    executable(tmp_path / "bin" / "cmake", '#!/bin/sh\necho "$@"\n')
+    call = f'make_cmake "{tmp_path}" -DONE=1 && "{tmp_path}/cmake" . && "{tmp_path}/cmake" --build .'
+
+    result = bash_function(call, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    assert result.stdout == f"-DMPI_CXX_COMPILER={tmp_path}/venv/bin/mpicxx -DONE=1 .\n--build .\n"
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 def test_an_mpicxx_that_compiles_nothing_is_named(tmp_path: Path) -> None:
     path = f"{machine_mpi(tmp_path / 'mpi', '#error no')}:{os.environ['PATH']}"
