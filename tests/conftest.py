@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +16,10 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
+from hpcnn.jobs.mpi import find_mpirun, mpi_of
+from hpcnn.jobs.mpirun import mpirun_command
+from hpcnn.sites.load import load_site
+from hpcnn.specs.resources import Resources
 from tests import isolation, tiers, warm_start
 from tests.jobs.clock import clock  # noqa: F401
 from tests.kept_networks import digits_network, digits_run, own_run, train_kept  # noqa: F401
@@ -23,7 +27,7 @@ from tests.scheduler.commands import slurm_commands  # noqa: F401
 from tests.synthetic.runs import run_at, run_in  # noqa: F401
 
 BIN = Path(sys.executable).parent
-MPIRUN = shutil.which("mpirun", path=f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}")
+MPIRUN = find_mpirun(os.environ)
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Process = Callable[..., "subprocess.Popen[str]"]
@@ -138,9 +142,10 @@ def mpirun(command: Command) -> Command:
     """Return a function that starts so many ranks of a command by mpirun itself, without a job script."""
 
     def run(ranks: int, *words: object, **options: str) -> subprocess.CompletedProcess[str]:
-        as_root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-        launcher = (MPIRUN, "-np", ranks, "--oversubscribe", "--mca", "plm", "isolated")
-        return command(*launcher, *words, **as_root, **options)
+        of_open_mpi = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_plm": "isolated"}
+        site = dataclasses.replace(load_site("local"), cores=0)  # so that ranks share the cores, however many there are
+        _, *launcher = mpirun_command(site, Resources(ntasks=ranks), 1, mpi_of(site, os.environ))
+        return command(MPIRUN, *launcher, *words, **of_open_mpi, **options)
 
     return run
 

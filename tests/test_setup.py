@@ -81,7 +81,9 @@ def machine_mpi(folder: Path, header: str) -> Path:
     return folder / "bin"
 
 
-@pytest.mark.parametrize("script", [BUILD_SCRIPT, CHECKOUT / ".ci" / "run"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "script", [BUILD_SCRIPT, CHECKOUT / ".ci" / "run", CHECKOUT / ".ci" / "matrix"], ids=lambda path: path.name
+)
 def test_scripts_are_executable_and_bash_can_read_them(script: Path) -> None:
     assert script.stat().st_mode & stat.S_IXUSR
     assert run("bash", "-n", script).stderr == ""
@@ -139,6 +141,15 @@ def test_uv_installs_into_a_python_without_pip(tmp_path: Path) -> None:
     done = bash_function(call, PATH=f"{tmp_path}:{os.environ['PATH']}")
 
     assert done.stdout == "uv pip install --python /env/bin/python --quiet a.whl\n"
+
+
+def test_cmake_is_told_which_mpi_is_meant(tmp_path: Path) -> None:
+    executable(tmp_path / "bin" / "cmake", '#!/bin/sh\necho "$@"\n')
+    call = f'make_cmake "{tmp_path}" -DONE=1 && "{tmp_path}/cmake" . && "{tmp_path}/cmake" --build .'
+
+    result = bash_function(call, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    assert result.stdout == f"-DMPI_CXX_COMPILER={tmp_path}/venv/bin/mpicxx -DONE=1 .\n--build .\n"
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
@@ -258,7 +269,7 @@ def test_make_alone_lists_the_targets(folder_with_makefile: Path) -> None:
     listed = re.findall(r"^  make ([\w-]+) +\S", run("make", "-C", folder_with_makefile).stdout, flags=re.MULTILINE)
     assert listed == [
         *("help", "demo", "test", "test-long", "check", "lint", "docs", "venv"),
-        *("testbed", "testbed-down", "bench", "release", "clean"),
+        *("testbed", "testbed-down", "matrix", "bench", "release", "clean"),
     ]
 
 

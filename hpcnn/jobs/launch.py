@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from hpcnn.jobs.mpirun import mpirun_command
 from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.resources import Resources
@@ -25,17 +26,16 @@ def shell_word(word: str) -> str:
     return shlex.quote(word)
 
 
-def launch_command(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
-    """Return the launcher's argv, which starts ``resources.ntasks`` ranks of the program that follows it."""
+def launch_command(site: Site, resources: Resources, cpus_per_task: int, mpi: str | None = None) -> list[str]:
+    """Return the launcher's argv, which starts ``resources.ntasks`` ranks of the program that follows it.
+
+    mpi: the MPI of mpirun, as ``jobs.mpi`` writes it.
+    """
     if site.launcher == "srun":
         return _srun(site, resources, cpus_per_task)
     if site.launcher == "ibrun":  # takes the number of ranks from the allocation (TACC's own wrapper)
         return ["ibrun", *site.launcher_options]
-    count = ["mpirun", "-np", str(resources.ntasks)]
-    if scheduler_of(site.scheduler).this_machine_only:
-        return [*count, *_binding(site, resources.ntasks, cpus_per_task), *site.launcher_options]
-    per_node = resources.ntasks // resources.nodes
-    return [*count, "--map-by", f"ppr:{per_node}:node:PE={cpus_per_task}", *site.launcher_options]
+    return mpirun_command(site, resources, cpus_per_task, mpi)
 
 
 def _srun(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
@@ -108,14 +108,3 @@ def cpus_of(site: Site, resources: Resources) -> int:
         share = (site.cores_gpu or 1) * resources.gpus_per_node // (site.gpus or resources.gpus_per_node)
         return max(share // per_node, 1)
     return max((site.cores or 1) // per_node, 1) if scheduler_of(site.scheduler).this_machine_only else 1
-
-
-def _binding(site: Site, ntasks: int, cpus: int) -> list[str]:
-    """Return mpirun's options that bind each rank to its own cores, or let ranks share them where there are too few.
-
-    mpirun(1) of Open MPI 4: ``slot:PE=n`` gives each rank n cores; without ``--oversubscribe`` it refuses more ranks
-    than cores.
-    """
-    if site.cores is not None and ntasks * cpus > site.cores:
-        return ["--oversubscribe", "--bind-to", "none"]
-    return ["--map-by", f"slot:PE={cpus}", "--bind-to", "core"]

@@ -40,6 +40,7 @@ class Place:
     environment: variables that the script exports besides the site's (HPCNN_DATA, say).
     data: file of the training data, or None where it needs none.
     resume: whether a training goes on from the state in the run directory, if there is one.
+    mpi: the MPI whose mpirun starts the ranks, as ``jobs.mpi`` writes it; None where nobody knows.
     """
 
     run_dir: str
@@ -49,6 +50,7 @@ class Place:
     environment: dict[str, str]
     data: str | None = None
     resume: bool = False
+    mpi: str | None = None
 
 
 def render(job: JobSpec, site: Site, place: Place) -> str:
@@ -69,8 +71,8 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     resuming = dataclasses.replace(place, resume=place.resume or job.resources.requeue)
     in_image = dataclasses.replace(resuming, hpcnn=("hpcnn",)) if inside else resuming
     program = train_command(job.train, in_image) if job.train else list(job.program)
-    launched = several or strategy_of(job) in ("horovod", "multiworker")
-    launcher = [launch_command(site, job.resources, cpus)] if launched else []
+    launched = has_launcher(job)
+    launcher = [launch_command(site, job.resources, cpus, place.mpi)] if launched else []
     asked = []
     if scheduler_of(site.scheduler).writes_directives:
         asked = directives(job.name, job.resources, site, str(RunDir(place.run_dir).log), cpus)
@@ -95,8 +97,14 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         local_disk=local_disk,
         resume=resuming.resume and not job.train,
         requeue=job.resources.requeue,
+        several_nodes=job.resources.nodes > 1,
         requeue_limit=job.resources.requeue_limit,
     )
+
+
+def has_launcher(job: JobSpec) -> bool:
+    """Return whether a launcher starts the program of a job."""
+    return job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
 
 
 def modules(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.jobs.script import Place, render
+from hpcnn.jobs.mpi import mpi_of
+from hpcnn.jobs.script import Place, has_launcher, render
 from hpcnn.rundir.close import exit_status, finish
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, utc_now
 from hpcnn.scheduler import scheduler_of
@@ -65,6 +66,7 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
         environment={key: os.environ[key] for key in (FOLDER_VARIABLE,) if key in os.environ},
         data=_data_file(job, site),
         resume=resume,
+        mpi=mpi_of(site, os.environ) if has_launcher(job) else None,
     )
     return Prepared(job, site, RunDir(run_dir), render(job, site, place), resume)
 

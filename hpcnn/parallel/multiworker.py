@@ -72,7 +72,8 @@ def _own_name() -> str:
 
 
 def _one_node() -> bool:
-    """Return whether all workers run on one node."""
+    """Return whether all workers run on one node: by Open MPI's mpirun, by Hydra, or by srun."""
     launched = launched_by(os.environ)
-    local_size = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") or os.environ.get("SLURM_TASKS_PER_NODE")
+    names = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_TASKS_PER_NODE")
+    local_size = next((os.environ[name] for name in names if os.environ.get(name)), None)
     return launched is None or local_size == str(launched.size)

@@ -14,6 +14,7 @@ from hpcnn.specs.fields import NO_KEYS, field
 from hpcnn.util.types import Json
 
 LAUNCHERS = ("mpirun", "srun", "ibrun")
+MPIS = ("auto", "openmpi", "mpich", "intelmpi")
 GPU_REQUESTS = ("gpus-per-node", "gres", "gpus", "none")
 GPU_TYPING = ("optional", "required", "refused")
 RULES = ("optional", "required", "refused")
@@ -37,6 +38,9 @@ class Site:
     # starting ranks
     launcher: str = field("srun", "What starts the ranks.", choices=LAUNCHERS)
     launcher_options: tuple[str, ...] = field((), "Options that the launcher always gets.")
+    mpi: str = field(
+        "auto", "Whose mpirun it is; auto: on this machine as it says itself, elsewhere Open MPI's.", choices=MPIS
+    )
     mpi_type: str = field("", "What srun --mpi is given; empty: the site's default.")
     modules: tuple[str, ...] = field((), "Modules to load in every job (software, the host's MPI).")
     modules_gpu: tuple[str, ...] = field((), "Modules to load besides in jobs with GPUs.")

@@ -19,7 +19,8 @@ class TestRanks:
     def test_their_output_is_shown(self):
         code = (
             "import os, sys; e = os.environ; "
-            "sys.stdout.write(f\"rank {e['OMPI_COMM_WORLD_RANK']} {e['HPCNN_WORLD_SIZE']}\\n\")"
+            "rank = e.get('OMPI_COMM_WORLD_RANK') or e['PMI_RANK']; "
+            "sys.stdout.write(f\"rank {rank} {e['HPCNN_WORLD_SIZE']}\\n\")"
         )
         result = submit("--run-dir", "run", "--ntasks", "2", *python(code))
         assert result.exit_code == 0, result.output
@@ -27,7 +28,10 @@ class TestRanks:
 
     @pytest.mark.mpi
     def test_a_rank_that_fails_ends_the_others(self):
-        code = "import os, sys, time; os.environ['OMPI_COMM_WORLD_RANK'] == '1' and sys.exit(5); time.sleep(60)"
+        code = (
+            "import os, sys, time; rank = os.environ.get('OMPI_COMM_WORLD_RANK') or os.environ['PMI_RANK']; "
+            "rank == '1' and sys.exit(5); time.sleep(60)"
+        )
         begin = time.monotonic()
         result = submit("--run-dir", "run", "--ntasks", "2", *python(code))
         assert time.monotonic() - begin < 30

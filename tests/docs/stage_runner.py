@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 STAGES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "stages"
-RANK = os.environ.get("OMPI_COMM_WORLD_RANK", "0")
+RANK = os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("PMI_RANK", "0")
 
 
 def run(way: str, stage: str) -> dict[str, Any]:

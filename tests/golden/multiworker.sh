@@ -20,6 +20,7 @@ export HOROVOD_FUSION_THRESHOLD=131072
 export GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=67108864:glibc.malloc.trim_threshold=536870912
 export MALLOC_ARENA_MAX=1
 export HPCNN_DATA='/project/data sets'
+export OMPI_MCA_plm="${OMPI_MCA_plm:-isolated}" # Open MPI 4 looks for no remote shell; 5 ignores it
 if [ "$(id -u)" -eq 0 ]; then # Open MPI asks twice before it starts ranks as root
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
@@ -27,7 +28,6 @@ fi
 mpirun -np 2 \
     --map-by slot:PE=2 \
     --bind-to core \
-    --mca plm isolated \
     /home/me/venv/bin/hpcnn train \
     --run-dir "$run_dir" \
     --model scinet-cnn1 \

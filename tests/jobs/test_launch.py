@@ -12,7 +12,8 @@ from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.util.errors import UsageError
 
-FOUR = Site(scheduler="local", launcher="mpirun", cores=4, launcher_options=("--mca", "plm", "isolated"))
+FOUR = Site(scheduler="local", launcher="mpirun", cores=4)
+OPEN_MPI_4 = "Open MPI 4.1.8"
 
 
 @pytest.mark.parametrize(
@@ -29,17 +30,15 @@ def test_a_site_without_cores_gives_one_each():
 
 @pytest.mark.parametrize(("ntasks", "cpus"), [(2, 2), (4, 1), (1, 4), (1, 1)])
 def test_ranks_are_bound_where_there_are_cores_for_them(ntasks, cpus):
-    assert launch_command(FOUR, Resources(ntasks=ntasks), cpus) == [
+    assert launch_command(FOUR, Resources(ntasks=ntasks), cpus, OPEN_MPI_4) == [
         *("mpirun", "-np", str(ntasks), "--map-by", f"slot:PE={cpus}", "--bind-to", "core"),
-        *("--mca", "plm", "isolated"),
     ]
 
 
 @pytest.mark.parametrize(("ntasks", "cpus"), [(5, 1), (2, 3)])
 def test_ranks_share_cores_where_there_are_too_few(ntasks, cpus):
-    assert launch_command(FOUR, Resources(ntasks=ntasks), cpus) == [
+    assert launch_command(FOUR, Resources(ntasks=ntasks), cpus, OPEN_MPI_4) == [
         *("mpirun", "-np", str(ntasks), "--oversubscribe", "--bind-to", "none"),
-        *("--mca", "plm", "isolated"),
     ]
 
 

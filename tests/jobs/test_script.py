@@ -41,6 +41,7 @@ PLACE = Place(
     bin="/home/me/venv/bin",
     hpcnn=("/home/me/venv/bin/hpcnn",),
     environment={"HPCNN_DATA": "/project/data sets"},
+    mpi="Open MPI 4.1.8",
 )
 
 

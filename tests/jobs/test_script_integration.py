@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from hpcnn.jobs.mpi import mpi_of
 from hpcnn.jobs.script import Place, render
 from hpcnn.scheduler import bash
 from hpcnn.sites.load import load_site
@@ -17,7 +19,7 @@ from tests.jobs.awkward import AWKWARD
 
 RANK = """
 import json, os, sys
-rank = os.environ['OMPI_COMM_WORLD_RANK']
+rank = os.environ.get('OMPI_COMM_WORLD_RANK') or os.environ['PMI_RANK']
 json.dump([sys.argv[1:], os.environ['NOTE']], open(f'rank{rank}.json', 'w'))
 """
 
@@ -30,7 +32,9 @@ def test_any_string_arrives_behind_mpirun(tmp_path):
     job = JobSpec("x", "local", Resources(ntasks=2, cpus_per_task=1), program=(sys.executable, str(program), *words))
     site = dataclasses.replace(load_site("local"), cores=1, environment={"NOTE": "a,b;\n'$x'"})
     # `true` for hpcnn: closing the record is not what is tested here, and takes its time
-    place = Place(str(tmp_path), str(tmp_path), str(Path(sys.executable).parent), ("true",), {})
+    place = Place(
+        str(tmp_path), str(tmp_path), str(Path(sys.executable).parent), ("true",), {}, mpi=mpi_of(site, os.environ)
+    )
     script = tmp_path / "job.sh"
     write_text(script, render(job, site, place))
     assert bash.run(script, tmp_path / "log") == 0, (tmp_path / "log").read_text()

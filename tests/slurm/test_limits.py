@@ -111,11 +111,12 @@ def test_a_killed_rank_ends_the_job(cluster: Cluster, mpi: None, run: RunDir) ->
     os.kill(json.loads(run.provenance.read_text())["hosts"][1]["pid"], signal.SIGKILL)
     killed = time.monotonic()
     ended = cluster.hpcnn("logs", "-f", str(run.path), seconds=180)
-    assert ended.returncode == 128 + signal.SIGKILL, ended.stdout
+    # Open MPI 5 lets the other rank end with status 14 when the connection breaks, and srun may report that.
+    assert ended.returncode in (128 + signal.SIGKILL, 14), ended.stdout
     assert time.monotonic() - killed < 90
     result = run.read_result()
     assert result is not None
-    assert (result["status"], result["exit_code"]) == ("failed", 137)
+    assert (result["status"], result["exit_code"]) == ("failed", ended.returncode)
 
 
 def test_a_training_goes_on_elsewhere_when_a_node_has_died(cluster: Cluster, mpi: None, run: RunDir) -> None:

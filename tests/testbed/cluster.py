@@ -186,9 +186,12 @@ def _start_database(bed: Testbed) -> None:
     sizes = ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--innodb-lock-wait-timeout=900"]
     port = f"--port={config.DATABASE_PORT}"
     _daemon(bed, "mariadb", [_which("mariadbd"), *options, port, *sizes, f"--pid-file={bed.root}/run/mariadb.pid"])
+    # The database is there before slurmdbd asks for it: MariaDB 11.8's client takes no answer on a connection that was
+    # refused once for an unknown database ("mysql_query failed: 5027").
     grant = (
-        "CREATE USER 'slurm'@'localhost' IDENTIFIED BY 'testbed'; CREATE USER 'slurm'@'127.0.0.1' IDENTIFIED BY "
-        "'testbed'; GRANT ALL ON slurm_acct_db.* TO 'slurm'@'localhost', 'slurm'@'127.0.0.1';"
+        "CREATE DATABASE slurm_acct_db; CREATE USER 'slurm'@'localhost' IDENTIFIED BY 'testbed'; "
+        "CREATE USER 'slurm'@'127.0.0.1' IDENTIFIED BY 'testbed'; "
+        "GRANT ALL ON slurm_acct_db.* TO 'slurm'@'localhost', 'slurm'@'127.0.0.1';"
     )
     client = ["mariadb", "--no-defaults", f"--socket={socket}", "--user=root"]
     _wait_for("mariadb", lambda: _ok(bed, *client, "-e", "SELECT 1"), bed)
@@ -254,7 +257,7 @@ def _zombie(pid: int) -> bool:
     return True
 
 
-def _wait_for(daemon: str, ready: Callable[[], bool], bed: Testbed, seconds: float = 30.0) -> None:
+def _wait_for(daemon: str, ready: Callable[[], bool], bed: Testbed, seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > end:
@@ -269,7 +272,9 @@ def _ok(bed: Testbed, *command: str) -> bool:
 
 
 def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
+    done = subprocess.run(["ip", *words], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise TestbedError(f"ip {' '.join(words)}: {done.stderr.strip()}")
 
 
 def _quiet(*command: str) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 Shape = tuple[int, ...]
 
-RANK = int(os.environ.get("OMPI_COMM_WORLD_RANK", "0"))
+RANK = int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("PMI_RANK", "0"))
 
 
 def ridge(input_shape: Shape, classes: int, strength: float = 0.01) -> Any:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from hpcnn.jobs.mpi import flavour, major, parse_version
 from hpcnn.machine.container.host import Host
 from hpcnn.machine.doctor.finding import Finding
 from hpcnn.machine.doctor.probe import Answer
-from hpcnn.machine.doctor.software import mpi_version
 from hpcnn.sites.profile import Site
 from hpcnn.version import SUPPORTED_PYTHONS, supported_pythons
 
@@ -52,7 +52,7 @@ def mpi_inside(inside: Mapping[str, Answer]) -> str | None:
         found = pattern.search(said)
         if found:
             return f"{name} {found[1].rstrip(',')}"
-    return mpi_version(str(inside["mpi"].facts.get("mpirun", "")))
+    return parse_version(str(inside["mpi"].facts.get("mpirun", "")))
 
 
 def pmi_inside(inside: Mapping[str, Answer]) -> set[str]:
@@ -62,7 +62,7 @@ def pmi_inside(inside: Mapping[str, Answer]) -> set[str]:
     5 on it supports PMIx only (its manual, "Launching with Slurm").
     """
     library = mpi_inside(inside) or ""
-    if library.startswith("Open MPI") and _major(library) >= 5:
+    if library.startswith("Open MPI") and major(library) >= 5:
         return {"pmix"}
     components = {str(line).split(":")[2] for line in inside["mpi"].facts.get("pmi", ())}
     spoken = {"pmix"} if any(name.startswith(("ext", "pmix")) for name in components) else set()
@@ -177,20 +177,9 @@ def check_mpirun(library: str | None, host: Host, site: Site) -> Finding:
         advice = f"no mpirun here: load the MPI module of {site.name}, and run this again"
         return Finding(check, "not looked at", "warning", advice)
     value = f"{host.mpirun} outside, {library or 'no MPI'} in the image"
-    if library is None or _flavour(library) != _flavour(host.mpirun):
+    if library is None or flavour(library) != flavour(host.mpirun):
         return Finding(check, value, "error", f"{_ALONE}: load an MPI module of the image's kind")
-    if _major(library) != _major(host.mpirun):
-        advice = (
-            f"versions {_major(host.mpirun)} and {_major(library)} do not understand each other: load another module"
-        )
+    if major(library) != major(host.mpirun):
+        advice = f"versions {major(host.mpirun)} and {major(library)} do not understand each other: load another module"
         return Finding(check, value, "error", advice)
     return Finding(check, value)
-
-
-def _flavour(mpi: str) -> str:
-    return mpi.rsplit(" ", 1)[0]
-
-
-def _major(mpi: str) -> int:
-    found = re.search(r" v?(\d+)", mpi)
-    return int(found[1]) if found else 0

@@ -8,8 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from hpcnn.machine.doctor import find_mpirun
-from hpcnn.machine.doctor.software import mpi_version
+from hpcnn.jobs.mpi import ask_mpi, find_mpirun
 from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.version import __version__
@@ -34,7 +33,7 @@ def inspect_host(site: Site) -> Host:
     # A job script of a machine without a scheduler puts this Python's own programs first in PATH.
     here = scheduler_of(site.scheduler).this_machine_only
     program = find_mpirun(os.environ) if here else shutil.which("mpirun")
-    mpirun = mpi_version(_printed(program, "--version")) if program else None
+    mpirun = ask_mpi(program) if program else None
     if shutil.which("srun") is None:
         return Host(__version__, mpirun, None, "")
     default = re.search(r"^MpiDefault\s*=\s*(\S+)", _printed("scontrol", "show", "config"), re.MULTILINE)

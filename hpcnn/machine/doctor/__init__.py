@@ -8,12 +8,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from hpcnn.jobs.mpi import ask_mpi, find_mpirun
 from hpcnn.machine.doctor import shell, software
 from hpcnn.machine.doctor.finding import Finding
 from hpcnn.machine.doctor.probe import probe
@@ -39,7 +38,7 @@ def examine(environment: shell.Environment) -> list[Finding]:
     tensorflow, keras, horovod = imported["tensorflow"], imported["keras"], imported["horovod"]
     allowed = len(os.sched_getaffinity(0))
     mpirun = find_mpirun(environment)
-    mpi = _mpi_version(mpirun)
+    mpi = ask_mpi(mpirun) if mpirun else None
     return [
         software.check_python(sys.version_info[:3]),
         Finding("hpcnn", f"{__version__} ({PACKAGE})"),
@@ -64,17 +63,6 @@ def examine(environment: shell.Environment) -> list[Finding]:
     ]
 
 
-def find_mpirun(environment: shell.Environment) -> str | None:
-    """Return the mpirun of a job: this Python environment's own, else the first on PATH."""
-    own = str(Path(sys.executable).parent)
-    return shutil.which("mpirun", path=os.pathsep.join((own, environment.get("PATH", os.defpath))))
-
-
-def _mpi_version(mpirun: str | None) -> str | None:
-    """Return for example ``Open MPI 4.1.8``; None without mpirun, or for an unknown MPI."""
-    return software.mpi_version(_output([mpirun, "--version"])) if mpirun else None
-
-
 def _horovod_built_for() -> str | None:
     """Return the TensorFlow version that the build of Horovod recorded in its package."""
     found = importlib.util.find_spec("horovod")
@@ -85,11 +73,3 @@ def _horovod_built_for() -> str | None:
     except (OSError, ValueError):
         return None
     return str(record["tensorflow"]) if "tensorflow" in record else None
-
-
-def _output(command: list[str]) -> str:
-    """Return the output of a command; empty if it failed."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ""

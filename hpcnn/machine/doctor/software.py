@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -86,19 +85,6 @@ def _gpu_operations(horovod: Answer) -> str:
 def build_command() -> str:
     """Return the command line that builds Horovod for this Python."""
     return f"{share_dir('containers') / 'build-horovod.sh'} --python {sys.executable}"
-
-
-_MPI_VERSIONS = (
-    ("Open MPI", re.compile(r"\(Open MPI\) (\S+)")),
-    ("Intel MPI", re.compile(r"Intel\(R\) MPI Library.*Version (\S+)")),
-    ("MPICH", re.compile(r"HYDRA build details:\s+Version:\s+(\S+)")),
-)
-
-
-def mpi_version(text: str) -> str | None:
-    """Parse the output of ``mpirun --version``: return for example ``Open MPI 4.1.8``; None for an unknown MPI."""
-    found = ((name, pattern.search(text)) for name, pattern in _MPI_VERSIONS)
-    return next((f"{name} {match[1]}" for name, match in found if match), None)
 
 
 def check_mpirun(path: str | None, version: str | None) -> Finding:

@@ -55,6 +55,16 @@ while [ "$status" -eq 140 ]; do # 128 + SIGUSR2: the trap has ended the wait, no
     wait "$launcher"
     status=$?
 done
+# The ranks on other nodes may end before Slurm misses a node that has died. It requeues a job that is still there then.
+case "$status" in
+    0 | 75) ;;
+    *)
+        if ! timeout 60 srun --overlap --mpi=none --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 true; then
+            echo "hpcnn: a node does not answer; waiting for Slurm to miss it and to requeue the job"
+            sleep 600
+        fi
+        ;;
+esac
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
 /home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"

@@ -164,19 +164,6 @@ def test_horovod_that_is_not_as_it_should_be(
     assert advice in finding.advice
 
 
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ("mpirun (Open MPI) 4.1.8\n\nReport bugs to http://www.open-mpi.org/community/help/\n", "Open MPI 4.1.8"),
-        ("HYDRA build details:\n    Version:                                 4.0.2\n", "MPICH 4.0.2"),
-        ("Intel(R) MPI Library for Linux* OS, Version 2021.10 Build 20230619\n", "Intel MPI 2021.10"),
-        ("", None),
-    ],
-)
-def test_the_version_of_each_mpi(text: str, version: str | None) -> None:
-    assert software.mpi_version(text) == version
-
-
 def test_mpirun_of_another_mpi_than_mpi4py_is_a_warning() -> None:
     mpi4py = Answer({"version": "4.1.2", "library": "Open MPI v4.1.8"})
     assert software.check_mpi4py(mpi4py, "Open MPI 4.1.8").status == "ok"
