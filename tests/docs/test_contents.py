@@ -220,6 +220,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory, hpcnn: Command) -> Path:
 # A key of an epoch, and an event (tests/train/test_resume_integration.py sees both); a key of an epoch with a profile.
 OF_RESUMED_RUNS = {"resumed"}
 OF_PROFILED_RUNS = {"profiled"}
+OF_REMARKABLE_RUNS = {"note"}
 
 
 def documented(file: str) -> set[str]:
@@ -248,7 +249,9 @@ def records(file: Path) -> list[dict[str, Any]]:
     ],
 )
 def test_the_files_of_a_run_have_the_documented_keys(name: str, file: str, run_dir: Path) -> None:
-    assert keys_in(records(run_dir / file)) == documented(name) - OF_RESUMED_RUNS - OF_PROFILED_RUNS
+    assert (
+        keys_in(records(run_dir / file)) == documented(name) - OF_RESUMED_RUNS - OF_PROFILED_RUNS - OF_REMARKABLE_RUNS
+    )
 
 
 def test_the_documented_keys_of_a_host_and_the_documented_events_are_there(run_dir: Path) -> None:
@@ -259,7 +262,7 @@ def test_the_documented_keys_of_a_host_and_the_documented_events_are_there(run_d
     assert events
     host = keys_in(records(run_dir / "provenance.json")[0]["hosts"])
     assert set(re.findall(r"`(\w+)`", hosts.group(1))) - {"CPU"} == host
-    documented_events = set(re.findall(r"`(\w+)`", events.group(1))) - OF_RESUMED_RUNS
+    documented_events = set(re.findall(r"`(\w+)`", events.group(1))) - OF_RESUMED_RUNS - OF_REMARKABLE_RUNS
     assert documented_events == {event["key"] for event in records(run_dir / "events.jsonl")}
 
 
