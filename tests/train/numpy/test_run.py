@@ -18,7 +18,14 @@ from hpcnn.train.numpy.surface import boundary
 from hpcnn.train.session import train
 from hpcnn.util.errors import RunError, UsageError
 from hpcnn.util.files import read_lines
-from tests.docs.test_contents import OF_PROFILED_RUNS, OF_RESUMED_RUNS, documented, keys_in, records
+from tests.docs.test_contents import (
+    OF_PROFILED_RUNS,
+    OF_REMARKABLE_RUNS,
+    OF_RESUMED_RUNS,
+    documented,
+    keys_in,
+    records,
+)
 
 CIRCLES = {"model": "scinet-hidden", "data": "circles", "epochs": 50}
 
@@ -53,7 +60,8 @@ def test_the_record_has_the_documented_keys(circles):
         "result.json": circles.result,
     }.items():
         missing = of_submit if file == circles.spec else {"threads"}  # of TensorFlow
-        assert keys_in(records(file)) == documented(name) - OF_RESUMED_RUNS - OF_PROFILED_RUNS - missing
+        missing |= OF_RESUMED_RUNS | OF_PROFILED_RUNS | OF_REMARKABLE_RUNS
+        assert keys_in(records(file)) == documented(name) - missing
 
 
 def test_the_record_is_one_that_the_report_reads(circles):
