@@ -13,17 +13,17 @@ def mpirun_command(site: Site, resources: Resources, cpus: int, mpi: str | None)
 
     mpi: whose mpirun it is, as ``jobs.mpi`` writes it; None counts as Open MPI.
     """
-    count = ["mpirun", "-np", str(resources.ntasks)]
-    hydra = mpi is not None and flavour(mpi) != "Open MPI"
+    count, mpi = ["mpirun", "-np", str(resources.ntasks)], mpi or "Open MPI"
+    hydra = flavour(mpi) != "Open MPI"
     if not scheduler_of(site.scheduler).this_machine_only:
         per_node = resources.ntasks // resources.nodes
         if hydra:
-            return [*count, "-ppn", str(per_node), *_hydra_binding(mpi or "", cpus), *site.launcher_options]
+            return [*count, "-ppn", str(per_node), *_hydra_binding(mpi, cpus), *site.launcher_options]
         return [*count, "--map-by", f"ppr:{per_node}:node:PE={cpus}", *site.launcher_options]
     shared = site.cores is not None and resources.ntasks * cpus > site.cores
     if hydra:
         # Without it, an mpirun in an allocation of Slurm starts its ranks by srun.
-        return [*count, *_hydra_binding(mpi or "", 0 if shared else cpus), "-launcher", "fork", *site.launcher_options]
+        return [*count, *_hydra_binding(mpi, 0 if shared else cpus), "-launcher", "fork", *site.launcher_options]
     return [*count, *_open_mpi_binding(0 if shared else cpus), *site.launcher_options]
 
 

@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.parallel.devices import threads
-from hpcnn.train.rewrite import change, enabled
+from hpcnn.train.rewrite import change, enabled, is_altered
 from hpcnn.util.types import KerasModel, Layer, Tensor, Variable
 
 # What gathering must save: factors of a quarter of what an allreduce moves, which is twice the kernel.
@@ -48,7 +48,7 @@ def factored_layers(model: KerasModel, strategy: Strategy, batch: int) -> list[L
         layer
         for layer in layers
         if type(layer) is keras.layers.Dense and layer.built and layer.trainable
-        if not layer.lora_enabled and layer.quantization_mode is None and "call" not in vars(layer)
+        if not is_altered(layer)
         if pays(layer._kernel.shape[0], layer._kernel.shape[1], batch, threads())
     ]
 

@@ -24,7 +24,8 @@ from hpcnn.train.metrics import Sums
 from hpcnn.train.plan import Block, blocks, epoch_order
 from hpcnn.train.profiler import Profile
 from hpcnn.train.state import Position, values_of
-from hpcnn.util.types import Array, Json, Optimizer
+from hpcnn.train.update import unscaled
+from hpcnn.util.types import Array, Json
 
 if TYPE_CHECKING:
     import keras
@@ -120,8 +121,7 @@ class Loop:
 
     def _finish_weights(self, progress: Progress) -> None:
         """Let the optimizer set the final weights as Keras's ``fit`` does: the moving averages, with ``use_ema``."""
-        optimizer: Optimizer = self.model.optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # inside the loss scaling of float16
+        optimizer = unscaled(self.model.optimizer)
         if optimizer.use_ema:
             optimizer.finalize_variable_values(self.model.trainable_variables)
             progress.test = {}  # what was evaluated are other weights

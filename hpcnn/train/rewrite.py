@@ -40,7 +40,7 @@ def rewritten(model: KerasModel) -> Iterator[None]:
             for pool, before in _pooled(layers):
                 _activate_after_pooling(changes, pool, before)
             for layer in layers:
-                if type(layer) is keras.layers.Dropout and layer.rate > 0 and "call" not in vars(layer):
+                if type(layer) is keras.layers.Dropout and layer.rate > 0 and not is_altered(layer):
                     _drop_by_few_bits(changes, layer)
         yield
 
@@ -90,12 +90,15 @@ def _activation(layer: Layer) -> Callable[[Tensor], Tensor] | None:
 def _is_watched(layer: Layer) -> bool:
     """Return whether something besides the next layer sees or changes what the layer computes.
 
-    A regularizer of its activated values, a ``call`` that the user replaced, and kernels that are quantized or have an
-    addend (LoRA).
+    A regularizer of its activated values, or what ``is_altered`` finds.
     """
+    return getattr(layer, "activity_regularizer", None) is not None or is_altered(layer)
+
+
+def is_altered(layer: Layer) -> bool:
+    """Return whether a layer computes otherwise than its class: a replaced ``call``, quantized kernels, LoRA."""
     return (
-        getattr(layer, "activity_regularizer", None) is not None
-        or "call" in vars(layer)
+        "call" in vars(layer)
         or getattr(layer, "quantization_mode", None) is not None
         or getattr(layer, "lora_enabled", False)
     )

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from hpcnn.train.feed import Resident
+from hpcnn.train.update import unscaled
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import KerasModel, Optimizer, Tensor
 
@@ -61,7 +62,7 @@ def options_without_effect(model: KerasModel) -> list[str]:
 
 def check_optimizer(optimizer: Optimizer, replicas: int, strategy: str) -> None:
     """Raise UsageError for an optimizer that Keras 3 cannot apply in several replicas of ``tf.distribute``."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # inside the loss scaling of float16
+    optimizer = unscaled(optimizer)
     if replicas == 1 or strategy not in ("mirrored", "multiworker"):
         return
     for name in ("gradient_accumulation_steps", "ema_overwrite_frequency"):

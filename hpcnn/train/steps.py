@@ -40,8 +40,9 @@ class Steps:
         self.factored = factored_layers(model, strategy, batch_size)
         self._metrics, self._training = Metrics(model, training, strategy.size), training.unchanged()
         self._statistics = moving_statistics(model)
-        statistics = self._statistics
-        self._synchronize = tf.function(lambda weights: strategy.synchronize(statistics, weights), autograph=False)
+        self._synchronize = tf.function(
+            lambda weights: strategy.synchronize(self._statistics, weights), autograph=False
+        )
         fuse(model.optimizer)
         self._train = self._compile(self._train_step, training)
         self._test = self._compile(self._test_step, test) if test is not None else None

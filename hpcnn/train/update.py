@@ -21,7 +21,7 @@ Rule = Callable[[Optimizer, Tensor, Variable, Tensor], bool]
 
 def fuse(optimizer: Optimizer) -> None:
     """Make the optimizer's ``update_step`` use a fused operation where there is one for it."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # inside the loss scaling of float16
+    optimizer = unscaled(optimizer)
     rule = _rule(optimizer)
     if rule is None or not enabled() or "update_step" in vars(optimizer):
         return
@@ -32,6 +32,11 @@ def fuse(optimizer: Optimizer) -> None:
             as_keras_does(gradient, variable, learning_rate)
 
     object.__setattr__(optimizer, "update_step", update_step)
+
+
+def unscaled(optimizer: Optimizer) -> Optimizer:
+    """Return the optimizer inside the loss scaling of float16, or the optimizer itself where there is none."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _rule(optimizer: Optimizer) -> Rule | None:
