@@ -56,7 +56,7 @@ def running(process_id):
     """Whether a process runs. One that has ended and that nobody waits for (a zombie) does not."""
     try:
         status = Path(f"/proc/{process_id}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before the open, or before the read
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -59,7 +60,10 @@ def read_until(process: subprocess.Popen[str], end: str) -> str:
 
 def listening(pid: int) -> list[tuple[str, int]]:
     """Return address and port of every TCP socket on which a process listens (proc(5), /proc/net/tcp)."""
-    sockets = {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    sockets = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the process has closed it since it was listed
+            sockets.add(str(file.readlink()))
     found = []
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
