@@ -165,6 +165,9 @@ class Strategy(Protocol):
     def barrier(self) -> None:
         """Wait for all processes."""
 
+    def join(self) -> None:
+        """Add zeros to the sums of processes that do more steps, until all processes have called this."""
+
     def timeline(self, file: Path) -> AbstractContextManager[None]:
         """Record the communication of the processes in Chrome's trace format, if the strategy can.
 

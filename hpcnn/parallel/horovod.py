@@ -28,6 +28,9 @@ from hpcnn.util.types import Json, Tensor, Variable, Vector
 # Horovod reads it when it starts; with this value it records on request (Horovod's documentation, "Timeline").
 _TIMELINE, _ON_REQUEST = "HOROVOD_TIMELINE", "DYNAMIC"
 _CLOSING_SECONDS = 5.0
+# By itself Horovod warns for ever of a rank for whose tensors the others wait (Horovod's documentation, "Stall
+# Inspector"). After so many seconds it ends the job; 0 is never. What is set in the environment counts.
+_STALL_SHUTDOWN = ("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", "300")
 
 
 class Horovod(SingleReplica):
@@ -40,6 +43,7 @@ class Horovod(SingleReplica):
         self._comm = world()
         if task.traced:
             os.environ.setdefault(_TIMELINE, _ON_REQUEST)
+        os.environ.setdefault(*_STALL_SHUTDOWN)
         self._hvd.init()
         self.mpi_version = library()
         self.rank = self._hvd.rank()
@@ -113,6 +117,16 @@ class Horovod(SingleReplica):
     def barrier(self) -> None:
         """Wait for every rank."""
         self._comm.Barrier()
+
+    def join(self) -> None:
+        """Let Horovod add zeros in place of this rank's tensors until every rank has joined.
+
+        TensorFlow remembers what an operation without inputs and without state returned, and Horovod's is registered as
+        one: a second call would not wait. So each call is a function of its own.
+        """
+        import tensorflow as tf
+
+        tf.function(self._hvd.join, autograph=False).get_concrete_function()()
 
     @contextlib.contextmanager
     def timeline(self, file: Path) -> Iterator[None]:

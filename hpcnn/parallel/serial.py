@@ -84,6 +84,9 @@ class SingleReplica:
     def barrier(self) -> None:
         """Do nothing."""
 
+    def join(self) -> None:
+        """Do nothing: no other process waits for this one's sums."""
+
     def timeline(self, file: Path) -> AbstractContextManager[None]:
         """Record nothing: one process does not communicate."""
         return contextlib.nullcontext()

@@ -140,6 +140,9 @@ class TfDistribute:
     def barrier(self) -> None:
         """Do nothing: one process."""
 
+    def join(self) -> None:
+        """Do nothing: hpcnn's own loop gives all replicas the same number of steps."""
+
     def timeline(self, file: Path) -> AbstractContextManager[None]:
         """Record nothing: the reductions are TensorFlow operations, which TensorFlow's own profiler records."""
         return contextlib.nullcontext()

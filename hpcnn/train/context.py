@@ -14,7 +14,7 @@ from hpcnn.rundir.layout import RunDir
 from hpcnn.train.record import Record
 from hpcnn.train.state import Position, State, save
 from hpcnn.train.stop import StopRequest
-from hpcnn.util.types import Array, Json
+from hpcnn.util.types import Array, Json, Optimizer
 
 Log: TypeAlias = Callable[[str], None]
 
@@ -81,9 +81,10 @@ class Results:
 
 @dataclass
 class Fits:
-    """What the calls of ``model.fit`` in one script have reached together; ``context`` is None where no record is kept.
+    """What the trainings in one script have reached together; ``context`` is None where no record is kept.
 
-    count: calls so far. stopped: why this script was asked to stop, if it was.
+    count: calls of ``fit`` so far. stopped: why this script was asked to stop, if it was. optimizers: those that
+    ``run.distribute`` returned. batch_size, samples: of all ranks together, as far as the script has said.
     """
 
     context: Context | None
@@ -91,3 +92,6 @@ class Fits:
     epochs: int = 0
     validation: dict[str, float] | None = None
     stopped: str | None = None
+    optimizers: list[Optimizer] = field(default_factory=list)
+    batch_size: int | None = None
+    samples: int | None = None

@@ -19,6 +19,18 @@ from hpcnn.util.files import write_json
 
 # Lines of a TensorFlow error that say where in the graph it happened: the traceback has them too.
 _PLACES = ("Graph execution error", "Detected at node", 'File "', "[[{{node")
+# What an error of TensorFlow or Horovod says, and what it means here.
+_HINTS = {
+    "Horovod has been shut down": (
+        "another rank ended, or this one waited too long for gradients that another never sent "
+        "(HOROVOD_STALL_SHUTDOWN_TIME_SECONDS; Horovod's warnings in the log name the missing ranks). All ranks must "
+        "do the same number of steps: divide the data with run.shard(), and let every rank decide when to end"
+    ),
+    "HorovodAllreduce": (
+        "XLA cannot compile Horovod's operations: leave jit_compile=True out of the tf.function that applies the "
+        "gradients, and compile the forward pass alone"
+    ),
+}
 # All ranks meet the same mistake in a model or a data set at the same time: rank 0 says it, once.
 _SECONDS_FOR_RANK_0 = 2.0
 
@@ -41,6 +53,8 @@ def end_failed(run: RunDir | None, strategy: Strategy | None, error: BaseExcepti
     if processes > 1:
         text = str(error) if isinstance(error, HpcnnError) else f"\n{_traceback(error)}"
         print(f"Error (rank {rank}): {text}", file=sys.stderr, flush=True)
+        if hint_of(error) is not None:
+            print(f"Error (rank {rank}): {hint_of(error)}", file=sys.stderr, flush=True)
         exit_without_finalize(code)
 
 
@@ -58,7 +72,14 @@ def _reason(error: BaseException) -> str:
         return str(error)
     lines = (line.strip() for line in str(error).splitlines())
     said = " ".join(line for line in lines if line and not line.startswith(_PLACES))
-    return f"{type(error).__name__}: {said}"
+    hint = hint_of(error)
+    return f"{type(error).__name__}: {said}" if hint is None else f"{hint} ({type(error).__name__}: {said})"
+
+
+def hint_of(error: BaseException) -> str | None:
+    """Return what an error of Horovod's or XLA's means for the ranks, None for any other."""
+    text = str(error)
+    return next((hint for sign, hint in _HINTS.items() if sign in text), None)
 
 
 def _traceback(error: BaseException) -> str:

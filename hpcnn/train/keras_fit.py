@@ -7,7 +7,8 @@ recipe of the courses. hpcnn's own loop (``loop.py``) divides one global batch i
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,37 +17,79 @@ import tensorflow as tf
 from hpcnn.parallel.base import Strategy
 from hpcnn.parallel.devices import device_name
 from hpcnn.rundir.layout import STOPPED_EXIT_STATUS
-from hpcnn.train.agreement import check_same_weights
+from hpcnn.train.agreement import checksum, meet
 from hpcnn.train.context import Fits
 from hpcnn.train.dropout import draw_own_masks
 from hpcnn.train.setup import trainable_parameters
 from hpcnn.train.state import Position, values_of
 from hpcnn.train.steps import dense, moving_statistics, sum_present
-from hpcnn.util.errors import RunError
+from hpcnn.train.stop import StopRequest
+from hpcnn.util.errors import RunError, bad_value
 from hpcnn.util.types import Json, KerasModel, Optimizer, Tensor, Variable
 
-# Steps of ``fit`` between two questions to all ranks whether one of them was asked to stop.
-_STEPS_BETWEEN_LOOKS = 16
+# Steps of ``fit`` before the first question to all ranks whether one of them was asked to stop, and the seconds and the
+# most steps between two such questions.
+_FIRST_LOOK, _SECONDS_BETWEEN_LOOKS, _MOST_STEPS = 16, 1.0, 1024
 
 
-def average_gradients(optimizer: Optimizer, strategy: Strategy) -> Optimizer:
+def average_gradients(optimizer: Optimizer | str, strategy: Strategy, fits: Fits) -> Optimizer:
     """Return the optimizer with an ``apply`` that first averages the gradients over all ranks.
 
     ``apply`` is what Keras 3's trainer calls, at the outermost optimizer: under loss scaling every rank must see the
     summed gradients before it decides whether they are finite, or one rank would skip a step that the others wait in.
+    Before its first update it gives all ranks rank 0's weights and optimizer state.
+
+    optimizer: also what ``compile`` takes, ``"adam"``. Raises UsageError for a name that Keras does not know.
     """
+    optimizer = _optimizer_of(optimizer)
     if keras.config.dtype_policy().name == "mixed_float16" and not _scales_loss(optimizer):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    fits.optimizers.append(optimizer)
     if strategy.size == 1:
         return optimizer
     apply = optimizer.apply
+    equal = False
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def average_and_apply(grads: Sequence[Tensor], trainable_variables: Sequence[Variable] | None = None) -> Any:
+        nonlocal equal
+        if not equal:  # while the step is traced, so before its first gradient is computed
+            variables = optimizer._trainable_variables if trainable_variables is None else trainable_variables
+            _make_equal(optimizer, list(variables), strategy)
+            equal = True
         summed = sum_present(strategy, [dense(g) for g in grads])
         return apply([None if g is None else g / strategy.size for g in summed], trainable_variables)
 
     optimizer.apply = average_and_apply
     return optimizer
+
+
+def _optimizer_of(optimizer: Optimizer | str) -> Optimizer:
+    try:
+        return keras.optimizers.get(optimizer)
+    except (ValueError, TypeError) as error:
+        valid = "a Keras optimizer, or the name of one: sgd, adam, rmsprop, ..."
+        raise bad_value("distribute", optimizer, valid) from error
+
+
+def _make_equal(optimizer: Optimizer, variables: Sequence[Variable], strategy: Strategy) -> None:
+    """Give all ranks rank 0's weights and optimizer state.
+
+    In a loop that nothing traces, the first gradients are there already. Where they came from different weights, rank 0
+    says so: all ranks end with the same weights, and the first step is not that of one process.
+    """
+    gradients_are_there = tf.executing_eagerly()
+    with tf.init_scope():
+        if not optimizer.built:
+            optimizer.build(variables)
+        sums = strategy.gather([float(checksum(variables))])[:, 0]
+        if gradients_are_there and strategy.is_chief and len(set(sums)) > 1:
+            warnings.warn(
+                "hpcnn: the ranks computed their first gradients from different weights; call run.broadcast(model) "
+                "before the loop",
+                stacklevel=2,
+            )
+        strategy.broadcast([v.value for v in [*variables, *optimizer.variables]])
 
 
 def recorder(strategy: Strategy, fits: Fits, samples: int | None) -> keras.callbacks.Callback:
@@ -85,32 +128,30 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._statistics = moving_statistics(self.model)
         if self._record:
             self._record.spec({"resources": {"ntasks": self._strategy.processes}, "train": None, "name": "script"})
-            sizes = {
-                "parameters": self.model.count_params(),
-                "trainable": trainable_parameters(self.model),
-                "tensors": len(self.model.trainable_weights),
-            }
-            self._record.provenance(device_name(), model=sizes)
+            self._record.provenance(device_name(), model=sizes_of([self.model]))
             self._record.event("run_start")
         self._note_state()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the epoch's clock on all ranks together."""
-        self._strategy.barrier()
+        meet(self._strategy, f"begins epoch {self._fits.epochs + 1}")
         self._validation_seconds: float | None = None
         self._trained_at: float | None = None
+        self._batches, self._next_look, self._is_asked = 0, _FIRST_LOOK, False
         self._begin = time.monotonic()
         if self._record:
             self._record.event("epoch_start", self._fits.epochs + 1)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Ask all ranks now and then whether one was asked to stop: Keras then ends the fit on all of them."""
-        if self._stop and batch % _STEPS_BETWEEN_LOOKS == _STEPS_BETWEEN_LOOKS - 1:
-            self._see_whether_to_stop()
+        self._batches = batch + 1
+        if self._stop and self._batches >= self._next_look:
+            self._is_asked = self._someone_is_asked(self._stop)
+            self.model.stop_training = self.model.stop_training or self._is_asked
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Stop the epoch's clock: what follows is validation, with the same statistics on every rank."""
-        self._trained_at = time.monotonic()
+        self._end_training()
         self._average_statistics()
 
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
@@ -120,23 +161,26 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Average the logs over the ranks (in place: callbacks that follow see the same everywhere); record them."""
-        seconds = (self._trained_at or time.monotonic()) - self._begin
+        self._end_training()
         if self._fits.stopped:
             return  # this epoch is done again
         self._average_statistics()
-        check_same_weights(self.model, self._strategy)
+        rate = float(tf.convert_to_tensor(self.model.optimizer.learning_rate))
+        weights = checksum(self.model.weights)
+        meet(self._strategy, f"has ended epoch {self._fits.epochs + 1}", **{"learning rate": rate, "weights": weights})
         logs = {} if logs is None else logs
-        names = sorted(logs)
-        sums = self._strategy.reduce_metrics([float(logs[name]) for name in names])
-        logs.update({name: float(value) / self._strategy.size for name, value in zip(names, sums, strict=True)})
+        logs.update(averaged(self._strategy, logs))
         self._fits.epochs += 1
         self._fits.validation = {n[4:]: v for n, v in logs.items() if n.startswith("val_")} or None
         if self._record:
-            self._record.epoch(self._line(seconds, logs))
+            assert self._trained_at is not None
+            line = epoch_line(self._fits, self._trained_at - self._begin, logs, self._samples, self._batches, rate)
+            first = {"resumed": True} if self._is_first_of_attempt() else {}
+            self._record.epoch({**line, "seconds_evaluation": self._validation_seconds, **first})
             self._record.event("epoch_stop", self._fits.epochs)
         self._note_state()
-        if self._stop and epoch + 1 < self.params["epochs"]:
-            self._see_whether_to_stop()
+        if self._stop and epoch + 1 < self.params["epochs"] and self._stop.agreed(0.0)[0]:
+            self._stop_here(self._fits.epochs + 1)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Wait until every rank has written its last epoch. A script that was asked to stop ends here."""
@@ -145,7 +189,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self._context and self._fits.stopped:
             self._context.keep(self._position, self._values)
             raise SystemExit(STOPPED_EXIT_STATUS)
-        self._strategy.barrier()
+        meet(self._strategy, f"ends its fit after epoch {self._fits.epochs}")
 
     def _keeps(self) -> bool:
         """Return whether this fit can be resumed: the first of a script. To reach a later one, a script begins anew."""
@@ -165,40 +209,47 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             if self._context.keeps_state:
                 self._context.keep(self._position, self._values)
 
-    def _see_whether_to_stop(self) -> None:
+    def _end_training(self) -> None:
+        """Stop the epoch's clock when all ranks have done their batches; once an epoch.
+
+        A rank that has no batch left joins: it adds zeros to the others' sums until all have joined (Horovod's
+        ``join``). So ranks with different numbers of batches are named instead of waited for.
+        """
+        if self._trained_at is not None:
+            return
+        self._strategy.join()
+        self._trained_at = time.monotonic()
+        epoch = self._fits.epochs + 1
+        ranks = meet(self._strategy, f"has trained epoch {epoch}", batches=self._batches, asked=self._is_asked)
+        if any(rank["asked"] for rank in ranks):
+            self._stop_here(epoch)
+
+    def _stop_here(self, epoch: int) -> None:
         assert self._stop is not None
-        if self._stop.agreed(0.0)[0]:
-            self._fits.stopped = f"stopped in epoch {self._fits.epochs + 1} ({self._stop.reason()})"
-            self.model.stop_training = True
+        self._fits.stopped = f"stopped in epoch {epoch} ({self._stop.reason()})"
+        self.model.stop_training = True
+
+    def _someone_is_asked(self, stop: StopRequest) -> bool:
+        """Return whether a rank was asked to stop, and set the next look: about a second later, at the same step.
+
+        Horovod sums, because ranks that have no batch left then add zeros and need not call this.
+        """
+        per_step = (time.monotonic() - self._begin) / self._batches
+        asked, seconds = self._strategy.reduce([tf.constant([stop.is_asked(), per_step], tf.float32)], "stop")[0]
+        steps = _SECONDS_BETWEEN_LOOKS * self._strategy.size / max(float(seconds), 1e-9)
+        self._next_look = self._batches + max(1, min(int(steps), _MOST_STEPS))
+        return bool(asked > 0)
 
     def _check_steps(self) -> None:
         """Raise RunError where the ranks would do different numbers of steps: the last ones would wait for ever."""
-        steps = [int(row[0]) for row in self._strategy.gather([float(self.params.get("steps") or 0)])]
-        if len(set(steps)) > 1:
+        steps = self.params.get("steps")
+        each = [rank["steps"] for rank in meet(self._strategy, "begins a fit", steps=steps)]
+        if len(set(each)) > 1:
+            numbers = ", ".join("unknown" if one is None else str(one) for one in each)
             raise RunError(
-                f"the ranks would do different numbers of steps an epoch ({', '.join(map(str, steps))}): "
+                f"the ranks would do different numbers of steps an epoch ({numbers}): "
                 "give each the same number of samples, as run.shard() does"
             )
-
-    def _line(self, seconds: float, logs: dict[str, float]) -> dict[str, Json]:
-        """Return one epoch's record. ``fit`` does not tell input and compute apart: those are null, not guessed."""
-        training = {name: value for name, value in logs.items() if not name.startswith("val_")}
-        return {
-            "epoch": self._fits.epochs,
-            "seconds_total": seconds,
-            "seconds_input": None,
-            "seconds_compute": None,
-            "seconds_communication": None,
-            "seconds_other": None,
-            "seconds_evaluation": self._validation_seconds,
-            "samples": self._samples,
-            "steps": self.params.get("steps"),
-            "loss": training.pop("loss", None),
-            "metrics": training,
-            "validation": self._fits.validation,
-            "learning_rate": float(tf.convert_to_tensor(self.model.optimizer.learning_rate)),
-            **({"resumed": True} if self._is_first_of_attempt() else {}),
-        }
 
     def _is_first_of_attempt(self) -> bool:
         context = self._context
@@ -207,6 +258,47 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def _average_statistics(self) -> None:
         if self._statistics and self._strategy.size > 1:
             self._strategy.synchronize(self._statistics, [1.0 / self._strategy.size])
+
+
+def averaged(strategy: Strategy, logs: Mapping[str, Any]) -> dict[str, float]:
+    """Return the mean over the ranks of each value. All ranks must call it, with the same names."""
+    names = sorted(logs)
+    sums = strategy.reduce_metrics([float(logs[name]) for name in names])
+    return {name: float(value) / strategy.size for name, value in zip(names, sums, strict=True)}
+
+
+def epoch_line(
+    fits: Fits, seconds: float, logs: Mapping[str, float], samples: int | None, steps: int | None, rate: float | None
+) -> dict[str, Json]:
+    """Return one epoch's record. A script does not tell input and compute apart: those are null, not guessed.
+
+    fits: after the epoch. seconds: of the training alone. samples, steps: of this rank. logs: over all ranks.
+    """
+    training = {name: value for name, value in logs.items() if not name.startswith("val_")}
+    return {
+        "epoch": fits.epochs,
+        "seconds_total": seconds,
+        "seconds_input": None,
+        "seconds_compute": None,
+        "seconds_communication": None,
+        "seconds_other": None,
+        "seconds_evaluation": None,
+        "samples": samples,
+        "steps": steps,
+        "loss": training.pop("loss", None),
+        "metrics": training,
+        "validation": fits.validation,
+        "learning_rate": rate,
+    }
+
+
+def sizes_of(models: Sequence[KerasModel]) -> dict[str, Json]:
+    """Return the numbers of weights of a script's models together, as the record has them."""
+    return {
+        "parameters": sum(model.count_params() for model in models),
+        "trainable": sum(trainable_parameters(model) for model in models),
+        "tensors": sum(len(model.trainable_weights) for model in models),
+    }
 
 
 def _scales_loss(optimizer: Optimizer) -> bool:

@@ -17,9 +17,9 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,11 +31,14 @@ from hpcnn.specs.train import usual_strategy
 from hpcnn.train.context import Context, Fits
 from hpcnn.train.failure import end_failed
 from hpcnn.train.session import finish_completed, finish_stopped, open_context
-from hpcnn.util.errors import HpcnnError, UsageError, unknown_value
+from hpcnn.train.shards import shard_arrays, shard_batches, shard_dataset
+from hpcnn.util.errors import HpcnnError, UsageError, bad_value, unknown_value
 from hpcnn.util.types import Array, Optimizer
 
 if TYPE_CHECKING:
     import keras
+
+    from hpcnn.train.own_loop import Epoch
 
 _STRATEGIES = ("serial", "horovod")
 
@@ -69,6 +72,8 @@ class Run:
     def __init__(self, strategy: Strategy, run_dir: str | None) -> None:
         self._strategy = strategy
         self._samples: int | None = None
+        self._models: list[keras.Model] = []
+        self._meetings = 0
         self.run_dir = run_dir
         sys.excepthook = self._end_job
         self._fits = Fits(_open(run_dir, strategy))
@@ -99,39 +104,47 @@ class Run:
         """Keras's ``verbose``: 2 on rank 0, 0 elsewhere."""
         return 2 if self.is_chief else 0
 
-    def shard(self, *arrays: Array, seed: int = 1) -> tuple[Array, ...]:
-        """Return this rank's part of arrays of N samples each, the same samples of every array.
+    def shard(self, *data: Any, seed: int = 1) -> Any:
+        """Return this rank's part of the training data: as many samples or batches as every other rank has.
 
-        All ranks get the same number of samples, so that they do the same number of steps: where N does not divide
-        evenly, the first few samples of a common shuffled order are seen by two ranks. Raises UsageError for arrays
-        of different lengths, or fewer samples than ranks.
+        data: arrays of N samples each, and the tuple returned has the same samples of every array; where N does not
+        divide evenly, two ranks see the first few of a common shuffled order (``seed``). Or one ``tf.data.Dataset`` or
+        ``keras.utils.PyDataset`` with the same elements on every rank, of which this one gets every ``size``-th
+        (``train/shards.py``). Raises UsageError for what cannot be divided.
         """
-        lengths = {len(array) for array in arrays}
-        if len(lengths) != 1:
-            raise UsageError(f"shard: the arrays have different lengths ({', '.join(map(str, sorted(lengths)))})")
-        count = lengths.pop()
-        if count < self.size:
-            raise UsageError(f"shard: {count} samples cannot be divided among {self.size} ranks")
-        if self.size == 1:
-            self._samples = count
-            return arrays
-        order = np.random.Generator(np.random.Philox(key=[seed, 0])).permutation(count)
-        each = -(-count // self.size)
-        own = np.sort(np.resize(order, each * self.size)[self.rank :: self.size])
-        self._samples = each
-        return tuple(array[own] for array in arrays)
+        import keras
+        import tensorflow as tf
 
-    def distribute(self, optimizer: Optimizer) -> Optimizer:
+        if len(data) == 1 and isinstance(data[0], tf.data.Dataset):
+            return shard_dataset(data[0], self.rank, self.size)
+        if len(data) == 1 and isinstance(data[0], keras.utils.PyDataset):
+            return shard_batches(data[0], self.rank, self.size)
+        for one in data:
+            if not hasattr(one, "__len__") or not hasattr(one, "__getitem__"):
+                raise UsageError(
+                    f"shard: a {type(one).__name__} is neither an array of samples, nor one tf.data.Dataset, nor one "
+                    "keras.utils.PyDataset; divide it yourself, by run.rank and run.size"
+                )
+        arrays = shard_arrays([np.asarray(one) for one in data], self.rank, self.size, seed)
+        self._samples = len(arrays[0])
+        return arrays
+
+    def distribute(self, optimizer: Optimizer | str) -> Optimizer:
         """Return the Keras 3 optimizer, changed so that every step applies the gradients' mean over all ranks.
 
-        It stays of its own class, so a saved model loads without hpcnn. Under mixed_float16 it is first wrapped in
-        Keras's LossScaleOptimizer, so that all ranks skip the same steps.
+        It stays of its own class, so a saved model loads without hpcnn. Before its first update it gives all ranks
+        rank 0's weights and its own state, and at the end of the process the ranks compare the weights. Under
+        mixed_float16 it is first wrapped in Keras's LossScaleOptimizer, so that all ranks skip the same steps.
+
+        optimizer: or the name of one, ``"adam"``. Raises UsageError for a name that Keras does not know.
         """
         from hpcnn.train.keras_fit import average_gradients
 
-        return average_gradients(optimizer, self._strategy)
+        return average_gradients(optimizer, self._strategy, self._fits)
 
-    def callbacks(self, *own: keras.callbacks.Callback, samples: int | None = None) -> list[keras.callbacks.Callback]:
+    def callbacks(
+        self, *own: keras.callbacks.Callback, samples: int | None = None, batch_size: int | None = None
+    ) -> list[keras.callbacks.Callback]:
         """Return the callbacks for ``fit``: hpcnn's first, then ``own``.
 
         hpcnn's callback gives all ranks rank 0's initial weights, averages logs and batch-normalisation statistics over
@@ -139,21 +152,116 @@ class Run:
 
         own: callbacks that decide (EarlyStopping) belong to every rank; those that write, to rank 0 only.
         samples: training samples of this rank, if they did not come from ``shard``.
+        batch_size: the global batch size, which a scaling study compares.
         """
         from hpcnn.train.keras_fit import recorder
 
-        return [recorder(self._strategy, self._fits, samples or self._samples), *own]
+        self._state_work(samples, batch_size)
+        return [recorder(self._strategy, self._fits, self._samples), *own]
+
+    def epoch(self, samples: int | None = None, steps: int | None = None, batch_size: int | None = None) -> Epoch:
+        """Return one epoch of a training loop of your own: ``with run.epoch(samples=n) as epoch: ...``.
+
+        It has a clock, and a line in the record: ``epoch.log(loss=..., val_accuracy=...)`` says what stands there. At
+        its end the ranks check that they hold the same weights. All ranks must enter and leave it together.
+
+        samples, steps: that this rank trains on in the epoch. batch_size: the global batch size.
+        """
+        from hpcnn.train.own_loop import Epoch
+
+        self._state_work(samples, batch_size)
+        return Epoch(self._strategy, self._fits, self._models, self._samples, steps)
+
+    def broadcast(self, *things: Any) -> None:
+        """Give every rank rank 0's values of models, optimizers and variables, before a loop of your own.
+
+        Raises UsageError for anything else, and for a model that is not built.
+        """
+        variables = [variable for thing in things for variable in self._variables_of(thing)]
+        self._meet("broadcasts", variables=[list(variable.shape) for variable in variables])
+        self._strategy.broadcast([getattr(variable, "value", variable) for variable in variables])
+
+    def check(self, *things: Any) -> None:
+        """Raise RunError, naming the ranks, where models, optimizers or variables differ from rank 0's."""
+        from hpcnn.train.agreement import checksum
+
+        self._meet("checks", weights=checksum(v for thing in things for v in self._variables_of(thing)))
+
+    def mean(self, value: Any) -> Any:
+        """Return the mean over all ranks of a number, of an array, or of each value of a dictionary."""
+        if isinstance(value, Mapping):
+            return {name: self.mean(value[name]) for name in sorted(value)}
+        mean = self.gather(value).mean(axis=0)
+        return float(mean) if mean.ndim == 0 else mean
+
+    def gather(self, value: Any) -> Array:
+        """Return every rank's value of a number or an array, by rank: shape (size, ...), the same on every rank.
+
+        Raises UsageError where the ranks' arrays have different shapes.
+        """
+        own = np.asarray(value)
+        parts = [rank["value"] for rank in self._meet("gathers", value=own)]
+        shapes = {part.shape for part in parts}
+        if len(shapes) > 1:
+            raise UsageError(f"gather: the ranks' arrays have different shapes: {', '.join(map(str, sorted(shapes)))}")
+        return np.stack(parts)
+
+    def _meet(self, what: str, **facts: Any) -> Sequence[Mapping[str, Any]]:
+        from hpcnn.train.agreement import meet
+
+        self._meetings += 1
+        return meet(self._strategy, f"{what} (its meeting {self._meetings})", **facts)
+
+    def _variables_of(self, thing: Any) -> list[Any]:
+        import keras
+        import tensorflow as tf
+
+        if isinstance(thing, (keras.Variable, tf.Variable)):
+            return [thing]
+        if isinstance(thing, keras.optimizers.Optimizer):
+            return list(thing.variables)
+        if isinstance(thing, keras.Model):
+            if not thing.built:
+                raise UsageError(f"model {thing.name!r} has no weights yet: build it, or call it once, before")
+            if all(thing is not model for model in self._models):
+                self._models.append(thing)
+            return [*thing.weights, *_state_of(thing)]
+        raise UsageError(f"a {type(thing).__name__} is neither a model, nor an optimizer, nor a variable")
+
+    def _state_work(self, samples: int | None, batch_size: int | None) -> None:
+        """Note what a training works on: the scaling table compares it."""
+        for name, value in (("samples", samples), ("batch_size", batch_size)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise bad_value(name, value, "a whole number of at least 1")
+        self._samples = samples or self._samples
+        self._fits.batch_size = batch_size or self._fits.batch_size
 
     def _close(self) -> None:
         """Close the record when the script ends; how it ended is the launcher's to say (`hpcnn record finish`)."""
         fits = self._fits
+        if not fits.stopped:
+            self._compare_at_the_end()
         if fits.context is None:
             return
         if fits.stopped:
             reason = f"{fits.stopped}; its state is kept: hpcnn resume goes on there"
             finish_stopped(fits.context, reason, epochs=fits.epochs)
         else:
-            finish_completed(fits.context, epochs=fits.epochs, test=fits.validation)
+            work = {"batch_size": fits.batch_size} if fits.batch_size else {}
+            finish_completed(fits.context, epochs=fits.epochs, test=fits.validation, **work)
+
+    def _compare_at_the_end(self) -> None:
+        """Compare what the ranks' distributed optimizers have trained; end the job where it differs."""
+        if self.size == 1 or not self._fits.optimizers:
+            return
+        from hpcnn.train.agreement import meet
+        from hpcnn.train.own_loop import weights_of
+
+        try:
+            self._strategy.join()  # a rank that still trains goes on without this one, to where it is named
+            meet(self._strategy, "has come to its end", weights=weights_of(self._fits))
+        except HpcnnError as error:
+            end_failed(RunDir(self.run_dir) if self.run_dir else None, self._strategy, error)
 
     def _end_job(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Be Python's last exception handler: say what happened, then end the job for all ranks."""
@@ -163,6 +271,12 @@ class Run:
             print(f"Error: {error}", file=sys.stderr, flush=True)
         else:
             sys.__excepthook__(kind, error, trace)
+
+
+def _state_of(model: keras.Model) -> list[Any]:
+    """Return the variables of a compiled model's optimizer, as far as there are any."""
+    optimizer = getattr(model, "optimizer", None)
+    return list(optimizer.variables) if optimizer is not None and optimizer.built else []
 
 
 def _open(run_dir: str | None, strategy: Strategy) -> Context | None:

@@ -46,9 +46,12 @@ class StopRequest:
 
         Every rank gets the same answer, so what follows from it is the same on all of them.
         """
-        asked = self._signal or (self._strategy.is_chief and self._in_file())
-        wants, total = self._strategy.reduce_metrics([float(bool(asked)), seconds])
+        wants, total = self._strategy.reduce_metrics([float(self.is_asked()), seconds])
         return wants > 0, float(total) / self._strategy.processes
+
+    def is_asked(self) -> bool:
+        """Return whether this rank was asked to stop; of the file, rank 0 alone knows."""
+        return bool(self._signal) or (self._strategy.is_chief and self._in_file())
 
     def reason(self) -> str:
         """Return who asked, once all ranks have agreed to stop. All ranks must call it."""

@@ -19,7 +19,7 @@ _MODULES = {
 }
 
 # Scripts that load TensorFlow, by their folder.
-_SCRIPTS = ("docs/examples/distributed", "/benchmarks/peers/")
+_SCRIPTS = ("docs/examples/distributed", "/benchmarks/peers/", "tests/user/script_")
 
 
 def _loads_tensorflow(program: str, first: str = "", *others: str) -> bool:
