@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from hpcnn.rundir.close import finish, note_of
@@ -25,3 +27,12 @@ def finish_command(run_dir: str, exit_code: int, seconds: float | None) -> None:
     note = note_of(RunDir(run_dir))
     if note:
         click.echo(f"Warning: {note}", err=True)
+
+
+@command.command("as-worker", epilog="\b\nExample:\n  hpcnn record as-worker -- python my_script.py")
+@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
+def as_worker_command(program: tuple[str, ...]) -> None:
+    """Become PROGRAM, with a TF_CONFIG that names all ranks of the job and this one."""
+    from hpcnn.parallel.worker import run_as_worker
+
+    run_as_worker(program, os.environ)

@@ -14,6 +14,7 @@ from hpcnn.rundir.layout import folder_name
 from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.stated import Stated
 from hpcnn.specs.train import TrainSpec, usual_strategy
 from hpcnn.util.errors import UsageError
 
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 @spec_options(Resources)
 @spec_options(SoftwareSpec)
 @spec_options(TrainSpec)
+@click.option(
+    "--independent", is_flag=True, help="The ranks of your own PROGRAM are meant to share nothing: no warning of it."
+)
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 def command(
     site: str,
@@ -56,6 +60,7 @@ def command(
     wait: bool,
     follow: bool,
     after: str | None,
+    independent: bool,
     program: tuple[str, ...],
     **options: object,
 ) -> None:
@@ -69,7 +74,7 @@ def command(
     from hpcnn.rundir.layout import new_run_id, runs_folder
     from hpcnn.scheduler import scheduler_of
 
-    job = job_from_options(site, name, program, options)
+    job = job_from_options(site, name, program, options, independent=independent)
     folder = Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id()
     prepared = prepare(job, folder)
     if test_only and not dry_run:
@@ -137,17 +142,27 @@ def _warn(line: str) -> None:
     click.echo(line, err=True)
 
 
-def job_from_options(site: str, name: str | None, program: tuple[str, ...], options: dict[str, object]) -> JobSpec:
+# Options of training that say something of a program too.
+_OF_PROGRAMS = ("strategy", "batch_size", "samples")
+
+
+def job_from_options(
+    site: str, name: str | None, program: tuple[str, ...], options: dict[str, object], *, independent: bool = False
+) -> JobSpec:
     """Return the job of the command line. Raises UsageError for options that contradict each other."""
     resources = spec_from_options(Resources, given_options(Resources, options))
     software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
     chosen = given_options(TrainSpec, options)
     if program:
-        if chosen:
-            extra = ", ".join(option_name(key) for key in chosen)
+        extra = ", ".join(option_name(key) for key in chosen if key not in _OF_PROGRAMS)
+        if extra:
             raise UsageError(f"{extra}: options of training cannot go with a program of your own (after --)")
         check_ranks(resources, None, option_name)
-        return JobSpec(name or program_name(program), site, resources, program=program, software=software)
+        stated = spec_from_options(Stated, {**chosen, "independent": independent})
+        own = name or program_name(program)
+        return JobSpec(own, site, resources, program=program, software=software, stated=stated)
+    if independent:
+        raise UsageError("--independent: it goes with a program of your own (after --)")
     train = spec_from_options(TrainSpec, chosen)
     if "strategy" not in chosen:
         train = dataclasses.replace(train, strategy=usual_strategy(resources.ntasks))

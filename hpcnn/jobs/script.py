@@ -71,6 +71,9 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     resuming = dataclasses.replace(place, resume=place.resume or job.resources.requeue)
     in_image = dataclasses.replace(resuming, hpcnn=("hpcnn",)) if inside else resuming
     program = train_command(job.train, in_image) if job.train else list(job.program)
+    meets = not job.train and strategy_of(job) == "multiworker"
+    if meets:
+        program = [*in_image.hpcnn, "record", "as-worker", "--", *program]
     launched = has_launcher(job)
     launcher = [launch_command(site, job.resources, cpus, place.mpi)] if launched else []
     asked = []
@@ -96,10 +99,19 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         data=place.data,
         local_disk=local_disk,
         resume=resuming.resume and not job.train,
+        stated=_stated(job),
+        rendezvous=meets,
+        tasks_per_node=-(-job.resources.ntasks // job.resources.nodes),
         requeue=job.resources.requeue,
         several_nodes=job.resources.nodes > 1,
         requeue_limit=job.resources.requeue_limit,
     )
+
+
+def _stated(job: JobSpec) -> dict[str, int]:
+    """Return what is stated of a program's work, by the end of the variable's name."""
+    facts = {"BATCH_SIZE": job.stated.batch_size, "SAMPLES": job.stated.samples}
+    return {key: value for key, value in facts.items() if value is not None}
 
 
 def has_launcher(job: JobSpec) -> bool:
@@ -123,7 +135,7 @@ def strategy_of(job: JobSpec) -> str:
     """Return the strategy of a job; that of a user's own program follows from the number of ranks."""
     if job.train:
         return job.train.strategy
-    return usual_strategy(job.resources.ntasks)
+    return job.stated.strategy or usual_strategy(job.resources.ntasks)
 
 
 def title(job: JobSpec) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Sequence
 
 import numpy as np
 
+from hpcnn.parallel.addresses import free_address
 from hpcnn.parallel.base import TaskEnvironment, check_world_size
 from hpcnn.parallel.devices import set_threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
@@ -38,7 +38,7 @@ class MultiWorker(TfDistribute):
         check_world_size(launched.size if launched else None, self.processes, self.rank, self.name)
         device = use_one_gpu(self.local_rank)
         set_threads(task)
-        workers = self._comm.allgather(_free_address())
+        workers = self._comm.allgather(free_address(os.environ))
         os.environ["TF_CONFIG"] = json.dumps(
             {"cluster": {"worker": workers}, "task": {"type": "worker", "index": self.rank}}
         )
@@ -55,25 +55,3 @@ class MultiWorker(TfDistribute):
     def barrier(self) -> None:
         """Wait for every worker."""
         self._comm.Barrier()
-
-
-def _free_address() -> str:
-    """Return ``host:port`` with a port that is free on this host now."""
-    host = os.environ.get("HPCNN_HOST") or ("127.0.0.1" if _one_node() else _own_name())
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return f"{host}:{probe.getsockname()[1]}"
-
-
-def _own_name() -> str:
-    """Return the name by which other workers reach this host, on the fast network if the site has a suffix for it."""
-    suffix = os.environ.get("HPCNN_HOST_SUFFIX")
-    return f"{socket.gethostname().split('.')[0]}{suffix}" if suffix else socket.gethostname()
-
-
-def _one_node() -> bool:
-    """Return whether all workers run on one node: by Open MPI's mpirun, by Hydra, or by srun."""
-    launched = launched_by(os.environ)
-    names = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_TASKS_PER_NODE")
-    local_size = next((os.environ[name] for name in names if os.environ.get(name)), None)
-    return launched is None or local_size == str(launched.size)

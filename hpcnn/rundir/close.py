@@ -51,7 +51,9 @@ def _unmet(run: RunDir) -> str | None:
     processes = asked.get("ntasks") or (asked.get("nodes") or 1) * (asked.get("ntasks_per_node") or 1)
     program = spec.get("program") or []
     measures = program[1:2] == ["-m"] and program[2].startswith("hpcnn.")  # the ranks of `hpcnn bench`, which do meet
-    if not program or measures or processes < 2 or run.provenance.exists():
+    stated = spec.get("stated") or {}
+    meant = stated.get("independent") or stated.get("strategy") == "multiworker"  # TensorFlow's workers meet themselves
+    if not program or measures or meant or processes < 2 or run.provenance.exists():
         return None
     return (
         f"none of the {processes} ranks called hpcnn.init(): unless they met by other means, each did all of the "

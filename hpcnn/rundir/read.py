@@ -171,7 +171,8 @@ def _failure(directory: RunDir) -> Json:
 
 def _spec_columns(spec: Row, done: Mapping[str, Json]) -> Row:
     """Return the columns of spec.json; the options in ``done``, of provenance.json, replace those of the spec."""
-    train, resources = {**_object(spec.get("train")), **done}, _object(spec.get("resources"))
+    stated = {key: value for key, value in _object(spec.get("stated")).items() if key in _TRAIN}
+    train, resources = {**stated, **_object(spec.get("train")), **done}, _object(spec.get("resources"))
     program = spec.get("program")
     row: Row = {key: spec.get(key) for key in ("study", "kind", "name", "repeat", "site", "hpcnn")}
     row |= {key: train.get(key) for key in _TRAIN} | {key: resources.get(key) for key in _RESOURCES}

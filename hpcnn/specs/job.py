@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.stated import Stated
 from hpcnn.specs.train import TrainSpec, check_strategy
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json
@@ -27,10 +28,13 @@ class JobSpec:
     kind: str | None = None
     point: dict[str, Json] = dataclasses.field(default_factory=dict)
     repeat: int = 1
+    stated: Stated = dataclasses.field(default_factory=Stated)
 
     def __post_init__(self) -> None:
         if (self.train is None) == (not self.program):
             raise UsageError("a job trains a model or runs a program: give the one or the other")
+        if self.train is not None and self.stated != Stated():
+            raise UsageError("what is stated of a program cannot go with a training, whose options say it")
         check_ranks(self.resources, self.train)
 
 

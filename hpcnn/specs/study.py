@@ -26,3 +26,4 @@ class StudySpec:
     axes: dict[str, Json] = field(NO_KEYS, "Field -> list of its values; the points are their product.")
     points: tuple[dict[str, Json], ...] = field((), "Points that are no product of axes.")
     program: tuple[str, ...] = field((), "The user's own program, instead of a training.")
+    independent: bool = field(False, "The ranks of the program are meant to share nothing.")

@@ -14,9 +14,10 @@ from hpcnn.specs.fields import check_field, from_mapping, hints, to_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.stated import Stated
 from hpcnn.specs.study import StudySpec
 from hpcnn.specs.train import TrainSpec
-from hpcnn.study.read import TABLES
+from hpcnn.study.read import OF_PROGRAMS, TABLES
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Json
 
@@ -80,6 +81,7 @@ def _planned(study: StudySpec, site: str, point: dict[str, Json], repeat: int) -
     resources = from_mapping(Resources, tables["resources"], f"{where}[resources] ")
     software = from_mapping(SoftwareSpec, tables["software"], f"{where}[software] ")
     train = None if study.program else _train(study, tables["train"], resources, repeat, where)
+    stated = _stated(study, tables["train"], resources, where) if study.program else Stated()
     try:
         job = JobSpec(
             study.name,
@@ -92,6 +94,7 @@ def _planned(study: StudySpec, site: str, point: dict[str, Json], repeat: int) -
             kind=study.kind,
             point=_short(point),
             repeat=repeat,
+            stated=stated,
         )
     except UsageError as error:
         raise UsageError(f"{where}{error}") from error
@@ -104,6 +107,16 @@ def _train(study: StudySpec, table: dict[str, Json], resources: Resources, repea
     seed = study.seeds[(repeat - 1) % len(study.seeds)] if study.seeds else base + repeat - 1
     train = from_mapping(TrainSpec, {**table, "seed": seed}, f"{where}[train] ")
     return _per_rank(train, resources, where) if study.kind == "weak" else train
+
+
+def _stated(study: StudySpec, table: dict[str, Json], resources: Resources, where: str) -> Stated:
+    """Return what the study states of its program; of a weak-scaling point, its ranks times what is given for one."""
+    given = {key: table[key] for key in OF_PROGRAMS if key in table}
+    stated = from_mapping(Stated, {**given, "independent": study.independent}, f"{where}[train] ")
+    if study.kind != "weak" or stated.batch_size is None:
+        return stated
+    samples = None if stated.samples is None else stated.samples * resources.ntasks
+    return dataclasses.replace(stated, batch_size=stated.batch_size * resources.ntasks, samples=samples)
 
 
 def _per_rank(train: TrainSpec, resources: Resources, where: str) -> TrainSpec:
@@ -145,6 +158,8 @@ def _content(job: JobSpec) -> str:
     content["resources"] = _deciding(Resources, facts["resources"])
     if job.software != SoftwareSpec():
         content["software"] = facts["software"]
+    if job.stated != Stated():
+        content["stated"] = facts["stated"]
     return json.dumps(content, sort_keys=True, default=str)
 
 

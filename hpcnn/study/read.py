@@ -27,6 +27,8 @@ TABLES = {"model": "model_args", "data": "data_args", "augment": "augment"}
 _KEYWORDS = ("model", "data")
 # Keys that `--set` changes besides fields and keywords of the model.
 _PLAIN = ("name", "kind", "description", "repeats", "seeds")
+# Keys of [train] that state something of a program of the user's own.
+OF_PROGRAMS = ("strategy", "batch_size", "samples")
 
 
 def find(name: str) -> Path:
@@ -150,9 +152,20 @@ def _value(where: str, key: str, value: Json) -> Json:
 
 
 def _check_program(study: StudySpec, where: str) -> None:
-    """Raise UsageError for keys of training in a study of a user's own program."""
-    valid = ("resources.", "software.")
-    keys = [key for keys in (study.axes, *study.points) for key in keys if not key.startswith(valid)]
-    keys = [*(["[train]"] if study.train else []), *(["seeds"] if study.seeds else []), *keys]
+    """Raise UsageError for keys of training in a study of a user's own program, and for a batch that nobody states."""
+    stated = [f"train.{key}" for key in OF_PROGRAMS]
+    valid = ("resources.", "software.", *stated)
+    points = [key for keys in (study.axes, *study.points) for key in keys]
+    keys = [key for key in points if not key.startswith(valid)]
+    keys = [*(f"[train] {key}" for key in study.train if key not in OF_PROGRAMS), *keys]
+    keys = [*keys, *(["seeds"] if study.seeds else [])]
     if keys:
-        raise UsageError(f"{where}{', '.join(keys)}: keys of training cannot go with a program of your own")
+        raise UsageError(
+            f"{where}{', '.join(keys)}: keys of training cannot go with a program of your own, but {', '.join(stated)}"
+        )
+    if study.kind in ("strong", "weak") and "batch_size" not in study.train and "train.batch_size" not in points:
+        whose = "all ranks together" if study.kind == "strong" else "one rank"
+        raise UsageError(
+            f"{where}[train] batch_size: a {study.kind}-scaling study of a program needs the batch size of {whose}, "
+            "which hpcnn cannot see; the program finds it in HPCNN_BATCH_SIZE"
+        )

@@ -128,7 +128,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._statistics = moving_statistics(self.model)
         if self._record:
             self._record.spec({"resources": {"ntasks": self._strategy.processes}, "train": None, "name": "script"})
-            self._record.provenance(device_name(), model=sizes_of([self.model]))
+            self._record.provenance(device_name(), **work_of([self.model], self._fits))
             self._record.event("run_start")
         self._note_state()
 
@@ -292,13 +292,23 @@ def epoch_line(
     }
 
 
-def sizes_of(models: Sequence[KerasModel]) -> dict[str, Json]:
-    """Return the numbers of weights of a script's models together, as the record has them."""
-    return {
-        "parameters": sum(model.count_params() for model in models),
-        "trainable": sum(trainable_parameters(model) for model in models),
-        "tensors": sum(len(model.trainable_weights) for model in models),
-    }
+def work_of(models: Sequence[KerasModel], fits: Fits) -> dict[str, dict[str, int] | int]:
+    """Return what the record says of a script's work, as far as it is known.
+
+    The numbers of weights of its models together; the global batch size; the samples of an epoch of all ranks.
+    """
+    facts: dict[str, dict[str, int] | int] = {}
+    if models:
+        facts["model"] = {
+            "parameters": sum(model.count_params() for model in models),
+            "trainable": sum(trainable_parameters(model) for model in models),
+            "tensors": sum(len(model.trainable_weights) for model in models),
+        }
+    if fits.batch_size:
+        facts["global_batch_size"] = fits.batch_size
+    if fits.samples:
+        facts["samples"] = fits.samples
+    return facts
 
 
 def _scales_loss(optimizer: Optimizer) -> bool:

@@ -15,7 +15,7 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.parallel.devices import device_name
 from hpcnn.train.agreement import checksum, meet
 from hpcnn.train.context import Fits
-from hpcnn.train.keras_fit import averaged, epoch_line, sizes_of
+from hpcnn.train.keras_fit import averaged, epoch_line, work_of
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import KerasModel
 
@@ -89,7 +89,7 @@ class Epoch:
     def _begin_record(self) -> None:
         assert self._record is not None
         self._record.spec({"resources": {"ntasks": self._strategy.processes}, "train": None, "name": "script"})
-        self._record.provenance(device_name(), model=sizes_of(self._models) if self._models else None)
+        self._record.provenance(device_name(), **work_of(self._models, self._fits))
         self._record.event("run_start")
 
 

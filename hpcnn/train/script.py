@@ -76,7 +76,9 @@ class Run:
         self._meetings = 0
         self.run_dir = run_dir
         sys.excepthook = self._end_job
-        self._fits = Fits(_open(run_dir, strategy))
+        self._fits = Fits(
+            _open(run_dir, strategy), batch_size=_stated("HPCNN_BATCH_SIZE"), samples=_stated("HPCNN_SAMPLES")
+        )
         atexit.register(self._close)
 
     @property
@@ -127,6 +129,7 @@ class Run:
                 )
         arrays = shard_arrays([np.asarray(one) for one in data], self.rank, self.size, seed)
         self._samples = len(arrays[0])
+        self._fits.samples = self._fits.samples or len(data[0])
         return arrays
 
     def distribute(self, optimizer: Optimizer | str) -> Optimizer:
@@ -234,7 +237,10 @@ class Run:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise bad_value(name, value, "a whole number of at least 1")
         self._samples = samples or self._samples
-        self._fits.batch_size = batch_size or self._fits.batch_size
+        stated = self._fits.batch_size
+        if stated is not None and batch_size is not None and batch_size != stated:
+            raise bad_value("batch_size", batch_size, f"{stated}, the global batch size that was stated before")
+        self._fits.batch_size = batch_size or stated
 
     def _close(self) -> None:
         """Close the record when the script ends; how it ended is the launcher's to say (`hpcnn record finish`)."""
@@ -247,8 +253,7 @@ class Run:
             reason = f"{fits.stopped}; its state is kept: hpcnn resume goes on there"
             finish_stopped(fits.context, reason, epochs=fits.epochs)
         else:
-            work = {"batch_size": fits.batch_size} if fits.batch_size else {}
-            finish_completed(fits.context, epochs=fits.epochs, test=fits.validation, **work)
+            finish_completed(fits.context, epochs=fits.epochs, test=fits.validation)
 
     def _compare_at_the_end(self) -> None:
         """Compare what the ranks' distributed optimizers have trained; end the job where it differs."""
@@ -277,6 +282,11 @@ def _state_of(model: keras.Model) -> list[Any]:
     """Return the variables of a compiled model's optimizer, as far as there are any."""
     optimizer = getattr(model, "optimizer", None)
     return list(optimizer.variables) if optimizer is not None and optimizer.built else []
+
+
+def _stated(variable: str) -> int | None:
+    """Return what the job states of this program, None where it states nothing."""
+    return int(os.environ.get(variable) or 0) or None
 
 
 def _open(run_dir: str | None, strategy: Strategy) -> Context | None:

@@ -68,6 +68,25 @@ class TestDryRun:
         assert "export NOTE='a b'\n" in script
 
 
+class TestStatedOfAProgram:
+    """What hpcnn cannot see of a program, and is told: the job exports it, and the record keeps it."""
+
+    def test_its_work(self, here):
+        words = ("--ntasks", "2", "--batch-size", "64", "--samples", "1000")
+        script = submit("--dry-run", *words, "--", "python", "x.py").stdout
+        assert "export HPCNN_BATCH_SIZE=64\nexport HPCNN_SAMPLES=1000\n" in script
+        assert "as-worker" not in script
+        submit("--run-dir", "run", "--batch-size", "64", "--independent", *python("print(1)"))
+        spec = json.loads((here / "run" / "spec.json").read_text())
+        assert spec["stated"] == {"strategy": None, "independent": True, "batch_size": 64, "samples": None}
+
+    def test_its_strategy(self):
+        script = submit("--dry-run", "--ntasks", "2", "--strategy", "multiworker", "--", "python", "x.py").stdout
+        assert "export HPCNN_STRATEGY=multiworker\n" in script
+        assert 'export HPCNN_RENDEZVOUS="$run_dir/workers-$$"' in script
+        assert "hpcnn record as-worker -- python x.py\n" in " ".join(script.split(" "))
+
+
 class TestRefused:
     """Exit status 2, one message that names option, value and what is valid, and nothing written."""
 
@@ -92,6 +111,11 @@ class TestRefused:
                 ["--epochs", "3", "--model", "x", "--", "python", "x.py"],
                 "--model, --epochs: options of training cannot go with a program of your own (after --)",
             ),
+            (
+                ["--strategy", "mirrored", "--", "true"],
+                "--strategy: 'mirrored' is not known. Valid: serial, horovod, mu",
+            ),
+            (["--independent"], "--independent: it goes with a program of your own (after --)"),
             (
                 ["python", "x.py", "--epochs", "3"],
                 "--epochs: options of training cannot go with a program of your own (after --)",

@@ -40,12 +40,23 @@ def test_ranks_of_a_program_that_hpcnn_never_saw_are_named(run, resources):
     assert note_of(run) == result["note"]
 
 
-@pytest.mark.parametrize("what", ["one rank", "ranks that met", "a failure", "a measurement of hpcnn's own"])
+QUIET = {
+    "one rank": {},
+    "ranks that met": {},
+    "a failure": {},
+    "a measurement of hpcnn's own": {},
+    "ranks that are meant to share nothing": {"independent": True},
+    "TensorFlow's workers, which meet themselves": {"strategy": "multiworker"},
+}
+
+
+@pytest.mark.parametrize("what", QUIET)
 def test_nothing_is_said_where_there_is_nothing_to_say(run, what):
     processes = 1 if what == "one rank" else 2
     own = ["python", "-m", "hpcnn.machine.bench.ranks"]
     program = own if what.endswith("own") else ["python", "mine.py"]
-    write_json(run.spec, {"train": None, "program": program, "resources": {"ntasks": processes}})
+    spec = {"train": None, "program": program, "resources": {"ntasks": processes}, "stated": QUIET[what]}
+    write_json(run.spec, spec)
     if what == "ranks that met":
         write_json(run.provenance, {"world_size": 2})
     assert "note" not in closed(run, int(what == "a failure"))

@@ -219,6 +219,17 @@ def test_a_study_of_a_program():
     assert [(job.repeat, job.resources.ntasks) for job in found] == [(1, 1), (1, 2), (2, 1), (2, 2)]
 
 
+def test_what_a_study_states_of_its_program():
+    axes = {"resources.ntasks": [1, 2]}
+    strong = jobs(program=["x"], kind="strong", train={"batch_size": 64, "samples": 1000}, axes=axes)
+    assert [(job.stated.batch_size, job.stated.samples) for job in strong] == [(64, 1000), (64, 1000)]
+    weak = jobs(program=["x"], kind="weak", train={"batch_size": 64, "samples": 1000}, axes=axes)
+    assert [(job.stated.batch_size, job.stated.samples) for job in weak] == [(64, 1000), (128, 2000)]
+    (alone,) = jobs(program=["x"], independent=True, train={"strategy": "multiworker"})
+    assert (alone.stated.independent, alone.stated.strategy) == (True, "multiworker")
+    assert ids(program=["x"], train={"batch_size": 64}) != ids(program=["x"], train={"batch_size": 32})
+
+
 @pytest.mark.parametrize("file", PACKAGED, ids=lambda file: file.stem)
 def test_packaged_studies(file):
     spec = read(file)

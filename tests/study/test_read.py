@@ -124,10 +124,18 @@ def test_a_point_names_its_keys_in_any_way(study):
         ("[[points]]\nntask = 1", "[[points]] key: 'ntask' is not known. Did you mean 'ntasks'? Valid: model, "),
         ("[[points]]\ntrain.epochs = 0", "[[points]] train.epochs: 0 is not valid; expected at least 1."),
         ("[[points]]\nntasks = [1, 2]", "[[points]] ntasks: [1, 2] is not valid; expected a whole number."),
-        ('program = ["x"]\n[train]\nepochs = 2', "[train]: keys of training cannot go with a program of your own"),
+        ('program = ["x"]\n[train]\nepochs = 2', "[train] epochs: keys of training cannot go with a program of yo"),
+        (
+            'kind = "strong"\nprogram = ["x"]\n[axes]\nntasks = [1, 2]',
+            "[train] batch_size: a strong-scaling study of a program needs the batch size of all ranks together, which",
+        ),
+        (
+            'kind = "weak"\nprogram = ["x"]',
+            "[train] batch_size: a weak-scaling study of a program needs the batch size of one",
+        ),
         (
             'program = ["x"]\nseeds = [1]\n[axes]\nepochs = [2]',
-            "seeds, train.epochs: keys of training cannot go with a p",
+            "train.epochs, seeds: keys of training cannot go with a p",
         ),
         ('program = ["x"]\n[[points]]\nmodel.a = 2', "model.a: keys of training cannot go with a program of yo"),
     ],

@@ -126,7 +126,7 @@ def batches_by_number() -> None:
     model = model_of(1)
     model.compile(run.distribute(keras.optimizers.SGD(0.01)), "mse")
     own = run.shard(Batches())
-    model.fit(own, epochs=2, shuffle=False, verbose=0, callbacks=run.callbacks(batch_size=16))
+    model.fit(own, epochs=2, shuffle=False, verbose=0, callbacks=run.callbacks())
     keep("pydataset", model, x=np.stack([own[index][0] for index in range(len(own))]))
 
 

@@ -1,0 +1,76 @@
+"""Starts a rank of a user's ``tf.distribute`` script: with a ``TF_CONFIG`` that names all workers and itself.
+
+TensorFlow's own tutorial ("Multi-worker training with Keras", section "TF_CONFIG") has a person write that variable on
+each machine. Here each rank takes a free port of its host, writes its address into a folder of the run directory, and
+waits for those of the others. Files, because the program may meet its ranks by MPI itself, which can be done only once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hpcnn.parallel.addresses import free_address
+from hpcnn.parallel.launcher import launched_by
+from hpcnn.util.errors import RunError
+from hpcnn.util.files import write_text
+
+_MOST_SECONDS, _FIRST_PAUSE, _LONGEST_PAUSE = 300.0, 0.02, 1.0
+
+
+def run_as_worker(program: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Replace this process by the program, with TF_CONFIG and, of several ranks on a node, with one GPU for each.
+
+    Raises RunError where the ranks do not find each other.
+    """
+    launched = launched_by(environment)
+    rank, size = (launched.rank, launched.size) if launched else (0, 1)
+    asked = int(environment.get("HPCNN_WORLD_SIZE") or size)
+    if asked != size:
+        raise RunError(f"{asked} ranks were asked for, and the launcher started {size} (this is rank {rank})")
+    own = {**environment}
+    if environment.get("HPCNN_RENDEZVOUS"):
+        workers = meet(Path(environment["HPCNN_RENDEZVOUS"]), rank, size, free_address(environment))
+        own["TF_CONFIG"] = json.dumps(tf_config(workers, rank))
+    own.update(_one_gpu(environment, launched.local_rank if launched else 0))
+    try:
+        os.execvpe(program[0], list(program), own)
+    except OSError as error:
+        raise RunError(f"{program[0]}: cannot be started ({error.strerror})") from error
+
+
+def tf_config(workers: Sequence[str], rank: int) -> dict[str, object]:
+    """Return the value of TF_CONFIG of one worker. workers: ``host:port`` of every rank."""
+    return {"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": rank}}
+
+
+def meet(folder: Path, rank: int, size: int, address: str, seconds: float = _MOST_SECONDS) -> list[str]:
+    """Write this rank's address into the folder, and return those of all ranks, by rank, once they are there.
+
+    Raises RunError, naming the ranks that are missing, after so many seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / f"rank{rank}", address)
+    end, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    files = [folder / f"rank{number}" for number in range(size)]
+    while missing := [number for number, file in enumerate(files) if not file.exists()]:
+        if time.monotonic() > end:
+            named = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
+            raise RunError(f"rank {rank} waited {seconds:g} s for rank {named} in {folder}: they have not started")
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    return [file.read_text(encoding="utf-8") for file in files]
+
+
+def _one_gpu(environment: Mapping[str, str], local_rank: int) -> dict[str, str]:
+    """Return CUDA_VISIBLE_DEVICES for one of several ranks on a node with GPUs; nothing for the only rank there."""
+    gpus, tasks = environment.get("HPCNN_GPUS_PER_NODE"), environment.get("HPCNN_TASKS_PER_NODE")
+    if not gpus or tasks in (None, "1"):
+        return {}
+    visible = environment.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(int(gpus))))
+    numbers = visible.split(",")
+    return {"CUDA_VISIBLE_DEVICES": numbers[local_rank % len(numbers)]}
