@@ -20,9 +20,10 @@ from hpcnn.train.dropout import draw_own_masks
 from hpcnn.train.factors import allreduce_bytes
 from hpcnn.train.feed import Form, Resident, fit_shape, one_hot_sizes, pixel_factor, place, sample_shape
 from hpcnn.train.losses import class_weights
+from hpcnn.train.own_step import OwnStep, has_own_step
 from hpcnn.train.plan import steps_per_epoch
 from hpcnn.train.setup import check_batch, check_target, make_model, prepare_keras, trainable_parameters
-from hpcnn.train.state import State
+from hpcnn.train.state import State, optimizers_of
 from hpcnn.train.steps import Steps
 from hpcnn.util.types import Json, KerasModel
 
@@ -73,13 +74,17 @@ def assemble(
     check_batch(spec, data.samples, strategy.size)
     model = make_model(spec, strategy, data, steps_per_epoch(data.samples, batch), say)
     draw_own_masks(model, strategy)
+    training, test = _on_devices(spec, model, data, strategy)
+    own = OwnStep(model, training, strategy.size) if has_own_step(model) else None
     if state:
         state.restore(model)
-    strategy.broadcast([v.value for v in model.weights] + [v.value for v in model.optimizer.variables])
+    of_optimizers = [v.value for optimizer in optimizers_of(model) for v in optimizer.variables]
+    strategy.broadcast([v.value for v in model.weights] + of_optimizers)
     mark("model_stop")
-    training, test = _on_devices(spec, model, data, strategy)
     augmentation = augmentation_of(spec, data, training.features[0], strategy.devices)
-    steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test, batch)
+    steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test, batch, own)
+    if steps.no_test:
+        say(f"no test: {steps.no_test}")
     check_target(spec, steps.metrics)
     return Assembled(model, data, steps, batch, [augmentation] if augmentation else [])
 

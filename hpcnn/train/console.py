@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.specs.train import TrainSpec
@@ -12,15 +13,18 @@ from hpcnn.train.state import Position
 from hpcnn.util.types import Json, KerasModel, Optimizer
 
 
-def first_line(spec: TrainSpec, strategy: Strategy, model: KerasModel, samples: int, batch: int) -> str:
-    """Return what is trained on what."""
+def first_line(
+    spec: TrainSpec, strategy: Strategy, model: KerasModel, optimizers: Sequence[Optimizer], samples: int, batch: int
+) -> str:
+    """Return what is trained on what. optimizers: those that train the model; most models have one."""
     ranks = f"{strategy.size} {'rank' if strategy.size == 1 else 'ranks'}"
     # not the loss scaling of float16
-    optimizer: Optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    inner: list[Any] = [getattr(one, "inner_optimizer", one) for one in optimizers]
+    names = " and ".join(optimizer.name for optimizer in inner)
     mode = "" if strategy.communicates else "; without communication: a measurement of the ceiling, no training"
     return (
         f"{spec.model} ({model.count_params():,} parameters) on {spec.data}, {samples:,} samples, "
-        f"global batch size {batch}, {optimizer.name}, {spec.precision}, {spec.strategy}: {ranks} on "
+        f"global batch size {batch}, {names}, {spec.precision}, {spec.strategy}: {ranks} on "
         f"{strategy.devices[0].strip('/').split(':')[0]}{mode}"
     )
 
@@ -61,7 +65,7 @@ def epoch_line(line: Mapping[str, Json], epochs: int) -> str:
     parts.append(f"{1000 * seconds / max(line['steps'], 1):.2f} ms/step")
     share = line["seconds_communication"] / seconds if seconds else 0.0
     parts.append(f"{share:.0%} communication")
-    parts.append(f"loss {line['loss']:.4f}")
+    parts += [] if line["loss"] is None else [f"loss {line['loss']:.4f}"]
     parts += [f"{name} {value:.4f}" for name, value in line["metrics"].items()]
     parts += [f"test {name} {value:.4f}" for name, value in (line["validation"] or {}).items()]
     return "  ".join(parts)

@@ -142,7 +142,7 @@ def one_hot_sizes(model: KerasModel, classes: Any) -> Any:
     outputs than the data has labels.
     """
     if not is_structure(classes):
-        shape = model.output_shape
+        shape = getattr(model, "output_shape", None)  # one of several networks has none
         wants = wants_one_hot(model.loss, shape if isinstance(shape, tuple) else (), classes)
         return classes if wants else None
     names, shapes = list(getattr(model, "output_names", [])), model.output_shape

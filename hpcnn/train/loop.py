@@ -69,7 +69,10 @@ class Loop:
             threads=threads(),
             model=facts(spec, self.assembled),
         )
-        context.log(first_line(spec, context.strategy, self.model, self.assembled.samples, self.assembled.batch))
+        optimizers = self.steps.optimizers
+        context.log(
+            first_line(spec, context.strategy, self.model, optimizers, self.assembled.samples, self.assembled.batch)
+        )
         context.log(devices_line(hosts))
 
     def _note(self, line: str) -> None:
@@ -121,10 +124,10 @@ class Loop:
 
     def _finish_weights(self, progress: Progress) -> None:
         """Let the optimizer set the final weights as Keras's ``fit`` does: the moving averages, with ``use_ema``."""
-        optimizer = unscaled(self.model.optimizer)
-        if optimizer.use_ema:
-            optimizer.finalize_variable_values(self.model.trainable_variables)
-            progress.test = {}  # what was evaluated are other weights
+        for optimizer in map(unscaled, self.steps.optimizers):
+            if optimizer.use_ema:
+                optimizer.finalize_variable_values(optimizer._trainable_variables)
+                progress.test = {}  # what was evaluated are other weights
 
     def values(self) -> list[Array]:
         """Return the values of every variable on rank 0, which writes them; nothing on other ranks."""
@@ -138,11 +141,12 @@ class Loop:
         """Evaluate what was trained: on the test set, and on the training set where the spec asks for it."""
         spec, samples = self.spec, self.assembled.samples
         test_samples = self.assembled.data.test_samples
-        test = (progress.test or self.evaluate()) if spec.communication else None
-        training_set = self.evaluate_training() if spec.evaluate_training else None
+        test = (progress.test or self.evaluate()) if spec.communication and self.steps.tests else None
+        training_set = self.evaluate_training() if spec.evaluate_training and self.steps.tests else None
         lines = [profile_line(self.profile.epoch, self.context.run.path)] if self.profile else []
         lines += [last_line(training_set, samples, of="training set")] if training_set else []
-        lines += [last_line(test, test_samples) if test else ceiling_line(self.strategy)]
+        if self.steps.tests:
+            lines += [last_line(test, test_samples) if test else ceiling_line(self.strategy)]
         return Results(test, test_samples, training_set, spec.communication, lines)
 
     def evaluate(self) -> dict[str, float]:
@@ -167,13 +171,13 @@ class Loop:
         logs = self._logs(sums)
         check_same_weights(self.model, self.strategy)
         validation, seconds_evaluation = None, None
-        if self.spec.evaluate:
+        if self.spec.evaluate and self.steps.tests:
             begin = time.monotonic()
             self.record.event("eval_start", epoch)
             validation = self.evaluate()
             seconds_evaluation = time.monotonic() - begin
             self.record.event("eval_stop", epoch, **validation)
-        rate = float(np.asarray(self.model.optimizer.learning_rate))
+        rate = float(np.asarray(self.steps.optimizers[0].learning_rate))
         all_logs = {**logs, **{f"val_{key}": value for key, value in (validation or {}).items()}}
         hooks.on_epoch_end(epoch - 1, all_logs)
         self.record.event("epoch_stop", epoch)
@@ -188,7 +192,7 @@ class Loop:
             "seconds_evaluation": seconds_evaluation,
             "samples": int(sums.samples),
             "steps": self.steps_per_epoch(),
-            "loss": logs["loss"],
+            "loss": logs.get("loss"),
             "metrics": {key: value for key, value in logs.items() if key != "loss"},
             "validation": validation,
             "learning_rate": rate,
@@ -261,7 +265,8 @@ class Loop:
         return self._own_logs(sums.over_processes(self.strategy))
 
     def _own_logs(self, sums: Sums) -> dict[str, float]:
-        return {"loss": sums.loss / max(sums.samples, 1.0), **self.steps.results(sums.state)}
+        results = self.steps.results(sums.state)
+        return {"loss": sums.loss / max(sums.samples, 1.0), **results} if self.steps.sums_loss else results
 
     def _someone_stops(self, reached: bool) -> bool:
         """Return whether any rank wants to stop. Then all must, or the others would wait for it for ever."""

@@ -1,7 +1,7 @@
 """Refuses a model that hpcnn's step would train as something else, and finds by which rule its losses add up.
 
-hpcnn computes the step itself: forward, loss, gradients, the optimizer's ``apply``. So a class that computes its own
-step is refused by name. What a loss and a metric make of a batch must follow from its parts, or steps and ranks could
+hpcnn computes the steps itself, or calls a model's own (``own_step.py``); a class that makes its own loop of them is
+refused by name. What a loss and a metric make of a batch must follow from its parts, or steps and ranks could
 not be added up: that is tried on samples of the user's data before the training. Must not know ranks or files.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -21,8 +21,8 @@ from hpcnn.train.update import unscaled
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import KerasModel, Optimizer, Tensor
 
-# What a subclass may override and hpcnn's step passes by. `compute_loss` and `call` it does call.
-_PASSED_BY = ("train_step", "test_step", "compute_metrics", "make_train_function", "make_test_function", "fit")
+# What a subclass may override and hpcnn passes by, because it makes loops of steps itself.
+_PASSED_BY = ("make_train_function", "make_test_function", "fit")
 # Options of compile() that say how Keras computes, not what, with Keras's defaults.
 _HOW = {"run_eagerly": (False,), "steps_per_execution": (1,), "jit_compile": ("auto", False)}
 
@@ -39,13 +39,13 @@ _TOLERANCE = {"mixed_bfloat16": 3e-2, "mixed_float16": 1e-2}
 
 
 def check_methods(model: KerasModel) -> None:
-    """Raise UsageError for a model that computes its own step."""
+    """Raise UsageError for a model that makes its own loop of steps."""
     for name in _PASSED_BY:
         method = vars(model).get(name) or getattr(type(model), name, None)
         if method is not None and not str(getattr(method, "__module__", "")).startswith("keras."):
             raise UsageError(
                 f"--model: {type(model).__name__} has a {name}() of its own, and hpcnn train would not call it, "
-                "because it computes the steps itself. Call fit() in a script of yours, with hpcnn.init(): "
+                "because it makes the loop of steps itself. Call fit() in a script of yours, with hpcnn.init(): "
                 "docs/own-script.md"
             )
 
@@ -76,13 +76,13 @@ def check_optimizer(optimizer: Optimizer, replicas: int, strategy: str) -> None:
 
 @dataclass(frozen=True)
 class Trial:
-    """Some samples of the training set with what the model makes of them, and how to take a part of them."""
+    """Some samples of the training set, with what the model makes of them where that is asked; and parts of them."""
 
     x: Any
     y: Any
-    predicted: Any
     weights: Any
     samples: int
+    predicted: Any = None
 
     @property
     def parts(self) -> tuple[Trial, Trial]:
@@ -90,22 +90,41 @@ class Trial:
         cut = max(1, round(_FIRST * self.samples))
         return self._part(slice(cut)), self._part(slice(cut, None))
 
+    @property
+    def twice(self) -> Trial:
+        """Return each sample twice: a batch with the same statistics."""
+        return self._each(lambda array: tf.concat([array, array], axis=0), 2 * self.samples)
+
+    @property
+    def packed(self) -> tuple[Any, ...]:
+        """Return what Keras's ``fit`` gives ``train_step`` for these samples."""
+        return (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
+
     def _part(self, chosen: slice) -> Trial:
-        x, y, predicted, weights = (
-            keras.tree.map_structure(lambda array: None if array is None else array[chosen], nest)
-            for nest in (self.x, self.y, self.predicted, self.weights)
+        return self._each(lambda array: array[chosen], len(range(self.samples)[chosen]))
+
+    def _each(self, change: Callable[[Any], Any], samples: int) -> Trial:
+        x, y, weights, predicted = (
+            None if nest is None else keras.tree.map_structure(change, nest)
+            for nest in (self.x, self.y, self.weights, self.predicted)
         )
-        return Trial(x, y, predicted, weights, len(range(self.samples)[chosen]))
+        return Trial(x, y, weights, samples, predicted)
 
 
 def tried(model: KerasModel, data: Resident) -> Trial:
-    """Return the model's predictions for some samples, chosen at random but the same in every run."""
+    """Return some samples with the model's predictions for them."""
+    sample = sample_of(model, data)
+    return replace(sample, predicted=model(sample.x, training=False))
+
+
+def sample_of(model: KerasModel, data: Resident) -> Trial:
+    """Return some samples of the training set, chosen at random but the same in every run."""
     features = keras.tree.flatten(data.features[0])
     there, size = features[0].shape[0], sum(math.prod(part.shape[1:]) for part in features)
     count = min(there, max(4, min(_TRIED, _VALUES // max(size, 1))))
     chosen = np.sort(np.random.default_rng(0).choice(there, count, replace=False)).astype(np.int32)
     x, y, weights = data.gather(0, tf.constant(chosen))
-    return Trial(x, y, model(x, training=False), weights, count)
+    return Trial(x, y, weights, count)
 
 
 def rule_of_loss(model: KerasModel, trial: Trial, loss: Callable[[Trial], Tensor], replicas: int) -> str:

@@ -17,8 +17,10 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.specs.complete import OWN_MODEL
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.losses import loss_of
+from hpcnn.train.own_step import has_call, has_own_step
 from hpcnn.train.rates import schedule, set_layer_rates, warmed_up
 from hpcnn.train.sameness import check_methods, check_optimizer, options_without_effect
+from hpcnn.train.state import optimizers_of
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json, KerasModel, Optimizer
 from hpcnn.zoo.registry import is_zoo, recipe
@@ -49,7 +51,7 @@ def build_network(spec: TrainSpec, input_shape: Any, outputs: Any) -> KerasModel
         classes=outputs if not is_zoo(spec.model) or outputs != recipe(spec.model).classes else None,
         arguments=spec.model_args,
     )
-    if not model.built:
+    if not model.built and (has_call(model) or not has_own_step(model)):
         one = not is_structure_of_shapes(input_shape)
         model.build((None, *input_shape) if one else map_structure(lambda shape: (None, *shape), input_shape))
     return model
@@ -74,6 +76,8 @@ def make_model(
             say(f"without effect: {', '.join(unused)} of the model's compile(): hpcnn compiles its own steps")
         if spec.sync_batch_norm:
             _synchronize_batch_norm(model, strategy)
+        if has_own_step(model):
+            return _as_it_comes(model, spec, strategy)
         own = model.optimizer if getattr(model, "compiled", False) else None
         if own is not None and spec.optimizer is None:
             optimizer = _adjusted(own, spec)
@@ -90,6 +94,38 @@ def make_model(
         model.optimizer.build(model.trainable_variables)
         set_layer_rates(model, spec.layer_lr)
         strategy.prepare_optimizer(model.optimizer)
+    return model
+
+
+def _as_it_comes(model: KerasModel, spec: TrainSpec, strategy: Strategy) -> KerasModel:
+    """Return a model that computes its own step, compiled as its function compiled it.
+
+    Raises UsageError for options that would change it, and for replicas of tf.distribute.
+    """
+    name = type(model).__name__
+    if not getattr(model, "compiled", False):
+        raise UsageError(f"--model: {name} has a step of its own: compile it in its function")
+    if strategy.size > 1 and strategy.name in ("mirrored", "multiworker"):
+        raise UsageError(
+            f"--strategy: {strategy.name} with {strategy.size} replicas cannot weight the gradients of a step of the "
+            "model's own, because Keras divides some losses by the number of replicas there; use --strategy horovod"
+        )
+    for option, value in (
+        ("--optimizer", spec.optimizer),
+        ("--loss", spec.loss),
+        ("--layer-lr", spec.layer_lr or None),
+    ):
+        if value is not None:
+            raise bad_value(option, value, f"no value with {name}, which has a step of its own")
+    optimizers = optimizers_of(model)
+    if len(optimizers) == 1:
+        _adjusted(optimizers[0], spec)
+    elif spec.learning_rate is not None or lr_factor(spec) != 1:
+        raise UsageError(
+            f"--learning-rate, --lr-scaling: {name} has {len(optimizers)} optimizers; set their rates in its function"
+        )
+    for optimizer in optimizers:
+        check_optimizer(optimizer, strategy.size, strategy.name)
     return model
 
 

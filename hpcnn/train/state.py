@@ -20,7 +20,7 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import SCHEMA_VERSION
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import write_bytes
-from hpcnn.util.types import Array, Json, KerasModel, Variable
+from hpcnn.util.types import Array, Json, KerasModel, Optimizer, Variable
 
 # What may change from one attempt to the next: how long and what is written, not what is computed.
 _FREE = (
@@ -137,7 +137,22 @@ def _free(key: str, train: Mapping[str, Json]) -> bool:
     return key in _FREE and not (key == "epochs" and str(train.get("lr_schedule")).startswith("cosine"))
 
 
+def optimizers_of(model: KerasModel) -> list[Optimizer]:
+    """Return the optimizers that are attributes of a model, or in a list or dictionary that is one.
+
+    ``model.optimizer``, which most models have alone, is the first.
+    """
+    import keras
+
+    found = [getattr(model, "optimizer", None)]
+    for value in vars(model).values():
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+        found += [value, *inside]
+    return list({id(one): one for one in found if isinstance(one, keras.optimizers.Optimizer)}.values())
+
+
 def _variables(model: KerasModel) -> list[Variable]:
     """Return every variable that decides what comes next. Keras's metrics are not among them: hpcnn sums its own."""
     metrics = {id(v) for metric in model.metrics for v in metric.variables}
-    return [v for v in [*model.variables, *model.optimizer.variables] if id(v) not in metrics]
+    of_optimizers = [v for optimizer in optimizers_of(model) for v in optimizer.variables]
+    return [v for v in [*model.variables, *of_optimizers] if id(v) not in metrics]

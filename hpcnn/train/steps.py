@@ -13,6 +13,7 @@ total.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.train.factors import Factors, factored_layers
 from hpcnn.train.feed import Resident
 from hpcnn.train.metrics import Metrics, Sums
+from hpcnn.train.own_step import OwnStep
 from hpcnn.train.plan import Block
 from hpcnn.train.rewrite import rewritten
 from hpcnn.train.sameness import SUM
@@ -34,18 +36,28 @@ class Steps:
     """Compiled training and evaluation of one model under one strategy."""
 
     def __init__(
-        self, model: KerasModel, strategy: Strategy, training: Resident, test: Resident | None, batch_size: int
+        self,
+        model: KerasModel,
+        strategy: Strategy,
+        training: Resident,
+        test: Resident | None,
+        batch_size: int,
+        own: OwnStep | None = None,
     ) -> None:
-        self._model, self._strategy = model, strategy
-        self.factored = factored_layers(model, strategy, batch_size)
-        self._metrics, self._training = Metrics(model, training, strategy.size), training.unchanged()
+        """own: the model's own step, which takes the place of hpcnn's."""
+        self._model, self._strategy, self._training = model, strategy, training.unchanged()
+        self._own = own
+        self.factored = [] if own else factored_layers(model, strategy, batch_size)
+        self._metrics: Any = own or Metrics(model, training, strategy.size)
         self._statistics = moving_statistics(model)
         self._synchronize = tf.function(
             lambda weights: strategy.synchronize(self._statistics, weights), autograph=False
         )
-        fuse(model.optimizer)
-        self._train = self._compile(self._train_step, training)
-        self._test = self._compile(self._test_step, test) if test is not None else None
+        self.optimizers = own.optimizers if own else [model.optimizer]
+        for optimizer in self.optimizers:
+            fuse(optimizer)
+        self._train = self._compile(self._own_train_step if own else self._train_step, training)
+        self._test = self._compile(self._test_function(), test) if test is not None and self.tests else None
         self._retest: Callable[..., Any] | None = None
 
     def train(self, block: Block, sums: Sums) -> Sums:
@@ -60,7 +72,7 @@ class Steps:
     def test_on_training_set(self, block: Block, sums: Sums) -> Sums:
         """Evaluate batches of the training set as it is, as ``test`` does those of the test set."""
         if self._retest is None:
-            self._retest = self._compile(self._test_step, self._training)
+            self._retest = self._compile(self._test_function(), self._training)
         return self._call(self._retest, block, sums)
 
     def synchronize(self, block: Block) -> None:
@@ -79,7 +91,23 @@ class Steps:
 
     def results(self, state: Sequence[Array]) -> dict[str, float]:
         """Return the metrics' values for summed states."""
-        return self._metrics.results(state)
+        found: dict[str, float] = self._metrics.results(state)
+        return found
+
+    @property
+    def sums_loss(self) -> bool:
+        """Return whether steps sum the loss: one of the model's own has it among its results, or has none."""
+        return self._own is None
+
+    @property
+    def tests(self) -> bool:
+        """Return whether the model can be evaluated: one of several networks without a test step cannot."""
+        return self.no_test is None
+
+    @property
+    def no_test(self) -> str | None:
+        """Return why the model cannot be evaluated, None where it can."""
+        return self._own.no_test if self._own else None
 
     @property
     def metrics(self) -> list[str]:
@@ -116,7 +144,7 @@ class Steps:
                 return number + 1, seconds, sums
 
             count = tf.shape(tables[0])[0]
-            with rewritten(self._model):
+            with contextlib.nullcontext() if self._own else rewritten(self._model):
                 _, seconds, sums = tf.while_loop(
                     lambda number, *_: number < count,
                     step_and_add,
@@ -152,7 +180,7 @@ class Steps:
         gradients = factors.add_to(sum_present(strategy, own), variables)
         summed = _when([g for g in gradients if g is not None])
         model.optimizer.apply(gradients, variables)
-        count = tf.cast(tf.size(indices), tf.float32) * tf.sign(weight)
+        count = self._count(indices, weight)
         state = self._metrics.of_batch(y, predicted, sample_weights, losses, count)
         # The end of the step is the start of the next: what the optimizer takes is the rest of the total.
         times = tf.stack([gathered - start, ready - gathered, summed - ready])
@@ -167,9 +195,42 @@ class Steps:
         x, y, sample_weights = data.gather(replica, indices)
         predicted = self._model(x, training=False)
         loss, losses = self._mean_loss(x, y, predicted, sample_weights, weight, training=False)
-        count = tf.cast(tf.size(indices), tf.float32) * tf.sign(weight)
+        count = self._count(indices, weight)
         state = self._metrics.of_batch(y, predicted, sample_weights, losses, count)
         return loss * count, tf.zeros(3, tf.float64), state
+
+    def _own_train_step(
+        self, data: Resident, number: Tensor, tables: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Do a step by the model's own ``train_step``; what its gradients wait for is communication."""
+        assert self._own is not None
+        replica = self._strategy.local_replica()
+        start = tf.timestamp()
+        with tf.control_dependencies([start]):
+            indices = tables[replica][number]
+            x, y, sample_weights = data.gather(replica, indices)
+        gathered = _when(tf.nest.flatten([x, y]))
+        with tf.control_dependencies([gathered]):
+            x = tf.nest.map_structure(tf.identity, x)
+        done = self._own.train(x, y, sample_weights, self._strategy, weights[replica])
+        waiting = tf.add_n([summed - ready for ready, summed in done.waited])
+        times = tf.stack([gathered - start, done.waited[-1][1] - gathered - waiting, waiting])
+        return tf.constant(0.0), times, done.state
+
+    def _own_test_step(
+        self, data: Resident, number: Tensor, tables: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        assert self._own is not None
+        replica = self._strategy.local_replica()
+        indices = tables[replica][number]
+        done = self._own.test(*data.gather(replica, indices), weights[replica])
+        return tf.constant(0.0), tf.zeros(3, tf.float64), done.state
+
+    def _test_function(self) -> Callable[..., Any]:
+        return self._own_test_step if self._own else self._test_step
+
+    def _count(self, indices: Tensor, share: Tensor) -> Tensor:
+        return tf.cast(tf.size(indices), tf.float32) * tf.sign(share)
 
     def _mean_loss(
         self, x: Tensor, y: Tensor, predicted: Tensor, weights: Tensor, share: Tensor, *, training: bool

@@ -94,6 +94,12 @@ class KerasModel(Protocol):
     def compute_loss(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None, **more: Any) -> Tensor:
         """Return the mean loss of a batch."""
 
+    def train_step(self, data: Any) -> Mapping[str, Tensor]:
+        """Do one training step, a user's own or Keras's; return what it measured."""
+
+    def test_step(self, data: Any) -> Mapping[str, Tensor]:
+        """Evaluate one batch; return what it measured."""
+
     def load_weights(self, filepath: str | Path) -> None:
         """Read its weights from a file of Keras."""
 

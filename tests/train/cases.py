@@ -61,6 +61,19 @@ CASES = {
         layer_lr={"hidden": 0.5},
     ),
     "summed": replace(_OWN, model="own:summed", optimizer=None, momentum=None, learning_rate=None, samples=201),
+    "own-step": replace(_OWN, model="own:own_step", optimizer=None, momentum=None, learning_rate=None, samples=201),
+    "own-step-sum": replace(
+        _OWN,
+        model="own:own_step",
+        model_args={"kind": "sum"},
+        optimizer=None,
+        momentum=None,
+        learning_rate=None,
+        samples=201,
+    ),
+    "two-networks": replace(
+        _OWN, model="own:two_networks", optimizer=None, momentum=None, learning_rate=None, samples=201
+    ),
     "averaged": replace(_OWN, model="own:averaged", optimizer=None, momentum=None, learning_rate=None, samples=201),
     "bfloat16": replace(MOMENTUM, precision="bfloat16"),
     "float16": replace(MOMENTUM, precision="float16"),

@@ -35,6 +35,9 @@ TOLERANCES = {
     "class-weight": 1e-6,
     "rates": 1e-6,
     "summed": 1e-6,
+    "own-step": 1e-6,
+    "own-step-sum": 1e-6,
+    "two-networks": 5e-6,
     "adam": 5e-6,  # 2e-7: Adam divides small gradients by their own size
     "sync-batch-norm": 4e-5,  # 2e-6: dividing by a deviation enlarges rounding
 }

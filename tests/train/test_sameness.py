@@ -62,7 +62,7 @@ def by_keras(spec: TrainSpec) -> Any:
     return model
 
 
-@pytest.mark.parametrize("model", ["watched", "averaged", "summed"])
+@pytest.mark.parametrize("model", ["watched", "averaged", "summed", "own_step"])
 def test_one_rank_trains_as_keras_does(model: str, trained_weights: Callable[..., Any]) -> None:
     """A penalty on activated values, averages of the weights at the end, a loss that is a sum."""
     compiled = {} if model != "watched" else {"optimizer": "sgd", "learning_rate": 0.02}
@@ -80,12 +80,7 @@ def test_one_rank_trains_as_keras_does(model: str, trained_weights: Callable[...
         assert run.read_result()["test"] == pytest.approx(score, rel=1e-4)  # type: ignore[index]
 
 
-def test_a_step_of_the_user_s_own_is_refused_by_name(train: Train) -> None:
-    with pytest.raises(UsageError, match=r"--model: OwnStep has a train_step\(\) of its own.*hpcnn.init\(\)"):
-        train(replace(OWN, model="own:own_step"))
-
-
-@pytest.mark.parametrize("name", ["test_step", "compute_metrics", "make_train_function", "fit"])
+@pytest.mark.parametrize("name", ["make_train_function", "make_test_function", "fit"])
 def test_every_method_that_would_be_passed_by_is_refused(name: str) -> None:
     inherited = type("Between", (keras.Model,), {name: lambda self, *args: None})
     model = type("Own", (inherited,), {})()
@@ -171,7 +166,7 @@ def test_the_rule_of_a_loss_is_found_or_it_is_refused(name: str, penalty: float)
     model.compile(loss=loss)
     random = np.random.default_rng(2)
     x, y = random.normal(size=(60, 8)).astype("float32"), random.integers(0, 10, 60)
-    trial = sameness.Trial(x, y, model(x), None, 60)
+    trial = sameness.Trial(x, y, None, 60, model(x))
 
     def loss_of(part: sameness.Trial) -> Any:
         return model.compute_loss(part.x, part.y, part.predicted, None)

@@ -1,0 +1,130 @@
+"""A model's own steps under hpcnn train: what they record, what is refused, and that a trial leaves no trace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpcnn.data.registry import load
+from hpcnn.parallel.serial import SingleReplica
+from hpcnn.specs.complete import complete
+from hpcnn.util.errors import UsageError
+from hpcnn.util.files import read_lines
+from tests.train.launching import Train
+from tests.train.test_sameness import OWN
+
+keras = pytest.importorskip("keras")
+tf = pytest.importorskip("tensorflow")
+
+from hpcnn.train.assemble import _on_devices  # noqa: E402
+from hpcnn.train.own_step import OwnStep, has_own_step  # noqa: E402
+from hpcnn.train.setup import make_model, prepare_keras  # noqa: E402
+from tests.user import own  # noqa: E402
+
+
+def prepared(name: str, **arguments: Any) -> tuple[Any, Any]:
+    """Return a user's model, compiled, and the training data on its device."""
+    spec = complete(replace(OWN, model=f"tests.user.own:{name}", model_args=arguments))
+    data = load(spec.data, samples=spec.samples)
+    prepare_keras(spec)
+    model = make_model(spec, SingleReplica(), data, 7)
+    return model, _on_devices(spec, model, data, SingleReplica())[0]
+
+
+def test_what_the_step_returns_is_recorded_over_the_whole_epoch(train: Train) -> None:
+    run = train(replace(OWN, model="own:own_step", epochs=1, learning_rate=0.0, checkpoint=False))
+    (line,) = read_lines(run.epochs(0))
+    data = load(OWN.data, samples=OWN.samples, test_samples=OWN.test_samples)
+    keras.utils.set_random_seed(OWN.seed)
+    model = own.own_step(data.input_shape, data.classes)
+    predicted = model.predict(data.x_train / 255.0, verbose=0)
+    likelihood = predicted[np.arange(len(predicted)), data.y_train.ravel()]
+    assert line["metrics"]["raw"] == pytest.approx(-np.log(likelihood).mean(), rel=1e-4)
+    assert line["metrics"]["size"] == pytest.approx(np.abs(predicted).mean(), rel=1e-4)
+    assert line["metrics"]["accuracy"] == pytest.approx((predicted.argmax(axis=1) == data.y_train.ravel()).mean())
+    assert line["loss"] is None  # no "loss" among what the step returns
+    assert set(line["validation"]) == {"accuracy", "loss", "size"}  # what Keras's test step returns
+    assert line["seconds_compute"] > 0
+
+
+def test_several_networks_train_and_are_not_evaluated(train: Train) -> None:
+    run = train(replace(OWN, model="own:two_networks", epochs=3))
+    lines = list(read_lines(run.epochs(0)))
+    assert lines[-1]["metrics"]["first_loss"] < 0.8 * lines[0]["metrics"]["first_loss"]
+    assert set(lines[0]["metrics"]) == {"first_loss", "second_loss"}
+    assert [line["validation"] for line in lines] == [None] * 3
+    assert (run.read_result() or {})["test"] is None
+    notes = [event["value"] for event in read_lines(run.events) if event["key"] == "note"]
+    assert "no test: the model has neither a test_step() nor a call() of its own" in notes
+
+
+@pytest.mark.parametrize("name", ["own_step", "two_networks"])
+def test_the_trial_leaves_no_trace(name: str) -> None:
+    model, data = prepared(name)
+    before = [variable.numpy() for variable in model.variables]
+    OwnStep(model, data, 2)
+    metrics = {id(v) for metric in model.metrics for v in metric.variables}
+    after = {id(v): v.numpy() for v in model.variables if id(v) not in metrics}
+    for variable, value in zip(model.variables, before, strict=False):
+        if id(variable) in after:
+            assert np.array_equal(after[id(variable)], value)
+    assert "apply" not in vars(model.optimizer)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("kind", ["mean", "sum"])
+def test_the_rule_of_the_gradients_is_found(kind: str, dropout: float) -> None:
+    model, data = prepared("own_step", kind=kind, dropout=dropout)
+    assert OwnStep(model, data, 2).rules == [kind]
+
+
+def test_gradients_that_do_not_add_up_are_refused_with_several_ranks_alone() -> None:
+    model, data = prepared("own_step", kind="all but class 9")
+    OwnStep(model, data, 1)
+    with pytest.raises(UsageError, match=r"train_step\(\) of OwnStep: the gradients of a batch are neither"):
+        OwnStep(model, data, 2)
+
+
+def test_a_metric_that_cannot_be_added_up_is_refused() -> None:
+    model, data = prepared("own_step")
+    model.size = own.Largest("largest")
+    model.size.update_state = lambda values: own.Largest.update_state(model.size, None, values)
+    with pytest.raises(UsageError, match=r"metric 'largest' .* cannot be added up over steps and ranks"):
+        OwnStep(model, data, 1)
+
+
+def test_a_step_that_gives_no_gradients_to_an_optimizer_of_the_model_is_refused() -> None:
+    model, data = prepared("own_step")
+    model.train_step = lambda data: {"raw": tf.constant(1.0)}
+    with pytest.raises(UsageError, match="gives no gradients to an optimizer that is an attribute of the model"):
+        OwnStep(model, data, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "adam"}, "--optimizer: 'adam' is not valid; expected no value with OwnStep"),
+        ({"loss": "mean_squared_error"}, "--loss: 'mean_squared_error' is not valid; expected no value with OwnStep"),
+        ({"model": "own:two_networks", "learning_rate": 0.1}, "--learning-rate, --lr-scaling: TwoNetworks has 3 opt"),
+    ],
+)
+def test_options_that_would_change_the_step_are_refused(options: Any, message: str, train: Train) -> None:
+    with pytest.raises(UsageError, match=message.replace("(", r"\(")):
+        train(replace(OWN, **{"model": "own:own_step", **options}))
+
+
+def test_replicas_of_tf_distribute_are_refused() -> None:
+    class Mirrored(SingleReplica):
+        name, size = "mirrored", 2
+
+    spec = complete(replace(OWN, model="tests.user.own:own_step"))
+    with pytest.raises(UsageError, match="--strategy: mirrored with 2 replicas cannot weight the gradients"):
+        make_model(spec, Mirrored(), load(spec.data, samples=spec.samples), 7)
+
+
+def test_a_model_with_a_loss_of_its_own_has_no_step_of_its_own() -> None:
+    assert not has_own_step(type("Own", (keras.Model,), {"compute_loss": lambda self, **more: 0.0})())
+    assert has_own_step(type("Own", (keras.Model,), {"compute_metrics": lambda self, *args: {}})())
