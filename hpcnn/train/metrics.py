@@ -85,7 +85,10 @@ class Metrics:
             self.rule = rule_of_loss(model, trial, lambda part: self._loss_of(part), replicas)
 
     def _loss_of(self, trial: Trial) -> Tensor:
-        return self.loss(trial.x, trial.y, trial.predicted, trial.weights, training=False)[0]
+        predicted = trial.predicted
+        if self._model.losses:  # what layers add follows from the samples of their last call
+            predicted = self._model(trial.x, training=False)
+        return self.loss(trial.x, trial.y, predicted, trial.weights, training=False)[0]
 
     def loss(
         self, x: Tensor, y: Tensor, predicted: Tensor, weights: Tensor, *, training: bool

@@ -133,22 +133,33 @@ def rule_of_loss(model: KerasModel, trial: Trial, loss: Callable[[Trial], Tensor
     loss: computes it for the samples of a trial, penalties included. Raises UsageError where neither rule holds: then
     several replicas would train something else than one, as with a mean over the samples that are not ignored.
     """
-    whole, *parts = (float(loss(one)) for one in (trial, *trial.parts))
-    shares = [part.samples / trial.samples for part in trial.parts]
-    penalty = float(sum(tf.reduce_sum(tf.cast(extra, tf.float32)) for extra in model.losses))
+    tried_parts = trial.parts
+    (whole, penalty), *found = (_with_penalty(model, loss, one) for one in (trial, *tried_parts))
+    parts, penalties = [value for value, _ in found], [value for _, value in found]
+    shares = [part.samples / trial.samples for part in tried_parts]
     ignores = any(getattr(one, "ignore_class", None) is not None for one in keras.tree.flatten(model.loss))
     mean = sum(share * part for share, part in zip(shares, parts, strict=True))
     if not ignores and _near(model, whole, mean, parts):
         return MEAN
-    if not ignores and _near(model, whole - penalty, sum(part - penalty for part in parts), parts):
+    penalties_are_means = _near(
+        model, penalty, sum(share * part for share, part in zip(shares, penalties, strict=True)), penalties
+    )
+    summed = sum(part - extra for part, extra in zip(parts, penalties, strict=True))
+    if not ignores and penalties_are_means and _near(model, whole - penalty, summed, parts):
         return SUM
-    first, second = (part.samples for part in trial.parts)
+    first, second = (part.samples for part in tried_parts)
     raise UsageError(
         f"--model, --loss: the loss of {trial.samples} samples is {whole:.6g}; of {first} and {second} of them it is "
         f"{parts[0]:.6g} and {parts[1]:.6g}, which give the whole neither as a mean nor as a sum. So {replicas} "
         "replicas would train something else than one. A mean over the samples that are not ignored or masked is of "
         "this kind: return a loss for each sample, with 0 for those, or train with one rank"
     )
+
+
+def _with_penalty(model: KerasModel, loss: Callable[[Trial], Tensor], trial: Trial) -> tuple[float, float]:
+    """Return the loss of some samples, and the part of it that regularizers and ``add_loss`` give."""
+    value = float(loss(trial))
+    return value, float(sum(tf.reduce_sum(tf.cast(extra, tf.float32)) for extra in model.losses))
 
 
 def check_metrics(

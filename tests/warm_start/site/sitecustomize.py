@@ -12,6 +12,7 @@ _MODULES = {
     *("hpcnn.machine.bench.ranks", "hpcnn.machine.bench.machine"),
     *(
         "tests.train.many_trainings",
+        "tests.train.option_trainings",
         "tests.train.broken_reduction",
         "tests.docs.lesson_runner",
         "tests.docs.stage_runner",
