@@ -12,6 +12,7 @@ import tensorflow as tf
 from hpcnn.horovod.operations import broadcast_variables
 from hpcnn.horovod.ranks import Sum, current_run, horovod, rank, size
 from hpcnn.horovod.refused import all_ranks_only, refuse
+from hpcnn.train.unbuilt import build_from_fit
 from hpcnn.train.update import unscaled
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import KerasModel, Logs
@@ -65,6 +66,7 @@ class BroadcastGlobalVariablesCallback(_Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Start from the weights of rank ``root_rank``, or from those with which an earlier attempt stopped."""
+        build_from_fit(self.model)
         if self._root_rank:
             self.model.optimizer.build(self.model.trainable_variables)  # or its state would be made in the first step
             with tf.device(self._device):
@@ -115,7 +117,7 @@ class MetricAverageCallback(_Callback):
 
 
 class LearningRateScheduleCallback(_Callback):
-    """Sets the learning rate to ``initial_lr`` times ``multiplier`` from ``start_epoch`` on, until before ``end_epoch``.
+    """Sets the learning rate to ``initial_lr`` times ``multiplier``, from ``start_epoch`` until before ``end_epoch``.
 
     multiplier: a function of the epoch, or the factor by which the rate changes every epoch from ``start_epoch`` on.
     staircase: whether the rate changes at the beginning of an epoch only; else before every batch, and the epochs that

@@ -1,7 +1,7 @@
 """Horovod's ``DistributedOptimizer`` on Keras 3, and ``load_model``, which returns a model with one.
 
-Keras 3 calls an optimizer's ``apply``, where Horovod's own class reduces nothing. So the optimizer gets an ``apply`` that
-combines the gradients over the ranks first. It stays of its own class: a saved model loads without hpcnn.
+Keras 3 calls an optimizer's ``apply``, where Horovod's own class reduces nothing. So the optimizer gets an ``apply``
+that combines the gradients over the ranks first. It stays of its own class: a saved model loads without hpcnn.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hpcnn.horovod.ranks import Average, Compression, Sum, global_process_set, r
 from hpcnn.horovod.reduction import Groups, Reduction
 from hpcnn.horovod.refused import all_ranks_only, refuse_argument
 from hpcnn.train.steps import dense
+from hpcnn.train.update import unscaled
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import KerasModel, Optimizer, Tensor, Variable
 
@@ -51,8 +52,8 @@ def DistributedOptimizer(
     sparse_as_dense: sum the gradient of a table whole, and not the rows that a batch touched.
     gradient_predivide_factor: divide gradients by it before they are summed, and multiply them by it after.
     op: ``hvd.Average`` or ``hvd.Sum``.
-    backward_passes_per_step: batches whose gradients are added up before they are combined and applied. Weights and
-        ``iterations`` change once in so many batches.
+    backward_passes_per_step: batches whose gradients are added up before they are combined and applied. ``iterations``
+        counts batches all the same, and schedules of the learning rate follow it.
     average_aggregated_gradients: whether that sum is divided by the number of batches.
     groups, num_groups: the number of groups of gradients that are reduced together, or lists of their variables.
 
@@ -82,6 +83,7 @@ def DistributedOptimizer(
     if backward_passes_per_step == 1:
         optimizer.apply = _Once(optimizer, own, reduction).apply
     else:
+        _check_counts_nothing(optimizer)
         divisor = backward_passes_per_step if average_aggregated_gradients else 1
         optimizer.apply = _Seldom(optimizer, own, reduction, backward_passes_per_step, divisor).apply
     return optimizer
@@ -153,7 +155,11 @@ class _Seldom(_Once):
                     total.assign(tf.zeros_like(total))  # not a product with 0: the sum may be infinite
             return tf.constant(True)
 
-        tf.cond(self._count.assign_add(1) % self._passes == 0, combine_and_apply, lambda: tf.constant(False))
+        def go_on() -> Tensor:
+            unscaled(self._optimizer)._iterations.assign_add(1)  # it counts batches, as under Horovod
+            return tf.constant(False)
+
+        tf.cond(self._count.assign_add(1) % self._passes == 0, combine_and_apply, go_on)
 
     def _prepare(self, gradients: Sequence[Tensor], variables: Sequence[Variable]) -> None:
         """Make the variables of the optimizer and of the sums: no branch of a condition can make any."""
@@ -180,6 +186,13 @@ def _outermost(optimizer: Optimizer) -> Optimizer:
     if keras.config.dtype_policy().name == "mixed_float16" and not scales:
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def _check_counts_nothing(optimizer: Optimizer) -> None:
+    """Raise UsageError for an optimizer that does something every so many steps, and would miss most of them."""
+    for name in ("gradient_accumulation_steps", "ema_overwrite_frequency"):
+        if getattr(unscaled(optimizer), name, None):
+            refuse_argument(_WHO, "backward_passes_per_step", f"the optimizer counts steps itself ({name})")
 
 
 def _check_not_scaled(optimizer: Optimizer) -> None:

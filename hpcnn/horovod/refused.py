@@ -12,8 +12,8 @@ class RefusedName(UsageError, AttributeError):
 
 
 _ELASTIC = (
-    "elastic training changes the number of ranks while it runs, and hpcnn checks that it stays what the job asked for; "
-    "a job that was stopped goes on with `hpcnn resume`"
+    "elastic training changes the number of ranks while it runs, and hpcnn checks that it stays what the job asked "
+    "for; a job that was stopped goes on with `hpcnn resume`"
 )
 _SETS = "hpcnn reduces over all ranks, and checks that all hold the same weights"
 

@@ -17,7 +17,13 @@ pytestmark = pytest.mark.slow
 
 Outcomes = list[dict[str, Any]]
 
-OF_TWO_RANKS = ("script:stage5_hpcnn", "script:stage3_as_taught", "edited:stage3_as_taught", "script:stage4_horovod", "script:../horovod_script")
+OF_TWO_RANKS = (
+    "script:stage5_hpcnn",
+    "script:stage3_as_taught",
+    "edited:stage3_as_taught",
+    "script:stage4_horovod",
+    "script:../horovod_script",
+)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ EQUAL = (
     "half_batches_summed",
     "half_batches_adam",
     "half_batches_table",
-    "adam",
     "rows",
     "rows_as_dense",
     "rows_sgd",

@@ -111,6 +111,10 @@ def sgd() -> Any:
     return keras.optimizers.SGD(0.1)
 
 
+def accumulating() -> Any:
+    return keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -119,13 +123,14 @@ def sgd() -> Any:
         ({"scale_local_gradients": False}, "scale_local_gradients is refused"),
         ({"gradient_predivide_factor": 2.0, "op": hvd.Sum}, "gradient_predivide_factor is refused"),
         ({"backward_passes_per_step": 0}, "backward_passes_per_step: 0 is not valid"),
+        ({"backward_passes_per_step": 2, "optimizer": accumulating()}, "gradient_accumulation_steps"),
         ({"groups": -1}, "groups: -1 is not valid"),
         ({"groups": ["kernel"]}, "groups: .* is not valid"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused_by_name(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        hvd.DistributedOptimizer(sgd(), **arguments)
+        hvd.DistributedOptimizer(**{"optimizer": sgd(), **arguments})
 
 
 def test_what_is_no_optimizer_of_keras_3_is_refused() -> None:
