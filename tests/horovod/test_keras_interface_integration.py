@@ -40,7 +40,7 @@ class Ended:
 @pytest.fixture(scope="module")
 def ended(command: Command, mpirun: Command, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     folder = tmp_path_factory.mktemp("cases")
-    where = {"cwd": folder, "PYTHONPATH": str(ROOT), "timeout": 400}
+    where = {"cwd": folder, "PYTHONPATH": str(ROOT), "timeout": 900}
     two = mpirun(2, *WORDS, folder / "two", HPCNN_RUN_DIR=str(folder / "run"), HPCNN_WORLD_SIZE="2", **where)
     assert two.returncode == 0, two.stdout + two.stderr
     one = command(*WORDS, folder / "one", **where)
