@@ -228,7 +228,7 @@ class LearningRateWarmupCallback(LearningRateScheduleCallback):
         """Return the share of the rate in the batch that begins at a time in epochs: that of the batch's end."""
         assert self.steps_per_epoch
         done = (epoch + 1 / self.steps_per_epoch) / self._epochs
-        return (1 + done * (size() - 1)) / size()
+        return float((1 + done * (size() - 1)) / size())
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Log the rate, as ``lr``, and say when the warm-up is over."""

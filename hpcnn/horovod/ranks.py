@@ -20,6 +20,37 @@ except ImportError as error:
         "`hpcnn doctor` says what is missing."
     ) from error
 
+__all__ = [
+    "Adasum",
+    "Average",
+    "Compression",
+    "Sum",
+    "ccl_built",
+    "cross_rank",
+    "cross_size",
+    "cuda_built",
+    "current_run",
+    "ddl_built",
+    "global_process_set",
+    "gloo_built",
+    "gloo_enabled",
+    "horovod",
+    "init",
+    "is_initialized",
+    "local_rank",
+    "local_size",
+    "mpi_built",
+    "mpi_enabled",
+    "mpi_threads_supported",
+    "nccl_built",
+    "rank",
+    "rocm_built",
+    "shutdown",
+    "size",
+    "start_timeline",
+    "stop_timeline",
+]
+
 Adasum, Average, Compression, Sum = horovod.Adasum, horovod.Average, horovod.Compression, horovod.Sum
 global_process_set = horovod.global_process_set
 is_initialized = horovod.is_initialized
