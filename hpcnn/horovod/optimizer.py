@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
@@ -68,6 +68,7 @@ def DistributedOptimizer(
         refuse_argument(_WHO, "op", "gradients are combined by hvd.Average or hvd.Sum, as in Horovod's Keras interface")
     if backward_passes_per_step < 1:
         raise bad_value("backward_passes_per_step", backward_passes_per_step, "a number of batches, at least 1")
+    optimizer = _outermost(optimizer)
     reduction = Reduction(
         name or f"Distributed{type(optimizer).__name__}",
         op,
@@ -78,7 +79,6 @@ def DistributedOptimizer(
         device_dense,
         device_sparse,
     )
-    optimizer = _outermost(optimizer)
     own: Apply = optimizer.apply
     if backward_passes_per_step == 1:
         optimizer.apply = _Once(optimizer, own, reduction).apply
@@ -86,6 +86,7 @@ def DistributedOptimizer(
         _check_counts_nothing(optimizer)
         divisor = backward_passes_per_step if average_aggregated_gradients else 1
         optimizer.apply = _Seldom(optimizer, own, reduction, backward_passes_per_step, divisor).apply
+    optimizer.register_local_var = _refuse_local_variable
     return optimizer
 
 
@@ -211,6 +212,10 @@ def _check_not_scaled(optimizer: Optimizer) -> None:
                 "LossScaleOptimizer"
             )
         frame = frame.f_back
+
+
+def _refuse_local_variable(var: Any) -> NoReturn:
+    all_ranks_only("register_local_var", f"variable {getattr(var, 'name', var)!r}")
 
 
 def _predivision(factor: float, op: Any) -> float:

@@ -161,6 +161,10 @@ def test_before_init_a_callback_says_what_is_missing() -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
+        (
+            lambda: hvd.DistributedOptimizer(sgd()).register_local_var(None),
+            "register_local_var: variable None is refused",
+        ),
         (lambda: hvd.init(comm=[0, 1]), "hvd.init: comm is refused"),
         (lambda: hvd.broadcast_global_variables(0), "hvd.broadcast_variables"),
         (lambda: hvd.load_model("none.keras", legacy_opts=True), "legacy_opts is refused"),
