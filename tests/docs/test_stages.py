@@ -92,7 +92,7 @@ def test_the_recipe_for_keras_3_trains_one_network(ranks: Outcomes) -> None:
 def test_horovod_as_taught_trains_one_network_with_one_import_changed(ranks: Outcomes) -> None:
     first, second = (rank["script:../horovod_script"] for rank in ranks)
     assert first["weights"] == second["weights"]
-    assert first["accuracy"] == second["accuracy"] > 0.93
+    assert first["accuracy"] == second["accuracy"] > 0.9
     assert first["optimizer"] == "Adadelta"
     assert first["learning_rate"] == second["learning_rate"] == 2.0
     assert first["epochs"] == second["epochs"] == 6
