@@ -195,3 +195,13 @@ def test_a_wrong_world_size_ends_the_script(command: Command, tmp_path: Path) ->
     result = command(*words, HPCNN_WORLD_SIZE="3", HPCNN_RUN_DIR=str(tmp_path / "run"))
     assert result.returncode == 1
     assert "3 ranks were asked for, but strategy 'horovod' found 1" in result.stderr
+
+
+def test_a_script_that_only_meets_leaves_who_took_part(command: Command, tmp_path: Path) -> None:
+    """Or the record of one with a training loop of its own would say that its ranks never met."""
+    words = (sys.executable, "-c", "import hpcnn.horovod as hvd; hvd.init(); print(hvd.rank(), hvd.size())")
+    result = command(*words, HPCNN_RUN_DIR=str(tmp_path / "run"))
+    assert (result.returncode, result.stdout) == (0, "0 1\n"), result.stderr
+    run = RunDir(tmp_path / "run")
+    assert [host["rank"] for host in (read_json(run.provenance) or {})["hosts"]] == [0]
+    assert (run.read_result() or {})["status"] == "completed"
