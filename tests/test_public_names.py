@@ -14,6 +14,7 @@ NAMES = {
     "hpcnn.data.dataset": ("DataSet",),
     "hpcnn.data.registry": ("load",),
     "hpcnn.errors": ("HpcnnError", "RunError", "UsageError"),
+    "hpcnn.horovod": ("init", "DistributedOptimizer", "load_model", "callbacks", "allreduce", "Compression", "size"),
     "hpcnn.models.registry": ("build", "build_numpy"),
     "hpcnn.report": ("load", "RunData", "epoch_times", "left_out", "strong_scaling", "time_to_accuracy", "compare"),
     "hpcnn.report.advice": ("next_measurement",),

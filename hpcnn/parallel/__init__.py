@@ -1,6 +1,7 @@
 """Data-parallel strategies: one file each, all behind the protocol in ``base.py``.
 
-No other room imports Horovod, mpi4py or tf.distribute. Must not import models, data sets, run directories or commands.
+No other room imports mpi4py or tf.distribute, nor, but for ``horovod/``, Horovod. Must not import models, data sets,
+run directories or commands.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import re
 
 from tests.docs.documents import ROOT
 
-WITH_DIFFS = ("docs/own-script.md", "docs/lessons/from-script-to-cluster.md")
+WITH_DIFFS = ("docs/own-script.md", "docs/horovod-script.md", "docs/lessons/from-script-to-cluster.md")
 
 _BLOCK = re.compile(r"(?<=^```diff\n)--- (\S+)\n\+\+\+ (\S+)\n.*?(?=^```$)", re.MULTILINE | re.DOTALL)
 

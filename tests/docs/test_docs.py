@@ -171,6 +171,12 @@ LONG |= {
         ("mpirun -np 2 ", "stage4_horovod"),
     )
 }
+LONG |= {
+    "mpirun -np 2 python docs/examples/horovod_script.py": (
+        "tests/docs/test_stages.py runs it",
+        "python -m py_compile docs/examples/horovod_script.py",
+    )
+}
 STAGE5 = f"-- {STAGES}stage5_hpcnn.py"
 LONG |= {
     f"hpcnn submit --ntasks 2 {STAGE5}": (

@@ -17,7 +17,13 @@ pytestmark = pytest.mark.slow
 
 Outcomes = list[dict[str, Any]]
 
-OF_TWO_RANKS = ("script:stage5_hpcnn", "script:stage3_as_taught", "edited:stage3_as_taught", "script:stage4_horovod")
+OF_TWO_RANKS = (
+    "script:stage5_hpcnn",
+    "script:stage3_as_taught",
+    "edited:stage3_as_taught",
+    "script:stage4_horovod",
+    "script:../horovod_script",
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +47,7 @@ def ranks(mpirun: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
     ended = mpirun(2, *words, cwd=folder, timeout=400, PYTHONPATH=str(ROOT))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     lines = [line for line in ended.stdout.splitlines() if line.startswith("Epoch ")]
-    assert lines.count("Epoch 6/6") == 2, "one line an epoch in all, of the two trainings of 6 epochs that ended"
+    assert lines.count("Epoch 6/6") == 3, "one line an epoch in all, of the three trainings of 6 epochs that ended"
     return [json.loads((folder / f"out.{rank}").read_text()) for rank in (0, 1)]
 
 
@@ -76,6 +82,17 @@ def test_the_recipe_for_keras_3_trains_one_network(ranks: Outcomes) -> None:
     first, second = (rank["script:stage4_horovod"] for rank in ranks)
     assert first["weights"] == second["weights"]
     assert first["accuracy"] == second["accuracy"] > 0.93
+    assert first["optimizer"] == "Adadelta"
+    assert first["learning_rate"] == second["learning_rate"] == 2.0
+    assert first["epochs"] == second["epochs"] == 6
+    assert first["files"] == [f"checkpoint-{epoch}.keras" for epoch in range(1, 7)]
+
+
+@pytest.mark.mpi
+def test_horovod_as_taught_trains_one_network_with_one_import_changed(ranks: Outcomes) -> None:
+    first, second = (rank["script:../horovod_script"] for rank in ranks)
+    assert first["weights"] == second["weights"]
+    assert first["accuracy"] == second["accuracy"] > 0.9
     assert first["optimizer"] == "Adadelta"
     assert first["learning_rate"] == second["learning_rate"] == 2.0
     assert first["epochs"] == second["epochs"] == 6

@@ -1,7 +1,7 @@
 """Train every row of the table of options: ``python -m tests.train.option_trainings STRATEGY FOLDER``.
 
-Writes FOLDER/rankN.npz: the final weights of each row as ``ROW/NUMBER``, and ``ROW/refused`` with the reason where a row
-is refused. The strategy ``keras`` is Keras's own ``train_on_batch`` on the same batches.
+Writes FOLDER/rankN.npz: the final weights of each row as ``ROW/NUMBER``, and ``ROW/refused`` with the reason where a
+row is refused. The strategy ``keras`` is Keras's own ``train_on_batch`` on the same batches.
 """
 
 from __future__ import annotations

@@ -1,0 +1,111 @@
+"""How a step's gradients are combined over the ranks: what the arguments of ``DistributedOptimizer`` say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hpcnn.horovod.ranks import Average, horovod
+from hpcnn.train.steps import dense as as_table
+from hpcnn.util.types import Tensor, Variable
+
+Groups: TypeAlias = int | Sequence[Sequence[Variable]] | None
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Means (or sums) of gradients over the ranks, each as soon as it is ready.
+
+    name: the beginning of the operations' names, the same on all ranks: by it Horovod knows which tensors belong
+        together. It must not be the optimizer's own name, which counts the optimizers that a rank has made.
+    predivide: gradients are divided by it before they are summed, and multiplied by it after.
+    sparse_as_dense: whether gradients of some rows of a table are summed as whole tables.
+    groups: the number of groups whose gradients are reduced together, or lists of their variables; None: one by one.
+    """
+
+    name: str
+    op: Any
+    compression: Any
+    predivide: float
+    sparse_as_dense: bool
+    groups: Groups
+    device_dense: str
+    device_sparse: str
+
+    def __call__(self, gradients: Sequence[Tensor], variables: Sequence[Variable]) -> list[Tensor]:
+        """*graph*: return the combined gradients; a variable without one stays without."""
+        reduced = list(gradients)
+        dense: dict[int, Tensor] = {}
+        for number, gradient in enumerate(gradients):
+            if isinstance(gradient, tf.IndexedSlices) and not self.sparse_as_dense:
+                reduced[number] = self._rows(gradient, f"{self.name}.{number:04d}")
+            elif gradient is not None:
+                dense[number] = as_table(gradient)
+        for group in self._grouped(dense, variables):
+            for number, gradient in zip(group, self._together([dense[n] for n in group], group[0]), strict=True):
+                reduced[number] = gradient
+        return reduced
+
+    def _together(self, gradients: Sequence[Tensor], number: int) -> list[Tensor]:
+        if horovod.size() == 1:  # as Horovod does; XLA may then compile the step
+            return list(gradients)
+        name = f"{self.name}.{number:04d}"
+        if len(gradients) == 1:
+            return [horovod.allreduce(gradients[0], name=name, **self._how())]
+        return list(horovod.grouped_allreduce(list(gradients), name=name, **self._how()))
+
+    def _how(self) -> dict[str, Any]:
+        return {
+            "op": self.op,
+            "compression": self.compression,
+            "prescale_factor": 1.0 / self.predivide,
+            "postscale_factor": self.predivide,
+            "device_dense": self.device_dense,
+        }
+
+    def _rows(self, gradient: Tensor, name: str) -> Tensor:
+        """Gather the rows that the ranks' batches touched, and add up those of the same row.
+
+        Keras's rules take a row for complete: Adam would square the parts of a row, and not their sum.
+        """
+        values, indices = gradient.values, gradient.indices
+        if horovod.size() > 1:
+            with tf.device(self.device_sparse):
+                values = horovod.allgather(values, name=f"{name}.values")
+                indices = horovod.allgather(indices, name=f"{name}.indices")
+        if self.op == Average:
+            values /= tf.cast(horovod.size(), values.dtype)
+        rows, place = tf.unique(indices)
+        summed = tf.math.unsorted_segment_sum(values, place, tf.size(rows))
+        return tf.IndexedSlices(summed, rows, gradient.dense_shape)
+
+    def _grouped(self, dense: Mapping[int, Tensor], variables: Sequence[Variable]) -> Iterator[list[int]]:
+        """Divide the numbers of gradients into groups: Horovod takes tensors of one type together."""
+        for group in self._asked(list(dense), variables):
+            types: dict[Any, list[int]] = {}
+            for number in group:
+                types.setdefault(dense[number].dtype, []).append(number)
+            yield from types.values()
+
+    def _asked(self, numbers: Sequence[int], variables: Sequence[Variable]) -> list[list[int]]:
+        if not self.groups:
+            return [[number] for number in numbers]
+        if isinstance(self.groups, int):
+            return [part.tolist() for part in np.array_split(np.array(numbers, int), self.groups) if len(part)]
+        group_of = {_identity(v): number for number, group in enumerate(self.groups) for v in group}
+        groups: dict[tuple[str, int], list[int]] = {}
+        for number in numbers:
+            variable = _identity(variables[number])
+            key = ("group", group_of[variable]) if variable in group_of else ("alone", variable)
+            groups.setdefault(key, []).append(number)
+        return list(groups.values())
+
+
+def _identity(variable: Any) -> int:
+    """Return what a variable of Keras and the variable of TensorFlow in it have in common."""
+    return id(variable.value if isinstance(variable, keras.Variable) else variable)
