@@ -94,6 +94,9 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: st
             rows += [{**_numbers(data, f"{part} {key}", array), **origin} for key, array in arrays]
         else:
             rows.append({**_numbers(data, part, x), **_classes(data, y), **origin})
+        weights = data.train_weights if part == "train" else data.test_weights
+        if weights is not None:
+            rows[-1]["weights"] = [weights.min().item(), weights.max().item()]
     columns = [
         Column("part", "part"),
         Column("samples", "samples", "{:,}".format, right=True),
@@ -104,8 +107,15 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: st
         Column("classes", "classes", right=True),
         Column("class_counts", "samples of each class", _counts),
     ]
+    if data.multi_label:
+        columns[-2:] = [
+            Column("labels", "labels a sample", right=True),
+            Column("label_counts", "samples with each label", _counts),
+        ]
     if data.regression:
         columns[-2:] = [Column("targets", "to predict", "{0[0]:g} to {0[1]:g}".format)]
+    columns.append(Column("weights", "weights", "{0[0]:g} to {0[1]:g}".format))
+    columns = [column for column in columns if column.key != "weights" or any(row.get("weights") for row in rows)]
     if fmt == "table":
         _print_heading(data, origin)
     emit(rows, fmt, columns)
@@ -156,11 +166,13 @@ def _numbers(data: DataSet, part: str, x: Array) -> dict[str, Json]:
 
 
 def _classes(data: DataSet, y: Array) -> dict[str, Json]:
-    """Return the number of samples of each class; for a regression, the range of the targets."""
+    """Return the number of samples of each class or with each label; for a regression, the range of the targets."""
     import numpy as np
 
     if data.regression:
         return {"targets": [y.min().item(), y.max().item()]}
+    if data.multi_label:
+        return {"labels": y.shape[1], "label_counts": y.sum(axis=0).tolist()}
     return {"classes": data.classes, "class_counts": np.bincount(y, minlength=data.classes).tolist()}
 
 

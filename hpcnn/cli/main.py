@@ -41,6 +41,7 @@ COMMANDS = {
     "predict": ("hpcnn.cli.predict", "Predict a measured study on more ranks."),
     "plot": ("hpcnn.cli.plot", "Draw a picture of a run, and print the name of its file."),
     "predict-images": ("hpcnn.cli.predict_images", "Label image files with the trained network of a run."),
+    "export": ("hpcnn.cli.export", "Write the trained network of a run as Keras, SavedModel or ONNX."),
     "record": ("hpcnn.cli.record", "Serve job scripts: close a record, start a worker."),
 }
 

@@ -64,26 +64,31 @@ def list_models(fmt: str) -> None:
 
 @command.command(
     "show",
-    epilog="Example:  hpcnn models show psc-cnn1 --input-shape 32,32,3   or   hpcnn models show my_net:build",
+    epilog="\b\nExample:\n  hpcnn models show psc-cnn1 --input-shape 32,32,3 --model-arg numfm=8\n"
+    "  hpcnn models show my_net:build --model-arg width=16\n"
+    "  hpcnn models show keras.applications:MobileNetV3Small --input-shape 32,32,3 --classes 10",
 )
 @click.argument("model", metavar="MODEL")
 @click.option("--input-shape", metavar="N,N,...", help="Shape of one sample instead of the lecture's.")
 @click.option("--classes", type=click.IntRange(min=1), help="Number of classes instead of the lecture's.")
+@click.option("--model-arg", "pairs", multiple=True, metavar="KEY=VALUE", help="A keyword of the model function.")
 @format_option
-def show(model: str, input_shape: str | None, classes: int | None, fmt: str) -> None:
-    """Show the layers of MODEL: an id of the list, or package.module:function of your own."""
+def show(model: str, input_shape: str | None, classes: int | None, pairs: tuple[str, ...], fmt: str) -> None:
+    """Show the layers of MODEL: an id of the list, package.module:function of your own, or keras.applications:NAME."""
+    from hpcnn.cli.options import key_values
     from hpcnn.models.registry import build, build_numpy
     from hpcnn.models.summary import layer_rows, numpy_rows
     from hpcnn.util.tf_import import without_startup_messages
     from hpcnn.zoo.registry import RECIPES, in_numpy
 
     shape = None if input_shape is None else _parse_shape(input_shape)
+    arguments = key_values("--model-arg", pairs)
     if in_numpy(model):
-        network_in_numpy = build_numpy(model, input_shape=shape, classes=classes)
+        network_in_numpy = build_numpy(model, input_shape=shape, classes=classes, arguments=arguments)
         rows, total, trainable = numpy_rows(network_in_numpy), network_in_numpy.parameters, network_in_numpy.parameters
     else:
         with without_startup_messages():
-            network = build(model, input_shape=shape, classes=classes)
+            network = build(model, input_shape=shape, classes=classes, arguments=arguments)
         rows, total = layer_rows(network), network.count_params()
         trainable = sum(variable.shape.num_elements() for variable in network.trainable_variables)
     entry = RECIPES.get(model)

@@ -7,7 +7,7 @@ import sys
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
-from hpcnn.specs.train import TrainSpec, check_strategy
+from hpcnn.specs.train import TrainSpec, check_strategy, check_weights, check_weights_file
 
 
 @click.command(
@@ -43,12 +43,15 @@ def command(run_dir: str, resume: bool, **options: object) -> None:
     # raises for a mistake before TensorFlow is imported and before the run directory is made
     spec = spec_from_options(TrainSpec, given_options(TrainSpec, options))
     check_strategy(spec, option_name)
+    check_weights(spec, option_name)
     check_model_name(spec.model)
     check_arguments(spec.model, spec.model_args)
     check_options(spec)
     check_name(spec.data)
     check_options_of_data(spec.data, spec.data_args)
     check_staged(spec.data, spec.data_args)
+    if not resume:  # the state of an attempt that was stopped has all that it needs
+        check_weights_file(spec)
     from hpcnn.rundir.layout import STOPPED_EXIT_STATUS
     from hpcnn.train.session import train
 

@@ -19,6 +19,11 @@ _CHANNELS = (1, 3)
 # x_train, y_train, x_test, y_test
 Arrays = tuple[Array, Array, Array, Array]
 
+_LABELS = (
+    "integer class numbers, shape (N,); one-hot labels y become y.argmax(axis=1); or integers of 0 and 1, shape "
+    "(N, T), for several labels a sample; or floats, shape (N,) or (N, T), for a regression"
+)
+
 # The largest pixel of an 8-bit image; dividing by it brings pixels to 0..1.
 PIXEL_MAX = 255
 
@@ -31,10 +36,12 @@ class DataSet:
     ...) or integers (N, F). Integer images without a channel axis (N, H, W) get one, and wider integer types
     become uint8. Channels that come first, (N, 1 or 3, H, W), are moved to the end. ``y_*``: (N,) int64 class numbers
     0..classes-1; (N, 1), as Keras gives CIFAR, is flattened. Floats (N,) or (N, T) are targets of a regression, and
-    become float32.
+    become float32. Integers (N, T) of 0 and 1 are several labels a sample, each true or false by itself; one-hot
+    labels, with a single 1 in every row, are refused.
+    ``*_weights``: what the loss of each sample is multiplied by, (N,) numbers, or None; they become float32.
     For a network with several inputs or outputs, ``x_*`` or ``y_*`` is a dictionary or a tuple of such arrays.
-    ``classes`` of 0 is replaced by the number of classes in the labels; it becomes 0 for a regression, and a dictionary
-    or tuple for several labels.
+    ``classes`` of 0 is replaced by the number of classes in the labels; it becomes 0 for a regression and for several
+    labels a sample, and a dictionary or tuple for labels of several arrays.
     ``tokens``: the features are indices of words, for an embedding layer; they stay integers and are never scaled.
     ``notes`` describe the changes made to the data, for the record of a run.
 
@@ -51,6 +58,8 @@ class DataSet:
     source: str = ""
     notes: tuple[str, ...] = ()
     tokens: bool = False
+    train_weights: Array | None = None
+    test_weights: Array | None = None
 
     def __post_init__(self) -> None:
         moved = any(_has_channels_first(self._array(key, x).shape) for key, x in named_leaves(self.x_train, "x_train"))
@@ -59,6 +68,9 @@ class DataSet:
         for key, value in clean.items():
             object.__setattr__(self, key, value)
         self._check_counts()
+        self._check_one_hot()
+        for key in ("train_weights", "test_weights"):
+            object.__setattr__(self, key, self._weights(key, getattr(self, key)))
         classes = self.classes or map_structure(lambda _: 0, self.y_train)
         object.__setattr__(self, "classes", map_structure(_classes, self.y_train, self.y_test, classes))
         for part in ("y_train", "y_test"):
@@ -86,6 +98,11 @@ class DataSet:
     def regression(self) -> bool:
         """Return whether the labels are the targets of a regression, and not classes."""
         return not is_structure(self.y_train) and self.y_train.dtype.kind == "f"
+
+    @property
+    def multi_label(self) -> bool:
+        """Return whether each sample has several labels, each 0 or 1, and not one class."""
+        return not is_structure(self.y_train) and _is_multi_label(self.y_train)
 
     @property
     def outputs(self) -> Structure:
@@ -159,10 +176,31 @@ class DataSet:
             if not np.isfinite(y).all():
                 raise self._error(key, y, "finite numbers, found NaN or infinity")
             return y.astype(np.float32)
-        if y.dtype.kind not in "ui" or y.ndim != 1 or y.size == 0:
-            expected = "integer class numbers, shape (N,); one-hot labels y become y.argmax(axis=1)"
-            raise self._error(key, y, f"{expected}; or floats, shape (N,) or (N, T), for a regression")
+        several = y.ndim == 2 and y.dtype.kind in "uib" and bool(np.isin(y, (0, 1)).all())
+        classes = y.ndim == 1 and y.dtype.kind in "ui"
+        if not (classes or several) or y.size == 0:
+            raise self._error(key, y, _LABELS)
         return y.astype(np.int64)
+
+    def _check_one_hot(self) -> None:
+        """Raise UsageError for integer rows that are one-hot in both parts: classes, and not several labels."""
+        pairs = zip(named_leaves(self.y_train, "y_train"), leaves(self.y_test), strict=True)
+        for (key, train), test in pairs:
+            if _is_multi_label(train) and _one_hot(train) and _one_hot(test):
+                raise self._error(key, train, f"{_LABELS}. Here every row has a single 1")
+
+    def _weights(self, key: str, values: Array | None) -> Array | None:
+        if values is None:
+            return None
+        samples = self.samples if key == "train_weights" else self.test_samples
+        weights = self._array(key, values)
+        if is_structure(self.y_train):
+            raise self._error(key, weights, "no weights with labels of several arrays")
+        if weights.dtype.kind not in "uifb" or weights.shape != (samples,):
+            raise self._error(key, weights, f"one number for each of the {samples} samples, shape ({samples},)")
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise self._error(key, weights, "finite weights of at least 0")
+        return weights.astype(np.float32)
 
     def _array(self, key: str, values: Array) -> Array:
         try:
@@ -180,13 +218,17 @@ def _has_channels_first(shape: tuple[int, ...]) -> bool:
 
 
 def _one_hot(y: Array) -> bool:
-    """Return whether rows of floats are one-hot labels, and not the targets of a regression."""
+    """Return whether rows are one-hot labels: a single 1, and else 0."""
     return y.ndim == 2 and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
 
 
+def _is_multi_label(y: Array) -> bool:
+    return y.ndim == 2 and y.dtype.kind != "f"
+
+
 def _classes(y_train: Array, y_test: Array, given: int) -> int:
-    """Return the number of classes: as given, or as the labels have; 0 for a regression."""
-    if y_train.dtype.kind == "f":
+    """Return the number of classes: as given, or as the labels have; 0 for a regression, and for several labels."""
+    if y_train.dtype.kind == "f" or y_train.ndim > 1:
         return 0
     return given or int(max(y_train.max(), y_test.max())) + 1
 

@@ -27,7 +27,7 @@ NOISE = 0.02
 def take(x: Array, y: Array, samples: int, seed: int) -> tuple[Array, Array]:
     """Return ``samples`` images and their labels: the first ones, or all of them followed by changed copies.
 
-    ``x``: (N, H, W, C) of any number type, which is kept; ``y``: (N,). Up to N samples are the first of the
+    ``x``: (N, H, W, C) of any number type, which is kept; ``y``: (N, ...). Up to N samples are the first of the
     set (a view). Then each further N are all images once more, in order: four times shifted by one pixel with
     zeros moving in (up, down, left, right; 5 N samples so far), and from then on turned by up to 10 degrees
     either way with 2 % of noise, drawn afresh each time from ``seed``. The first k samples are the same
@@ -50,7 +50,7 @@ def take(x: Array, y: Array, samples: int, seed: int) -> tuple[Array, Array]:
     for start in range(0, samples, count):
         target = expanded[start : start + count]
         _fill(target, x, start // count, seed)
-    return expanded, np.resize(y, samples)
+    return expanded, np.resize(y, (samples, *y.shape[1:]))
 
 
 def _allocate(samples: int, x: Array) -> Array:

@@ -74,7 +74,7 @@ def load(
         x_train, y_train = take(data.x_train, data.y_train, wanted, seed)
     if expand > 1:
         x_train, y_train = take(x_train, y_train, expand * wanted, seed)
-    if not data.is_structured and not data.regression:
+    if not (data.is_structured or data.regression or data.multi_label):
         _check_part(name, "--samples", data.y_train, wanted)
         _check_part(name, "--test-samples", data.y_test, test_wanted)
     return dataclasses.replace(
@@ -83,6 +83,8 @@ def load(
         y_train=y_train,
         x_test=_first(data.x_test, test_wanted),
         y_test=_first(data.y_test, test_wanted),
+        train_weights=_as_taken(data.train_weights, wanted, expand),
+        test_weights=None if data.test_weights is None else data.test_weights[:test_wanted],
         notes=(
             *data.notes,
             *_notes(wanted, count, "training"),
@@ -102,6 +104,11 @@ def load_of(spec: TrainSpec) -> DataSet:
         expand=spec.expand,
         seed=spec.seed,
     )
+
+
+def _as_taken(weights: Array | None, wanted: int, expand: int) -> Array | None:
+    """Return the weights of training samples that ``expand.take`` took twice: copies weigh what their originals do."""
+    return None if weights is None else np.resize(np.resize(weights, wanted), expand * wanted)
 
 
 def _first(arrays: Structure, count: int) -> Structure:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcnn.data.dataset import PIXEL_MAX, Arrays, DataSet
+from hpcnn.data.given import data_set_of
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.extras import optional_module
 from hpcnn.util.types import Array, Json
@@ -94,25 +95,15 @@ def read_function(name: str, arguments: Mapping[str, Json]) -> DataSet:
     """Call a user's ``package.module:function`` with these keywords, and return its data set.
 
     The function returns (x_train, y_train), (x_test, y_test), as Keras's loaders do, or a DataSet; each of the four may
-    be a dictionary or a tuple of arrays. Modules in the working directory are found, as ``python -m`` finds them. An
-    exception of the user's code passes unchanged.
+    be a dictionary or a tuple of arrays, and each pair may have the weights of its samples after it. Modules in the
+    working directory are found, as ``python -m`` finds them. An exception of the user's code passes unchanged.
     """
     function = import_function("--data", name)
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
         raise UsageError(f"--data-arg: {name}{inspect.signature(function)}: {error}") from error
-    given = function(**arguments)
-    if isinstance(given, DataSet):
-        return given
-    try:
-        (x_train, y_train), (x_test, y_test) = given
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"--data: {name} returned {type(given).__name__}; "
-            "expected (x_train, y_train), (x_test, y_test) or an hpcnn DataSet."
-        ) from None
-    return DataSet(name, x_train, y_train, x_test, y_test, source=name)
+    return data_set_of(name, function(**arguments))
 
 
 def from_catalogue(entry: Entry, arrays: Arrays, origin: str) -> DataSet:

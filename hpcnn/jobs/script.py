@@ -66,6 +66,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     folders = [place.run_dir, place.directory]
     folders += [str(Path(place.directory, str(environment["HPCNN_DATA"])))] if "HPCNN_DATA" in environment else []
     folders += [str(Path(place.data).parent)] if place.data else []
+    folders += [str(Path(place.directory, job.train.weights).parent)] if job.train and job.train.weights else []
     folders += [local_disk] if local_disk else []
     inside = container_command(site, job.software, folders, gpu)
     resuming = dataclasses.replace(place, resume=place.resume or job.resources.requeue)

@@ -23,6 +23,7 @@ from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.numpy_options import check_options
+from hpcnn.specs.train import check_weights_file
 from hpcnn.util.errors import HpcnnError, bad_value
 from hpcnn.util.exit_status import by_signal
 from hpcnn.util.files import write_json, write_text
@@ -114,6 +115,8 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
     run, job = prepared.run, prepared.job
     if job.train is not None:
         check_staged(job.train.data, job.train.data_args)
+        if not prepared.resume:
+            check_weights_file(job.train)
     run.create(resume=prepared.resume)
     if prepared.resume:
         run.result.unlink(missing_ok=True)  # that of the attempt before

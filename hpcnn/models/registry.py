@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from hpcnn.models.applications import build_application, is_application
 from hpcnn.util.errors import UsageError, unknown_value
 from hpcnn.util.tf_import import import_tensorflow
 from hpcnn.util.types import Json, UserFunction
@@ -38,7 +39,8 @@ def build(
     ``package.module:function``, found as Python finds it with the current directory first; that function gets
     ``input_shape`` (one sample, without the batch axis) and ``classes`` (outputs: one per class, or one per target of a
     regression) if its signature has them; dictionaries or tuples of these for several inputs or outputs. ``arguments``
-    are further keywords.
+    are further keywords. A network of ``keras.applications`` gets no weights from the internet, and ``none`` among its
+    arguments is None.
 
     Raises UsageError for an unknown name, a function that cannot be imported, a keyword that it does not take, a result
     that is not a ``keras.Model``, a missing Keras, and values with which a network of the zoo cannot be built.
@@ -52,6 +54,8 @@ def build(
         model: keras.Model = _build_zoo(RECIPES[name], given, _shape_and_classes(input_shape, classes))
         return model
     check_name(name)
+    if is_application(name):
+        return build_application(name, given, _shape_and_classes(input_shape, classes))
     return _build_own(name, given, _shape_and_classes(input_shape, classes))
 
 

@@ -17,7 +17,7 @@
       stop                      asks the ranks to stop and keep their state; gone once they have
       weights.npz               of a network in NumPy: its best weights
       result.json               written last, atomically; without it the run is unfinished
-      checkpoints/  tensorboard/  plots/  log.out
+      checkpoints/  tensorboard/  plots/  exported/  log.out
 
 This module defines every file name above. Each file is written atomically or by whole lines (``util/files.py``) and has
 one writer, so any number of runs may write to one file system at once, NFS included. Must not import a room that trains
@@ -123,6 +123,10 @@ class RunDir:
         """Return the checkpoint of every epoch that ``--checkpoint`` kept, by epoch."""
         found = ((_CHECKPOINT.fullmatch(entry.name), entry) for entry in self.checkpoints.glob("epoch-*.keras"))
         return dict(sorted((int(match.group(1)), entry) for match, entry in found if match))
+
+    def exported(self, epoch: int, form: str) -> Path:
+        """Return the file, or the folder, of an epoch's network that ``hpcnn export`` writes by default."""
+        return self.path / "exported" / f"epoch-{epoch:03d}.{form}"
 
     def epoch_files(self) -> list[tuple[int, Path]]:
         """Return (rank, file) of every epoch file that exists, by rank."""

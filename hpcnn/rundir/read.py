@@ -178,8 +178,8 @@ def _spec_columns(spec: Row, done: Mapping[str, Json]) -> Row:
     row |= {key: train.get(key) for key in _TRAIN} | {key: resources.get(key) for key in _RESOURCES}
     row["program"] = shlex.join(map(str, program)) if isinstance(program, list) else program
     row |= _prefixed("point_", spec.get("point"))
-    # an empty table was not given: the same row as from a version of hpcnn without this option
-    own = {key: value for key, value in train.items() if key not in (*_TRAIN, *_IMPLIED) and value != {}}
+    # an empty table or list was not given: the same row as from a version of hpcnn without this option
+    own = {key: value for key, value in train.items() if key not in (*_TRAIN, *_IMPLIED) and value not in ({}, [])}
     return row | _prefixed("train_", own)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.stated import Stated
-from hpcnn.specs.train import TrainSpec, check_strategy
+from hpcnn.specs.train import TrainSpec, check_strategy, check_weights
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json
 
@@ -53,3 +53,4 @@ def check_ranks(resources: Resources, train: TrainSpec | None, spell: Callable[[
             f"1 with {strategy} {train.strategy}, which is one process (for several: {strategy} {advice})",
         )
     check_strategy(train, spell)
+    check_weights(train, spell)

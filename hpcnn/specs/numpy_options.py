@@ -29,6 +29,8 @@ def check_options(spec: TrainSpec) -> None:
         "evaluate_training": (False,),
         "lr_schedule": (None,),
         "layer_lr": ({},),
+        "weights": (None,),
+        "freeze": ((),),
         "class_weight": ({},),
     }
     for field, values in valid.items():

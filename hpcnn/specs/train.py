@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from hpcnn.specs.fields import NO_KEYS, field
-from hpcnn.util.errors import bad_value
+from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import DEFAULT_MODEL, default_model
 
@@ -34,6 +35,9 @@ FLIPS = ("none", "horizontal", "vertical", "both")
 FILLS = ("nearest", "constant", "reflect", "wrap")
 
 LARGEST_SEED = 2**31 - 1
+
+# Keras's files that hold weights.
+WEIGHTS_SUFFIXES = (".keras", ".weights.h5")
 
 # Steps: at most those of one call (train/loop.py), and no more than a browser can show.
 LONGEST_PROFILE = 64
@@ -76,6 +80,13 @@ class TrainSpec:
     )
     model_args: dict[str, Json] = field(
         NO_KEYS, "A keyword of the model function; may be repeated.", option="--model-arg"
+    )
+    weights: str | None = field(None, "Start from the weights in this file, .keras or .weights.h5.")
+    weights_except: tuple[str, ...] = field(
+        (), "Layer that keeps its own initial weights (a name, or a pattern such as 'head*'); may be repeated."
+    )
+    freeze: tuple[str, ...] = field(
+        (), "Layer that is not trained (a name, or a pattern such as 'conv*'); may be repeated."
     )
     data: str = field("digits", "Data set (see `hpcnn data list`), FILE.npz or package.module:function.")
     data_args: dict[str, Json] = field(
@@ -157,6 +168,27 @@ def check_strategy(train: TrainSpec, spell: Callable[[str], str] = str) -> None:
         raise bad_value(spell("communication"), "false", f"true with {spell('strategy')} serial, which has none")
     if train.devices is not None and train.strategy != "mirrored":
         raise bad_value(spell("devices"), train.devices, f"no value unless {spell('strategy')} is mirrored")
+
+
+def check_weights(train: TrainSpec, spell: Callable[[str], str] = str) -> None:
+    """Raise UsageError for a file of weights of another kind, and for layers that no file would give weights.
+
+    ``spell``: as in ``from_mapping``.
+    """
+    if train.weights is None:
+        if train.weights_except:
+            raise bad_value(spell("weights_except"), train.weights_except[0], f"no value without {spell('weights')}")
+    elif not train.weights.endswith(WEIGHTS_SUFFIXES):
+        hint = ""
+        if train.weights.endswith((".h5", ".hdf5")):
+            hint = " (load an older .h5 file in Keras, and write it by model.save_weights('NAME.weights.h5'))"
+        raise bad_value(spell("weights"), train.weights, f"a file that ends in {' or '.join(WEIGHTS_SUFFIXES)}{hint}")
+
+
+def check_weights_file(train: TrainSpec) -> None:
+    """Raise UsageError where the file of weights is not there."""
+    if train.weights is not None and not Path(train.weights).is_file():
+        raise UsageError(f"--weights: there is no file {train.weights!r}")
 
 
 def usual_strategy(ranks: int) -> str:

@@ -6,7 +6,7 @@ Read top-down. Must not write records or print.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,11 @@ from hpcnn.train.augment import augmentation_of
 from hpcnn.train.dropout import draw_own_masks
 from hpcnn.train.factors import allreduce_bytes
 from hpcnn.train.feed import Form, Resident, fit_shape, one_hot_sizes, pixel_factor, place, sample_shape
-from hpcnn.train.losses import class_weights
+from hpcnn.train.losses import check_loss, check_output, class_weights
 from hpcnn.train.own_step import OwnStep, has_own_step
 from hpcnn.train.plan import steps_per_epoch
 from hpcnn.train.setup import check_batch, check_target, make_model, prepare_keras, trainable_parameters
+from hpcnn.train.start import frozen, origin_of, without_weights
 from hpcnn.train.state import State, optimizers_of
 from hpcnn.train.steps import Steps
 from hpcnn.util.types import Json, KerasModel
@@ -41,6 +42,8 @@ class Assembled:
     batch: int
     callbacks: list[keras.callbacks.Callback]
     """Keras callbacks that the input needs."""
+    origin: dict[str, Json] | None = None
+    """The file whose weights it started from; None for a start anew, and for an attempt that goes on."""
 
     @property
     def samples(self) -> int:
@@ -72,7 +75,14 @@ def assemble(
     prepare_keras(spec)
     batch = min(spec.batch_size, data.samples)
     check_batch(spec, data.samples, strategy.size)
-    model = make_model(spec, strategy, data, steps_per_epoch(data.samples, batch), say)
+    check_loss(spec, data)
+    origin = None if state else origin_of(spec)
+    # an earlier attempt's state has all weights, and the file may be gone
+    started = without_weights(spec) if state else spec
+    model = make_model(started, strategy, data, steps_per_epoch(data.samples, batch), say)
+    check_output(spec, model, data)
+    if origin:
+        say(f"starting from {origin['file']} (SHA-256 {origin['sha256']})")
     draw_own_masks(model, strategy)
     training, test = _on_devices(spec, model, data, strategy)
     own = OwnStep(model, training, strategy.size) if has_own_step(model) else None
@@ -86,11 +96,14 @@ def assemble(
     if steps.no_test:
         say(f"no test: {steps.no_test}")
     check_target(spec, steps.metrics)
-    return Assembled(model, data, steps, batch, [augmentation] if augmentation else [])
+    return Assembled(model, data, steps, batch, [augmentation] if augmentation else [], origin)
 
 
-def facts(spec: TrainSpec, assembled: Assembled) -> dict[str, Json]:
-    """Return what the record says of the network: its size, and the operations and bytes of a step."""
+def facts(spec: TrainSpec, assembled: Assembled, earlier: Mapping[str, Json] | None) -> dict[str, Json]:
+    """Return what the record says of the network: its size, its start, and the operations and bytes of a step.
+
+    earlier: provenance of the attempt that this one goes on with, which knows the start.
+    """
     model, factored = assembled.model, assembled.steps.factored
     trainable = trainable_parameters(model)
     return {
@@ -98,6 +111,8 @@ def facts(spec: TrainSpec, assembled: Assembled) -> dict[str, Json]:
         "trainable": trainable,
         "tensors": len(model.trainable_weights),
         "name": spec.model,
+        "weights": assembled.origin or ((earlier or {}).get("model") or {}).get("weights"),
+        "frozen": frozen(model),
         "factored": [layer.name for layer in factored],
         "allreduce_bytes": allreduce_bytes(trainable, factored, assembled.batch),
         **work_of(model).facts(spec.precision),
@@ -110,6 +125,6 @@ def _on_devices(spec: TrainSpec, model: KerasModel, data: DataSet, strategy: Str
     form = Form(pixel_factor(data, spec.pixel_scale), data.tokens, one_hot_sizes(model, data.classes))
     weighted = dataclasses.replace(form, class_weights=class_weights(spec.class_weight, data))
     return (
-        place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, weighted),
-        place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, form),
+        place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, weighted, data.train_weights),
+        place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, form, data.test_weights),
     )

@@ -50,16 +50,21 @@ class Form:
 class Resident:
     """A data set on every local device: features and labels, one copy a device.
 
+    weights: what the loss of each sample is multiplied by, (N,), one copy a device, or None.
     change: what is done to the samples last, given (replica, x, indices), or None (``augment.Augmentation``).
     """
 
     features: tuple[Tensor, ...]
     labels: tuple[Tensor, ...]
     form: Form
+    weights: tuple[Tensor, ...] | None = None
     change: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     def unchanged(self) -> Resident:
-        """Return the same samples for an evaluation: without what is done to them last and without class weights."""
+        """Return the same samples for an evaluation: without what is done to them last and without class weights.
+
+        The samples' own weights stay, as in Keras's ``evaluate(sample_weight=...)``.
+        """
         return dataclasses.replace(self, form=dataclasses.replace(self.form, class_weights=None), change=None)
 
     def gather(self, replica: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -68,7 +73,10 @@ class Resident:
         y = map_structure(lambda part: tf.gather(part, indices), self.labels[replica])
         if self.change is not None:
             x = self.change(replica, x, indices)
-        weights = None if self.form.class_weights is None else tf.gather(self.form.class_weights, y)
+        weights = None if self.weights is None else tf.gather(self.weights[replica], indices)
+        if self.form.class_weights is not None:
+            of_class = tf.gather(self.form.class_weights, y)
+            weights = of_class if weights is None else weights * of_class
         classes = self.form.one_hot
         if classes is not None:
             y = map_structure(lambda part, size: part if size is None else tf.one_hot(part, size), y, classes)
@@ -80,14 +88,16 @@ def pixel_factor(data: DataSet, pixel_scale: str | None) -> float | None:
     return 1.0 / data.pixel_scale if pixel_scale == "unit" and data.pixel_scale != 1.0 else None
 
 
-def place(x: Tensor, y: Tensor, devices: Sequence[str], form: Form) -> Resident:
-    """Copy a data set to every local device."""
-    features, labels = [], []
+def place(x: Tensor, y: Tensor, devices: Sequence[str], form: Form, sample_weights: Tensor = None) -> Resident:
+    """Copy a data set to every local device. sample_weights: of each sample in the loss, (N,), or None."""
+    features, labels, weights = [], [], []
     for device in devices:
         with tf.device(device):
             features.append(map_structure(tf.constant, x))
             labels.append(map_structure(tf.constant, y))
-    return Resident(tuple(features), tuple(labels), form)
+            if sample_weights is not None:
+                weights.append(tf.constant(sample_weights))
+    return Resident(tuple(features), tuple(labels), form, tuple(weights) or None)
 
 
 def sample_shape(model: KerasModel, data: DataSet) -> Any:

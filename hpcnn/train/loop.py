@@ -25,6 +25,7 @@ from hpcnn.train.plan import Block, blocks, epoch_order
 from hpcnn.train.profiler import Profile
 from hpcnn.train.state import Position, values_of
 from hpcnn.train.update import unscaled
+from hpcnn.util.files import read_json
 from hpcnn.util.types import Array, Json
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Loop:
             global_batch_size=self.assembled.batch,
             samples=self.assembled.samples,
             threads=threads(),
-            model=facts(spec, self.assembled),
+            model=facts(spec, self.assembled, read_json(context.run.provenance) if context.state else None),
         )
         optimizers = self.steps.optimizers
         context.log(

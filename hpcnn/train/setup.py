@@ -20,6 +20,7 @@ from hpcnn.train.losses import loss_of
 from hpcnn.train.own_step import has_call, has_own_step
 from hpcnn.train.rates import schedule, set_layer_rates, warmed_up
 from hpcnn.train.sameness import check_methods, check_optimizer, options_without_effect
+from hpcnn.train.start import prepare_start
 from hpcnn.train.state import optimizers_of
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json, KerasModel, Optimizer
@@ -27,6 +28,8 @@ from hpcnn.zoo.registry import is_zoo, recipe
 
 # What tells how good a regression is: Keras's mean of |true - predicted|, under a short name.
 _MAE = "mae"
+# With several labels a sample: the share of all labels that are right.
+_OF_LABELS = "binary_accuracy"
 
 
 def prepare_keras(spec: TrainSpec) -> None:
@@ -41,7 +44,9 @@ def prepare_keras(spec: TrainSpec) -> None:
 
 
 def build_network(spec: TrainSpec, input_shape: Any, outputs: Any) -> KerasModel:
-    """Build the network of a spec for samples of this shape, with its initial weights; not compiled by hpcnn yet.
+    """Build the network of a spec for samples of this shape, with the weights it starts from and layers frozen.
+
+    It is not compiled by hpcnn yet.
 
     input_shape, outputs: as ``DataSet`` has them, dictionaries or tuples for several inputs or labels.
     """
@@ -54,6 +59,7 @@ def build_network(spec: TrainSpec, input_shape: Any, outputs: Any) -> KerasModel
     if not model.built and (has_call(model) or not has_own_step(model)):
         one = not is_structure_of_shapes(input_shape)
         model.build((None, *input_shape) if one else map_structure(lambda shape: (None, *shape), input_shape))
+    prepare_start(model, spec)
     return model
 
 
@@ -86,7 +92,7 @@ def make_model(
         if own is not None and spec.loss is None:
             options = _own_losses(model)
         else:
-            metrics = [_MAE] if data.regression else ["accuracy"]
+            metrics = [_MAE if data.regression else _OF_LABELS if data.multi_label else "accuracy"]
             options = {"loss": loss_of(spec.loss or _guess_loss(model, data)), "metrics": metrics}
         scales = {} if own is None else {"auto_scale_loss": _of_compile(model, "auto_scale_loss", True)}
         check_optimizer(optimizer, strategy.size, strategy.name)
@@ -259,6 +265,8 @@ def _guess_loss(model: KerasModel, data: DataSet) -> str:
         )
     if data.regression:
         return "mean_squared_error"
+    if data.multi_label:
+        return "binary_crossentropy"
     if isinstance(shape, tuple) and shape[-1] == data.classes:
         return "sparse_categorical_crossentropy"
     raise UsageError(

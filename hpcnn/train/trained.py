@@ -6,6 +6,7 @@ not know what is drawn or printed.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from dataclasses import dataclass
@@ -70,14 +71,18 @@ class Trained:
         return next(found, None)
 
 
-def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None) -> Trained:
+def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None, *, precision: str | None = None) -> Trained:
     """Return the network of a run after ``epoch`` (default: the last one that was kept), with its data.
+
+    precision: of its arithmetic, instead of the training's.
 
     Raises UsageError for what is no run of hpcnn's own training, for a run or an epoch without a kept network, and
     where the network that its spec names now is not the one that was trained.
     """
     run = RunDir(run_dir)
     spec = spec_of(run)
+    if precision is not None:
+        spec = dataclasses.replace(spec, precision=precision)
     if in_numpy(spec.model):
         raise UsageError(
             f"RUN: {str(run.path)!r} trained {spec.model}, which is written in NumPy: `hpcnn plot` draws its curves "
@@ -87,6 +92,7 @@ def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None) -> T
 
     from hpcnn.data.registry import load
     from hpcnn.train.setup import build_network, prepare_keras
+    from hpcnn.train.start import without_weights
     from hpcnn.util.extras import optional_module
     from hpcnn.util.tf_import import without_startup_messages
 
@@ -94,7 +100,7 @@ def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None) -> T
     data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
     with without_startup_messages():
         prepare_keras(spec)
-        model = build_network(spec, data.input_shape, data.outputs)
+        model = build_network(without_weights(spec), data.input_shape, data.outputs)
     try:
         with warnings.catch_warnings():
             # the optimizer of a model that comes compiled has nothing to load into, and is not needed
@@ -115,6 +121,7 @@ def new_network(target: str) -> tuple[KerasModel, str]:
     from hpcnn.data.registry import load
     from hpcnn.models.registry import build
     from hpcnn.train.setup import build_network
+    from hpcnn.train.start import without_weights
     from hpcnn.util.extras import optional_module
     from hpcnn.util.tf_import import without_startup_messages
 
@@ -127,7 +134,7 @@ def new_network(target: str) -> tuple[KerasModel, str]:
         run = RunDir(target)
         spec = spec_of(run)
         data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
-        network = build_network(spec, data.input_shape, data.outputs)
+        network = build_network(without_weights(spec), data.input_shape, data.outputs)
     return network, f"{run.path.name}: {spec.model} on {short(spec.data)}"
 
 
@@ -158,6 +165,8 @@ def as_probabilities(outputs: Array, trained: Trained) -> Array:
     is taken for logits, and goes through a softmax. One output for two classes is the second one's probability.
     Raises UsageError for any other number of outputs.
     """
+    if trained.data.multi_label:
+        raise UsageError(f"{trained.spec.data}: its samples have several labels each, and this needs one class of each")
     classes = trained.data.classes
     if outputs.ndim == 2 and outputs.shape[1] == 1 and classes == 2:
         second = outputs if _in_unit(outputs) else 1 / (1 + np.exp(-outputs))

@@ -100,8 +100,17 @@ class KerasModel(Protocol):
     def test_step(self, data: Any) -> Mapping[str, Tensor]:
         """Evaluate one batch; return what it measured."""
 
-    def load_weights(self, filepath: str | Path) -> None:
+    def load_weights(self, filepath: str | Path, **options: Any) -> None:
         """Read its weights from a file of Keras."""
+
+    def save_weights(self, filepath: str | Path) -> None:
+        """Write its weights to a ``.weights.h5`` file."""
+
+    def save(self, filepath: str | Path) -> None:
+        """Write it to a ``.keras`` file."""
+
+    def export(self, filepath: str | Path, **options: Any) -> None:
+        """Write what it computes, as a SavedModel or as ONNX."""
 
     # Keras's own names, which it promises to nobody: constraints.txt pins the versions with which they were tried.
     _compile_config: Any

@@ -61,6 +61,17 @@ def test_options_of_the_data_are_axes() -> None:
         ),
         (("train", "--run-dir", "run", "--data", "imdb", "--data-arg", "word=9"), "Did you mean 'words'?"),
         (("submit", "--data", "digits", "--data-arg", "of=9", "--dry-run"), "data set 'digits' has no options"),
+        (("train", "--run-dir", "run", "--weights", "no.keras"), "--weights: there is no file 'no.keras'"),
+        (("submit", "--weights", "no.keras"), "--weights: there is no file 'no.keras'"),
+        (("submit", "--weights", "w.h5", "--dry-run"), "--weights: 'w.h5' is not valid; expected a file that ends in"),
+        (
+            ("submit", "--weights-except", "head", "--dry-run"),
+            "--weights-except: 'head' is not valid; expected no value",
+        ),
+        (
+            ("train", "--run-dir", "run", "--model", "scinet-neuron", "--data", "blobs", "--freeze", "x"),
+            "--freeze: ('x',) is not valid; expected no value with scinet-neuron",
+        ),
         (("train", "--run-dir", "run", "--loss", "quadratic"), "--loss: 'quadratic' is not known."),
         (("train", "--run-dir", "run", "--data", "halves", "--data-arg", "of=mnist"), "hpcnn data stage mnist"),
     ],
@@ -78,3 +89,19 @@ def test_the_network_of_the_data_is_in_the_job(tmp_path: Path) -> None:
     script = hpcnn("submit", "--class-weight", "0=2", "--class-weight", "3=0.5", "--layer-lr", "dense=0.1", "--dry-run")
     for words in ("--model scinet-cnn1 \\", "--class-weight 0=2", "--class-weight 3=0.5", "--layer-lr dense=0.1"):
         assert words in script
+
+
+def test_where_a_training_starts_is_in_the_job(tmp_path: Path) -> None:
+    words = ("--weights", "w.keras", "--weights-except", "head", "--freeze", "conv*", "--freeze", "norm 1")
+    script = hpcnn("submit", "--model", "keras.applications:MobileNet", *words, "--dry-run")
+    assert "--model keras.applications:MobileNet \\\n" in script
+    for written in ("--weights w.keras", "--weights-except head", "--freeze 'conv*'", "--freeze 'norm 1'"):
+        assert written in script
+
+
+def test_a_container_sees_the_folder_of_the_weights(tmp_path: Path) -> None:
+    script = hpcnn(
+        *("submit", "--site", "generic-slurm", "--container", "image.sif", "--dry-run"),
+        *("--weights", "/project/kept/w.keras"),
+    )
+    assert "/project/kept" in script.replace("/project/kept/w.keras", "")

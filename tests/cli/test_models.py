@@ -94,6 +94,23 @@ class TestShow:
         assert rows[0]["output_shape"] == [30, 30, 32]
         assert rows[-1]["parameters"] == 100 * 100 + 100
 
+    def test_with_keywords(self):
+        rows = json.loads(succeed("show", "psc-cnn1", "--model-arg", "numfm=3", "--format", "json"))
+        assert rows[0]["output_shape"][-1] == 3
+        rows = json.loads(succeed("show", "scinet-hidden", "--model-arg", "numnodes=7", "--format", "json"))
+        assert rows[0]["output_shape"] == [7]
+        result = hpcnn("show", "psc-cnn1", "--model-arg", "numfn=3")
+        assert result.exit_code == 2
+        assert "'numfn' is not known. Did you mean 'numfm'?" in result.stderr
+
+    def test_of_keras_applications(self):
+        words = ("keras.applications:MobileNet", "--model-arg", "alpha=0.25", "--model-arg", "weights=none")
+        rows = json.loads(succeed("show", *words, "--input-shape", "32,32,1", "--classes", "7", "--format", "json"))
+        assert rows[-1]["output_shape"] == [7]
+        result = hpcnn("show", *words, "--input-shape", "28,28,1")
+        assert result.exit_code == 2
+        assert "Input size must be at least 32x32" in result.stderr
+
     @pytest.mark.parametrize("shape", ["", "a", "28,28,", "0,1", "-3"])
     def test_wrong_shape(self, shape):
         result = hpcnn("show", "psc-fc64", "--input-shape", shape)
@@ -114,6 +131,8 @@ class TestShow:
             "    return keras.Model(inputs, keras.layers.Dense(classes, name='two')(one))\n"
             "def shapeless():\n"
             "    return keras.Sequential([keras.layers.Dense(2)])\n"
+            "def wide(width):\n"
+            "    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(width, name='wide')])\n"
         )
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "path", sys.path.copy())
@@ -122,6 +141,8 @@ class TestShow:
         assert "41 parameters, 41 of them trainable." in succeed(
             "show", "shown_net:build", "--classes", "5", "--format", "table"
         )
+        rows = json.loads(succeed("show", "shown_net:wide", "--model-arg", "width=6", "--format", "json"))
+        assert rows[-1]["output_shape"] == [6]
         result = hpcnn("show", "shown_net:shapeless")
         assert result.exit_code == 2
         assert "has no input shape" in result.stderr

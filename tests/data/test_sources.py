@@ -113,7 +113,7 @@ def test_a_function_gives_a_data_set(module):
 @pytest.mark.parametrize(
     ("suffix", "words"),
     [
-        (":wrong", "returned tuple; expected (x_train, y_train), (x_test, y_test) or an hpcnn DataSet"),
+        (":wrong", "returned ndarray as its training part; expected (x_train, y_train), (x_test, y_test)"),
         (":number", "has no function 'number'"),
         (":pears", "has no function 'pears'"),
         ("_absent:pairs", "ModuleNotFoundError: No module named"),

@@ -122,6 +122,21 @@ def test_the_best_trial_is_trained_again_with_all_epochs_and_the_same_resources(
     assert "--epochs 1000" in command  # the lecture's
 
 
+def test_all_trials_start_from_the_same_file_with_the_same_layers_frozen(tmp_path: Path) -> None:
+    file = tmp_path / "start.toml"
+    file.write_text(
+        '[search]\nmethod = "grid"\n[train]\nweights = "w.keras"\nweights_except = ["head"]\nfreeze = ["conv*", "b1"]\n'
+        "[space]\nbatch_size = [16, 32]\n"
+    )
+    search = read(file)
+    first, second = known_points(search)
+    assert train_of(search, first).freeze == train_of(search, second).freeze == ("conv*", "b1")
+    command = train_command(search, first, "local")
+    assert "--weights w.keras --weights-except head --freeze 'conv*' --freeze b1" in command
+    with pytest.raises(UsageError, match=r"weights: 'w\.h5' is not valid; expected a file that ends in"):
+        read(file, {"weights": "w.h5"})
+
+
 def test_keywords_are_those_of_the_function() -> None:
     keras = pytest.importorskip("keras")
     import importlib

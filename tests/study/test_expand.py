@@ -86,6 +86,12 @@ def test_keywords_of_the_model():
     assert [job.point for job in found] == [{"b": 2}, {"b": 3}]
 
 
+def test_lists_of_layers_are_an_axis():
+    found = jobs(train={"weights": "w.keras", "weights_except": ["head"]}, axes={"train.freeze": [["conv*", "b1"], []]})
+    assert [job.train.freeze for job in found] == [("conv*", "b1"), ()]
+    assert {job.train.weights_except for job in found} == {("head",)}
+
+
 def test_a_keyword_called_as_a_field_is_keeps_its_section():
     (job,) = jobs(axes={"train.precision": ["float32"], "model.precision": ["half"]})
     assert job.point == {"precision": "float32", "model.precision": "half"}

@@ -51,6 +51,12 @@ CASES = {
         _OWN, model="own:two_inputs", data="own:halves", samples=None, test_samples=None, optimizer=None, momentum=None
     ),
     "class-weight": replace(MOMENTUM, class_weight={"3": 5, "7": 0.25}),
+    "sample-weight": replace(MOMENTUM, data="own:weighted", samples=None, test_samples=None),
+    "several-labels": replace(
+        _OWN, model="own:for_several_labels", data="own:several_labels", samples=None, test_samples=None, batch_size=20
+    ),
+    # nothing that differs from slice to slice is left: batch normalisation computes from its moving averages
+    "frozen": replace(_OWN, model="own:normalized", freeze=("conv2d", "batch_norm*")),
     "rates": replace(
         MOMENTUM,
         model="scinet-dense-tanh",

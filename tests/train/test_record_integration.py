@@ -139,6 +139,8 @@ def test_provenance_names_every_rank(run: RunDir) -> None:
     counted = {"flops_forward", "flops_training", "bytes_per_sample", "bytes_per_step", "not_counted"}
     assert {key: value for key, value in provenance["model"].items() if key not in counted} == {
         "name": "psc-cnn1",
+        "weights": None,
+        "frozen": [],
         "factored": [],  # its dense layers are small beside its batch
         "allreduce_bytes": 4 * 11_042,
         **sizes,

@@ -19,6 +19,7 @@ import pytest
 from hpcnn.machine.smoke import weights
 from hpcnn.rundir.layout import RunDir
 from hpcnn.train.plan import epoch_order
+from hpcnn.util.files import read_lines
 from tests.train.cases import ALONE, CASES, MOMENTUM, REPLICAS, SETUPS
 from tests.train.launching import ROOT, Submit, Trained, options_of
 
@@ -33,6 +34,9 @@ TOLERANCES = {
     "augment": 1e-6,  # 6e-8
     "two-inputs": 1e-6,
     "class-weight": 1e-6,
+    "sample-weight": 1e-6,
+    "several-labels": 1e-6,
+    "frozen": 1e-6,
     "rates": 1e-6,
     "summed": 1e-6,
     "own-step": 1e-6,
@@ -67,6 +71,18 @@ def reference(trained: Trained, case: str) -> Weights:
 def test_several_replicas_train_the_weights_of_one(setup: str, case: str, trained: Trained) -> None:
     serial = reference(trained, case)
     assert difference(last_weights(trained(setup) / case), serial) <= TOLERANCES[case]
+
+
+@pytest.mark.parametrize("case", ["sample-weight", "several-labels", "frozen"])
+def test_several_replicas_record_the_losses_of_one(case: str, trained: Trained) -> None:
+    """Those of the training, and those on the test set, whose samples have weights too."""
+
+    def losses(setup: str) -> list[float]:
+        run = RunDir(trained(setup) / case)
+        found = [number for line in read_lines(run.epochs(0)) for number in (line["loss"], line["validation"]["loss"])]
+        return [*found, (run.read_result() or {})["test"]["loss"]]
+
+    assert losses("horovod-2") == pytest.approx(losses("serial"), rel=1e-5)
 
 
 @pytest.mark.parametrize("case", sorted(TOLERANCES))

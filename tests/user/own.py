@@ -417,3 +417,83 @@ def watched(input_shape: Shape, classes: int) -> Any:
             keras.layers.Dense(classes, activation="softmax"),
         ]
     )
+
+
+def weighted() -> Any:
+    """The digits with weights of their samples, for training and for testing; some are 0."""
+    from hpcnn.data.registry import load
+
+    data = load("digits", samples=333, test_samples=120)
+
+    def weights(count: int) -> Any:
+        return (np.arange(count) % 5) / 2
+
+    return (data.x_train, data.y_train, weights(333)), (data.x_test, data.y_test, weights(120))
+
+
+def several_labels() -> Any:
+    """Points in the plane with three labels each, of which any number may be true."""
+    generator = np.random.default_rng(4)
+    x = generator.normal(0, 1, (203, 2)).astype(np.float32)
+    y = np.stack([x[:, 0] > 0, x[:, 1] > 0.5, x.sum(axis=1) > -0.5], axis=1).astype(np.int64)
+    return (x[:153], y[:153]), (x[153:], y[153:])
+
+
+def for_several_labels(input_shape: Shape, classes: int, activation: str = "sigmoid") -> Any:
+    """One output for each label, uncompiled."""
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Dense(classes, activation=activation)])
+
+
+def dropped(input_shape: Shape, classes: int) -> Any:
+    """Two dense layers, named, with dropout between them."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Flatten(),
+            layers.Dense(8, activation="tanh", name="hidden"),
+            layers.Dropout(0.5),
+            layers.Dense(classes, activation="softmax", name="head"),
+        ]
+    )
+
+
+def with_base(input_shape: Shape, classes: int) -> Any:
+    """A network inside of a network, with batch normalisation in it, and a head."""
+    layers = keras.layers
+    base = keras.Sequential(
+        [keras.Input(input_shape), layers.Flatten(), layers.Dense(6, name="inner"), layers.BatchNormalization()],
+        name="base",
+    )
+    return keras.Sequential([keras.Input(input_shape), base, layers.Dense(classes, activation="softmax", name="head")])
+
+
+def photos() -> Any:
+    """Photographs in colour of noise, in three classes."""
+    generator = np.random.default_rng(6)
+    x = generator.integers(0, 256, (24, 32, 32, 3), np.uint8)
+    y = np.arange(24)[::-1] % 3
+    return (x[:16], y[:16]), (x[16:], y[16:])
+
+
+def photos_of_things() -> Any:
+    """The same with two labels each."""
+    return tuple((x, np.stack([y > 0, y > 1], axis=1).astype(int)) for x, y in photos())
+
+
+def photos_of_prices() -> Any:
+    """The same with a number to predict."""
+    return tuple((x, y / 10) for x, y in photos())
+
+
+def with_code(input_shape: Shape, classes: int) -> Any:
+    """A network with a Lambda layer, which a ``.keras`` file keeps as code."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Flatten(),
+            layers.Lambda(lambda x: 2 * x, output_shape=lambda shape: shape),
+            layers.Dense(classes, activation="softmax"),
+        ]
+    )

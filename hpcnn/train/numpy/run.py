@@ -25,7 +25,7 @@ from hpcnn.train.numpy import weights
 from hpcnn.train.numpy.descent import Best, Descent, Score, score
 from hpcnn.train.plan import steps_per_epoch
 from hpcnn.train.state import Position, State
-from hpcnn.util.errors import UsageError
+from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.extras import optional_module
 from hpcnn.util.types import Array, Json
 
@@ -61,6 +61,8 @@ class NumpyTraining:
     def __init__(self, spec: TrainSpec) -> None:
         """Load the data, whose size is the default of the batch size, and resolve the spec."""
         self.data = load_of(spec)
+        if self.data.train_weights is not None or self.data.test_weights is not None:
+            raise bad_value("--data", spec.data, f"a set without weights of samples, with {spec.model} in NumPy")
         samples = len(self.data.x_train)
         self.spec = complete(dataclasses.replace(spec, batch_size=min(spec.batch_size or samples, samples)))
 

@@ -7,7 +7,7 @@ import os
 import sys
 
 # The commands and the modules of hpcnn that load TensorFlow in their own process.
-_COMMANDS = {"train", "plot", "predict-images"}
+_COMMANDS = {"train", "plot", "predict-images", "export"}
 _MODULES = {
     *("hpcnn.machine.bench.ranks", "hpcnn.machine.bench.machine"),
     *(

@@ -1,0 +1,86 @@
+"""Make a data set of what a user's function returned: pairs or triples of arrays, and nothing that merely looks so.
+
+A ``tf.data.Dataset`` of two batches would unpack like (train, test) too, so types are looked at first. Must not import
+TensorFlow or Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hpcnn.data.dataset import DataSet
+from hpcnn.data.structure import named_leaves
+from hpcnn.util.errors import UsageError
+
+_EXPECTED = "(x_train, y_train), (x_test, y_test), each pair with the weights of its samples after it if they have any"
+_OWN_LOOP = "or keep it, and call fit() in a script of your own with hpcnn.init(): docs/own-script.md"
+
+
+def data_set_of(name: str, given: Any) -> DataSet:
+    """Return the data set that the function ``name`` returned: a DataSet, or two pairs or triples.
+
+    Raises UsageError, saying what to do instead, for batches in any form: hpcnn makes the batches itself, of arrays.
+    """
+    if isinstance(given, DataSet):
+        return given
+    _refuse_batches(name, "", given)
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise UsageError(f"--data: {name} returned {_what(given)}; expected {_EXPECTED}, or an hpcnn DataSet.")
+    parts = []
+    for part, of in zip(given, ("training", "test"), strict=True):
+        _refuse_batches(name, f" as its {of} part", part)
+        if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
+            raise UsageError(f"--data: {name} returned {_what(part)} as its {of} part; expected {_EXPECTED}.")
+        for key, value in zip(("x", "y", "the weights"), part, strict=False):
+            for _, leaf in named_leaves(value, key):
+                _refuse_batches(name, f" as {key} of its {of} part", leaf)
+        parts.append((*part, None)[:3])
+    (x_train, y_train, train_weights), (x_test, y_test, test_weights) = parts
+    return DataSet(
+        name,
+        x_train,
+        y_train,
+        x_test,
+        y_test,
+        source=name,
+        train_weights=train_weights,
+        test_weights=test_weights,
+    )
+
+
+def _refuse_batches(name: str, where: str, given: Any) -> None:
+    """Raise UsageError for what yields batches instead of being arrays."""
+    kind = _batches(given)
+    if kind is not None:
+        instead, advice = kind
+        raise UsageError(
+            f"--data: {name} returned {instead}{where}; expected {_EXPECTED}. hpcnn makes the batches itself, so that "
+            f"any number of ranks sees the same ones: {advice}; {_OWN_LOOP}."
+        )
+
+
+def _batches(given: Any) -> tuple[str, str] | None:
+    """Return what a value is that yields batches, and how to make arrays of it; None for any other value."""
+    classes = {(cls.__module__.partition(".")[0], cls.__name__) for cls in type(given).__mro__}
+    if any(root == "tensorflow" and word in ("Dataset", "DatasetV2") for root, word in classes):
+        return (
+            "a tf.data.Dataset",
+            "return arrays: x, y = map(np.stack, zip(*dataset.unbatch().as_numpy_iterator())), without unbatch() if it "
+            "has no batches",
+        )
+    if any(root == "keras" and word in ("PyDataset", "Sequence") for root, word in classes):
+        return (
+            "a keras.utils.PyDataset",
+            "return arrays: x, y = map(np.concatenate, zip(*(dataset[i] for i in range(len(dataset)))))",
+        )
+    if any(root == "torch" and word in ("DataLoader", "Dataset") for root, word in classes):
+        return f"a {type(given).__name__} of PyTorch", "return arrays: np.stack of its samples"
+    if isinstance(given, Iterator):
+        return f"a {type(given).__name__}", "return arrays: np.concatenate of the batches that it yields"
+    return None
+
+
+def _what(given: Any) -> str:
+    length = f" of {len(given)}" if isinstance(given, (tuple, list, dict)) else ""
+    return f"{type(given).__name__}{length}"

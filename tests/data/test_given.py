@@ -1,0 +1,208 @@
+"""What a user's function may return: pairs and triples of arrays; batches in any form are refused by their name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpcnn.data.dataset import DataSet
+from hpcnn.data.given import data_set_of
+from hpcnn.data.registry import load
+from hpcnn.util.errors import UsageError
+
+X = np.linspace(0, 1, 12).reshape(6, 2)
+Y = np.array([1, 0, 2, 0, 1, 2])
+W = np.array([1, 2, 3, 4, 5, 6])
+
+
+def generator() -> Iterator[Any]:
+    yield X, Y
+    yield X, Y
+
+
+def refusal(given: Any) -> str:
+    with pytest.raises(UsageError) as caught:
+        data_set_of("mine:load", given)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("pair", [tuple, list])
+def test_pairs_are_tuples_or_lists(pair: type) -> None:
+    data = data_set_of("mine:load", pair([pair([X, Y]), pair([X[:3], Y[:3]])]))
+    assert (data.name, data.source, data.samples, data.test_samples) == ("mine:load", "mine:load", 6, 3)
+    assert data.train_weights is None
+    assert data.test_weights is None
+
+
+def test_weights_of_samples_are_a_third_array() -> None:
+    data = data_set_of("mine:load", ((X, Y, W), (X[:3], Y[:3])))
+    assert data.train_weights is not None
+    assert data.train_weights.dtype == np.float32
+    assert data.train_weights.tolist() == W.tolist()
+    assert data.test_weights is None
+    both = data_set_of("mine:load", ((X, Y), (X[:3], Y[:3], W[:3] / 2)))
+    assert both.train_weights is None
+    assert both.test_weights is not None
+    assert both.test_weights.tolist() == [0.5, 1.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (W[:5], "train_weights is int64 of shape (5,); expected one number for each of the 6 samples, shape (6,)"),
+        (np.ones((6, 1)), "train_weights is float64 of shape (6, 1); expected one number for each"),
+        (-W, "train_weights is int64 of shape (6,); expected finite weights of at least 0"),
+        (W * np.nan, "train_weights is float64 of shape (6,); expected finite weights"),
+        (np.full(6, "a"), "train_weights is <U1 of shape (6,); expected one number"),
+    ],
+)
+def test_weights_that_cannot_be(weights: Any, words: str) -> None:
+    assert words in refusal(((X, Y, weights), (X, Y)))
+
+
+def test_several_labels_have_no_weights_of_samples() -> None:
+    labels = {"one": Y, "two": Y}
+    assert "expected no weights with labels of several arrays" in refusal(((X, labels, W), (X, labels)))
+
+
+def test_what_is_no_pair_is_said() -> None:
+    assert "mine:load returned tuple of 3; expected (x_train, y_train), (x_test, y_test)" in refusal((X, Y, X))
+    assert "mine:load returned NoneType; expected" in refusal(None)
+    assert "mine:load returned ndarray as its training part" in refusal((X, Y))
+    assert "mine:load returned tuple of 4 as its test part" in refusal(((X, Y), (X, Y, W, W)))
+    assert "mine:load returned dict of 2; expected" in refusal({"train": (X, Y), "test": (X, Y)})
+    assert "mine:load returned ndarray; expected" in refusal(np.zeros((2, 2, 6)))
+
+
+def test_a_generator_of_two_batches_is_not_training_and_test() -> None:
+    text = refusal(generator())
+    assert "mine:load returned a generator; expected (x_train, y_train), (x_test, y_test)" in text
+    assert "return arrays: np.concatenate of the batches that it yields" in text
+    assert "hpcnn.init(): docs/own-script.md" in text
+    assert "returned a generator as its test part" in refusal(((X, Y), generator()))
+    assert "returned a list_iterator as x of its training part" in refusal(((iter([1, 2]), Y), (X, Y)))
+    assert "returned a generator as x of its training part" in refusal((({"a": generator()}, Y), (X, Y)))
+
+
+def test_a_dataset_of_two_batches_is_not_training_and_test() -> None:
+    tf = pytest.importorskip("tensorflow")
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(3)
+    assert len(list(dataset)) == 2
+    text = refusal(dataset)
+    assert "mine:load returned a tf.data.Dataset; expected" in text
+    assert "returned a tf.data.Dataset as its training part" in refusal((dataset, dataset))
+    # what the refusal says to do
+    x, y = map(np.stack, zip(*dataset.unbatch().as_numpy_iterator(), strict=True))
+    assert (x == X).all()
+    assert (y == Y).all()
+    assert "map(np.stack, zip(*dataset.unbatch().as_numpy_iterator()))" in text
+    assert "returned a NumpyIterator" in refusal((dataset.as_numpy_iterator(), dataset))
+
+
+def test_a_pydataset_is_not_training_and_test() -> None:
+    keras = pytest.importorskip("keras")
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> Any:
+            return X[3 * index : 3 * index + 3], Y[3 * index : 3 * index + 3]
+
+    dataset = Batches()
+    text = refusal(dataset)
+    assert "mine:load returned a keras.utils.PyDataset; expected" in text
+    assert "map(np.concatenate, zip(*(dataset[i] for i in range(len(dataset)))))" in text
+    x, y = map(np.concatenate, zip(*(dataset[i] for i in range(len(dataset))), strict=True))
+    assert (x == X).all()
+    assert (y == Y).all()
+
+
+def test_a_tensor_is_an_array() -> None:
+    tf = pytest.importorskip("tensorflow")
+    data = data_set_of("mine:load", ((tf.constant(X), tf.constant(Y)), (X, Y)))
+    assert (data.x_train == X).all()
+
+
+# Taking a part of the set, and expanding it.
+
+
+@pytest.fixture
+def images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data function ``given_images:load``: 6 images with weights."""
+    import sys
+    import types
+
+    module = types.ModuleType("given_images")
+    pixels = np.random.default_rng(1).integers(0, 256, (6, 5, 5, 1), np.uint8)
+    several = np.array([[0, 1], [1, 1], [0, 0], [1, 0], [1, 1], [0, 1]])
+    module.load = lambda: ((pixels, Y, W), (pixels[:3], Y[:3], W[:3]))  # type: ignore[attr-defined]
+    module.several = lambda: ((pixels, several), (pixels[:3], several[:3]))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "given_images", module)
+
+
+@pytest.mark.usefixtures("images")
+def test_a_part_of_the_samples_keeps_their_weights() -> None:
+    data = load("given_images:load", samples=4, test_samples=2)
+    assert data.train_weights is not None
+    assert data.test_weights is not None
+    assert data.train_weights.tolist() == [1, 2, 3, 4]
+    assert data.test_weights.tolist() == [1, 2]
+
+
+@pytest.mark.usefixtures("images")
+def test_copies_weigh_what_their_originals_do() -> None:
+    more = load("given_images:load", samples=14)
+    assert more.train_weights is not None
+    assert more.train_weights.tolist() == [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6, 1, 2]
+    assert more.y_train.tolist() == [*Y, *Y, 1, 0]
+    doubled = load("given_images:load", samples=4, expand=2)
+    assert doubled.train_weights is not None
+    assert doubled.train_weights.tolist() == [1, 2, 3, 4, 1, 2, 3, 4]
+    assert doubled.y_train.tolist() == [1, 0, 2, 0, 1, 0, 2, 0]
+
+
+@pytest.mark.usefixtures("images")
+def test_copies_have_all_labels_of_their_originals() -> None:
+    data = load("given_images:several", samples=8)
+    assert data.y_train.shape == (8, 2)
+    assert data.y_train[6:].tolist() == data.y_train[:2].tolist()
+
+
+# Several labels a sample.
+
+
+def test_integers_of_0_and_1_are_several_labels() -> None:
+    several = np.array([[0, 1, 1], [0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    data = DataSet("mine", X, several, X[:2], several[:2])
+    assert data.multi_label
+    assert not data.regression
+    assert (data.classes, data.outputs) == (0, 3)
+    assert data.y_train.dtype == np.int64
+    assert data.y_train.tolist() == several.tolist()
+    assert not DataSet("mine", X, several.astype(float), X[:2], several[:2].astype(float)).multi_label
+    assert (
+        DataSet("mine", X, several.astype(bool), X[:2], several[:2].astype(bool)).y_train.tolist() == several.tolist()
+    )
+    assert dataclasses.replace(data, y_train=data.y_train).multi_label
+
+
+def test_test_samples_may_happen_to_have_one_label_each() -> None:
+    several = np.array([[0, 1], [1, 1], [0, 0], [1, 0], [1, 1], [0, 1]])
+    assert DataSet("mine", X, several, X[:1], several[:1]).multi_label
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.eye(6, dtype=int), "one-hot labels y become y.argmax(axis=1)"),
+        (2 * np.eye(6, dtype=int), "integers of 0 and 1, shape (N, T), for several labels a sample"),
+        (np.eye(6, dtype=int)[..., None], "y_train is int64 of shape (6, 6, 1); expected integer class numbers"),
+    ],
+)
+def test_other_integers_are_refused(labels: Any, words: str) -> None:
+    assert words in refusal(((X, labels), (X, labels)))
