@@ -24,6 +24,7 @@ from hpcnn.train.setup import trainable_parameters
 from hpcnn.train.state import Position, values_of
 from hpcnn.train.steps import dense, moving_statistics, sum_present
 from hpcnn.train.stop import StopRequest
+from hpcnn.train.unbuilt import build_from_fit
 from hpcnn.util.errors import RunError, bad_value
 from hpcnn.util.types import Json, KerasModel, Optimizer, Tensor, Variable
 
@@ -44,20 +45,20 @@ def average_gradients(optimizer: Optimizer | str, strategy: Strategy, fits: Fits
     optimizer = _optimizer_of(optimizer)
     if keras.config.dtype_policy().name == "mixed_float16" and not _scales_loss(optimizer):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    name = f"gradient.{len(fits.optimizers)}"  # steps of two optimizers may be under way at the same time
     fits.optimizers.append(optimizer)
-    if strategy.size == 1:
-        return optimizer
     apply = optimizer.apply
     equal = False
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def average_and_apply(grads: Sequence[Tensor], trainable_variables: Sequence[Variable] | None = None) -> Any:
         nonlocal equal
-        if not equal:  # while the step is traced, so before its first gradient is computed
+        if not equal and strategy.size > 1:  # while the step is traced, so before its first gradient is computed
             variables = optimizer._trainable_variables if trainable_variables is None else trainable_variables
             _make_equal(optimizer, list(variables), strategy)
             equal = True
-        summed = sum_present(strategy, [dense(g) for g in grads])
+        # Dense with one rank too: Keras applies rows of an embedding that occur twice in a batch one after the other.
+        summed = sum_present(strategy, [dense(g) for g in grads], name)
         return apply([None if g is None else g / strategy.size for g in summed], trainable_variables)
 
     optimizer.apply = average_and_apply
@@ -117,7 +118,8 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         """Give every rank rank 0's weights, or those with which an earlier attempt stopped; write what the run is."""
         self._check_steps()
         self._fits.count += 1
-        self.model.optimizer.build(self.model.trainable_variables)  # or its slots would be made in the first step
+        build_from_fit(self.model)  # one without an Input would get its weights in the first step
+        self.model.optimizer.build(self.model.trainable_variables)  # or its slots would be made there
         self._go_on()
         self._stop = self._context.stop if self._context and self._keeps() else None
         if self._stop:

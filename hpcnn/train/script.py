@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from hpcnn.train.own_loop import Epoch
 
 _STRATEGIES = ("serial", "horovod")
+# The run of this process, once ``init`` has been called, until it is closed.
+_open_runs: list[Run] = []
 
 
 def init(strategy: str | None = None, run_dir: str | os.PathLike[str] | None = None) -> Run:
@@ -50,20 +52,23 @@ def init(strategy: str | None = None, run_dir: str | os.PathLike[str] | None = N
         ranks. (For MirroredStrategy and MultiWorkerMirroredStrategy, bring the model to ``hpcnn train`` instead.)
     run_dir: where ``callbacks()`` writes the record; open, what the job script says, else no record is kept.
 
-    Raises RunError when the world size is not what the job asked for. From here on, an uncaught exception on any rank
-    ends the whole job.
+    A second call returns the same context. Raises RunError when the world size is not what the job asked for. From here
+    on, an uncaught exception on any rank ends the whole job.
     """
+    folder = run_dir or os.environ.get("HPCNN_RUN_DIR")
+    if _open_runs and _open_runs[-1].run_dir == (os.fspath(folder) if folder else None):
+        return _open_runs[-1]
     launched = launched_by(os.environ)
     name = strategy or os.environ.get("HPCNN_STRATEGY") or usual_strategy(launched.size if launched else 1)
     if name not in _STRATEGIES:
         raise unknown_value("strategy", name, _STRATEGIES)
-    folder = run_dir or os.environ.get("HPCNN_RUN_DIR")
     try:
         opened = open_strategy(name, TaskEnvironment.read(os.environ))
     except Exception as error:
         end_failed(RunDir(folder) if folder else None, None, error)
         raise
-    return Run(opened, os.fspath(folder) if folder else None)
+    _open_runs.append(Run(opened, os.fspath(folder) if folder else None))
+    return _open_runs[-1]
 
 
 class Run:
@@ -245,6 +250,7 @@ class Run:
     def _close(self) -> None:
         """Close the record when the script ends; how it ended is the launcher's to say (`hpcnn record finish`)."""
         fits = self._fits
+        _open_runs.clear()
         if not fits.stopped:
             self._compare_at_the_end()
         if fits.context is None:

@@ -261,9 +261,9 @@ def moving_statistics(model: KerasModel) -> list[Tensor]:
     return [v.value for v in own if id(v) in weights]
 
 
-def sum_present(strategy: Strategy, gradients: Sequence[Tensor]) -> list[Tensor]:
-    """*graph*: sum the gradients over replicas; a variable without one stays without."""
-    summed = iter(strategy.reduce([g for g in gradients if g is not None]))
+def sum_present(strategy: Strategy, gradients: Sequence[Tensor], name: str = "gradient") -> list[Tensor]:
+    """*graph*: sum the gradients over replicas; a variable without one stays without. name: as for ``reduce``."""
+    summed = iter(strategy.reduce([g for g in gradients if g is not None], name))
     return [None if g is None else next(summed) for g in gradients]
 
 

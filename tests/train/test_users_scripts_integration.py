@@ -100,7 +100,7 @@ def test_an_optimizer_that_nobody_distributed_is_found_out(submit: Submit, tmp_p
 
     assert result.returncode == 1
     assert "the ranks do not hold the same weights" in (run.read_result() or {})["reason"]
-    assert "is the optimizer the one that run.distribute() returned" in result.stdout
+    assert "is the optimizer the one that run.distribute() or hvd" in result.stdout
     assert not list(read_lines(run.epochs(0)))  # found after the first epoch, before it was recorded
 
 
