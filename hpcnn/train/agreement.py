@@ -88,9 +88,9 @@ def _check_weights(sums: Sequence[Any]) -> None:
     if different:
         ranks = ", ".join(map(str, different[:_MOST_NAMED])) + (", ..." if len(different) > _MOST_NAMED else "")
         raise RunError(
-            f"the ranks do not hold the same weights: rank {ranks} of {len(sums)} differ from rank 0. Gradients are not "
-            "being reduced, or one rank has changed its weights. In a script of your own: is the optimizer the one that "
-            "run.distribute() or hvd.DistributedOptimizer() returned, does every optimizer go through it, and does "
+            f"the ranks do not hold the same weights: rank {ranks} of {len(sums)} differ from rank 0. Gradients are "
+            "not being reduced, or one rank has changed its weights. In a script of your own: is the optimizer the one "
+            "that run.distribute() or hvd.DistributedOptimizer() returned, does every optimizer go through it, and does "
             "every rank load the same weights?"
         )
 

@@ -51,7 +51,7 @@ def kept(run: RunDir) -> dict[str, np.ndarray]:
 
 
 def test_the_record_has_the_documented_keys(circles):
-    of_submit = {"hpcnn", "program", "software", "study", "kind", "point", "repeat"}
+    of_submit = {"hpcnn", "program", "software", "study", "kind", "point", "repeat", "stated"}
     for name, file in {
         "spec.json": circles.spec,
         "provenance.json": circles.provenance,
