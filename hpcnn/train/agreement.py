@@ -90,8 +90,8 @@ def _check_weights(sums: Sequence[Any]) -> None:
         raise RunError(
             f"the ranks do not hold the same weights: rank {ranks} of {len(sums)} differ from rank 0. Gradients are "
             "not being reduced, or one rank has changed its weights. In a script of your own: is the optimizer the one "
-            "that run.distribute() or hvd.DistributedOptimizer() returned, does every optimizer go through it, and does "
-            "every rank load the same weights?"
+            "that run.distribute() or hvd.DistributedOptimizer() returned, does every optimizer go through it, and "
+            "does every rank load the same weights?"
         )
 
 
