@@ -13,8 +13,8 @@ from hpcnn.horovod.operations import broadcast_variables
 from hpcnn.horovod.ranks import Sum, current_run, horovod, rank, size
 from hpcnn.horovod.refused import all_ranks_only, refuse
 from hpcnn.train.unbuilt import build_from_fit
-from hpcnn.train.update import unscaled
 from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import KerasModel, Logs
 
 __all__ = [

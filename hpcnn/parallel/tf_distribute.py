@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcnn.util.errors import RunError
+from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import Json, Optimizer, Tensor, Variable, Vector
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class TfDistribute:
         Keras 3 reduces inside ``apply`` but clips and unscales before that, on each replica's own part; reducing first
         makes clipping and loss scaling act on the whole gradient, as they do in one process.
         """
-        inner: Optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        inner = unscaled(optimizer)
         if not hasattr(inner, "_all_reduce_sum_gradients"):
             raise RunError(
                 f"optimizer {type(inner).__name__!r} of this Keras version reduces gradients in a way hpcnn does "

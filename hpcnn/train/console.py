@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.state import Position
+from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import Json, KerasModel, Optimizer
 
 
@@ -18,9 +18,7 @@ def first_line(
 ) -> str:
     """Return what is trained on what. optimizers: those that train the model; most models have one."""
     ranks = f"{strategy.size} {'rank' if strategy.size == 1 else 'ranks'}"
-    # not the loss scaling of float16
-    inner: list[Any] = [getattr(one, "inner_optimizer", one) for one in optimizers]
-    names = " and ".join(optimizer.name for optimizer in inner)
+    names = " and ".join(unscaled(optimizer).name for optimizer in optimizers)
     mode = "" if strategy.communicates else "; without communication: a measurement of the ceiling, no training"
     return (
         f"{spec.model} ({model.count_params():,} parameters) on {spec.data}, {samples:,} samples, "

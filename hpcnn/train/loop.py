@@ -24,8 +24,8 @@ from hpcnn.train.metrics import Sums
 from hpcnn.train.plan import Block, blocks, epoch_order
 from hpcnn.train.profiler import Profile
 from hpcnn.train.state import Position, values_of
-from hpcnn.train.update import unscaled
 from hpcnn.util.files import read_json
+from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import Array, Json
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpcnn.specs.schedule import parse_schedule
 from hpcnn.util.errors import bad_value, unknown_value
+from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import Json, KerasModel, Optimizer, Tensor, Variable
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def set_layer_rates(model: KerasModel, factors: Mapping[str, Json]) -> None:
             raise bad_value("--layer-lr", f"{name}={factor}", "a factor of at least 0")
         by_variable |= {variable.path: float(factor) for variable in layers[name].trainable_weights}
     # not the loss scaling of float16
-    optimizer: Optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer: Optimizer = unscaled(model.optimizer)
     of_number = [by_variable.get(variable.path, 1.0) for variable in model.trainable_variables]
     optimizer.update_step = _scaled(optimizer, optimizer.update_step, of_number)
 

@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from hpcnn.train.feed import Resident
-from hpcnn.train.update import unscaled
 from hpcnn.util.errors import UsageError
+from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import KerasModel, Optimizer, Tensor
 
 # What a subclass may override and hpcnn passes by, because it makes loops of steps itself.

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from hpcnn.train.rewrite import enabled
+from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import Optimizer, Tensor, Variable
 
 Rule = Callable[[Optimizer, Tensor, Variable, Tensor], bool]
@@ -32,11 +33,6 @@ def fuse(optimizer: Optimizer) -> None:
             as_keras_does(gradient, variable, learning_rate)
 
     object.__setattr__(optimizer, "update_step", update_step)
-
-
-def unscaled(optimizer: Optimizer) -> Optimizer:
-    """Return the optimizer inside the loss scaling of float16, or the optimizer itself where there is none."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _rule(optimizer: Optimizer) -> Rule | None:

@@ -19,8 +19,8 @@ from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.specs.complete import complete
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.plan import blocks, epoch_order
-from hpcnn.train.update import unscaled
 from hpcnn.util.errors import UsageError
+from hpcnn.util.loss_scaling import unscaled
 
 # 50 samples in batches of 15: neither the batches nor the last smaller one divide evenly by 2.
 SPEC = TrainSpec(model="options:build", data="digits", samples=50, test_samples=10, batch_size=15, epochs=2, seed=3)
