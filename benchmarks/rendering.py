@@ -108,6 +108,8 @@ def by_jinja() -> Callable[[int], str]:
             data=None,
             local_disk=None,
             resume=False,
+            stated={},
+            rendezvous=False,
             requeue=False,
             requeue_limit=10,
         )

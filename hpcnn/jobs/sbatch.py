@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from hpcnn.sites.profile import Site
 from hpcnn.specs.resources import Resources
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.types import Json
 from hpcnn.util.walltime import seconds_of
 
 # hpcnn writes these itself: another value would make the script contradict itself.
 PROTECTED = ("array", "chdir", "error", "export", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output", "wrap")
+# A job of another cluster would have an id that means another job here: hpcnn follows the jobs of one cluster.
+_OF_OTHER_CLUSTERS = ("clusters", "cluster-constraint")
+_KEY = re.compile(r"[a-z][a-z-]*")
 # Before the time limit, for the step under way and the state; a quarter of a short job's time.
 _SIGNAL_SECONDS = 120
 _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./\[\]-]+")
@@ -55,14 +59,28 @@ def request(resources: Resources, site: Site, cpus_per_task: int) -> dict[str, s
         **_memory(resources, site),
     }
     for key, value in resources.sbatch_options.items():
-        if key in PROTECTED:
-            raise bad_value("--sbatch-option", f"{key}={value}", f"another key: hpcnn sets {key} itself")
+        _check_key(key, value)
         wanted[key] = str(value)
     chosen: dict[str, str | None] = {key: value for key, value in wanted.items() if value}
     if site.exclusive:
         chosen.setdefault("exclusive", None)
     _check_refused(chosen, site)
     return chosen
+
+
+def _check_key(key: str, value: Json) -> None:
+    """Raise UsageError for a key that is no long option of sbatch, or stands for one that hpcnn sets.
+
+    sbatch takes every beginning of an option that is the beginning of one alone (getopt_long(3)): ``outpu``.
+    """
+    if not _KEY.fullmatch(key):
+        raise bad_value("--sbatch-option", f"{key}={value}", "a long option of sbatch, without its dashes, as the key")
+    for option in PROTECTED:
+        if option.startswith(key):
+            raise bad_value("--sbatch-option", f"{key}={value}", f"another key: hpcnn sets {option} itself")
+    for option in _OF_OTHER_CLUSTERS:
+        if option.startswith(key) and len(key) > 2:
+            raise bad_value("--sbatch-option", f"{key}={value}", "another key: hpcnn follows jobs of one cluster alone")
 
 
 def signal_seconds(resources: Resources, site: Site) -> int:

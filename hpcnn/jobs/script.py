@@ -7,6 +7,7 @@ arrives unchanged; an undefined name in a template is an error.
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -25,10 +26,12 @@ from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec, usual_strategy
-from hpcnn.util.errors import unknown_value
+from hpcnn.util.errors import bad_value, unknown_value
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
 from hpcnn.version import __version__
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,16 @@ def modules(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:
 
 
 def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: bool) -> dict[str, Json]:
-    """Return the variables to export. The user's own take precedence over hpcnn's ``own``, these over the site's."""
+    """Return the variables to export. The user's own take precedence over hpcnn's ``own``, these over the site's.
+
+    Raises UsageError for a name that is none of a variable (bash(1), "DEFINITIONS").
+    """
     suffix = {"HPCNN_HOST_SUFFIX": site.host_suffix} if site.host_suffix else {}
-    return {**suffix, **site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
+    found = {**suffix, **site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
+    for key, value in found.items():
+        if not _NAME.fullmatch(key):  # bash would run what stands in it
+            raise bad_value("--env", f"{key}={value}", "a name of letters, digits and _ before the '='")
+    return found
 
 
 def strategy_of(job: JobSpec) -> str:

@@ -27,6 +27,8 @@ T = TypeVar("T")
 SECONDS_TO_ANSWER = 60.0
 
 _INHERITED = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "PMIX_", "PMI_", "OMPI_", "PRTE_")
+# A user's own defaults for Slurm's commands, which would change what they print: states, formats, users, partitions.
+_DEFAULTS = ("SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_")
 # What tells Slurm's commands which cluster they talk to; all else would leak one job's settings into the next.
 _KEPT = ("SLURM_CONF",)
 
@@ -85,7 +87,7 @@ class Slurm:
     def cancel(self, jobs: Sequence[str]) -> None:
         """Cancel jobs by scancel, which ignores those that have ended."""
         if jobs:
-            _output(["scancel", *parse.shortened(jobs)], dict(os.environ), SECONDS_TO_ANSWER)
+            _output(["scancel", *parse.shortened(jobs)], clean_environment(os.environ), SECONDS_TO_ANSWER)
 
     def current_job(self, environment: Mapping[str, str]) -> str | None:
         """Return the id of the job that a process with this environment runs in, as squeue prints it."""
@@ -102,8 +104,9 @@ class Slurm:
 
     def queue(self) -> dict[str, JobState]:
         """Return all jobs of the user that squeue knows, tasks of arrays one by one. Raises NoAnswer."""
-        # squeue fails as a whole if one id is too old for it, so it is asked for all of the user's jobs.
-        words = ["squeue", "--array", f"--user={os.getuid()}", "--states=all", "-o", parse.SQUEUE_FORMAT]
+        # squeue fails as a whole if one id is too old for it, so it is asked for all of the user's jobs; --all: for those
+        # in hidden partitions too.
+        words = ["squeue", "--all", "--array", f"--user={os.getuid()}", "--states=all", "-o", parse.SQUEUE_FORMAT]
         return _answer(words, parse.squeue)
 
     def after(self, job: str) -> list[str]:
@@ -115,7 +118,7 @@ class Slurm:
         if shutil.which("scontrol") is None:
             return None
         try:
-            config = _run(["scontrol", "show", "config"], dict(os.environ), SECONDS_TO_ANSWER).stdout
+            config = _run(["scontrol", "show", "config"], clean_environment(os.environ), SECONDS_TO_ANSWER).stdout
         except NoAnswer:
             return None
         for line in config.splitlines():
@@ -129,15 +132,17 @@ class Slurm:
         if not jobs:
             return {}
         words = ["sacct", "--noheader", "--parsable2", "--jobs", ",".join(jobs), f"--format={parse.ENERGY_FIELDS}"]
-        return parse.energies(_output(words, dict(os.environ), SECONDS_TO_ANSWER))
+        return parse.energies(_output(words, clean_environment(os.environ), SECONDS_TO_ANSWER))
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for sbatch, without the variables of a surrounding job that would change the new one.
+    """Return the environment for Slurm's commands, without variables that would change what they do or print.
 
-    An inherited SLURM_CPU_BIND, say, silently binds all ranks of a job submitted from inside another to its cores.
+    Those are what a surrounding job has set, and a user's defaults for squeue, sacct and the others. An inherited
+    SLURM_CPU_BIND, say, silently binds all ranks of a job submitted from inside another to its cores.
     """
-    return {key: value for key, value in environment.items() if key in _KEPT or not key.startswith(_INHERITED)}
+    foreign = (*_INHERITED, *_DEFAULTS)
+    return {key: value for key, value in environment.items() if key in _KEPT or not key.startswith(foreign)}
 
 
 def _accounts(jobs: set[str]) -> dict[str, JobState]:
@@ -182,7 +187,7 @@ def _is_alive(state: JobState | None) -> bool:
 def _answer(command: Sequence[str], read: Callable[[str], T]) -> T:
     """Run a command and parse its output by ``read``. Raises NoAnswer where it fails or its output is unreadable."""
     try:
-        done = _run(command, dict(os.environ), SECONDS_TO_ANSWER)
+        done = _run(command, clean_environment(os.environ), SECONDS_TO_ANSWER)
         if done.returncode == 0 and parse.INVALID_USER not in done.stderr:
             return read(done.stdout)
         why = _plain(done.stderr or done.stdout) or f"exit status {done.returncode}"

@@ -112,7 +112,7 @@ class TestRun:
 
     def test_an_edited_study_runs_again_beside_the_old(self, quick):
         study_run(quick, "--set", "repeats=1")
-        study_run(quick, "--set", "repeats=1", "--set", "kind=strong")
+        study_run(quick, "--set", "repeats=1", "--set", "kind=strong", "--set", "batch_size=64")
         assert ran() == [1, 2, 1, 2]
         assert len(statuses()) == 4
 

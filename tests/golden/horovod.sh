@@ -5,6 +5,11 @@ set -uo pipefail
 
 run_dir=/project/runs/first/20260102-030405-abcd
 cd /home/me/project || exit
+# A job may start again after its end: by hand, by a requeue, after a node has failed. A finished run stays as it is.
+if grep -qs '"status": "completed"' "$run_dir/result.json"; then
+    echo "hpcnn: this run is completed; nothing is done"
+    exit 0
+fi
 export PATH=/home/me/venv/bin:"$PATH"
 
 # What the ranks check before they train, and the cores of each.

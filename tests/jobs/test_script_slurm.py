@@ -149,3 +149,69 @@ def test_no_name_ends_its_directive():
     job = JobSpec("a\n#SBATCH --mem=0", "generic-slurm", Resources(), HOROVOD)
     with pytest.raises(UsageError, match=r"^--job-name: .* expected a text without line breaks"):
         render(job, load_site("generic-slurm"), PLACE)
+
+
+def run_again(tmp_path: Path, job: JobSpec, site: str, status: str | None, **environment: str) -> tuple[int, list[str]]:
+    """Run a job's script with fakes of Slurm's commands; return its status and what it called."""
+    fakes = tmp_path / "fakes"
+    fakes.mkdir()
+    for name in ("srun", "scontrol", "mpirun", "hpcnn"):
+        end = "kill -USR2 $(ps -o ppid= $PPID) $PPID\nexit 75" if name == "srun" else "exit 0"  # the ranks stop as the time limit is near
+        (fakes / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/calls\n{end}\n')
+        (fakes / name).chmod(0o755)
+    place = dataclasses.replace(
+        PLACE, run_dir=str(tmp_path), directory=str(tmp_path), bin=str(fakes), hpcnn=(str(fakes / "hpcnn"),), data=None
+    )
+    if status is not None:
+        (tmp_path / "result.json").write_text(f'{{\n  "schema": 1,\n  "status": "{status}"\n}}\n')
+    script = tmp_path / "job.sh"
+    script.write_text(render(job, load_site(site), place))
+    own = {"PATH": f"{fakes}:{os.environ['PATH']}", "SLURM_JOB_ID": "25", **environment}
+    done = subprocess.run(["bash", script], env=own, capture_output=True, text=True, check=False)
+    calls = tmp_path / "calls"
+    return done.returncode, calls.read_text().splitlines() if calls.exists() else []
+
+
+REQUEUED = JobSpec("mine", "generic-slurm", Resources(ntasks=2, requeue=True), program=("python", "x.py"))
+
+
+@pytest.mark.parametrize(
+    ("array", "job"), [({}, "25"), ({"SLURM_ARRAY_JOB_ID": "25", "SLURM_ARRAY_TASK_ID": "3"}, "25_3")]
+)
+def test_at_the_time_limit_a_job_requeues_itself_and_of_an_array_its_task_alone(array, job, tmp_path):
+    code, calls = run_again(tmp_path, REQUEUED, "generic-slurm", None, **array)
+    assert code == 75  # also where the launcher ends while bash handles the signal
+    assert calls[-1] == f"scontrol requeue {job}"
+
+
+@pytest.mark.parametrize(("status", "again"), [("completed", False), ("failed", True), ("interrupted", True)])
+@pytest.mark.parametrize("site", ["generic-slurm", "local"])
+def test_a_completed_run_that_starts_again_is_left_as_it_is(site, status, again, tmp_path):
+    job = dataclasses.replace(REQUEUED, resources=Resources(ntasks=2))
+    code, calls = run_again(tmp_path, job, site, status)
+    assert bool(calls) == again
+    if not again:
+        assert code == 0
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["fakes", "job.sh", "result.json"]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("x\n#SBATCH --wrap=id", "a long option of sbatch, without its dashes, as the key"),
+        ("--comment", "a long option of sbatch"),
+        ("outpu", "another key: hpcnn sets output itself"),
+        ("clusters", "another key: hpcnn follows jobs of one cluster alone"),
+    ],
+)
+def test_a_key_that_is_no_option_or_one_of_hpcnns_is_refused(key, expected):
+    resources = Resources(sbatch_options={key: "x"})
+    with pytest.raises(UsageError, match=expected):
+        render(JobSpec("mine", "generic-slurm", resources, program=("true",)), load_site("generic-slurm"), PLACE)
+
+
+@pytest.mark.parametrize("name", ["A;touch /tmp/x;B", "A B", "1A", "", "A\nB"])
+def test_a_name_that_is_none_of_a_variable_is_refused(name):
+    job = JobSpec("mine", "generic-slurm", Resources(), program=("true",), software=SoftwareSpec(env={name: "1"}))
+    with pytest.raises(UsageError, match=r"--env: .* expected a name of letters, digits and _ before the '='"):
+        render(job, load_site("generic-slurm"), PLACE)

@@ -207,6 +207,26 @@ class TestSubmit:
             SLURM.would_start("#!/bin/sh\n")
 
 
+@pytest.mark.parametrize("name", ["SQUEUE_FORMAT", "SQUEUE_STATES", "SACCT_FORMAT", "SLURM_CLUSTERS", "SCANCEL_USER"])
+def test_a_users_defaults_for_slurms_commands_change_no_answer(
+    name: str, slurm_commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    slurm_commands.squeue("7|RUNNING")
+    slurm_commands.put("scancel")
+    for command in ("squeue", "scancel"):
+        script = slurm_commands.folder / command
+        script.write_text(script.read_text().replace("#!/bin/sh", f"#!/bin/sh\n/usr/bin/env >{tmp_path}/{command}", 1))
+    assert SLURM.query(["7"])["7"].status == "running"
+    SLURM.cancel(["7"])
+    for command in ("squeue", "scancel"):
+        seen = (tmp_path / command).read_text()
+        assert f"{name}=" not in seen
+        assert "SLURM_CONF=/etc/slurm.conf" in seen
+    assert slurm_commands.calls("squeue")[0].startswith("--all --array ")  # those in hidden partitions too
+
+
 class TestCancel:
     def test_tasks_are_cancelled_in_few_words(self, slurm_commands: Commands) -> None:
         slurm_commands.put("scancel")

@@ -16,6 +16,11 @@
 
 run_dir=/project/runs/first/20260102-030405-abcd
 cd /home/me/project || exit
+# A job may start again after its end: by hand, by a requeue, after a node has failed. A finished run stays as it is.
+if grep -qs '"status": "completed"' "$run_dir/result.json"; then
+    echo "hpcnn: this run is completed; nothing is done"
+    exit 0
+fi
 module load python/3.11
 module load openmpi/4.1.5
 export PATH=/home/me/venv/bin:"$PATH"
@@ -41,18 +46,28 @@ fi
 rm -f "$run_dir/stop"
 trap 'echo "the time limit is near" > "$run_dir/stop"' USR2
 
+# The launcher's exit status goes through a file: bash forgets it where the launcher ends while the trap runs.
+rm -f "$run_dir/launcher-status"
+{
+trap : USR2 # a signal to all of the job's processes must not end this shell
 /home/me/venv/bin/hpcnn train \
     --run-dir "$run_dir" \
     --model scinet-cnn1 \
     --data mnist \
-    --strategy serial &
+    --strategy serial
+echo "$?" > "$run_dir/launcher-status"
+} &
 launcher=$!
 wait "$launcher"
 status=$?
-while [ "$status" -eq 140 ]; do # 128 + SIGUSR2: the trap has ended the wait, not the launcher
+while kill -0 "$launcher" 2> /dev/null; do # the trap has ended the wait, not the launcher
     wait "$launcher"
     status=$?
 done
+if [ -s "$run_dir/launcher-status" ]; then
+    read -r status < "$run_dir/launcher-status"
+    rm -f "$run_dir/launcher-status"
+fi
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
 /home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"

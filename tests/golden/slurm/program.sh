@@ -14,6 +14,11 @@
 
 run_dir=/project/runs/first/20260102-030405-abcd
 cd /home/me/project || exit
+# A job may start again after its end: by hand, by a requeue, after a node has failed. A finished run stays as it is.
+if grep -qs '"status": "completed"' "$run_dir/result.json"; then
+    echo "hpcnn: this run is completed; nothing is done"
+    exit 0
+fi
 export PATH=/home/me/venv/bin:"$PATH"
 
 # What the ranks check before they train, and the cores of each.
@@ -38,19 +43,29 @@ rm -f "$run_dir/stop"
 time_is_up=no
 trap 'time_is_up=yes; echo "the time limit is near" > "$run_dir/stop"' USR2
 
+# The launcher's exit status goes through a file: bash forgets it where the launcher ends while the trap runs.
+rm -f "$run_dir/launcher-status"
+{
+trap : USR2 # a signal to all of the job's processes must not end this shell
 srun \
     --ntasks=4 \
     --cpus-per-task=1 \
     --export=ALL \
     --kill-on-bad-exit=1 \
-    python 'my script.py' --epochs 3 --note 'it'"'"'s $5' &
+    python 'my script.py' --epochs 3 --note 'it'"'"'s $5'
+echo "$?" > "$run_dir/launcher-status"
+} &
 launcher=$!
 wait "$launcher"
 status=$?
-while [ "$status" -eq 140 ]; do # 128 + SIGUSR2: the trap has ended the wait, not the launcher
+while kill -0 "$launcher" 2> /dev/null; do # the trap has ended the wait, not the launcher
     wait "$launcher"
     status=$?
 done
+if [ -s "$run_dir/launcher-status" ]; then
+    read -r status < "$run_dir/launcher-status"
+    rm -f "$run_dir/launcher-status"
+fi
 # The ranks on other nodes may end before Slurm misses a node that has died. It requeues a job that is still there then.
 case "$status" in
     0 | 75) ;;
@@ -66,6 +81,10 @@ esac
 /home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
 if [ "$time_is_up" = yes ] && [ "$status" -eq 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 10 ]; then
     echo "hpcnn: requeued, to go on after the time limit"
-    scontrol requeue "$SLURM_JOB_ID"
+    job=$SLURM_JOB_ID
+    if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then # this task alone: the id of one of the tasks is that of the whole array
+        job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+    fi
+    scontrol requeue "$job"
 fi
 exit "$status"
