@@ -156,7 +156,8 @@ def run_again(tmp_path: Path, job: JobSpec, site: str, status: str | None, **env
     fakes = tmp_path / "fakes"
     fakes.mkdir()
     for name in ("srun", "scontrol", "mpirun", "hpcnn"):
-        end = "kill -USR2 $(ps -o ppid= $PPID) $PPID\nexit 75" if name == "srun" else "exit 0"  # the ranks stop as the time limit is near
+        # the ranks stop as the time limit is near
+        end = "kill -USR2 $(ps -o ppid= $PPID) $PPID\nexit 75" if name == "srun" else "exit 0"
         (fakes / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/calls\n{end}\n')
         (fakes / name).chmod(0o755)
     place = dataclasses.replace(
