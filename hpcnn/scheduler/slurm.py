@@ -104,8 +104,8 @@ class Slurm:
 
     def queue(self) -> dict[str, JobState]:
         """Return all jobs of the user that squeue knows, tasks of arrays one by one. Raises NoAnswer."""
-        # squeue fails as a whole if one id is too old for it, so it is asked for all of the user's jobs; --all: also for
-        # those in hidden partitions.
+        # squeue fails as a whole if one id is too old for it, so it is asked for all of the user's jobs. --all: for
+        # those in hidden partitions, too.
         words = ["squeue", "--all", "--array", f"--user={os.getuid()}", "--states=all", "-o", parse.SQUEUE_FORMAT]
         return _answer(words, parse.squeue)
 
