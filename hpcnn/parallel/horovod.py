@@ -124,6 +124,8 @@ class Horovod(SingleReplica):
         TensorFlow remembers what an operation without inputs and without state returned, and Horovod's is registered as
         one: a second call would not wait. So each call is a function of its own.
         """
+        if not self._hvd.is_initialized():  # a script has shut it down
+            return
         import tensorflow as tf
 
         tf.function(self._hvd.join, autograph=False).get_concrete_function()()
