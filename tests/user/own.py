@@ -358,7 +358,7 @@ def own_step(input_shape: Shape, classes: int, kind: str = "mean", dropout: floa
     inputs = keras.Input(input_shape)
     hidden = keras.layers.Dropout(dropout)(keras.layers.Flatten()(inputs))
     model = OwnStep(inputs, keras.layers.Dense(classes, "softmax")(hidden), kind=kind)
-    optimizer = keras.optimizers.SGD(0.001 if kind == "sum" else 0.1, momentum=0.9, global_clipnorm=1.0)
+    optimizer = keras.optimizers.SGD(0.03 if kind == "sum" else 0.1, momentum=0.9, global_clipnorm=1.0)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
