@@ -37,7 +37,7 @@ class Contained:
     path: str
 
     def hpcnn(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.cluster.hpcnn(*words, seconds=240, PATH=self.path)
+        return self.cluster.hpcnn(*words, seconds=900, PATH=self.path)
 
     def submit(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.hpcnn("submit", "--site", "contained", "--container", str(self.image), "--wait", *words)
@@ -66,6 +66,8 @@ def contained(request: pytest.FixtureRequest, cluster: Cluster, mpi: None) -> It
     folders = ", ".join(json.dumps(folder) for folder in image.binds())
     sites = cluster.shared / "config" / "sites"
     profile = (sites / "testbed.toml").read_text()
+    # Gigabytes of libraries load slowly on a busy machine.
+    profile = profile.replace('time = "00:05:00"', 'time = "00:15:00"')
     (sites / "contained.toml").write_text(f"{profile}container_binds = [{folders}]\n")
     (sites / "apart.toml").write_text((sites / "contained.toml").read_text().replace('"pmix"', '"pmi2"'))
     yield Contained(cluster, found, path)

@@ -34,7 +34,8 @@ _NO_ROOT = (
     "(`apptainer config fakeroot --add USER`), or build on another machine"
 )
 _CAUSES = {
-    r"No space left on device": "the disk is full: point APPTAINER_TMPDIR at a folder with 8 GB on a local disk",
+    r"No space left on device": "the disk is full: point APPTAINER_TMPDIR at a folder on a local disk with 8 GB, "
+    "for the image gpu with 12 GB",
     r"no mapping entry found in /etc/sub.id|mounted with noexec or nodev": _NO_ROOT,
     r"no such host|resolving host|resolve host|name resolution|Failed getting release file|Couldn't download|"
     r"ConnectionError|connection refused|i/o timeout": "what the image is made of was not reached over the network: "

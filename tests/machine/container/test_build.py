@@ -80,6 +80,7 @@ def test_a_failed_build_leaves_no_image_and_says_where_its_log_is(machine: dict[
     assert failed.returncode == 1
     assert "    mksquashfs: No space left on device" in failed.stderr
     assert "Likely cause: the disk is full: point APPTAINER_TMPDIR" in failed.stderr
+    assert "for the image gpu with 12 GB" in failed.stderr
     log = re.search(r"The whole log: (.+)$", failed.stderr, re.MULTILINE)
     assert log
     assert "==> Python packages" in Path(log[1]).read_text()
