@@ -157,7 +157,7 @@ def run_again(tmp_path: Path, job: JobSpec, site: str, status: str | None, **env
     fakes.mkdir()
     for name in ("srun", "scontrol", "mpirun", "hpcnn"):
         # the ranks stop as the time limit is near
-        end = "kill -USR2 $(ps -o ppid= $PPID) $PPID\nexit 75" if name == "srun" else "exit 0"
+        end = 'kill -USR2 $(cut -d" " -f4 /proc/$PPID/stat) $PPID\nexit 75' if name == "srun" else "exit 0"
         (fakes / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/calls\n{end}\n')
         (fakes / name).chmod(0o755)
     place = dataclasses.replace(
