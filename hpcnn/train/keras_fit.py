@@ -7,9 +7,6 @@ recipe of the courses. hpcnn's own loop (``loop.py``) divides one global batch i
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -20,77 +17,17 @@ from hpcnn.rundir.layout import STOPPED_EXIT_STATUS
 from hpcnn.train.agreement import checksum, meet
 from hpcnn.train.context import Fits
 from hpcnn.train.dropout import draw_own_masks
-from hpcnn.train.setup import trainable_parameters
+from hpcnn.train.script_record import averaged, epoch_line, work_of
 from hpcnn.train.state import Position, values_of
-from hpcnn.train.steps import dense, moving_statistics, sum_present
+from hpcnn.train.steps import moving_statistics
 from hpcnn.train.stop import StopRequest
 from hpcnn.train.unbuilt import build_from_fit
-from hpcnn.util.errors import RunError, bad_value
-from hpcnn.util.types import Json, KerasModel, Optimizer, Tensor, Variable
+from hpcnn.util.errors import RunError
+from hpcnn.util.types import KerasModel
 
 # Steps of ``fit`` before the first question to all ranks whether one of them was asked to stop, and the seconds and the
 # most steps between two such questions.
 _FIRST_LOOK, _SECONDS_BETWEEN_LOOKS, _MOST_STEPS = 16, 1.0, 1024
-
-
-def average_gradients(optimizer: Optimizer | str, strategy: Strategy, fits: Fits) -> Optimizer:
-    """Return the optimizer with an ``apply`` that first averages the gradients over all ranks.
-
-    ``apply`` is what Keras 3's trainer calls, at the outermost optimizer: under loss scaling every rank must see the
-    summed gradients before it decides whether they are finite, or one rank would skip a step that the others wait in.
-    Before its first update it gives all ranks rank 0's weights and optimizer state.
-
-    optimizer: also what ``compile`` takes, ``"adam"``. Raises UsageError for a name that Keras does not know.
-    """
-    optimizer = _optimizer_of(optimizer)
-    if keras.config.dtype_policy().name == "mixed_float16" and not _scales_loss(optimizer):
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    name = f"gradient.{len(fits.optimizers)}"  # steps of two optimizers may be under way at the same time
-    fits.optimizers.append(optimizer)
-    apply = optimizer.apply
-    equal = False
-
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def average_and_apply(grads: Sequence[Tensor], trainable_variables: Sequence[Variable] | None = None) -> Any:
-        nonlocal equal
-        if not equal and strategy.size > 1:  # while the step is traced, so before its first gradient is computed
-            variables = optimizer._trainable_variables if trainable_variables is None else trainable_variables
-            _make_equal(optimizer, list(variables), strategy)
-            equal = True
-        # Dense with one rank too: Keras applies rows of an embedding that occur twice in a batch one after the other.
-        summed = sum_present(strategy, [dense(g) for g in grads], name)
-        return apply([None if g is None else g / strategy.size for g in summed], trainable_variables)
-
-    optimizer.apply = average_and_apply
-    return optimizer
-
-
-def _optimizer_of(optimizer: Optimizer | str) -> Optimizer:
-    try:
-        return keras.optimizers.get(optimizer)
-    except (ValueError, TypeError) as error:
-        valid = "a Keras optimizer, or the name of one: sgd, adam, rmsprop, ..."
-        raise bad_value("distribute", optimizer, valid) from error
-
-
-def _make_equal(optimizer: Optimizer, variables: Sequence[Variable], strategy: Strategy) -> None:
-    """Give all ranks rank 0's weights and optimizer state.
-
-    In a loop that nothing traces, the first gradients are there already. Where they came from different weights, rank 0
-    says so: all ranks end with the same weights, and the first step is not that of one process.
-    """
-    gradients_are_there = tf.executing_eagerly()
-    with tf.init_scope():
-        if not optimizer.built:
-            optimizer.build(variables)
-        sums = strategy.gather([float(checksum(variables))])[:, 0]
-        if gradients_are_there and strategy.is_chief and len(set(sums)) > 1:
-            warnings.warn(
-                "hpcnn: the ranks computed their first gradients from different weights; call run.broadcast(model) "
-                "before the loop",
-                stacklevel=2,
-            )
-        strategy.broadcast([v.value for v in [*variables, *optimizer.variables]])
 
 
 def recorder(strategy: Strategy, fits: Fits, samples: int | None) -> keras.callbacks.Callback:
@@ -260,58 +197,3 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def _average_statistics(self) -> None:
         if self._statistics and self._strategy.size > 1:
             self._strategy.synchronize(self._statistics, [1.0 / self._strategy.size])
-
-
-def averaged(strategy: Strategy, logs: Mapping[str, Any]) -> dict[str, float]:
-    """Return the mean over the ranks of each value. All ranks must call it, with the same names."""
-    names = sorted(logs)
-    sums = strategy.reduce_metrics([float(logs[name]) for name in names])
-    return {name: float(value) / strategy.size for name, value in zip(names, sums, strict=True)}
-
-
-def epoch_line(
-    fits: Fits, seconds: float, logs: Mapping[str, float], samples: int | None, steps: int | None, rate: float | None
-) -> dict[str, Json]:
-    """Return one epoch's record. A script does not tell input and compute apart: those are null, not guessed.
-
-    fits: after the epoch. seconds: of the training alone. samples, steps: of this rank. logs: over all ranks.
-    """
-    training = {name: value for name, value in logs.items() if not name.startswith("val_")}
-    return {
-        "epoch": fits.epochs,
-        "seconds_total": seconds,
-        "seconds_input": None,
-        "seconds_compute": None,
-        "seconds_communication": None,
-        "seconds_other": None,
-        "seconds_evaluation": None,
-        "samples": samples,
-        "steps": steps,
-        "loss": training.pop("loss", None),
-        "metrics": training,
-        "validation": fits.validation,
-        "learning_rate": rate,
-    }
-
-
-def work_of(models: Sequence[KerasModel], fits: Fits) -> dict[str, dict[str, int] | int]:
-    """Return what the record says of a script's work, as far as it is known.
-
-    The numbers of weights of its models together; the global batch size; the samples of an epoch of all ranks.
-    """
-    facts: dict[str, dict[str, int] | int] = {}
-    if models:
-        facts["model"] = {
-            "parameters": sum(model.count_params() for model in models),
-            "trainable": sum(trainable_parameters(model) for model in models),
-            "tensors": sum(len(model.trainable_weights) for model in models),
-        }
-    if fits.batch_size:
-        facts["global_batch_size"] = fits.batch_size
-    if fits.samples:
-        facts["samples"] = fits.samples
-    return facts
-
-
-def _scales_loss(optimizer: Optimizer) -> bool:
-    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)

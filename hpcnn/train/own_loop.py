@@ -15,7 +15,7 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.parallel.devices import device_name
 from hpcnn.train.agreement import checksum, meet
 from hpcnn.train.context import Fits
-from hpcnn.train.keras_fit import averaged, epoch_line, work_of
+from hpcnn.train.script_record import averaged, epoch_line, work_of
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import KerasModel
 

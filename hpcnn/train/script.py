@@ -146,7 +146,7 @@ class Run:
 
         optimizer: or the name of one, ``"adam"``. Raises UsageError for a name that Keras does not know.
         """
-        from hpcnn.train.keras_fit import average_gradients
+        from hpcnn.train.distribute import average_gradients
 
         return average_gradients(optimizer, self._strategy, self._fits)
 
