@@ -22,8 +22,8 @@ import click
 def command(ntasks: int, keep: str | None, quiet: bool) -> None:
     """Train on digits serially and with Horovod ranks, and check that the two agree.
 
-    Takes well under 90 s on 2 cores. Exits with status 0 if all weights agree to float32 rounding, else 1. The network is
-    shallow: deep ones with batch normalization amplify rounding, with one rank too (docs/troubleshooting.md).
+    Takes well under 90 s on 2 cores. Exits with status 0 if all weights agree to float32 rounding, else 1. The network
+    is shallow: deep ones with batch normalization amplify rounding, with one rank too (docs/troubleshooting.md).
     """
     from hpcnn.machine.smoke import TOLERANCE, smoke
 
