@@ -34,7 +34,7 @@ def main(name: str, folder: str) -> None:
     from options import NORMALIZED, OPTIMIZED, OPTIONS
 
     found: dict[str, Any] = {}
-    for row in OPTIONS if name != "mirrored" else OPTIMIZED:
+    for row in OPTIONS if name not in ("mirrored", "multiworker") else OPTIMIZED:
         keras.backend.clear_session()
         spec = complete(
             replace(SPEC, strategy=strategy.name, model_args={"row": row}, sync_batch_norm=row in NORMALIZED)
