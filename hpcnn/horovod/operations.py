@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-import keras
 import tensorflow as tf
 
 from hpcnn.horovod.ranks import Average, Compression, horovod
 from hpcnn.horovod.refused import refuse_argument
+from hpcnn.train.tensors import plain
 from hpcnn.util.types import Tensor
 
 
@@ -51,8 +51,7 @@ def reducescatter(value: Any, name: str | None = None, op: Any = Average) -> Ten
 
 def broadcast_variables(variables: Sequence[Any], root_rank: int) -> None:
     """Give variables of Keras or TensorFlow the values that they have on rank ``root_rank``."""
-    own = [variable.value if isinstance(variable, keras.Variable) else variable for variable in variables]
-    horovod.broadcast_variables(own, root_rank=root_rank)
+    horovod.broadcast_variables([plain(variable) for variable in variables], root_rank=root_rank)
 
 
 def broadcast_global_variables(root_rank: int) -> NoReturn:

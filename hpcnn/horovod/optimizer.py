@@ -18,7 +18,7 @@ import tensorflow as tf
 from hpcnn.horovod.ranks import Average, Compression, Sum, global_process_set, rocm_built
 from hpcnn.horovod.reduction import Groups, Reduction
 from hpcnn.horovod.refused import all_ranks_only, refuse_argument
-from hpcnn.train.steps import dense
+from hpcnn.train.tensors import dense
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import KerasModel, Optimizer, Tensor, Variable

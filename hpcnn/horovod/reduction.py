@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from hpcnn.horovod.ranks import Average, horovod
-from hpcnn.train.steps import dense as as_table
+from hpcnn.train.tensors import dense as as_table
+from hpcnn.train.tensors import plain
 from hpcnn.util.types import Tensor, Variable
 
 Groups: TypeAlias = int | Sequence[Sequence[Variable]] | None
@@ -108,4 +108,4 @@ class Reduction:
 
 def _identity(variable: Any) -> int:
     """Return what a variable of Keras and the variable of TensorFlow in it have in common."""
-    return id(variable.value if isinstance(variable, keras.Variable) else variable)
+    return id(plain(variable))

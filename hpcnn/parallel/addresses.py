@@ -1,9 +1,10 @@
-"""The address at which a rank's own server can be reached by the others. Must not import TensorFlow or MPI."""
+"""The addresses of TensorFlow's workers, and the variable that names them. Must not import TensorFlow or MPI."""
 
 from __future__ import annotations
 
+import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hpcnn.parallel.launcher import launched_by
 
@@ -14,6 +15,11 @@ def free_address(environment: Mapping[str, str]) -> str:
     with socket.socket() as probe:
         probe.bind(("", 0))
         return f"{environment.get('HPCNN_HOST') or own}:{probe.getsockname()[1]}"
+
+
+def tf_config(workers: Sequence[str], rank: int) -> str:
+    """Return the value of TF_CONFIG of one worker. workers: ``host:port`` of every rank."""
+    return json.dumps({"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": rank}})
 
 
 def _own_name(environment: Mapping[str, str]) -> str:

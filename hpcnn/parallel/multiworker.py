@@ -6,13 +6,12 @@ port of its own host, so that two jobs on one node never connect to each other.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 
 import numpy as np
 
-from hpcnn.parallel.addresses import free_address
+from hpcnn.parallel.addresses import free_address, tf_config
 from hpcnn.parallel.base import TaskEnvironment, check_world_size
 from hpcnn.parallel.devices import set_threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
@@ -39,9 +38,7 @@ class MultiWorker(TfDistribute):
         device = use_one_gpu(self.local_rank)
         set_threads(task)
         workers = self._comm.allgather(free_address(os.environ))
-        os.environ["TF_CONFIG"] = json.dumps(
-            {"cluster": {"worker": workers}, "task": {"type": "worker", "index": self.rank}}
-        )
+        os.environ["TF_CONFIG"] = tf_config(workers, self.rank)
         super().__init__(tf.distribute.MultiWorkerMirroredStrategy(), [device])
 
     def gather(self, values: Sequence[float]) -> Vector:

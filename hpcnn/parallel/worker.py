@@ -7,17 +7,17 @@ waits for those of the others. Files, because the program may meet its ranks by 
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hpcnn.parallel.addresses import free_address
+from hpcnn.parallel.addresses import free_address, tf_config
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.util.errors import RunError
 from hpcnn.util.files import write_text
+from hpcnn.util.text import first_few
 
 _MOST_SECONDS, _FIRST_PAUSE, _LONGEST_PAUSE = 300.0, 0.02, 1.0
 
@@ -35,17 +35,12 @@ def run_as_worker(program: Sequence[str], environment: Mapping[str, str]) -> NoR
     own = {**environment}
     if environment.get("HPCNN_RENDEZVOUS"):
         workers = meet(Path(environment["HPCNN_RENDEZVOUS"]), rank, size, free_address(environment))
-        own["TF_CONFIG"] = json.dumps(tf_config(workers, rank))
+        own["TF_CONFIG"] = tf_config(workers, rank)
     own.update(_one_gpu(environment, launched.local_rank if launched else 0))
     try:
         os.execvpe(program[0], list(program), own)
     except OSError as error:
         raise RunError(f"{program[0]}: cannot be started ({error.strerror})") from error
-
-
-def tf_config(workers: Sequence[str], rank: int) -> dict[str, object]:
-    """Return the value of TF_CONFIG of one worker. workers: ``host:port`` of every rank."""
-    return {"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": rank}}
 
 
 def meet(folder: Path, rank: int, size: int, address: str, seconds: float = _MOST_SECONDS) -> list[str]:
@@ -59,8 +54,9 @@ def meet(folder: Path, rank: int, size: int, address: str, seconds: float = _MOS
     files = [folder / f"rank{number}" for number in range(size)]
     while missing := [number for number, file in enumerate(files) if not file.exists()]:
         if time.monotonic() > end:
-            named = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
-            raise RunError(f"rank {rank} waited {seconds:g} s for rank {named} in {folder}: they have not started")
+            raise RunError(
+                f"rank {rank} waited {seconds:g} s for rank {first_few(missing)} in {folder}: they have not started"
+            )
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
     return [file.read_text(encoding="utf-8") for file in files]

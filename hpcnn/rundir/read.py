@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.util.files import read_json
+from hpcnn.util.text import first_few
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _incomplete_epochs(epochs: list[Row], processes: int) -> list[str]:
     lacking = sorted(epoch for epoch, count in recorded.items() if count != processes)
     if not lacking:
         return []
-    names = ", ".join(map(str, lacking[:5])) + (", ..." if len(lacking) > 5 else "")
+    names = first_few(lacking, 5)
     return [f"epoch {names}: not recorded by each of {processes} processes, left out"]
 
 

@@ -15,9 +15,8 @@ import numpy as np
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.util.errors import RunError
+from hpcnn.util.text import first_few
 from hpcnn.util.types import Json, KerasModel
-
-_MOST_NAMED = 8
 
 
 def checksum(variables: Iterable[Any]) -> int:
@@ -86,12 +85,11 @@ def _check_rates(rates: Sequence[Json]) -> None:
 def _check_weights(sums: Sequence[Any]) -> None:
     different = [rank for rank, value in enumerate(sums) if value != sums[0]]
     if different:
-        ranks = ", ".join(map(str, different[:_MOST_NAMED])) + (", ..." if len(different) > _MOST_NAMED else "")
         raise RunError(
-            f"the ranks do not hold the same weights: rank {ranks} of {len(sums)} differ from rank 0. Gradients are "
-            "not being reduced, or one rank has changed its weights. In a script of your own: is the optimizer the one "
-            "that run.distribute() or hvd.DistributedOptimizer() returned, does every optimizer go through it, and "
-            "does every rank load the same weights?"
+            f"the ranks do not hold the same weights: rank {first_few(different)} of {len(sums)} differ from rank 0. "
+            "Gradients are not being reduced, or one rank has changed its weights. In a script of your own: is the "
+            "optimizer the one that run.distribute() or hvd.DistributedOptimizer() returned, does every optimizer go "
+            "through it, and does every rank load the same weights?"
         )
 
 
@@ -107,8 +105,7 @@ _CHECKS: Mapping[str, Callable[[Sequence[Json]], None]] = {
 def _by_rank(values: Sequence[Json]) -> str:
     """Return what each rank says: those that say the same as rank 0 are left out, but rank 0."""
     named = [0, *(rank for rank, value in enumerate(values) if value != values[0])]
-    text = ", ".join(f"rank {rank} {_text(values[rank])}" for rank in named[:_MOST_NAMED])
-    return text + (", ..." if len(named) > _MOST_NAMED else "")
+    return first_few([f"rank {rank} {_text(values[rank])}" for rank in named])
 
 
 def _text(value: Json) -> str:

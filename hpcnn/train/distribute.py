@@ -15,7 +15,7 @@ import tensorflow as tf
 from hpcnn.parallel.base import Strategy
 from hpcnn.train.agreement import checksum
 from hpcnn.train.context import Fits
-from hpcnn.train.steps import dense, sum_present
+from hpcnn.train.tensors import dense, sum_present
 from hpcnn.util.errors import bad_value
 from hpcnn.util.types import Optimizer, Tensor, Variable
 

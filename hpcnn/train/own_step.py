@@ -19,8 +19,9 @@ import tensorflow as tf
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.train.feed import Resident
-from hpcnn.train.sameness import MEAN, SUM, Trial, sample_of
+from hpcnn.train.sameness import MEAN, SUM, Trial, packed, sample_of
 from hpcnn.train.state import optimizers_of
+from hpcnn.train.tensors import dense, sum_present, when
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Array, KerasModel, Optimizer, Tensor
 
@@ -68,7 +69,7 @@ class OwnStep:
         self.names = sorted({*trial.logs, *of_test})
         self._metrics = list(model.metrics)
         self.shapes = [*(tuple(v.shape) for m in self._metrics for v in m.variables), (2, len(self.names))]
-        self.rules = [trial.rule_of(number) if replicas > 1 else MEAN for number in range(len(self.optimizers))]
+        self.rules = trial.rules() if replicas > 1 else [MEAN] * len(self.optimizers)
         trial.check_metrics(self._metrics)
         trial.restore()
         _forget_batches(model, kept)
@@ -108,23 +109,20 @@ class OwnStep:
             number = next((n for n, one in enumerate(self.optimizers) if one is optimizer), len(self.optimizers))
             rule = self.rules[number] if number < len(self.rules) else MEAN
             factor = share if rule == MEAN else tf.sign(share)
-            own = [None if g is None else tf.convert_to_tensor(g) * tf.cast(factor, g.dtype) for g in grads]
-            present = [g for g in own if g is not None]
-            ready = _when(present)
-            summed = iter(strategy.reduce(present, f"gradient.{number}"))
-            whole = [None if g is None else next(summed) for g in own]
-            waited.append((ready, _when([g for g in whole if g is not None])))
+            own = [None if g is None else dense(g) * tf.cast(factor, g.dtype) for g in grads]
+            whole = sum_present(strategy, own, f"gradient.{number}")
+            waited.append((when(own), when(whole)))
             type(optimizer).apply(optimizer, whole, variables)
 
         self._zero()
         with self._instead_of_apply(sum_and_apply):
-            logs = self._model.train_step(_packed(x, y, weights))
+            logs = self._model.train_step(packed(x, y, weights))
         return _Done(self._state(logs, x, share), waited)
 
     def test(self, x: Tensor, y: Tensor, weights: Tensor, share: Tensor) -> _Done:
         """*graph, inside run*: evaluate a slice."""
         self._zero()
-        logs = self._model.test_step(_packed(x, y, weights))
+        logs = self._model.test_step(packed(x, y, weights))
         return _Done(self._state(logs, x, share), [])
 
     def results(self, state: Sequence[Array]) -> dict[str, float]:
@@ -179,23 +177,36 @@ class _Trial:
         self.restore()
         return None, list(self._model.test_step(self._sample.packed))
 
-    def rule_of(self, number: int) -> str:
-        """Return how an optimizer's gradient of a batch follows from those of its parts: MEAN or SUM."""
-        whole = self._gradients(self._sample)[0][number]
-        again = self._gradients(self._sample, restore=False)[0][number]  # other masks where there are any
-        if _near(whole, again) and not _normalizes_batches(self._model):
-            one, other = (self._gradients(part)[0][number] for part in self._sample.parts)
-            shares = [part.samples / self._sample.samples for part in self._sample.parts]
-            if _near(whole, shares[0] * one + shares[1] * other):
-                return MEAN
-            if _near(whole, one + other):
-                return SUM
-        else:
-            ratio = self._norm_of_twice(number) / max(float(np.linalg.norm(whole)), 1e-30)
-            for rule, (low, high) in ((MEAN, _MEAN_OF_TWICE), (SUM, _SUM_OF_TWICE)):
-                if low <= ratio < high:
-                    return rule
-        raise UsageError(
+    def rules(self) -> list[str]:
+        """Return how each optimizer's gradient of a batch follows from those of its parts: MEAN or SUM."""
+        whole = self._gradients(self._sample)[0]
+        again = self._gradients(self._sample, restore=False)[0]  # other masks where there are any
+        one, other, twice = (self._gradients(sample)[0] for sample in (*self._sample.parts, self._sample.twice))
+        found = []
+        for number, gradient in enumerate(whole):
+            if _near(gradient, again[number]) and not _normalizes_batches(self._model):
+                found.append(self._rule_of_parts(gradient, one[number], other[number]))
+            else:
+                found.append(self._rule_of_twice(gradient, twice[number]))
+        return found
+
+    def _rule_of_parts(self, whole: Array, one: Array, other: Array) -> str:
+        shares = [part.samples / self._sample.samples for part in self._sample.parts]
+        if _near(whole, shares[0] * one + shares[1] * other):
+            return MEAN
+        if _near(whole, one + other):
+            return SUM
+        raise self._no_rule()
+
+    def _rule_of_twice(self, once: Array, twice: Array) -> str:
+        ratio = float(np.linalg.norm(twice)) / max(float(np.linalg.norm(once)), 1e-30)
+        for rule, (low, high) in ((MEAN, _MEAN_OF_TWICE), (SUM, _SUM_OF_TWICE)):
+            if low <= ratio < high:
+                return rule
+        raise self._no_rule()
+
+    def _no_rule(self) -> UsageError:
+        return UsageError(
             f"--model: train_step() of {type(self._model).__name__}: the gradients of a batch are neither the mean nor "
             "the sum of those of its parts, so several ranks would train something else than one. A mean over the "
             "samples that are not ignored or masked is of this kind: train with one rank"
@@ -203,8 +214,8 @@ class _Trial:
 
     def check_metrics(self, metrics: Sequence[Any]) -> None:
         """Raise UsageError for a metric whose state of a batch is not the sum of its parts' states: a maximum, say."""
-        for metric in metrics:
-            once, twice = (self._state_of(metric, part) for part in (self._sample, self._sample.twice))
+        states = [self._states(metrics, sample) for sample in (self._sample, self._sample.twice)]
+        for metric, once, twice in zip(metrics, *states, strict=True):
             scale = max(float(np.abs(twice).max(initial=0.0)), 1e-30)
             if float(np.abs(twice - 2 * once).max(initial=0.0)) > 0.5 * scale:
                 raise UsageError(
@@ -212,12 +223,13 @@ class _Trial:
                     "over steps and ranks: after each sample twice, its state is not twice that after each once"
                 )
 
-    def _state_of(self, metric: Any, sample: Trial) -> Array:
+    def _states(self, metrics: Sequence[Any], sample: Trial) -> list[Array]:
+        """Return what each metric holds after a step with the samples, as one vector each."""
         self._gradients(sample)
-        return np.concatenate([np.ravel(np.asarray(v.numpy(), np.float64)) for v in metric.variables] or [np.zeros(0)])
-
-    def _norm_of_twice(self, number: int) -> float:
-        return float(np.linalg.norm(self._gradients(self._sample.twice)[0][number]))
+        return [
+            np.concatenate([np.zeros(0), *(np.ravel(np.asarray(v.numpy(), np.float64)) for v in metric.variables)])
+            for metric in metrics
+        ]
 
     def _gradients(self, sample: Trial, *, restore: bool = True) -> tuple[list[Array], dict[str, Tensor]]:
         """Return each optimizer's gradients as one vector, of all its calls, and what the step returned."""
@@ -237,11 +249,6 @@ class _Trial:
             raise UsageError(f"--model: train_step() of {type(self._model).__name__} returns no dictionary of numbers")
         vectors = [np.concatenate(found[id(optimizer)] or [np.zeros(0)]) for optimizer in self._step.optimizers]
         return vectors, dict(logs)
-
-
-def _packed(x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
-    """Return what Keras's ``fit`` gives ``train_step`` for these arrays."""
-    return (x, y) if weights is None else (x, y, weights)
 
 
 def _replaced(optimizer: Optimizer, do: Callable[[Optimizer, Sequence[Tensor], Sequence[Any]], Any]) -> Any:
@@ -273,9 +280,3 @@ def _normalizes_batches(model: KerasModel) -> bool:
 
 def _near(one: Array, other: Array) -> bool:
     return one.shape == other.shape and float(np.linalg.norm(one - other)) <= _TOLERANCE * float(np.linalg.norm(one))
-
-
-def _when(tensors: Sequence[Tensor]) -> Tensor:
-    """*graph*: return the time at which the tensors are all there, in seconds."""
-    with tf.control_dependencies(list(tensors)):
-        return tf.timestamp()

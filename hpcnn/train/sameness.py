@@ -98,7 +98,7 @@ class Trial:
     @property
     def packed(self) -> tuple[Any, ...]:
         """Return what Keras's ``fit`` gives ``train_step`` for these samples."""
-        return (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
+        return packed(self.x, self.y, self.weights)
 
     def _part(self, chosen: slice) -> Trial:
         return self._each(lambda array: array[chosen], len(range(self.samples)[chosen]))
@@ -109,6 +109,11 @@ class Trial:
             for nest in (self.x, self.y, self.weights, self.predicted)
         )
         return Trial(x, y, weights, samples, predicted)
+
+
+def packed(x: Any, y: Any, weights: Any) -> tuple[Any, ...]:
+    """Return what Keras's ``fit`` gives ``train_step`` for these arrays. weights: of the samples, or None."""
+    return (x, y) if weights is None else (x, y, weights)
 
 
 def tried(model: KerasModel, data: Resident) -> Trial:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import fnmatch
-import hashlib
 import shutil
 import tempfile
 import zipfile
@@ -18,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpcnn.data.sources import file_sha256
 from hpcnn.specs.train import TrainSpec, check_weights, check_weights_file
 from hpcnn.util.errors import UsageError
+from hpcnn.util.text import first_few
 from hpcnn.util.types import Json, KerasModel, Layer
 
 # How many layers an error names.
@@ -68,7 +69,7 @@ def origin_of(spec: TrainSpec) -> dict[str, Json] | None:
     if spec.weights is None:
         return None
     file = Path(spec.weights)
-    return {"file": str(file.absolute()), "sha256": _sha256(file), "except": list(spec.weights_except)}
+    return {"file": str(file.absolute()), "sha256": file_sha256(file), "except": list(spec.weights_except)}
 
 
 def frozen(model: KerasModel) -> list[str]:
@@ -187,15 +188,6 @@ def _collect(found: dict[str, _Stored], path: str, item: Any) -> None:
         found[home] = _Stored(str(item.attrs.get("name", home)), shapes)
 
 
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _list(names: Iterable[str]) -> str:
     every = list(names)
-    shown = ", ".join(every[: 2 * _NAMED])
-    return f"{shown}, ..." if len(every) > 2 * _NAMED else shown
+    return first_few(every, 2 * _NAMED)

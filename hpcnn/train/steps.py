@@ -28,6 +28,7 @@ from hpcnn.train.own_step import OwnStep
 from hpcnn.train.plan import Block
 from hpcnn.train.rewrite import rewritten
 from hpcnn.train.sameness import SUM
+from hpcnn.train.tensors import dense, sum_present, when
 from hpcnn.train.update import fuse
 from hpcnn.util.types import Array, KerasModel, Tensor
 
@@ -165,7 +166,7 @@ class Steps:
         with tf.control_dependencies([start]):
             indices = tables[replica][number]
             x, y, sample_weights = data.gather(replica, indices)
-        gathered = _when(tf.nest.flatten([x, y]))
+        gathered = when(tf.nest.flatten([x, y]))
         with tf.control_dependencies([gathered]):  # or a lone inter-op thread may read the clock after the forward pass
             x = tf.nest.map_structure(tf.identity, x)
         factors = Factors(strategy, self.factored)
@@ -176,9 +177,9 @@ class Steps:
             scaled = model.optimizer.scale_loss(loss * weight)
         variables = model.trainable_variables
         own = [dense(g) for g in tape.gradient(scaled, [v.value for v in variables])]
-        ready = _when([*(g for g in own if g is not None), *factors.own])
+        ready = when([*own, *factors.own])
         gradients = factors.add_to(sum_present(strategy, own), variables)
-        summed = _when([g for g in gradients if g is not None])
+        summed = when(gradients)
         model.optimizer.apply(gradients, variables)
         count = self._count(indices, weight)
         state = self._metrics.of_batch(y, predicted, sample_weights, losses, count)
@@ -209,7 +210,7 @@ class Steps:
         with tf.control_dependencies([start]):
             indices = tables[replica][number]
             x, y, sample_weights = data.gather(replica, indices)
-        gathered = _when(tf.nest.flatten([x, y]))
+        gathered = when(tf.nest.flatten([x, y]))
         with tf.control_dependencies([gathered]):
             x = tf.nest.map_structure(tf.identity, x)
         done = self._own.train(x, y, sample_weights, self._strategy, weights[replica])
@@ -259,20 +260,3 @@ def moving_statistics(model: KerasModel) -> list[Tensor]:
     own = [v for layer in layers if layer.trainable for v in getattr(layer, "_non_trainable_variables", [])]
     weights = {id(v) for v in model.non_trainable_weights}
     return [v.value for v in own if id(v) in weights]
-
-
-def sum_present(strategy: Strategy, gradients: Sequence[Tensor], name: str = "gradient") -> list[Tensor]:
-    """*graph*: sum the gradients over replicas; a variable without one stays without. name: as for ``reduce``."""
-    summed = iter(strategy.reduce([g for g in gradients if g is not None], name))
-    return [None if g is None else next(summed) for g in gradients]
-
-
-def dense(gradient: Tensor) -> Tensor:
-    """Return an embedding's sparse gradient as a tensor: ranks touch different rows."""
-    return tf.convert_to_tensor(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient
-
-
-def _when(tensors: Sequence[Tensor]) -> Tensor:
-    """*graph*: return the time at which the tensors are all there, in seconds."""
-    with tf.control_dependencies(list(tensors)):
-        return tf.timestamp()

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from hpcnn.train.rewrite import enabled
+from hpcnn.train.tensors import plain
 from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import Optimizer, Tensor, Variable
 
@@ -90,6 +91,6 @@ def _adam(optimizer: Optimizer, gradient: Tensor, variable: Variable, learning_r
 
 def _handles(*variables: Any) -> list[Any]:
     """Return the resources of plain variables; nothing where one is a strategy's, with a copy on each device."""
-    plain = [variable.value if isinstance(variable, keras.Variable) else variable for variable in variables]
-    distributed = any(hasattr(variable, "values") for variable in plain)
-    return [] if distributed else [variable.handle for variable in plain]
+    own = [plain(variable) for variable in variables]
+    distributed = any(hasattr(variable, "values") for variable in own)
+    return [] if distributed else [variable.handle for variable in own]

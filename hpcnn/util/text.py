@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def significant(value: float) -> str:
     """Return ``value`` with three significant digits, from 100 on as a whole number: 0.0321, 3.21, 1,234."""
     return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
+
+
+def first_few(values: Sequence[object], most: int = 8) -> str:
+    """Return the first few values with commas, and "..." for the rest: 1, 2, 3, ..."""
+    return ", ".join([*map(str, values[:most]), *(["..."] if len(values) > most else [])])
 
 
 def counted(number: int, noun: str) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hpcnn.parallel import worker
-from hpcnn.parallel.worker import meet, run_as_worker, tf_config
+from hpcnn.parallel.addresses import tf_config
+from hpcnn.parallel.worker import meet, run_as_worker
 from hpcnn.util.errors import RunError
 
 
@@ -26,7 +27,7 @@ def test_ranks_that_never_start_are_named(tmp_path: Path) -> None:
 
 
 def test_the_variable_is_as_tensorflow_documents_it() -> None:
-    assert tf_config(["a:1", "b:2"], 1) == {
+    assert json.loads(tf_config(["a:1", "b:2"], 1)) == {
         "cluster": {"worker": ["a:1", "b:2"]},
         "task": {"type": "worker", "index": 1},
     }

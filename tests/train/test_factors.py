@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.train.factors import Factors, factored_layers, pays
-from hpcnn.train.steps import sum_present
+from hpcnn.train.tensors import sum_present
 
 
 class Gathering(SingleReplica):
