@@ -185,9 +185,11 @@ class Run:
 
         Raises UsageError for anything else, and for a model that is not built.
         """
+        from hpcnn.train.tensors import plain
+
         variables = [variable for thing in things for variable in self._variables_of(thing)]
         self._meet("broadcasts", variables=[list(variable.shape) for variable in variables])
-        self._strategy.broadcast([getattr(variable, "value", variable) for variable in variables])
+        self._strategy.broadcast([plain(variable) for variable in variables])
 
     def check(self, *things: Any) -> None:
         """Raise RunError, naming the ranks, where models, optimizers or variables differ from rank 0's."""

@@ -220,6 +220,7 @@ def test_data_of_unknown_length_is_divided_into_equal_parts(loops: tuple[Any, di
 
 def test_numbers_are_gathered_and_averaged_and_differences_named(loops: tuple[Any, dict[str, list[Seen]]]) -> None:
     for seen in loops[1]["numbers"]:
+        assert seen["plain"] == 0.0  # a variable of TensorFlow's own has rank 0's value
         assert seen["gathered"].tolist() == [[0, 1, 2], [10, 11, 12]]
         assert (float(seen["mean_a"]), seen["mean_b"].tolist()) == (0.5, [1.0, 1.5])
         assert "the ranks' arrays have different shapes: (1,), (2,)" in str(seen["refused"])

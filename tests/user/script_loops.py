@@ -142,7 +142,17 @@ def numbers() -> None:
         run.check(model_of(run.rank))
     except RunError as error:
         refused += str(error)
-    keep("numbers", model_of(1), gathered=gathered, mean_a=means["a"], mean_b=means["b"], refused=refused)
+    plain = tf.Variable(float(run.rank))
+    run.broadcast(plain)
+    keep(
+        "numbers",
+        model_of(1),
+        plain=plain.numpy(),
+        gathered=gathered,
+        mean_a=means["a"],
+        mean_b=means["b"],
+        refused=refused,
+    )
 
 
 def compiled_by_xla() -> None:
