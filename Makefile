@@ -28,16 +28,15 @@ demo: venv ## Train the scaling study `smoke` (serial and 2 Horovod ranks) and p
 	$(BIN)/hpcnn study run scaling_studies/smoke.toml --runs runs
 	$(BIN)/hpcnn scaling-report runs/smoke
 
-# Two tests at a time, of groups that do not disturb each other (tests/tiers.py): WORKERS=4 for a larger machine. Those
-# on the cluster come last and alone: their jobs have time limits of a minute, in which a training must begin and stop.
+# Several tests at a time, of groups that do not disturb each other (tests/tiers.py): two workers that compute, and one
+# that waits for the cluster most of its time. WORKERS=5 for a larger machine.
 # -rs: what is skipped is listed with its reason.
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -rs
 IN_PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
-	$(PYTEST) $(IN_PARALLEL) -m 'not slurm'
-	$(PYTEST) -m slurm
+	$(PYTEST) $(IN_PARALLEL)
 
 test-long: $(VENV)/.dev $(VENV)/.horovod ## Run the tests that compute for minutes, which `make test` skips
 	HPCNN_TEST_LONG=1 $(PYTEST) -m long

@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     home = isolation.isolate()
     config.stash[_SETTINGS].callback(isolation.end, home)
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):  # this process runs the tests
-        os.environ.update(config.stash[_SETTINGS].enter_context(warm_start.server(home)))
+        os.environ.update(config.stash[_SETTINGS].enter_context(warm_start.servers(home)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -56,6 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    tiers.give_way(item)
     if item.get_closest_marker("mpi") and (MPIRUN is None or importlib.util.find_spec("horovod") is None):
         pytest.skip("needs Horovod and its mpirun: containers/build-horovod.sh")
     if item.get_closest_marker("long") and not os.environ.get("HPCNN_TEST_LONG"):

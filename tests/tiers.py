@@ -7,6 +7,7 @@ tests look at is done once.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ TESTS = Path(__file__).parent
 INTEGRATION = ("benchmarks", "docs", "slurm")
 # Begun first, in this order: they wait more than they compute, or take longest.
 FIRST = ("slurm", "mpi")
+# The niceness of tests that run beside those of the cluster.
+BESIDE = 10
 # The trainings of tests/kept_networks.py, done once for all tests that look at them.
 NETWORKS = {"digits_run", "digits_network", "own_run", "train_kept"}
 
@@ -48,6 +51,16 @@ def group_of(item: pytest.Item) -> str:
     if item.get_closest_marker("apart"):
         return item.nodeid.replace("[", "(").replace("]", ")")  # pytest-xdist looks for the last bracket
     return item.path.relative_to(TESTS).as_posix()
+
+
+def give_way(item: pytest.Item) -> None:
+    """Lower the priority of this process unless the test is one of the cluster.
+
+    Jobs there have a minute, in which a training must begin and stop, while other tests compute beside them. Only root
+    runs them, and only root can raise the priority again.
+    """
+    if os.geteuid() == 0 and "PYTEST_XDIST_WORKER" in os.environ:
+        os.setpriority(os.PRIO_PROCESS, 0, 0 if item.get_closest_marker("slurm") else BESIDE)
 
 
 def _turn(item: pytest.Item) -> int:

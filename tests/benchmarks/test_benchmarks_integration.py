@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MPI = [pytest.mark.slow, pytest.mark.mpi]
+MPI = [pytest.mark.slow, pytest.mark.mpi, pytest.mark.long]
+LONG = [pytest.mark.slow, pytest.mark.long]
 WAYS = {
     "login_node": {"start", "peak memory"},
     "rendering": {"hpcnn", "Jinja2 alone", "arrays: 4 calls of sbatch", "one by one: 8 calls of sbatch"},
@@ -43,8 +44,8 @@ def test_every_benchmark_is_tried_documented_and_part_of_make_bench():
         "rendering",
         "report_load",
         pytest.param("start", marks=pytest.mark.slow),
-        pytest.param("training", marks=pytest.mark.slow),
-        pytest.param("time_to_accuracy", marks=pytest.mark.slow),
+        pytest.param("training", marks=LONG),
+        pytest.param("time_to_accuracy", marks=LONG),
         pytest.param("horovod", marks=MPI),
     ],
 )

@@ -19,6 +19,7 @@ import pytest
 
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.files import read_lines
+from tests import warm_start
 
 pytest.importorskip("optuna", reason="searches need Optuna: pip install '.[search]'")
 
@@ -178,7 +179,7 @@ def long(here: Path) -> Path:
 
 def begin(hpcnn_process: Process, folder: Path) -> tuple[subprocess.Popen[str], int]:
     """Start a search, and return its worker and the process group of its training, which is under way."""
-    worker = hpcnn_process("search", "run", "long.toml")
+    worker = hpcnn_process("search", "run", "long.toml", **{warm_start.SOCKET: ""})  # whose child is the training
     wait_for(lambda: events(folder, 0, "epoch_stop"))
     (training,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
     return worker, int(training)

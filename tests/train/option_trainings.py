@@ -31,10 +31,13 @@ def main(name: str, folder: str) -> None:
     task = TaskEnvironment(cpus_per_task=1, devices=2 if name == "mirrored" else None)
     strategy = open_strategy("serial" if by_keras else name, task)
     import keras
-    from options import NORMALIZED, OPTIMIZED, OPTIONS
+    from options import LONG, NORMALIZED, OPTIMIZED, OPTIONS
 
+    left = set() if os.environ.get("HPCNN_TEST_LONG") else LONG.get(name, set())
     found: dict[str, Any] = {}
     for row in OPTIONS if name not in ("mirrored", "multiworker") else OPTIMIZED:
+        if row in left:
+            continue
         keras.backend.clear_session()
         spec = complete(
             replace(SPEC, strategy=strategy.name, model_args={"row": row}, sync_batch_norm=row in NORMALIZED)

@@ -19,13 +19,17 @@ from tests.train.launching import ROOT, USER, Submit
 
 pytest.importorskip("tensorflow")
 sys.path.insert(0, str(USER))  # where `--model options:build` finds it
-from options import OPTIMIZED, OPTIONS
+from options import LONG, OPTIMIZED, OPTIONS
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 
 SETUPS = {"serial": 1, "mirrored": 1, "multiworker": 2, "horovod": 2}
 OF_TENSORFLOW = ("mirrored", "multiworker")
-ROWS = [(setup, row) for setup in SETUPS for row in OPTIONS if setup not in OF_TENSORFLOW or row in OPTIMIZED]
+ROWS = [
+    pytest.param(setup, row, marks=[pytest.mark.long] if row in LONG.get(setup, ()) else [])
+    for setup in SETUPS
+    for row in (OPTIMIZED if setup in OF_TENSORFLOW else OPTIONS)
+]
 # What several replicas cannot do as one process does, and are refused: (set-up, row) -> the reason.
 REFUSED = {
     **{(s, "ema that overwrites"): "cannot apply an optimizer with ema_overwrite_frequency=2" for s in OF_TENSORFLOW},

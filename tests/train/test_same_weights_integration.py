@@ -20,7 +20,7 @@ from hpcnn.machine.smoke import weights
 from hpcnn.rundir.layout import RunDir
 from hpcnn.train.plan import epoch_order
 from hpcnn.util.files import read_lines
-from tests.train.cases import ALONE, CASES, MOMENTUM, REPLICAS, SETUPS
+from tests.train.cases import ALONE, CASES, EVERY, LONG, MOMENTUM, REPLICAS
 from tests.train.launching import ROOT, Submit, Trained, options_of
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
@@ -45,8 +45,13 @@ TOLERANCES = {
     "adam": 5e-6,  # 2e-7: Adam divides small gradients by their own size
     "sync-batch-norm": 4e-5,  # 2e-6: dividing by a deviation enlarges rounding
 }
-SEVERAL = [name for name in SETUPS if name != "serial"]
-COMPARED = [(setup, case) for setup in SEVERAL for case in SETUPS[setup][2] if case in TOLERANCES]
+SEVERAL = [setup for setup in EVERY if setup != "serial"]
+PAIRS = [
+    pytest.param(setup, case, marks=[pytest.mark.long] if case in LONG.get(setup, ()) else [])
+    for setup in SEVERAL
+    for case in EVERY[setup][2]
+]
+COMPARED = [pair for pair in PAIRS if pair.values[1] in TOLERANCES]
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -92,9 +97,7 @@ def test_the_weights_that_are_compared_have_moved(case: str, trained: Trained) -
     assert difference(first, second) > 1000 * TOLERANCES[case]
 
 
-@pytest.mark.parametrize(
-    ("setup", "case"), [(setup, case) for setup in SEVERAL for case in SETUPS[setup][2] if case != ALONE]
-)
+@pytest.mark.parametrize(("setup", "case"), [pair for pair in PAIRS if pair.values[1] != ALONE])
 def test_all_replicas_hold_the_same_weights_bit_for_bit(setup: str, case: str, trained: Trained) -> None:
     files = sorted((trained(setup) / case).glob("weights.*.npz"))
     assert len(files) == REPLICAS[setup]

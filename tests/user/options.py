@@ -117,6 +117,12 @@ OPTIONS: dict[str, Callable[[], Any]] = {
 OPTIMIZED = [*list(OPTIONS)[: list(OPTIONS).index("label smoothing")], "sum", "added loss, sum", "batch normalization"]
 # Rows whose statistics are those of the global batch only with --sync-batch-norm.
 NORMALIZED = {"batch normalization"}
+# Rows that `make test-long` adds: layers among ranks, and what TensorFlow's two strategies do by the same code.
+_MULTIWORKER = {"sgd", "adam", "ema", "ema that overwrites", "accumulation", "sum", "added loss, sum", *NORMALIZED}
+LONG = {
+    "horovod": set(list(OPTIONS)[list(OPTIONS).index("prelu") :]),
+    "multiworker": set(OPTIONS) - _MULTIWORKER,
+}
 
 
 class _SelfAttention(keras.layers.Layer):  # type: ignore[misc]

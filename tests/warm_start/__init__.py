@@ -1,10 +1,11 @@
-"""Trainings of the tests start from a process that has loaded TensorFlow already.
+"""Trainings and reports of the tests start from a process that has loaded their packages already.
 
 Loading TensorFlow takes most of the time of a small training: several seconds of computing, in each of some hundred
-processes. A *server* loads it once, as ``hpcnn train`` does, and forks. A process that would load TensorFlow for
-``hpcnn train`` and the like asks the server for such a fork (``site/sitecustomize.py``, which Python runs first),
-and stays as its *stand-in*: it passes signals on, and ends as the fork ends. What trains is a real process, with the
-words, environment, folder, files and cores of the stand-in; ranks of MPI meet as ever.
+processes. A *server* loads it once, as ``hpcnn train`` does, and forks; another one loads pandas, scipy, matplotlib
+and Optuna. A process that would load TensorFlow for ``hpcnn train`` and the like asks the server for such a fork
+(``site/sitecustomize.py``, which Python runs first), and stays as its *stand-in*: it passes signals on, and ends as the
+fork ends. What trains is a real process, with the words, environment, folder, files and cores of the stand-in; ranks of
+MPI meet as ever.
 
 What differs from a process of its own: the variables that glibc and TensorFlow read when they are loaded
 (``MALLOC_ARENA_MAX``, ``LD_PRELOAD``) have no effect, and its parent is the server. Tests of the start itself, of
@@ -17,7 +18,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 # Where the server listens. Without it every process starts cold.
@@ -27,18 +28,26 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[dict[str, str]]:
-    """Run a server while the block runs, with its socket in ``folder``; give the variables that lead to it.
+def servers(folder: Path) -> Iterator[dict[str, str]]:
+    """Run the servers while the block runs, with their sockets in ``folder``; give the variables that lead to them.
 
     A process that has them in its environment is started warm, and so are those that it starts.
     """
     address = folder / "warm-start"
-    words = (sys.executable, "-m", f"{__name__}.server", str(address))
+    with ExitStack() as running:
+        for what in ("training", "tables"):
+            running.enter_context(_server(f"{address}.{what}"))
+        yield _variables(address)
+
+
+@contextmanager
+def _server(address: str) -> Iterator[None]:
+    words = (sys.executable, "-m", f"{__name__}.server", address)
     with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        yield _variables(address)
+        yield
         process.stdin.close()
 
 

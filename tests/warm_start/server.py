@@ -1,4 +1,6 @@
-"""``python -m tests.warm_start.server SOCKET``: loads TensorFlow when the first process asks, and forks for each.
+"""``python -m tests.warm_start.server SOCKET``: loads packages when the first process asks, and forks for each.
+
+Which packages, the end of SOCKET says: ``training`` or ``tables``.
 
 It ends when its standard input is closed, so with the process that started it; a fork ends with its stand-in.
 """
@@ -6,6 +8,9 @@ It ends when its standard input is closed, so with the process that started it; 
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
+import importlib
 import json
 import os
 import resource
@@ -14,6 +19,7 @@ import selectors
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,16 +43,14 @@ def main(address: str) -> None:
     with selectors.DefaultSelector() as selector:
         selector.register(0, selectors.EVENT_READ)
         selector.register(listener, selectors.EVENT_READ)
-        request = serve(selector, listener)
+        request = serve(selector, listener, functools.cache(LOAD[Path(address).suffix]))
     listener.close()
     if request:
         become(request)
 
 
-def load() -> None:
-    """Load what ``hpcnn train`` loads before it knows what it trains, the first time."""
-    if "tensorflow" in sys.modules:
-        return
+def load_training() -> None:
+    """Load what ``hpcnn train`` loads before it knows what it trains."""
     from hpcnn.util.tf_import import import_tensorflow, without_extras
 
     with without_extras():
@@ -54,8 +58,29 @@ def load() -> None:
         import keras  # noqa: F401
 
 
-def serve(selector: selectors.BaseSelector, listener: socket.socket) -> dict[str, Any] | None:
-    """Answer requests until the parent is gone. Returns the request in each fork, None in the server."""
+def load_tables() -> None:
+    """Load what reports, predictions and searches load before they know what they read."""
+    for name in (
+        "scipy.stats",
+        "scipy.optimize",
+        "pandas",
+        "matplotlib.figure",
+        "matplotlib.backends.backend_agg",
+        "optuna",
+    ):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.freeze()
+
+
+LOAD = {".training": load_training, ".tables": load_tables}
+
+
+def serve(selector: selectors.BaseSelector, listener: socket.socket, load: Callable[[], None]) -> dict[str, Any] | None:
+    """Answer requests until the parent is gone. Returns the request in each fork, None in the server.
+
+    ``load`` is called before each fork, and works the first time.
+    """
     while True:
         for key, _ in selector.select():
             if key.fileobj == 0:
@@ -124,9 +149,8 @@ def stop_all(selector: selectors.BaseSelector) -> None:
 
 def become(request: dict[str, Any]) -> None:
     """Take over what a process has from its parent, and run the script or module that its words name."""
-    import numpy as np
-
-    np.random.seed()  # else all forks would draw the same numbers
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # else all forks would draw the same numbers
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     os.chdir(request["folder"])

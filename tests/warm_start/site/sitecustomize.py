@@ -6,35 +6,43 @@ It must cost nothing where there is nothing to hand over, so it imports nothing 
 import os
 import sys
 
-# The commands and the modules of hpcnn that load TensorFlow in their own process.
-_COMMANDS = {"train", "plot", "predict-images", "export"}
+# What loads TensorFlow in its own process: commands of hpcnn, modules, and scripts that say so.
+_TRAINING = {"train", "plot", "predict-images", "export", "models", "data"}
 _MODULES = {
-    *("hpcnn.machine.bench.ranks", "hpcnn.machine.bench.machine"),
-    *(
-        "tests.train.many_trainings",
-        "tests.train.option_trainings",
-        "tests.train.broken_reduction",
-        "tests.docs.lesson_runner",
-        "tests.docs.stage_runner",
-    ),
+    *(f"hpcnn.machine.bench.{name}" for name in ("ranks", "machine", "messages")),
+    *(f"tests.train.{name}" for name in ("many_trainings", "option_trainings", "broken_reduction")),
+    *("tests.docs.lesson_runner", "tests.docs.stage_runner", "tests.horovod.many_cases"),
 }
+_IMPORTS = ("import tensorflow", "import keras", "from keras", "import hpcnn", "from tests.user")
 
-# Scripts that load TensorFlow, by their folder.
-_SCRIPTS = ("docs/examples/distributed", "/benchmarks/peers/", "tests/user/script_")
+# Commands that load pandas, scipy, matplotlib or Optuna.
+_TABLES = {"scaling-report", "compare", "predict", "search"}
 
 
-def _loads_tensorflow(program: str, first: str = "", *others: str) -> bool:
-    """Tell whether these words after ``python`` load TensorFlow as hpcnn does."""
+def _loads(program: str, first: str = "", *others: str) -> str:
+    """Tell what these words after ``python`` load: "training", "tables" or "", which is little."""
     if program.endswith(".py"):
-        return any(folder in program for folder in _SCRIPTS)
+        text = _text_of(program)
+        return "training" if any(words in text for words in _IMPORTS) else ""
     if program == "-m" and first != "hpcnn":
-        return first in _MODULES
+        return "training" if first in _MODULES else ""
     command, *options = others or [""] if program == "-m" else (first, *others)
-    is_hpcnn = program == "-m" or program.rpartition("/")[2] == "hpcnn"
-    return is_hpcnn and command in _COMMANDS and not {"--help", "--dry-run"} & set(options)
+    if not (program == "-m" or program.rpartition("/")[2] == "hpcnn") or {"--help", "--dry-run"} & set(options):
+        return ""
+    return "training" if command in _TRAINING else "tables" if command in _TABLES else ""
 
 
-if os.environ.get("HPCNN_TEST_WARM_START") and len(sys.orig_argv) > 1 and _loads_tensorflow(*sys.orig_argv[1:]):
-    from stand_in import hand_over
+def _text_of(script: str) -> str:
+    try:
+        with open(script, encoding="utf-8", errors="replace") as file:  # noqa: PTH123  # pathlib takes 10 ms
+            return file.read()
+    except OSError:  # Python will say so
+        return ""
 
-    hand_over(os.environ["HPCNN_TEST_WARM_START"])
+
+if os.environ.get("HPCNN_TEST_WARM_START") and len(sys.orig_argv) > 1:
+    _what = _loads(*sys.orig_argv[1:])
+    if _what:
+        from stand_in import hand_over
+
+        hand_over(f"{os.environ['HPCNN_TEST_WARM_START']}.{_what}")
