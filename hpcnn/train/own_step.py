@@ -59,7 +59,7 @@ class OwnStep:
     """
 
     def __init__(self, model: KerasModel, data: Resident, replicas: int) -> None:
-        self._model = model
+        self._model, self._replicas = model, replicas
         sample = sample_of(model, data)
         kept = {id(variable) for variable in model.variables}
         self.optimizers = self._build(sample)
@@ -106,9 +106,14 @@ class OwnStep:
         waited: list[tuple[Tensor, Tensor]] = []
 
         def sum_and_apply(optimizer: Optimizer, grads: Sequence[Tensor], variables: Sequence[Any]) -> None:
-            number = next((n for n, one in enumerate(self.optimizers) if one is optimizer), len(self.optimizers))
-            rule = self.rules[number] if number < len(self.rules) else MEAN
-            factor = share if rule == MEAN else tf.sign(share)
+            number = next((n for n, one in enumerate(self.optimizers) if one is optimizer), None)
+            if number is None and self._replicas > 1:
+                raise UsageError(
+                    f"--model: train_step() of {type(self._model).__name__} gives gradients to an optimizer "
+                    f"({optimizer.name}) that it did not use in its first step, so hpcnn did not see how these add up "
+                    "over ranks: use every optimizer in each step, or train with one rank"
+                )
+            factor = share if number is None or self.rules[number] == MEAN else tf.sign(share)
             own = [None if g is None else dense(g) * tf.cast(factor, g.dtype) for g in grads]
             whole = sum_present(strategy, own, f"gradient.{number}")
             waited.append((when(own), when(whole)))

@@ -103,6 +103,26 @@ def test_a_step_that_gives_no_gradients_to_an_optimizer_of_the_model_is_refused(
         OwnStep(model, data, 1)
 
 
+def test_an_optimizer_that_begins_after_the_trial_is_refused() -> None:
+    """By a count of steps, say: how its gradients add up was never tried."""
+    model, data = prepared("two_networks")
+    both = model.train_step
+
+    def second_from_now_on(batch: Any) -> Any:
+        if not tf.executing_eagerly():
+            return both(batch)
+        with tf.GradientTape() as tape:
+            wrong = tf.reduce_mean(tf.square(model.first(batch[0])))
+        model.first_optimizer.apply(tape.gradient(wrong, model.first.weights), model.first.weights)
+        return {"first_loss": wrong}
+
+    model.train_step = second_from_now_on
+    step = OwnStep(model, data, 2)
+    x, y = tf.zeros((4, 28, 28, 1)), tf.zeros((4, 1), tf.int32)
+    with pytest.raises(UsageError, match=r"an optimizer \(adam.*\) that it did not use in its first step"):
+        tf.function(lambda: step.train(x, y, tf.ones(4), SingleReplica(), tf.constant(1.0)), autograph=False)()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
