@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import importlib.util
 import os
 import signal
@@ -37,11 +38,17 @@ _SETTINGS = pytest.StashKey[contextlib.ExitStack]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What this process writes need not outlive a power cut. The processes that it starts wait for the disk.
+    os.fsync = lambda descriptor: None
     config.stash[_SETTINGS] = contextlib.ExitStack()
     home = isolation.isolate()
     config.stash[_SETTINGS].callback(isolation.end, home)
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):  # this process runs the tests
         os.environ.update(config.stash[_SETTINGS].enter_context(warm_start.servers(home)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported stays: Keras's clear_session() collects, and would look at a million objects
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -109,6 +109,14 @@ def compressed() -> None:
 
 
 @case
+def averaged() -> None:
+    """Weights that Keras averages, and puts in place at the end: of the training, or of each epoch."""
+    train("averaged", hvd.DistributedOptimizer(SGD(0.05, use_ema=True, ema_momentum=0.5)))
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    train("swapped", hvd.DistributedOptimizer(SGD(0.05, use_ema=True, ema_momentum=0.5)), callbacks=[swap])
+
+
+@case
 def half_batches() -> None:
     """Two batches of half the size a step are one batch of the whole, for the mean; for the sum, half the rate is."""
     mean = hvd.DistributedOptimizer(SGD(0.05), backward_passes_per_step=2, average_aggregated_gradients=True)

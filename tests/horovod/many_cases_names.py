@@ -15,6 +15,8 @@ EQUAL = (
     "whole_batches",
     "grouped",
     "grouped_by_lists",
+    "averaged",
+    "swapped",
     "half_batches",
     "half_batches_summed",
     "half_batches_adam",

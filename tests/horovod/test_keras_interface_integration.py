@@ -94,6 +94,12 @@ def test_ranks_begin_with_weights_of_their_own(ended: Ended) -> None:
     assert not np.allclose(from_rank_0[0], from_rank_1[0])
 
 
+@pytest.mark.parametrize("name", ["averaged", "swapped"])
+def test_averaged_weights_are_not_those_of_the_last_step(name: str, ended: Ended) -> None:
+    averaged, last = weights(ended.ranks(name)[0])[0], weights(ended.ranks("whole_batches")[0])[0]
+    assert float(np.abs(averaged - last).max()) > 1e-3
+
+
 def test_iterations_count_batches(ended: Ended) -> None:
     """As under Horovod, so that a schedule of the learning rate takes as long."""
     assert [int(ended.ranks(name)[0]["iterations"]) for name in ("half_batches_adam", "whole_batches")] == [16, 8]
