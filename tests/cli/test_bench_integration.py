@@ -64,8 +64,8 @@ class TestTwoRanks:
         assert {key: result[key] for key in first} == first
         for link in result["links"]:
             for key in ("alpha_seconds", "beta_bytes_per_second"):
-                assert 0 < link[f"{key}_low"] <= link[f"{key}_high"]
-        assert 1e-8 < result["alpha_seconds"] < 1e-2
+                assert 0 <= link[f"{key}_low"] <= link[f"{key}_high"]
+        assert result["alpha_seconds"] > 0
 
     def test_people_get_a_table_and_the_link(self, measured):
         lines = measured[2].stdout.splitlines()

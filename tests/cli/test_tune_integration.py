@@ -15,7 +15,7 @@ from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec
 from tests.machine.tune.settings import TUNED
 
-SLOW = "# mine\n[environment]\nHOROVOD_CYCLE_TIME = '250' # far too long\nMINE = 'kept'\n"
+SLOW = "# mine\n[environment]\nHOROVOD_CYCLE_TIME = '500' # far too long\nMINE = 'kept'\n"
 
 
 def test_a_trial_is_short_and_one_that_fails_says_why(tmp_path, monkeypatch):
@@ -51,7 +51,7 @@ def test_a_bad_setting_is_found_and_the_better_one_kept(hpcnn, tmp_path):
     found = json.loads(done.stdout)
     assert list(found["settings"]) == ["HOROVOD_CYCLE_TIME"]
     assert found["tried"][-1]["setting"] == "all that was kept"
-    assert found["tried"][-1]["ratio"] > 2
+    assert found["tried"][-1]["ratio"] > 1.2
     best = found["settings"]["HOROVOD_CYCLE_TIME"]
     assert profile.read_text().startswith(f'# mine\n[environment]\nHOROVOD_CYCLE_TIME = "{best}" # hpcnn tune, ')
     assert profile.read_text().endswith("\nMINE = 'kept'\n")

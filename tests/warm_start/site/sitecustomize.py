@@ -7,7 +7,7 @@ import os
 import sys
 
 # What loads TensorFlow in its own process: commands of hpcnn, modules, and scripts that say so.
-_TRAINING = {"train", "plot", "predict-images", "export", "models", "data"}
+_TRAINING = {"train", "plot", "predict-images", "export", "models"}
 _MODULES = {
     *(f"hpcnn.machine.bench.{name}" for name in ("ranks", "machine", "messages")),
     *(f"tests.train.{name}" for name in ("many_trainings", "option_trainings", "broken_reduction")),
