@@ -46,10 +46,12 @@ def command(
     Each worker asks for the resources of one trial, and trains one trial after another until none is left or its time
     is up. The same command again goes on with what is missing by then.
     """
+    from hpcnn.jobs.submission import whole_submission
     from hpcnn.scheduler import scheduler_of
     from hpcnn.search.run import check
     from hpcnn.search.storage import begin
-    from hpcnn.search.submit import submit, workers
+    from hpcnn.search.submit import settle, submit, submitting_lock, workers
+    from hpcnn.util.lock import lock
 
     search = read_search(file, changes, options)
     place = folder_of(search, folder)
@@ -68,6 +70,10 @@ def command(
     if left <= 0:
         click.echo(f"{search.name}: all {search.trials} trials have ended, in {place}")
         return
-    job = workers(search, place, site, min(count, left))
-    ids = submit(job, waits_for)
-    click.echo(f"{search.name}: {left} trials to do, {min(count, left)} workers, job {', '.join(ids)}, in {place}")
+    with lock(submitting_lock(place)), whole_submission():
+        found = settle(place)
+        if found:
+            click.echo(f"found again after an interrupted submission: job {', '.join(found)}", err=True)
+        new = min(count, left) - sum(found.values())
+        ids = [*found, *(submit(workers(search, place, site, new), waits_for) if new > 0 else [])]
+        click.echo(f"{search.name}: {left} trials to do, {min(count, left)} workers, job {', '.join(ids)}, in {place}")

@@ -65,8 +65,8 @@ def command(
     from hpcnn.sites.load import load_site
     from hpcnn.study.expand import expand
     from hpcnn.study.run import check_all_staged
-    from hpcnn.study.submit import adopt
     from hpcnn.study.submit import plan as make_plan
+    from hpcnn.study.submit import settle
     from hpcnn.util.lock import lock
 
     profile = load_site(site)
@@ -89,7 +89,7 @@ def command(
     else:
         check_all_staged([run for batch in plan.batches for run in batch.runs])
         with lock(place):
-            adopt(place)
+            settle(place, runs)
             # again: another command may have submitted some before the lock was taken
             plan = make_plan(runs, place, profile, max_concurrent)
             _print_left_out(plan, runs, profile)

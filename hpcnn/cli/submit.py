@@ -105,14 +105,20 @@ def run_prepared(
 
 def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool) -> int:
     """Submit to the queue; print job id and run directory; wait if asked, and return the job's status."""
+    from hpcnn.jobs.submission import whole_submission
     from hpcnn.jobs.submit import enqueue
     from hpcnn.jobs.watch import watch
     from hpcnn.scheduler import scheduler_of
 
     options = scheduler_of(prepared.site.scheduler).after(after) if after else []
-    job_id = enqueue(prepared, options)
-    click.echo(f"job: {job_id}")
-    click.echo(f"run directory: {prepared.run.path}")
+    try:
+        with whole_submission():
+            job_id = enqueue(prepared, options)
+            click.echo(f"job: {job_id}")
+            click.echo(f"run directory: {prepared.run.path}")
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; whether it is submitted says hpcnn status {prepared.run.path}", err=True)
+        return 130
     if not wait:
         return 0
     code = watch(job_id, prepared.run, _warn, on_line=click.echo if follow else None)

@@ -13,8 +13,9 @@ from pathlib import Path
 from hpcnn.jobs.sbatch import quoted
 from hpcnn.jobs.script import render_array
 from hpcnn.jobs.submit import Prepared
+from hpcnn.rundir.layout import ARRAYS
 
-FOLDER = "arrays"
+FOLDER = ARRAYS
 _DIRECTIVE = "#SBATCH "
 
 

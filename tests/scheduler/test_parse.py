@@ -8,7 +8,6 @@ from hpcnn.scheduler import parse, states
 from hpcnn.scheduler.api import JobState
 from hpcnn.scheduler.parse import UnreadableError
 from hpcnn.scheduler.slurm import clean_environment
-from hpcnn.util.errors import HpcnnError
 
 DATA = Path(__file__).parent / "data"
 
@@ -63,7 +62,7 @@ def test_the_job_id_of_sbatch(output, job):
 
 @pytest.mark.parametrize("output", ["", "\n", "Submitted batch job", "12a\n", ";cluster\n", "-5\n"])
 def test_no_job_id_is_an_error_with_what_was_printed(output):
-    with pytest.raises(HpcnnError, match=r"^sbatch printed no job id: "):
+    with pytest.raises(parse.UnreadableError, match=r"^it printed no job id: "):
         parse.job_id(output)
 
 
