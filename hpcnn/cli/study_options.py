@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RESOURCES = ("time", "account", "partition", "qos", "mem", "constraint", "gpu_type", "requeue", "sbatch_options")
 
 # Keys of a study whose values may hold commas; a list of such values is written in brackets.
-_WITH_COMMAS = ("name", "description", "lr_schedule", "constraint", "container")
+_WITH_COMMAS = ("name", "description", "lr_schedule", "constraint", "container", "setup")
 
 runs_option = click.option(
     "--runs", "folder", default=None, type=click.Path(file_okay=False), help="Folder of all runs.  [default: runs]"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from hpcnn.jobs.launch import cpus_of
 from hpcnn.jobs.sbatch import directives, quoted
-from hpcnn.jobs.script import modules, render_workers
+from hpcnn.jobs.script import module_lines, render_workers
+from hpcnn.jobs.setup import setup_lines
 from hpcnn.jobs.submission import close, recover, submit_recorded
 from hpcnn.jobs.submit import hpcnn_command
 from hpcnn.rundir.layout import RunDir, new_run_id
@@ -59,9 +60,10 @@ def workers(search: Search, folder: Path, site_name: str, count: int) -> Workers
         " ".join(f"{search.name}: {count} {'worker' if count == 1 else 'workers'}, site {site.name}".split()),
         asked,
         directory=str(Path.cwd()),
-        modules=modules(site, search.software, gpu),
+        modules=module_lines(site, search.software, gpu),
         bin=str(Path(hpcnn_command()[0]).parent),
         environment={key: str(Path(os.environ[key]).absolute()) for key in _HANDED_ON if os.environ.get(key)},
+        setup=setup_lines(site, search.software),
         command=[*hpcnn_command(), "search", "work", str(folder), "--site", site.name],
     )
     return Workers(place, site, script, *((1, count) if has_arrays else (count, 1)))

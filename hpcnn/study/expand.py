@@ -157,7 +157,7 @@ def _content(job: JobSpec) -> str:
     content["train"] = _deciding(TrainSpec, facts["train"])
     content["resources"] = _deciding(Resources, facts["resources"])
     if job.software != SoftwareSpec():
-        content["software"] = facts["software"]
+        content["software"] = {key: value for key, value in facts["software"].items() if key != "setup" or value}
     if job.stated != Stated():
         content["stated"] = facts["stated"]
     return json.dumps(content, sort_keys=True, default=str)

@@ -1,4 +1,4 @@
-"""Submissions that are cut off between sbatch and its answer, on a real cluster: no job is lost, and none runs twice."""
+"""Submissions that are cut off between sbatch and its answer, on a real cluster: no job is lost or runs twice."""
 
 from __future__ import annotations
 
