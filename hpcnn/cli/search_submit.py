@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hpcnn.cli.after import after_option
 from hpcnn.cli.search_options import folder_of, read_search, search_options
 
 
@@ -27,7 +28,7 @@ from hpcnn.cli.search_options import folder_of, read_search, search_options
     metavar="N",
     help="Workers: each is a task of a job array, and trains one trial at a time.",
 )
-@click.option("--after", metavar="JOB", default=None, help="Start only after this Slurm job has completed.")
+@after_option
 @click.option("--dry-run", is_flag=True, help="Print the workers' script, and do nothing else.")
 @click.option("--test-only", is_flag=True, help="Ask Slurm when the workers would start, and submit nothing.")
 def command(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.after import after_option
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.rundir.layout import folder_name
 from hpcnn.specs.job import JobSpec, check_ranks
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--test-only", is_flag=True, help="Ask Slurm when the job would start, and submit nothing.")
 @click.option("--wait", is_flag=True, help="Wait for a Slurm job to end, and exit with its status.")
 @click.option("--follow", is_flag=True, help="Show a Slurm job's log while it runs (waits for its end).")
-@click.option("--after", metavar="JOB", default=None, help="Start only after this Slurm job has completed.")
+@after_option
 @spec_options(Resources)
 @spec_options(SoftwareSpec)
 @spec_options(TrainSpec)
@@ -81,7 +82,7 @@ def command(
         scheduler = scheduler_of(prepared.site.scheduler)
         if not scheduler.queues:
             raise UsageError(f"--test-only: site {site} has no scheduler to ask")
-        click.echo(scheduler.would_start(prepared.script))
+        click.echo(scheduler.would_start(prepared.script, scheduler.after(after) if after else []))
         return
     sys.exit(run_prepared(prepared, dry_run=dry_run, wait=wait, follow=follow, quiet=quiet, after=after))
 

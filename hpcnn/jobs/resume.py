@@ -59,8 +59,10 @@ def job_of(run: RunDir) -> JobSpec:
 
 
 def _given(resources: Resources) -> dict[str, Json]:
-    """Return the resources as keys and values, without ``ntasks`` where ``ntasks_per_node`` implies it."""
+    """Return the resources as keys and values, without what ``ntasks_per_node`` and ``gpus_per_task`` imply."""
     values = {key: value for key, value in vars(resources).items() if value is not None}
     if resources.ntasks_per_node is not None:
         del values["ntasks"]
+    if resources.gpus_per_task is not None:
+        del values["gpus_per_node"]
     return values

@@ -121,8 +121,8 @@ class Scheduler(Protocol):
     def queue(self) -> dict[str, JobState]:
         """Return all jobs of the user that are in the queue, each task of an array by itself. Raises NoAnswer."""
 
-    def after(self, job: str) -> list[str]:
-        """Return the options of ``submit`` for a job that starts only after another has completed."""
+    def after(self, jobs: str) -> list[str]:
+        """Return the options of ``submit`` for a job that starts only after others, as ``dependency.py`` reads them."""
 
     def array_limit(self) -> int | None:
         """Return what every index of an array stays below (0: no arrays); None where the scheduler does not say."""

@@ -59,7 +59,7 @@ class Local:
         """Return an empty queue."""
         return {}
 
-    def after(self, job: str) -> list[str]:
+    def after(self, jobs: str) -> list[str]:
         """Refuse to wait for a job."""
         raise _no_queue()
 

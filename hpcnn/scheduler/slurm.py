@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from hpcnn.scheduler import bash, parse
 from hpcnn.scheduler.api import JobState, NoAnswer, Queue
+from hpcnn.scheduler.dependency import dependency
 from hpcnn.scheduler.parse import UnreadableError
 from hpcnn.scheduler.states import UNKNOWN
 from hpcnn.util.errors import HpcnnError, UsageError
@@ -130,9 +131,9 @@ class Slurm:
         words = ["squeue", "--all", "--array", f"--user={os.getuid()}", "--states=all", "-o", parse.SQUEUE_FORMAT]
         return _answer(words, parse.squeue)
 
-    def after(self, job: str) -> list[str]:
-        """Return sbatch's options for a job that starts after ``job``, and is removed where that fails."""
-        return [f"--dependency=afterok:{job}", "--kill-on-invalid-dep=yes"]
+    def after(self, jobs: str) -> list[str]:
+        """Return sbatch's options for a job that starts after ``jobs``, and is removed where it never can."""
+        return [f"--dependency={dependency(jobs)}", "--kill-on-invalid-dep=yes"]
 
     def array_limit(self) -> int | None:
         """Return Slurm's MaxArraySize (slurm.conf(5)); None without an answer of scontrol."""
