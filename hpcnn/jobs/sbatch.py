@@ -27,13 +27,24 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
     """
     job = {
         "job-name": name,
-        "output": log.replace("%", "%%"),  # sbatch(1), "filename pattern": %% is the character itself
+        "output": file_name(log),
         "open-mode": "append",
         "signal": f"B:USR2@{signal_seconds(resources, site)}",
     }
     options = {**job, **request(resources, site, cpus_per_task), "requeue" if resources.requeue else "no-requeue": None}
     _check_refused(options, site)
     return [f"--{key}" if value is None else f"--{key}={quoted(key, value)}" for key, value in options.items()]
+
+
+def file_name(path: str, end: str = "") -> str:
+    """Return the value of ``--output`` for a path, whatever it contains, and behind it ``end``, a pattern of sbatch's.
+
+    sbatch(1), "filename pattern": ``%%`` is a percent sign. In a path with a backslash, which escapes the next one,
+    nothing is a pattern, so ``end`` stands there as it is: one file for all tasks of an array.
+    """
+    if "\\" in path:
+        return (path + end).replace("\\", "\\\\")
+    return path.replace("%", "%%") + end
 
 
 def request(resources: Resources, site: Site, cpus_per_task: int) -> dict[str, str | None]:

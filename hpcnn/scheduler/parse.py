@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from hpcnn.scheduler.api import JobState
 from hpcnn.scheduler.states import status_of
@@ -59,7 +60,7 @@ def scripts(output: str) -> dict[str, list[JobState]]:
     if head.splitlines()[-1:] != ["ARRAY_JOB_ID|STATE"]:
         raise UnreadableError(f"it printed {_cut(output)}" if output.strip() else "it printed nothing")
     found: dict[str, dict[str, JobState]] = {}
-    for row in re.split(r"^(?=\d+\|[A-Z_]+\|)", rows, flags=re.MULTILINE):
+    for row in re.split(r"^(?=\d+\|[A-Z_,]+\|)", rows, flags=re.MULTILINE):
         if row.strip():
             job, state, script = row.removesuffix("\n").split("|", 2)
             jobs = found.setdefault(script, {})
@@ -73,8 +74,14 @@ def squeue(output: str) -> dict[str, JobState]:
     """Return job id -> state from ``squeue -o SQUEUE_FORMAT``. Raises UnreadableError for anything else."""
     found = {}
     for identity, state, reason, elapsed, nodes, start in _rows(output, columns=6):
-        found[identity] = JobState(identity, status_of(state), state, reason, elapsed, nodes, start)
+        job = JobState(identity, status_of(state), state, reason, elapsed, nodes, start)
+        found[identity] = _in_doubt(job) if job.unknown else job
     return found
+
+
+def _in_doubt(job: JobState) -> JobState:
+    """Return a job whose state is a word of a newer Slurm: it is in the queue, so it may run."""
+    return replace(job, no_answer=f"squeue says {job.state}, which hpcnn does not know", queue_answered=False)
 
 
 def sacct(output: str) -> dict[str, JobState]:
@@ -156,7 +163,9 @@ def together(array: str, states: Iterable[JobState]) -> JobState:
         counts[state.state] = counts.get(state.state, 0) + 1
     order = ("running", "pending", "unknown", "failed", "interrupted", "completed")
     status = min((state.status for state in found), key=order.index)
-    return JobState(array, status, ", ".join(f"{count} {state}" for state, count in counts.items()))
+    in_doubt = next((state for state in found if not state.queue_answered), None)
+    whole = JobState(array, status, ", ".join(f"{count} {state}" for state, count in counts.items()))
+    return replace(whole, no_answer=in_doubt.no_answer, queue_answered=False) if in_doubt else whole
 
 
 def energies(output: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.jobs.launch import cpus_of
-from hpcnn.jobs.sbatch import directives, quoted
+from hpcnn.jobs.sbatch import directives, file_name, quoted
 from hpcnn.jobs.script import module_lines, render_workers
 from hpcnn.jobs.setup import setup_lines
 from hpcnn.jobs.submission import close, recover, submit_recorded
@@ -53,7 +53,7 @@ def workers(search: Search, folder: Path, site_name: str, count: int) -> Workers
     asked = directives(search.name, resources, site, str(RunDir(place).log), cpus)
     has_arrays = site.arrays and scheduler.has_arrays
     if has_arrays:
-        log = str(place).replace("%", "%%") + "/log-%a.out"  # sbatch(1), "filename pattern"
+        log = file_name(str(place), "/log-%a.out")
         asked = [word for word in asked if not word.startswith("--output=")]
         asked += [f"--array=0-{count - 1}", f"--output={quoted('output', log)}"]
     script = render_workers(

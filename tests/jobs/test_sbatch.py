@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given as such_as
 from hypothesis import strategies as st
 
-from hpcnn.jobs.sbatch import directives, quoted, tasks_per_node
+from hpcnn.jobs.sbatch import directives, file_name, quoted, tasks_per_node
 from hpcnn.jobs.sbatch_options import OWN, PROTECTED
 from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import from_mapping, to_mapping
@@ -301,6 +301,12 @@ def test_whole_nodes_are_asked_for_once():
 
 def test_a_percent_sign_in_the_runs_folder_is_no_pattern_of_slurm():
     assert "--output=/runs/50%%j/log.out" in directives("job", Resources(), Site(), "/runs/50%j/log.out", 1)
+
+
+def test_a_backslash_in_the_runs_folder_escapes_nothing():
+    """As Slurm 22.05 reads it: where there is one, `%` is no pattern."""
+    assert file_name("/runs/a\\b/50%j") == "/runs/a\\\\b/50%j"
+    assert file_name("/runs/50%", "/log-%a.out") == "/runs/50%%/log-%a.out"
 
 
 def test_tasks_of_each_node():
