@@ -117,7 +117,7 @@ def _steps(site: Site, software: SoftwareSpec, here: Here, program: Sequence[str
     steps += [f"export {key}={shlex.quote(value)}" for key, value in exports.items()]
     steps.append(f"cd {shlex.quote(here.directory)}")
     folders = [here.directory, *([exports["HPCNN_DATA"]] if "HPCNN_DATA" in exports else [])]
-    parts = container_command(site, software, folders, gpu, action="exec" if program else "shell")
+    parts = container_command(site, software, folders, gpu, action="exec" if program else "shell", variables=exports)
     if not parts:
         steps.append(f'export PATH={shlex.quote(here.bin)}:"$PATH"')
     steps += [f"eval {shlex.quote(line)}" for line in setup_lines(site, software)]  # any line, and then `&&`

@@ -72,7 +72,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     folders += [str(Path(place.data).parent)] if place.data else []
     folders += [str(Path(place.directory, job.train.weights).parent)] if job.train and job.train.weights else []
     folders += [local_disk] if local_disk else []
-    inside = container_command(site, job.software, folders, gpu)
+    inside = container_command(site, job.software, folders, gpu, variables=environment)
     resuming = dataclasses.replace(place, resume=place.resume or job.resources.requeue)
     in_image = dataclasses.replace(resuming, hpcnn=("hpcnn",)) if inside else resuming
     program = train_command(job.train, in_image) if job.train else list(job.program)

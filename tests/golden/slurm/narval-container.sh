@@ -77,6 +77,7 @@ srun \
     --cpus-per-task=12 \
     --export=ALL \
     --kill-on-bad-exit=1 \
+    env -u PYTHONPATH -u PYTHONHOME -u LD_PRELOAD PYTHONNOUSERSITE=1 \
     apptainer exec \
     --nv \
     --bind "$run_dir" \
