@@ -104,6 +104,7 @@ def by_jinja() -> Callable[[int], str]:
             bin=PLACE.bin,
             directives=[*head, signal, *asked, "--no-requeue"],
             modules=[],
+            setup=[],
             image=None,
             data=None,
             local_disk=None,

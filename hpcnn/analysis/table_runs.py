@@ -110,6 +110,8 @@ def submit_command(path: str | Path, **changes: Json) -> str | None:
     if "ntasks" in changes:
         changes["ntasks_per_node"] = None
     try:
+        if "ntasks" in changes and spec["resources"].get("gpus_per_task"):
+            changes["gpus_per_node"] = None
         words = ["hpcnn", "submit", *(["--site", spec["site"]] if spec.get("site") not in (None, "local") else [])]
         words += options_of(_changed(Resources, spec["resources"], changes))
         words += options_of(_changed(SoftwareSpec, spec.get("software"), changes))

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 @click.argument("jobs", nargs=-1, required=True)
 def command(jobs: tuple[str, ...]) -> None:
     """Cancel JOBS: job ids, run directories, or folders of runs. Jobs that have ended are left alone."""
+    from hpcnn.jobs.submission import recover_targets
     from hpcnn.rundir.close import finish
     from hpcnn.rundir.find import find
     from hpcnn.scheduler import batch_scheduler
     from hpcnn.scheduler.api import NoAnswer
     from hpcnn.scheduler.parse import shortened
 
+    lost = recover_targets(jobs).in_doubt
+    if lost:
+        raise NoAnswer(f"{lost[0].record.parent}: {lost[0].reason}; nothing was cancelled")
     found = find(jobs)
     scheduler = batch_scheduler()
     states = scheduler.query([job.job_id for job in found])

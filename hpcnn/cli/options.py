@@ -49,19 +49,24 @@ def given_options(cls: type[DataclassInstance], values: dict[str, object]) -> di
         if value is None or value == ():
             continue
         if plain_type(hints(cls)[f.name]) is dict:
-            value = key_values(option_of(f), cast("Iterable[str]", value), texts=facts_of(f)["texts"])
+            value = key_values(
+                option_of(f), cast("Iterable[str]", value), texts=facts_of(f)["texts"], flags=facts_of(f)["flags"]
+            )
         found[f.name] = value
     return found
 
 
-def key_values(option: str, pairs: Iterable[str], *, texts: bool = False) -> dict[str, Json]:
+def key_values(option: str, pairs: Iterable[str], *, texts: bool = False, flags: bool = False) -> dict[str, Json]:
     """Parse ``KEY=VALUE`` texts; values that spell numbers, true/false or lists become these.
 
-    texts: values stay texts.
+    texts: values stay texts. flags: a KEY may stand alone, and is true then.
     """
-    found = {}
+    found: dict[str, Json] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
+        if flags and pair and not equals:
+            found[key.strip()] = True
+            continue
         if not equals or not key:
             raise bad_value(option, pair, "KEY=VALUE")
         found[key.strip()] = text if texts else toml_value(text.strip())
@@ -93,7 +98,7 @@ def _option(f: Field, hint: object) -> Callable[[Command], Command]:
     facts = facts_of(f)
     kind, name = plain_type(hint), option_of(f)
     if kind in (dict, tuple):
-        metavar = "KEY=VALUE" if kind is dict else "TEXT"
+        metavar = ("KEY[=VALUE]" if facts["flags"] else "KEY=VALUE") if kind is dict else "TEXT"
         return click.option(name, f.name, multiple=True, metavar=metavar, help=facts["help"])
     help_text = f"{facts['help']}{_default_text(f)}"
     if kind is bool:

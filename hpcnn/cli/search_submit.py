@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hpcnn.cli.after import after_option
 from hpcnn.cli.search_options import folder_of, read_search, search_options
 
 
@@ -27,7 +28,7 @@ from hpcnn.cli.search_options import folder_of, read_search, search_options
     metavar="N",
     help="Workers: each is a task of a job array, and trains one trial at a time.",
 )
-@click.option("--after", metavar="JOB", default=None, help="Start only after this Slurm job has completed.")
+@after_option
 @click.option("--dry-run", is_flag=True, help="Print the workers' script, and do nothing else.")
 @click.option("--test-only", is_flag=True, help="Ask Slurm when the workers would start, and submit nothing.")
 def command(
@@ -46,10 +47,12 @@ def command(
     Each worker asks for the resources of one trial, and trains one trial after another until none is left or its time
     is up. The same command again goes on with what is missing by then.
     """
+    from hpcnn.jobs.submission import whole_submission
     from hpcnn.scheduler import scheduler_of
     from hpcnn.search.run import check
     from hpcnn.search.storage import begin
-    from hpcnn.search.submit import submit, workers
+    from hpcnn.search.submit import settle, submit, submitting_lock, workers
+    from hpcnn.util.lock import lock
 
     search = read_search(file, changes, options)
     place = folder_of(search, folder)
@@ -68,6 +71,10 @@ def command(
     if left <= 0:
         click.echo(f"{search.name}: all {search.trials} trials have ended, in {place}")
         return
-    job = workers(search, place, site, min(count, left))
-    ids = submit(job, waits_for)
-    click.echo(f"{search.name}: {left} trials to do, {min(count, left)} workers, job {', '.join(ids)}, in {place}")
+    with lock(submitting_lock(place)), whole_submission():
+        found = settle(place)
+        if found:
+            click.echo(f"found again after an interrupted submission: job {', '.join(found)}", err=True)
+        new = min(count, left) - sum(found.values())
+        ids = [*found, *(submit(workers(search, place, site, new), waits_for) if new > 0 else [])]
+        click.echo(f"{search.name}: {left} trials to do, {min(count, left)} workers, job {', '.join(ids)}, in {place}")

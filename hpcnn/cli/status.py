@@ -12,6 +12,7 @@ from hpcnn.util.table import Column, emit
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
+    from hpcnn.jobs.submission import Unanswered
     from hpcnn.scheduler.api import JobState
 
 
@@ -24,10 +25,12 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
     A job that neither squeue nor sacct knows is shown as unknown, unless its record says how it ended. So is one of
     which they give no answer; the reason says why.
     """
+    from hpcnn.jobs.submission import recover_targets
     from hpcnn.rundir.find import find
     from hpcnn.scheduler import batch_scheduler
     from hpcnn.scheduler.states import requeued
 
+    lost = recover_targets(jobs).unanswered
     found = find(jobs)
     states = batch_scheduler().query([job.job_id for job in found])
     rows = []
@@ -46,6 +49,7 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
                 "run": str(job.run.path) if job.run else None,
             }
         )
+    rows += [_row_of_lost(one) for one in lost]
     columns = [
         Column("job_id", "job", right=True),
         Column("status", "status"),
@@ -56,6 +60,12 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
         Column("run", "run directory"),
     ]
     emit(rows, fmt, columns)
+
+
+def _row_of_lost(one: Unanswered) -> dict[str, Json]:
+    """Return the row of a submission that was interrupted, and whose job is not found."""
+    row = dict.fromkeys(("job_id", "status", "slurm_state", "elapsed", "nodes", "reason", "run"))
+    return {**row, "status": one.state.status, "reason": one.reason, "run": str(one.record.parent)}
 
 
 def _reason(state: JobState, result: Mapping[str, Json]) -> str | None:

@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from hpcnn.specs.study import StudySpec
 
 # Fields that change from one submission to the next; others are changed by --set.
-RESOURCES = ("time", "account", "partition", "qos", "mem", "constraint", "gpu_type", "requeue", "sbatch_options")
+RESOURCES = (
+    "time",
+    "account",
+    "partition",
+    "qos",
+    "mem",
+    "mem_per_cpu",
+    "mem_per_gpu",
+    "constraint",
+    "gpu_type",
+    "requeue",
+    "sbatch_options",
+)
 
 # Keys of a study whose values may hold commas; a list of such values is written in brackets.
-_WITH_COMMAS = ("name", "description", "lr_schedule", "constraint", "container")
+_WITH_COMMAS = ("name", "description", "lr_schedule", "constraint", "container", "setup")
 
 runs_option = click.option(
     "--runs", "folder", default=None, type=click.Path(file_okay=False), help="Folder of all runs.  [default: runs]"

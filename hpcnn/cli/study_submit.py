@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.after import after_option
 from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.util.errors import HpcnnError
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--site", required=True, help="Site profile: the cluster.")
 @study_options
 @click.option("--max-concurrent", type=click.IntRange(min=1), metavar="N", help="Tasks of an array at a time (%N).")
-@click.option("--after", metavar="JOB", default=None, help="Start only after this Slurm job has completed.")
+@after_option
 @click.option("--dry-run", is_flag=True, help="List the arrays, and do nothing else.")
 @click.option("--scripts", is_flag=True, help="Print each array's script and its first run's, and do nothing else.")
 @click.option("--test-only", is_flag=True, help="Ask Slurm when each array would start, and submit nothing.")
@@ -65,8 +66,8 @@ def command(
     from hpcnn.sites.load import load_site
     from hpcnn.study.expand import expand
     from hpcnn.study.run import check_all_staged
-    from hpcnn.study.submit import adopt
     from hpcnn.study.submit import plan as make_plan
+    from hpcnn.study.submit import settle
     from hpcnn.util.lock import lock
 
     profile = load_site(site)
@@ -89,7 +90,7 @@ def command(
     else:
         check_all_staged([run for batch in plan.batches for run in batch.runs])
         with lock(place):
-            adopt(place)
+            settle(place, runs)
             # again: another command may have submitted some before the lock was taken
             plan = make_plan(runs, place, profile, max_concurrent)
             _print_left_out(plan, runs, profile)

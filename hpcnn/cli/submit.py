@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.after import after_option
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.rundir.layout import folder_name
 from hpcnn.specs.job import JobSpec, check_ranks
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--test-only", is_flag=True, help="Ask Slurm when the job would start, and submit nothing.")
 @click.option("--wait", is_flag=True, help="Wait for a Slurm job to end, and exit with its status.")
 @click.option("--follow", is_flag=True, help="Show a Slurm job's log while it runs (waits for its end).")
-@click.option("--after", metavar="JOB", default=None, help="Start only after this Slurm job has completed.")
+@after_option
 @spec_options(Resources)
 @spec_options(SoftwareSpec)
 @spec_options(TrainSpec)
@@ -81,7 +82,7 @@ def command(
         scheduler = scheduler_of(prepared.site.scheduler)
         if not scheduler.queues:
             raise UsageError(f"--test-only: site {site} has no scheduler to ask")
-        click.echo(scheduler.would_start(prepared.script))
+        click.echo(scheduler.would_start(prepared.script, scheduler.after(after) if after else []))
         return
     sys.exit(run_prepared(prepared, dry_run=dry_run, wait=wait, follow=follow, quiet=quiet, after=after))
 
@@ -105,14 +106,20 @@ def run_prepared(
 
 def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool) -> int:
     """Submit to the queue; print job id and run directory; wait if asked, and return the job's status."""
+    from hpcnn.jobs.submission import whole_submission
     from hpcnn.jobs.submit import enqueue
     from hpcnn.jobs.watch import watch
     from hpcnn.scheduler import scheduler_of
 
     options = scheduler_of(prepared.site.scheduler).after(after) if after else []
-    job_id = enqueue(prepared, options)
-    click.echo(f"job: {job_id}")
-    click.echo(f"run directory: {prepared.run.path}")
+    try:
+        with whole_submission():
+            job_id = enqueue(prepared, options)
+            click.echo(f"job: {job_id}")
+            click.echo(f"run directory: {prepared.run.path}")
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; whether it is submitted says hpcnn status {prepared.run.path}", err=True)
+        return 130
     if not wait:
         return 0
     code = watch(job_id, prepared.run, _warn, on_line=click.echo if follow else None)

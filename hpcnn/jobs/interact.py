@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from hpcnn.jobs.launch import container_command, cpus_of, shell_word
 from hpcnn.jobs.sbatch import gpu_type, request
-from hpcnn.jobs.script import modules, variables
+from hpcnn.jobs.script import module_lines, variables
+from hpcnn.jobs.setup import setup_lines
 from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import given
@@ -76,7 +77,7 @@ def session(
         return Session(["salloc", *options, "srun", "--interactive", "--pty", *inside])
     _check_places(resources, site, template)
     takes_program = "command" in _placeholders(template)
-    plain_shell = not (program or software.container or software.module or software.env)
+    plain_shell = not (program or software.container or software.module or software.env or software.setup)
     words = fill(template, {**_values(resources, site, asked), "command": inside})
     return Session(words, "" if takes_program or plain_shell else " && ".join(steps))
 
@@ -112,13 +113,14 @@ def _on_this_machine(site: Site, resources: Resources, inside: list[str], way: s
 def _steps(site: Site, software: SoftwareSpec, here: Here, program: Sequence[str], *, gpu: bool) -> list[str]:
     """Return the bash commands of the session, in order; the last one is its program."""
     exports = {key: str(value) for key, value in variables(site, software, here.environment, gpu).items()}
-    steps = [f"module load {shlex.quote(module)}" for module in modules(site, software, gpu)]
+    steps = module_lines(site, software, gpu)
     steps += [f"export {key}={shlex.quote(value)}" for key, value in exports.items()]
     steps.append(f"cd {shlex.quote(here.directory)}")
     folders = [here.directory, *([exports["HPCNN_DATA"]] if "HPCNN_DATA" in exports else [])]
-    parts = container_command(site, software, folders, gpu, action="exec" if program else "shell")
+    parts = container_command(site, software, folders, gpu, action="exec" if program else "shell", variables=exports)
     if not parts:
         steps.append(f'export PATH={shlex.quote(here.bin)}:"$PATH"')
+    steps += [f"eval {shlex.quote(line)}" for line in setup_lines(site, software)]  # any line, and then `&&`
     words = [word for part in parts for word in part] + list(program or ([] if parts else ["bash"]))
     return [*steps, " ".join(map(shell_word, words))]
 

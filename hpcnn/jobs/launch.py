@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hpcnn.jobs.mpirun import mpirun_command
 from hpcnn.scheduler import scheduler_of
@@ -56,10 +56,23 @@ def _srun(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:
     ]
 
 
+# Variables of the host that would make programs of the image load files of the host.
+_HOSTS_OWN = ("PYTHONPATH", "PYTHONHOME", "LD_PRELOAD")
+
+
 def container_command(
-    site: Site, software: SoftwareSpec, folders: Sequence[str], gpu: bool, action: str = "exec"
+    site: Site,
+    software: SoftwareSpec,
+    folders: Sequence[str],
+    gpu: bool,
+    action: str = "exec",
+    *,
+    variables: Collection[str] = (),
 ) -> list[list[str]]:
-    """Return the argv that runs a program in the container, in two parts: runtime and image. Empty without a container.
+    """Return the argv that runs a program in the container, in parts: environment, runtime, image; [] without one.
+
+    The host's Python paths, preloaded libraries and ~/.local, which Apptainer would hand on, do not reach the image.
+    What the image sets itself does, and so do ``variables``: the names that the job exports on purpose.
 
     folders: the job's own binds (run directory, current directory, data), besides those of the site and the user.
     action: exec, or shell for a shell at a terminal. The launcher stays outside: each rank is a container (Apptainer
@@ -77,7 +90,10 @@ def container_command(
         _check_bind("--bind", folder, ",")
     seen = dict.fromkeys([*folders, *map(Expanded, site.container_binds), *software.bind])
     binds = [word for folder in seen for word in ("--bind", folder)]
-    return [[site.container_runtime, action, *gpus, *site.container_options, *binds], [software.container]]
+    unset = [word for name in _HOSTS_OWN if name not in variables for word in ("-u", name)]
+    no_user_site = [] if "PYTHONNOUSERSITE" in variables else ["PYTHONNOUSERSITE=1"]
+    environment = ["env", *unset, *no_user_site]
+    return [environment, [site.container_runtime, action, *gpus, *site.container_options, *binds], [software.container]]
 
 
 def _check_bind(option: str, path: str, separators: str) -> None:

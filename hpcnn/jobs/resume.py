@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from hpcnn.jobs.submission import check_job_has_ended
 from hpcnn.jobs.submit import Prepared, prepare
 from hpcnn.rundir.find import run_of
 from hpcnn.rundir.layout import RunDir
-from hpcnn.scheduler import batch_scheduler
-from hpcnn.scheduler.api import NoAnswer
 from hpcnn.specs.fields import from_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.resources import Resources
@@ -30,24 +29,13 @@ def prepare_again(target: str, resources: Mapping[str, Json]) -> Prepared:
     job = job_of(run)
     if (run.read_result() or {}).get("status") == "completed":
         raise UsageError(f"{run.path}: this run has completed")
-    _check_job_has_ended(run)
+    check_job_has_ended(
+        run,
+        "Resume it on a machine where the scheduler answers; if you know that the job has ended, remove "
+        f"{run.job.name} from the run directory",
+    )
     changed = from_mapping(Resources, {**_given(job.resources), **resources})
     return prepare(dataclasses.replace(job, resources=changed), run.path, resume=True)
-
-
-def _check_job_has_ended(run: RunDir) -> None:
-    record = read_json(run.job)
-    if not record or not record.get("job_id"):
-        return
-    job_id = str(record["job_id"])
-    state = batch_scheduler().query([job_id])[job_id]
-    if state.alive:
-        raise UsageError(f"{run.path}: its job {job_id} is still {state.status}")
-    if state.may_be_alive:
-        raise NoAnswer(
-            f"{run.path}: its job {job_id} may still be in the queue: {state.no_answer}. Resume it on a machine where "
-            f"the scheduler answers; if you know that the job has ended, remove {run.job.name} from the run directory"
-        )
 
 
 def job_of(run: RunDir) -> JobSpec:
@@ -71,8 +59,10 @@ def job_of(run: RunDir) -> JobSpec:
 
 
 def _given(resources: Resources) -> dict[str, Json]:
-    """Return the resources as keys and values, without ``ntasks`` where ``ntasks_per_node`` implies it."""
+    """Return the resources as keys and values, without what ``ntasks_per_node`` and ``gpus_per_task`` imply."""
     values = {key: value for key, value in vars(resources).items() if value is not None}
     if resources.ntasks_per_node is not None:
         del values["ntasks"]
+    if resources.gpus_per_task is not None:
+        del values["gpus_per_node"]
     return values

@@ -9,17 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from hpcnn.jobs.sbatch_options import further_options
 from hpcnn.sites.profile import Site
 from hpcnn.specs.resources import Resources
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
-from hpcnn.util.types import Json
 from hpcnn.util.walltime import seconds_of
 
-# hpcnn writes these itself: another value would make the script contradict itself.
-PROTECTED = ("array", "chdir", "error", "export", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output", "wrap")
-# A job of another cluster would have an id that means another job here: hpcnn follows the jobs of one cluster.
-_OF_OTHER_CLUSTERS = ("clusters", "cluster-constraint")
-_KEY = re.compile(r"[a-z][a-z-]*")
 # Before the time limit, for the step under way and the state; a quarter of a short job's time.
 _SIGNAL_SECONDS = 120
 _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./\[\]-]+")
@@ -32,7 +27,7 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
     """
     job = {
         "job-name": name,
-        "output": log.replace("%", "%%"),  # sbatch(1), "filename pattern": %% is the character itself
+        "output": file_name(log),
         "open-mode": "append",
         "signal": f"B:USR2@{signal_seconds(resources, site)}",
     }
@@ -41,12 +36,23 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
     return [f"--{key}" if value is None else f"--{key}={quoted(key, value)}" for key, value in options.items()]
 
 
+def file_name(path: str, end: str = "") -> str:
+    """Return the value of ``--output`` for a path, whatever it contains, and behind it ``end``, a pattern of sbatch's.
+
+    sbatch(1), "filename pattern": ``%%`` is a percent sign. In a path with a backslash, which escapes the next one,
+    nothing is a pattern, so ``end`` stands there as it is: one file for all tasks of an array.
+    """
+    if "\\" in path:
+        return (path + end).replace("\\", "\\\\")
+    return path.replace("%", "%%") + end
+
+
 def request(resources: Resources, site: Site, cpus_per_task: int) -> dict[str, str | None]:
     """Return the resources as options without dashes, in the order people write them; None: a flag.
 
     Raises UsageError for an option that the site refuses, and for one that it requires and did not get.
     """
-    wanted = {
+    wanted: dict[str, str | None] = {
         "nodes": str(resources.nodes),
         "ntasks-per-node": str(tasks_per_node(resources)),
         "cpus-per-task": str(cpus_per_task),
@@ -58,29 +64,14 @@ def request(resources: Resources, site: Site, cpus_per_task: int) -> dict[str, s
         "constraint": resources.constraint or (site.constraint_gpu if resources.gpus_per_node else site.constraint),
         **_memory(resources, site),
     }
-    for key, value in resources.sbatch_options.items():
-        _check_key(key, value)
-        wanted[key] = str(value)
-    chosen: dict[str, str | None] = {key: value for key, value in wanted.items() if value}
-    if site.exclusive:
+    further = further_options(resources.sbatch_options)
+    if "gres" in further and wanted.get("gres"):  # the GPUs, in the site's style
+        further["gres"] = f"{wanted['gres']},{further['gres']}"
+    chosen = {key: value for key, value in wanted.items() if value} | further
+    if site.exclusive and resources.sbatch_options.get("exclusive") is not False:
         chosen.setdefault("exclusive", None)
     _check_refused(chosen, site)
     return chosen
-
-
-def _check_key(key: str, value: Json) -> None:
-    """Raise UsageError for a key that is no long option of sbatch, or stands for one that hpcnn sets.
-
-    sbatch takes every beginning of an option that is the beginning of one alone (getopt_long(3)): ``outpu``.
-    """
-    if not _KEY.fullmatch(key):
-        raise bad_value("--sbatch-option", f"{key}={value}", "a long option of sbatch, without its dashes, as the key")
-    for option in PROTECTED:
-        if option.startswith(key):
-            raise bad_value("--sbatch-option", f"{key}={value}", f"another key: hpcnn sets {option} itself")
-    for option in _OF_OTHER_CLUSTERS:
-        if option.startswith(key) and len(key) > 2:
-            raise bad_value("--sbatch-option", f"{key}={value}", "another key: hpcnn follows jobs of one cluster alone")
 
 
 def signal_seconds(resources: Resources, site: Site) -> int:
@@ -168,17 +159,23 @@ def _partition(resources: Resources, site: Site) -> str:
 
 
 def _memory(resources: Resources, site: Site) -> dict[str, str]:
-    """Return the memory of each node as asked, else the site's usual share of a node, a GPU or a core."""
-    if site.memory_rule == "refused" and resources.mem:
-        raise bad_value("--mem", resources.mem, f"no value at site {site.name}, which refuses the option")
-    chosen = resources.mem or (site.memory_gpu if resources.gpus_per_node else site.memory)
+    """Return the memory of each node, core or GPU as asked, else the site's usual share: one of them alone.
+
+    sbatch(1): --mem, --mem-per-cpu and --mem-per-gpu are mutually exclusive.
+    """
+    asked = {"mem": resources.mem, "mem-per-cpu": resources.mem_per_cpu, "mem-per-gpu": resources.mem_per_gpu}
+    own = {key: value for key, value in asked.items() if value}
+    for key, value in own.items():
+        if site.memory_rule == "refused":
+            raise bad_value(f"--{key}", value, f"no value at site {site.name}, which refuses the option")
+    if resources.mem_per_gpu and not resources.gpus_per_node:
+        raise bad_value("--mem-per-gpu", resources.mem_per_gpu, "no value without --gpus-per-node")
+    chosen = site.memory_gpu if resources.gpus_per_node else site.memory
     shared = site.memory_per_gpu if resources.gpus_per_node else site.memory_per_cpu
-    if site.memory_rule == "required" and not (chosen or shared):
+    if site.memory_rule == "required" and not (own or chosen or shared):
         raise UsageError(f"--mem: site {site.name} needs the memory of each node, e.g. --mem=16G")
     if site.memory_rule in ("refused", "ignored"):
         return {}
-    if chosen:
-        return {"mem": chosen}
-    if resources.gpus_per_node:
-        return {"mem-per-gpu": site.memory_per_gpu}
-    return {"mem-per-cpu": site.memory_per_cpu}
+    if own or chosen:
+        return own or {"mem": chosen}
+    return {"mem-per-gpu" if resources.gpus_per_node else "mem-per-cpu": shared}

@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, Tem
 
 from hpcnn.jobs.launch import Expanded, as_ranks, container_command, cpus_of, launch_command, shell_word
 from hpcnn.jobs.sbatch import directives
+from hpcnn.jobs.setup import setup_lines
 from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
@@ -71,7 +72,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     folders += [str(Path(place.data).parent)] if place.data else []
     folders += [str(Path(place.directory, job.train.weights).parent)] if job.train and job.train.weights else []
     folders += [local_disk] if local_disk else []
-    inside = container_command(site, job.software, folders, gpu)
+    inside = container_command(site, job.software, folders, gpu, variables=environment)
     resuming = dataclasses.replace(place, resume=place.resume or job.resources.requeue)
     in_image = dataclasses.replace(resuming, hpcnn=("hpcnn",)) if inside else resuming
     program = train_command(job.train, in_image) if job.train else list(job.program)
@@ -98,7 +99,8 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         command=[*launcher, *inside, as_ranks(program) if launched else program],
         bin=place.bin,
         directives=asked,
-        modules=modules(site, job.software, gpu),
+        modules=module_lines(site, job.software, gpu),
+        setup=setup_lines(site, job.software),
         image=job.software.container,
         data=place.data,
         local_disk=local_disk,
@@ -123,10 +125,11 @@ def has_launcher(job: JobSpec) -> bool:
     return job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
 
 
-def modules(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:
-    """Return the modules to load: the site's, the container's where one is used, then the user's."""
+def module_lines(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:
+    """Return the lines that load modules: the site's, the container's where one is used, then the user's."""
     container = [site.container_module] if software.container and site.container_module else []
-    return [*site.modules, *(site.modules_gpu if gpu else ()), *container, *software.module]
+    modules = [*site.modules, *(site.modules_gpu if gpu else ()), *container, *software.module]
+    return [f"module load {shlex.quote(module)}" for module in modules]
 
 
 def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: bool) -> dict[str, Json]:
@@ -180,9 +183,13 @@ def render_workers(
     modules: Sequence[str],
     bin: str,
     environment: Mapping[str, str],
+    setup: Sequence[str],
     command: Sequence[str],
 ) -> str:
-    """Return the script of a worker of a search, started in ``directory`` by ``command``; the rest as in ``Place``."""
+    """Return the script of a worker of a search, started in ``directory`` by ``command``; the rest as in ``Place``.
+
+    modules and setup: lines of bash.
+    """
     return (
         _environment()
         .get_template("slurm/workers.sh.j2")
@@ -194,6 +201,7 @@ def render_workers(
             modules=modules,
             bin=bin,
             environment=environment,
+            setup=setup,
             command=command,
         )
     )

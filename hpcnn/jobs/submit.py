@@ -15,9 +15,11 @@ from pathlib import Path
 
 from hpcnn.jobs.mpi import mpi_of
 from hpcnn.jobs.script import Place, has_launcher, render
+from hpcnn.jobs.submission import check_job_has_ended, submit_recorded
 from hpcnn.rundir.close import exit_status, finish
-from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, utc_now
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.scheduler import scheduler_of
+from hpcnn.scheduler.api import NoAnswer
 from hpcnn.sites.load import load_site, with_machine_cores
 from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import to_mapping
@@ -27,7 +29,6 @@ from hpcnn.specs.train import check_weights_file
 from hpcnn.util.errors import HpcnnError, bad_value
 from hpcnn.util.exit_status import by_signal
 from hpcnn.util.files import write_json, write_text
-from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import FOLDER_VARIABLE, check_name, check_staged, file_of
 from hpcnn.zoo.catalogue import check_arguments as check_data_arguments
 from hpcnn.zoo.registry import check_arguments as check_model_arguments
@@ -94,20 +95,19 @@ def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
     """Submit a job to the queue of its site; return its id, which ``job.json`` of the run directory keeps.
 
     A job that the scheduler refuses is recorded as failed, with the scheduler's reason, before the HpcnnError goes on.
+    Raises UsageError for a run directory whose job is in the queue, and NoAnswer where it may be, or where nobody knows
+    whether the scheduler has accepted the new job.
     """
+    run = prepared.run
+    check_job_has_ended(run, "Name another directory by --run-dir, or ask where the scheduler answers")
     write(prepared)
     try:
-        job_id = scheduler_of(prepared.site.scheduler).submit(prepared.run.job_script, options)
-    except HpcnnError as error:
-        finish(prepared.run.path, error.exit_code, reason=str(error))
+        return submit_recorded(run.job_script, run.job, prepared.site, options)
+    except NoAnswer:
         raise
-    write_json(prepared.run.job, job_record(job_id, prepared.site.name))
-    return job_id
-
-
-def job_record(job_id: str, site: str) -> dict[str, Json]:
-    """Return the content of ``job.json`` for a job that has just been submitted."""
-    return {"schema": SCHEMA_VERSION, "job_id": job_id, "site": site, "submitted_at": utc_now()}
+    except HpcnnError as error:
+        finish(run.path, error.exit_code, reason=str(error))
+        raise
 
 
 def write(prepared: Prepared, *, durable: bool = True) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.rundir.layout import RunDir, runs_folder
+from hpcnn.rundir.layout import ARRAYS, RunDir, runs_folder
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json
 
@@ -36,7 +36,7 @@ def find(targets: Sequence[str]) -> list[Job]:
             found += tasks or [Job(target, None)]
             continue
         jobs = list(_below(Path(target)))
-        if not jobs:
+        if not jobs and not _submitted_below(Path(target)):
             raise UsageError(f"{target!r} is no job id, no run directory of a submitted job, and no folder of such")
         found += jobs
     return found
@@ -56,6 +56,11 @@ def run_of(target: str) -> RunDir:
     if run is None:
         raise UsageError(f"job {target}: none of the runs here has this id; name its run directory")
     return run
+
+
+def _submitted_below(folder: Path) -> bool:
+    """Return whether there is a record of a submission, of which the job's id may not be known yet."""
+    return any(next(folder.rglob(name), None) for name in ("job.json", f"{ARRAYS}/*.json"))
 
 
 def _below(folder: Path) -> Iterable[Job]:

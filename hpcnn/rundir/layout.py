@@ -5,7 +5,7 @@
     <runs>/<study or name>/<run id>/
       spec.json                 what was asked: job spec, schema version
       job.sh                    the script exactly as it ran
-      job.json                  the scheduler's job id, where there is a scheduler
+      job.json                  the scheduler's job id, where there is a scheduler; null until it has answered
       provenance.json           hosts, processors, versions, SLURM_* facts, command line
       epochs.rank00000.jsonl    one line an epoch and rank
       events.jsonl              rank 0: events with monotonic times
@@ -39,6 +39,8 @@ from hpcnn.util.files import read_json, read_lines, write_json, write_text
 from hpcnn.util.types import Json
 
 SCHEMA_VERSION = 1
+# The folder, in that of a study, of the scripts and records of its job arrays.
+ARRAYS = "arrays"
 STATUSES = ("completed", "failed", "interrupted")
 # sysexits.h, EX_TEMPFAIL: the ranks stopped and kept their state. No error: the same command resumes the run.
 STOPPED_EXIT_STATUS = 75

@@ -71,7 +71,7 @@ class JobState:
 class Scheduler(Protocol):
     """Runs job scripts: at once on this machine, or from a queue.
 
-    The methods below ``cancel`` need a scheduler that ``queues``.
+    The methods below ``cancel``, and ``submitted``, need a scheduler that ``queues``.
     """
 
     queues: bool
@@ -86,8 +86,15 @@ class Scheduler(Protocol):
     def run(self, script: Path, log: Path, on_line: Callable[[str], None] | None = None) -> int:
         """Run a script here and now, its output to ``log`` and line by line to ``on_line``; return its exit status."""
 
-    def submit(self, script: Path, options: Sequence[str] = ()) -> str:
-        """Put a script into the queue; return the id of the job. Raises HpcnnError where the scheduler refuses it."""
+    def submit(self, script: Path, options: Sequence[str] = (), keep_open: Sequence[int] = ()) -> str:
+        """Put a script into the queue; return the id of the job.
+
+        keep_open: file descriptors, of locks say, that stay open as long as the scheduler's command is at work. Raises
+        HpcnnError where the scheduler refuses the job, and NoAnswer where it may have accepted it.
+        """
+
+    def submitted(self, scripts: Sequence[str]) -> dict[str, list[JobState]]:
+        """Return the jobs in the queue, arrays as one job each, that were submitted as each script. Raises NoAnswer."""
 
     def would_start(self, script: str, options: Sequence[str] = ()) -> str:
         """Return when and where a job of this text would start. Submits nothing, and leaves no file behind."""
@@ -114,8 +121,8 @@ class Scheduler(Protocol):
     def queue(self) -> dict[str, JobState]:
         """Return all jobs of the user that are in the queue, each task of an array by itself. Raises NoAnswer."""
 
-    def after(self, job: str) -> list[str]:
-        """Return the options of ``submit`` for a job that starts only after another has completed."""
+    def after(self, jobs: str) -> list[str]:
+        """Return the options of ``submit`` for a job that starts only after others, as ``dependency.py`` reads them."""
 
     def array_limit(self) -> int | None:
         """Return what every index of an array stays below (0: no arrays); None where the scheduler does not say."""

@@ -23,9 +23,13 @@ class Local:
         """Run a script to its end; return its exit status."""
         return bash.run(script, log, on_line)
 
-    def submit(self, script: Path, options: Sequence[str] = ()) -> str:
+    def submit(self, script: Path, options: Sequence[str] = (), keep_open: Sequence[int] = ()) -> str:
         """Refuse to submit."""
         raise _no_queue()
+
+    def submitted(self, scripts: Sequence[str]) -> dict[str, list[JobState]]:
+        """Return no job of any script."""
+        return {script: [] for script in scripts}
 
     def would_start(self, script: str, options: Sequence[str] = ()) -> str:
         """Refuse to predict a start."""
@@ -55,7 +59,7 @@ class Local:
         """Return an empty queue."""
         return {}
 
-    def after(self, job: str) -> list[str]:
+    def after(self, jobs: str) -> list[str]:
         """Refuse to wait for a job."""
         raise _no_queue()
 

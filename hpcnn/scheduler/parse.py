@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from hpcnn.scheduler.api import JobState
 from hpcnn.scheduler.states import status_of
-from hpcnn.util.errors import HpcnnError
 from hpcnn.util.exit_status import by_signal
 
 # `|` occurs in none of these fields; the array job id before the job id makes `12_3` of an array's tasks.
 SQUEUE_FORMAT = "%i|%T|%r|%M|%N|%S"
+# The script may hold any character, `|` and line breaks too, so it comes last; %F is the id of the whole array.
+SCRIPT_FORMAT = "%F|%T|%o"
 SACCT_FIELDS = "JobID,State,Elapsed,NodeList,ExitCode"
 ENERGY_FIELDS = "JobID,ConsumedEnergyRaw"
 # What sacct says where slurm.conf has AccountingStorageType=accounting_storage/none: there are no accounts to ask.
@@ -23,6 +25,12 @@ ACCOUNTS_DISABLED = "accounting storage is disabled"
 # What squeue says, with exit status 0 and an empty table, where the cluster has no account of this user.
 INVALID_USER = "Invalid user"
 _NO_VALUE = 2**64 - 2
+# What sbatch says where it has sent a job and got no answer (slurm_errno.h); Slurm may have accepted the job.
+_SENT = re.compile(
+    r"timed out|zero bytes were transmitted|(send|receive|shutdown) failure|connection reset|broken pipe"
+    r"|unexpected message|transport endpoint",
+    re.IGNORECASE,
+)
 
 
 class UnreadableError(ValueError):
@@ -32,21 +40,48 @@ class UnreadableError(ValueError):
 def job_id(sbatch_output: str) -> str:
     """Return the job id that ``sbatch --parsable`` printed (``123`` or ``123;cluster``) among other lines.
 
-    Raises HpcnnError without one.
+    Raises UnreadableError without one.
     """
     for line in reversed(sbatch_output.splitlines()):
         word = line.strip().split(";")[0]
         if word.isdigit():
             return word
-    raise HpcnnError(f"sbatch printed no job id: {sbatch_output.strip()!r}")
+    raise UnreadableError(f"it printed no job id: {_cut(sbatch_output)}")
+
+
+def may_be_accepted(message: str) -> bool:
+    """Return whether Slurm may have accepted a job, after a failure of sbatch with this message."""
+    return _SENT.search(message) is not None
+
+
+def scripts(output: str) -> dict[str, list[JobState]]:
+    """Return script -> its jobs, each array once, from ``squeue -o SCRIPT_FORMAT``. Raises UnreadableError."""
+    head, _, rows = output.partition("|COMMAND\n")
+    if head.splitlines()[-1:] != ["ARRAY_JOB_ID|STATE"]:
+        raise UnreadableError(f"it printed {_cut(output)}" if output.strip() else "it printed nothing")
+    found: dict[str, dict[str, JobState]] = {}
+    for row in re.split(r"^(?=\d+\|[A-Z_,]+\|)", rows, flags=re.MULTILINE):
+        if row.strip():
+            job, state, script = row.removesuffix("\n").split("|", 2)
+            jobs = found.setdefault(script, {})
+            new = JobState(job, status_of(state), state)
+            if job not in jobs or new.alive:  # an array is alive as long as one of its tasks is
+                jobs[job] = new
+    return {script: list(jobs.values()) for script, jobs in found.items()}
 
 
 def squeue(output: str) -> dict[str, JobState]:
     """Return job id -> state from ``squeue -o SQUEUE_FORMAT``. Raises UnreadableError for anything else."""
     found = {}
     for identity, state, reason, elapsed, nodes, start in _rows(output, columns=6):
-        found[identity] = JobState(identity, status_of(state), state, reason, elapsed, nodes, start)
+        job = JobState(identity, status_of(state), state, reason, elapsed, nodes, start)
+        found[identity] = _in_doubt(job) if job.unknown else job
     return found
+
+
+def _in_doubt(job: JobState) -> JobState:
+    """Return a job whose state is a word of a newer Slurm: it is in the queue, so it may run."""
+    return replace(job, no_answer=f"squeue says {job.state}, which hpcnn does not know", queue_answered=False)
 
 
 def sacct(output: str) -> dict[str, JobState]:
@@ -128,7 +163,9 @@ def together(array: str, states: Iterable[JobState]) -> JobState:
         counts[state.state] = counts.get(state.state, 0) + 1
     order = ("running", "pending", "unknown", "failed", "interrupted", "completed")
     status = min((state.status for state in found), key=order.index)
-    return JobState(array, status, ", ".join(f"{count} {state}" for state, count in counts.items()))
+    in_doubt = next((state for state in found if not state.queue_answered), None)
+    whole = JobState(array, status, ", ".join(f"{count} {state}" for state, count in counts.items()))
+    return replace(whole, no_answer=in_doubt.no_answer, queue_answered=False) if in_doubt else whole
 
 
 def energies(output: str) -> dict[str, float]:

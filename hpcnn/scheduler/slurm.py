@@ -17,6 +17,8 @@ from typing import TypeVar
 
 from hpcnn.scheduler import bash, parse
 from hpcnn.scheduler.api import JobState, NoAnswer, Queue
+from hpcnn.scheduler.dependency import dependency
+from hpcnn.scheduler.parse import UnreadableError
 from hpcnn.scheduler.states import UNKNOWN
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.files import write_text
@@ -45,10 +47,30 @@ class Slurm:
         """Run a script by bash, within the allocation that this process is in; its ``srun`` starts the ranks there."""
         return bash.run(script, log, on_line)
 
-    def submit(self, script: Path, options: Sequence[str] = ()) -> str:
-        """Submit a script by sbatch; return the job id. Raises HpcnnError with sbatch's own words where it refuses."""
+    def submit(self, script: Path, options: Sequence[str] = (), keep_open: Sequence[int] = ()) -> str:
+        """Submit a script by sbatch; return the job id.
+
+        sbatch has a session of its own, so that neither Ctrl-C nor the end of the terminal cuts it off halfway. Raises
+        HpcnnError with sbatch's own words where it refuses, NoAnswer where Slurm may have accepted the job.
+        """
         command = ["sbatch", "--parsable", *options, str(script)]
-        return parse.job_id(_output(command, clean_environment(os.environ)))
+        done = _run(command, clean_environment(os.environ), None, keep_open=keep_open, own_session=True)
+        text = _plain(done.stderr or done.stdout)
+        if done.returncode < 0 or (done.returncode and parse.may_be_accepted(text)):
+            raise NoAnswer(f"no answer from sbatch: {text or f'signal {-done.returncode} ended it'}")
+        if done.returncode:
+            raise HpcnnError(f"sbatch refuses: {text}")
+        try:
+            return parse.job_id(done.stdout)
+        except UnreadableError as error:
+            raise NoAnswer(f"no answer from sbatch: {error}") from error
+
+    def submitted(self, scripts: Sequence[str]) -> dict[str, list[JobState]]:
+        """Return the user's jobs by script, whose path squeue shows as sbatch was given it. Raises NoAnswer."""
+        words = ["squeue", "--all", f"--user={os.getuid()}", "--states=all", "-o", parse.SCRIPT_FORMAT]
+        found = _answer(words, parse.scripts)
+        # a path that is no UTF-8 comes from squeue with its bytes replaced
+        return {script: found.get(os.fsencode(script).decode(errors="replace"), []) for script in scripts}
 
     def would_start(self, script: str, options: Sequence[str] = ()) -> str:
         """Return when and where a job would start, as ``sbatch --test-only`` says."""
@@ -109,9 +131,9 @@ class Slurm:
         words = ["squeue", "--all", "--array", f"--user={os.getuid()}", "--states=all", "-o", parse.SQUEUE_FORMAT]
         return _answer(words, parse.squeue)
 
-    def after(self, job: str) -> list[str]:
-        """Return sbatch's options for a job that starts after ``job``, and is removed where that fails."""
-        return [f"--dependency=afterok:{job}", "--kill-on-invalid-dep=yes"]
+    def after(self, jobs: str) -> list[str]:
+        """Return sbatch's options for a job that starts after ``jobs``, and is removed where it never can."""
+        return [f"--dependency={dependency(jobs)}", "--kill-on-invalid-dep=yes"]
 
     def array_limit(self) -> int | None:
         """Return Slurm's MaxArraySize (slurm.conf(5)); None without an answer of scontrol."""
@@ -198,7 +220,7 @@ def _answer(command: Sequence[str], read: Callable[[str], T]) -> T:
     raise NoAnswer(f"no answer from {command[0]}: {why}")
 
 
-def _output(command: Sequence[str], environment: dict[str, str], seconds: float | None = None) -> str:
+def _output(command: Sequence[str], environment: dict[str, str], seconds: float) -> str:
     """Return the output of a command. Raises HpcnnError with the command's message where it fails."""
     done = _run(command, environment, seconds)
     if done.returncode:
@@ -207,7 +229,12 @@ def _output(command: Sequence[str], environment: dict[str, str], seconds: float 
 
 
 def _run(
-    command: Sequence[str], environment: dict[str, str], seconds: float | None
+    command: Sequence[str],
+    environment: dict[str, str],
+    seconds: float | None,
+    *,
+    keep_open: Sequence[int] = (),
+    own_session: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of Slurm to its end. Raises UsageError without Slurm, NoAnswer for one that cannot run or hangs."""
     try:
@@ -220,6 +247,8 @@ def _run(
             errors="replace",
             timeout=seconds,
             check=False,
+            pass_fds=keep_open,
+            start_new_session=own_session,
         )
     except FileNotFoundError as error:
         raise UsageError(f"{command[0]} is not on this machine: it has no Slurm (use --site local)") from error

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-# squeue(1), "JOB STATE CODES"; sacct(1), "JOB STATE CODES".
-PENDING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+# squeue(1) and sacct(1), "JOB STATE CODES"; slurm.h of Slurm 25.11, "enum job_states" and the flags below it. A state
+# may be a list, RUNNING,UPDATE_DB: a state proper, and flags. RECONFIG_FAIL and EXPEDITING are flags of a requeue.
+PENDING = (
+    "PENDING",
+    "CONFIGURING",
+    "POWER_UP_NODE",
+    "REQUEUED",
+    "REQUEUE_HOLD",
+    "REQUEUE_FED",
+    "RECONFIG_FAIL",
+    "EXPEDITING",
+    "SPECIAL_EXIT",
+    "RESV_DEL_HOLD",
+)
 RUNNING = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED", "SUSPENDED", "RESIZING")
 ENDED = {
     "COMPLETED": "completed",
@@ -18,6 +30,8 @@ ENDED = {
     "CANCELLED": "interrupted",
     "REVOKED": "interrupted",
 }
+# Says nothing beside a state proper; the job's start is sent to the database again.
+_FLAGS_OF_JOBS_THAT_RUN = ("UPDATE_DB",)
 UNKNOWN = "unknown"
 # hpcnn's words for a job that is still to end.
 ALIVE = ("pending", "running")
@@ -31,11 +45,15 @@ def requeued(recorded: str | None, now: str) -> bool:
 def status_of(state: str) -> str:
     """Return pending, running, completed, failed, interrupted, or unknown for a state as Slurm prints it.
 
-    ``CANCELLED by 1000`` and truncated ``COMPLETED+`` are read as what they begin with.
+    ``CANCELLED by 1000`` and truncated ``COMPLETED+`` are read as what they begin with. A job with a flag that keeps
+    it in the queue (``COMPLETED,REQUEUED``) is in the queue.
     """
-    word = state.split(" ")[0].rstrip("+").upper()
-    if word in PENDING:
+    words = [word.rstrip("+") for word in state.upper().split(" ")[0].split(",")]
+    if any(word in PENDING for word in words):
         return "pending"
-    if word in RUNNING:
+    if any(word in RUNNING for word in words):
         return "running"
-    return ENDED.get(word, UNKNOWN)
+    ended = [ENDED[word] for word in words if word in ENDED]
+    if ended:
+        return ended[0]
+    return "running" if any(word in _FLAGS_OF_JOBS_THAT_RUN for word in words) else UNKNOWN

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hpcnn.util.errors import UsageError
 from hpcnn.util.walltime import seconds_of
 
 # sinfo(1): partition (an asterisk marks the default), nodes, sockets, cores a socket, threads a core, MB, GRES, names.
@@ -14,7 +15,6 @@ SINFO_FORMAT = "%P|%D|%X|%Y|%Z|%m|%G|%N"
 ACCOUNT_FIELDS = "Account"
 
 _GPU = re.compile(r"(?:^|,)gpu(?::(?P<type>[^:,()]+(?=:)))?:(?P<count>\d+)(?:\([^)]*\))?")
-_BEYOND = ("UNLIMITED", "INFINITE", "NONE", "N/A", "(NULL)", "")
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,11 @@ def architecture(output: str) -> str:
 
 
 def seconds_or_none(time: str) -> int | None:
-    """Return the seconds of one of Slurm's durations; None for UNLIMITED, NONE and the like."""
-    return None if time.upper() in _BEYOND else seconds_of(time)
+    """Return the seconds of one of Slurm's durations; None for a word: UNLIMITED, NONE, Partition_Limit."""
+    try:
+        return seconds_of(time)
+    except UsageError:
+        return None
 
 
 def _pairs(line: str) -> dict[str, str]:

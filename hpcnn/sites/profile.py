@@ -45,6 +45,7 @@ class Site:
     modules: tuple[str, ...] = field((), "Modules to load in every job (software, the host's MPI).")
     modules_gpu: tuple[str, ...] = field((), "Modules to load besides in jobs with GPUs.")
     environment: dict[str, Json] = field(NO_KEYS, "Variables that every job exports.")
+    setup: tuple[str, ...] = field((), "Lines of bash in every job script, after modules and variables (Lmod, conda).")
     environment_gpu: dict[str, Json] = field(NO_KEYS, "Variables that jobs with GPUs export besides (NCCL).")
     # nodes
     cores: int | None = field(None, "Cores of a node; open: local, those this process may use.", minimum=1)

@@ -43,7 +43,7 @@ def _field_options(field: Field, value: Json) -> Iterator[str]:
     elif isinstance(value, dict):
         as_text = str if facts_of(field)["texts"] else toml_text
         for key, item in value.items():
-            yield from (option, f"{key}={as_text(item)}")
+            yield from (option, key if item is True and facts_of(field)["flags"] else f"{key}={as_text(item)}")
     elif isinstance(value, tuple):
         for item in value:
             yield from (option, str(item))

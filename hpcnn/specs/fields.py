@@ -43,6 +43,7 @@ class Facts(TypedDict, total=False):
     recipe: bool
     option: str | None
     texts: bool
+    flags: bool
     table: type[DataclassInstance] | None
     own: bool
 
@@ -63,6 +64,7 @@ def field(
     recipe: bool = False,
     option: str | None = None,
     texts: bool = False,
+    flags: bool = False,
     table: type[DataclassInstance] | None = None,
     own: bool = False,
 ) -> T:
@@ -70,8 +72,9 @@ def field(
 
     above: the values must be larger than this. recipe: the default None stands for the value of the lecture's recipe.
     option: the command-line option, if it differs from the field's name. texts: the values of a table stay texts, even
-    if they spell numbers. table: the spec whose fields are the only valid keys of a table. own: the value may also be
-    the name of a user's own function, ``package.module:function``.
+    if they spell numbers. flags: a key of a table may stand alone, and is true then. table: the spec whose fields are
+    the only valid keys of a table. own: the value may also be the name of a user's own function,
+    ``package.module:function``.
     """
     facts: Facts = {
         "help": help_text,
@@ -82,6 +85,7 @@ def field(
         "recipe": recipe,
         "option": option,
         "texts": texts,
+        "flags": flags,
         "table": table,
         "own": own,
     }

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.jobs.sbatch import quoted
+from hpcnn.jobs.sbatch import file_name, quoted
 from hpcnn.jobs.script import render_array
 from hpcnn.jobs.submit import Prepared
+from hpcnn.rundir.layout import ARRAYS
 
-FOLDER = "arrays"
+FOLDER = ARRAYS
 _DIRECTIVE = "#SBATCH "
 
 
@@ -71,7 +72,7 @@ def shape(script: str) -> tuple[str, ...]:
 def _script(
     directives: tuple[str, ...], runs: tuple[Prepared, ...], folder: Path, name: str, max_concurrent: int | None
 ) -> str:
-    log = str(folder.absolute() / FOLDER / f"{name}.out").replace("%", "%%")  # sbatch(1), "filename pattern"
+    log = file_name(str(folder.absolute() / FOLDER / f"{name}.out"))
     at_once = f"%{max_concurrent}" if max_concurrent else ""
     job, site = runs[0].job, runs[0].site.name
     count = f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}"

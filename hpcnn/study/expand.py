@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Fields that decide when a run may start and how long it may take, but not its numbers: a run that hit its time limit
 # is the same run with a longer one.
-_NO_NUMBERS = ("account", "qos", "time", "mem", "requeue", "requeue_limit")
+_NO_NUMBERS = ("account", "qos", "time", "mem", "mem_per_cpu", "mem_per_gpu", "requeue", "requeue_limit")
 # The fields of the first version. Other fields are left out at their defaults, so that finished runs keep their names
 # when a new version of hpcnn adds a field.
 _FIRST = (
@@ -157,7 +157,7 @@ def _content(job: JobSpec) -> str:
     content["train"] = _deciding(TrainSpec, facts["train"])
     content["resources"] = _deciding(Resources, facts["resources"])
     if job.software != SoftwareSpec():
-        content["software"] = facts["software"]
+        content["software"] = {key: value for key, value in facts["software"].items() if key != "setup" or value}
     if job.stated != Stated():
         content["stated"] = facts["stated"]
     return json.dumps(content, sort_keys=True, default=str)

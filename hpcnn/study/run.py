@@ -15,6 +15,8 @@ from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler.api import NoAnswer
 from hpcnn.study.expand import PlannedRun
 from hpcnn.study.states import RunState, look
+from hpcnn.util.files import read_json
+from hpcnn.util.lock import lock_file
 from hpcnn.util.text import counted
 from hpcnn.zoo.catalogue import check_staged
 
@@ -113,11 +115,17 @@ def check_all_staged(runs: Sequence[Prepared]) -> None:
 def set_aside(path: Path) -> Path | None:
     """Rename the directory of a failed or interrupted attempt, which stays in the report.
 
-    Returns the new path; None if there was no attempt.
+    Returns the new path; None if there was no attempt: a run whose submission came to nothing has only what was asked.
     """
-    if not path.exists():
+    if not path.exists() or _was_never_submitted(RunDir(path)):
         return None
     number = 1
     while (aside := path.with_name(f"{path.name}~{number}")).exists():
         number += 1
     return path.rename(aside)
+
+
+def _was_never_submitted(run: RunDir) -> bool:
+    """Return whether there is nothing in a run directory but what a submission writes before the scheduler answers."""
+    prepared = {run.spec, run.job_script, run.job, lock_file(run.path)}
+    return not (read_json(run.job) or {}).get("job_id") and set(run.path.iterdir()) <= prepared

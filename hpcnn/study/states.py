@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hpcnn.jobs.submission import arrays_of, recover
 from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler import batch_scheduler
 from hpcnn.scheduler.api import JobState, Queue
-from hpcnn.scheduler.states import ALIVE, requeued
+from hpcnn.scheduler.states import ALIVE, UNKNOWN, requeued
 from hpcnn.util.files import read_json
 from hpcnn.util.lock import held
 
@@ -51,6 +52,7 @@ def look(paths: Iterable[Path], queue: Queue | None = None) -> list[RunState]:
     """Return the state of the run in each of ``paths``, with one query for all. queue: as for ``Scheduler.query``."""
     runs = [RunDir(path) for path in paths]
     recorded = {run.path: _recorded(run) for run in runs}
+    lost = _lost([run for run in runs if recorded[run.path] is None])
     jobs = {run.path: _job_id(run) for run in runs}
     # A job that has been requeued has a record of its last attempt, and is alive all the same.
     asked = {path: job for path, job in jobs.items() if job and not _has_ended(recorded[path])}
@@ -62,7 +64,22 @@ def look(paths: Iterable[Path], queue: Queue | None = None) -> list[RunState]:
         elif state and told[job].may_be_alive:
             reasons = (state.reason, told[job].no_answer)
             recorded[path] = replace(state, job=told[job], reason="; ".join(text for text in reasons if text))
-    return [recorded[run.path] or _unrecorded(run, jobs[run.path], told) for run in runs]
+    return [recorded[run.path] or lost.get(run.path) or _unrecorded(run, jobs[run.path], told) for run in runs]
+
+
+def _lost(runs: Sequence[RunDir]) -> dict[Path, RunState]:
+    """Find the jobs of interrupted submissions; return the states of runs that may have been submitted all the same."""
+    without = [run for run in runs if _job_id(run) is None]
+    records = [run.job for run in without]
+    for folder in dict.fromkeys(run.path.parent for run in without):
+        records += arrays_of(folder)
+    states = {}
+    for one in recover(records).in_doubt:
+        here = one.record.parent
+        names = one.facts.get("runs")
+        for path in [here] if names is None else [here.parent / str(name) for name in names]:
+            states[path] = RunState(RunDir(path), UNKNOWN, one.reason, job=one.state)
+    return states
 
 
 def runs_in(folder: Path) -> list[Path]:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.jobs.submit import Prepared, job_record, write
-from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, new_run_id, utc_now
+from hpcnn.jobs.submission import adopt, arrays_of, close, job_record, recover, submit_recorded, whole_submission
+from hpcnn.jobs.submit import Prepared, write
+from hpcnn.rundir.layout import RunDir, new_run_id
 from hpcnn.scheduler import scheduler_of
-from hpcnn.scheduler.api import Queue
+from hpcnn.scheduler.api import NoAnswer, Queue
 from hpcnn.sites.profile import Site
 from hpcnn.study.arrays import FOLDER, Batch, batches
 from hpcnn.study.expand import PlannedRun
@@ -22,7 +23,8 @@ from hpcnn.study.run import check_all_staged, prepare_again, set_aside
 from hpcnn.study.states import look
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.files import read_json, write_bytes, write_json, write_text
-from hpcnn.util.types import Json
+from hpcnn.util.lock import lock_file
+from hpcnn.util.text import counted
 
 # slurm.conf(5), "MaxArraySize": the default, for a site whose own is not known.
 _USUAL_ARRAY_LIMIT = 1001
@@ -63,9 +65,13 @@ def plan(
     scheduler = scheduler_of(site.scheduler)
     if not scheduler.queues:
         raise UsageError(f"--site: site {site.name} has no scheduler to submit to; `hpcnn study run` runs a study here")
+    asked = queue is None
     if queue is None:
         queue = scheduler.queue()
     states = look((folder / run.run_id for run in runs), queue)
+    lost = [state for state in states if state.may_be_alive and not state.alive]
+    if asked and lost:
+        raise NoAnswer(f"{counted(len(lost), 'run')} may be in the queue, or come there yet: {lost[0].reason}")
     todo = [run for run, state in zip(runs, states, strict=True) if state.status != "completed" and not state.alive]
     queued = sum(job.alive for job in queue.values())
     room = len(todo) if site.submit_limit is None else max(site.submit_limit - queued, 0)
@@ -87,20 +93,18 @@ def submit_all(plan: Plan, folder: Path, options: Sequence[str] = ()) -> Iterato
     """
     check_all_staged([run for batch in plan.batches for run in batch.runs])
     for batch in plan.batches:
-        yield batch, _submit(batch, folder, options)
+        with whole_submission():  # the caller hears of each job that was submitted, before an interrupt goes on
+            yield batch, _submit(batch, folder, options)
 
 
-def adopt(folder: Path) -> None:
-    """Write the job's id into every task's run, from the newest record, for a command that may have been killed."""
-    jobs = {}
-    for file in sorted((folder / FOLDER).glob("*.json")):
-        record = read_json(file) or {}
-        if record.get("job_id"):
-            jobs.update({name: (record, task) for task, name in enumerate(record.get("runs", []))})
-    for name, (record, task) in jobs.items():
-        run = RunDir(folder / name)
-        if run.spec.exists() and not run.job.exists():
-            write_json(run.job, job_record(f"{record['job_id']}_{task}", str(record.get("site"))), durable=False)
+def settle(folder: Path, runs: Sequence[PlannedRun]) -> None:
+    """Find the jobs of submissions that were interrupted, and forget those that came to nothing.
+
+    The caller holds the study's lock.
+    """
+    own = [RunDir(folder / run.run_id).job for run in runs]
+    close(recover([*own, *arrays_of(folder)]).unanswered)
+    adopt(folder)
 
 
 def _array_limit(site: Site) -> int:
@@ -115,13 +119,7 @@ def _array_limit(site: Site) -> int:
 
 def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
     script, record = batch.file(folder), folder / FOLDER / f"{batch.name}.json"
-    facts: dict[str, Json] = {
-        "schema": SCHEMA_VERSION,
-        "job_id": None,
-        "site": batch.runs[0].site.name,
-        "submitted_at": utc_now(),
-        "runs": [run.run.path.name for run in batch.runs],
-    }
+    site, facts = batch.runs[0].site, {"runs": [run.run.path.name for run in batch.runs]}
     begun: list[_Begun] = []
     try:
         for prepared in batch.runs:
@@ -131,44 +129,50 @@ def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
             write(prepared, durable=False)
         if batch.script is not None:
             write_text(script, batch.script, mode=0o755)
-        job_id = scheduler_of(batch.runs[0].site.scheduler).submit(script, options)
-    except BaseException as error:
+            job_id = submit_recorded(script, record, site, options, facts)
+        else:
+            job_id = submit_recorded(script, batch.runs[0].run.job, site, options, before=begun[0].job_id)
+    except NoAnswer:  # the job may have been accepted, and needs its files then
+        raise
+    except Exception as error:
         _take_back(begun)
         if isinstance(error, HpcnnError) and batch.script is not None:
-            write_json(record, {**facts, "error": str(error)})
+            write_json(record, {**job_record("", site.name), **facts, "job_id": None, "error": str(error)})
         raise
-    if batch.script is None:
-        write_json(batch.runs[0].run.job, job_record(job_id, batch.runs[0].site.name))
-    else:
-        write_json(record, {**facts, "job_id": job_id})
+    if batch.script is not None:
         adopt(folder)
     return job_id
 
 
 @dataclass(frozen=True)
 class _Begun:
-    """A run that is being submitted, with what restores it: the attempt set aside, or the files of a resumed one."""
+    """A run that is being submitted, with what restores it: the attempt set aside, or the files of a resumed one.
+
+    job_id: the job of the earlier attempt.
+    """
 
     run: RunDir
+    job_id: str | None
     aside: Path | None
     earlier: dict[Path, bytes]
 
 
 def _begin(prepared: Prepared) -> _Begun:
     run = prepared.run
+    job_id = (read_json(run.job) or {}).get("job_id")
     if not prepared.resume:
-        return _Begun(run, set_aside(run.path), {})
+        return _Begun(run, job_id, set_aside(run.path), {})
     files = (run.spec, run.job_script, run.job, run.result)
     earlier = {file: file.read_bytes() for file in files if file.exists()}
     run.job.unlink(missing_ok=True)
-    return _Begun(run, None, earlier)
+    return _Begun(run, job_id, None, earlier)
 
 
 def _take_back(begun: Sequence[_Begun]) -> None:
     """Remove the files of runs that were not submitted, and restore their earlier attempts."""
     for entry in begun:
         run, aside = entry.run, entry.aside
-        for file in (run.spec, run.job_script):
+        for file in (run.spec, run.job_script, lock_file(run.path)):
             file.unlink(missing_ok=True)
         for file, content in entry.earlier.items():
             write_bytes(file, content)

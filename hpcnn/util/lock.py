@@ -33,7 +33,7 @@ def lock(folder: Path, seconds: float = _SECONDS_TO_TRY) -> Iterator[int]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        opened = (folder / _NAME).open("a+", encoding="utf-8")
+        opened = lock_file(folder).open("a+", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--runs: {folder}: cannot be written to: {error.strerror}") from error
     with opened as file:
@@ -47,10 +47,15 @@ def lock(folder: Path, seconds: float = _SECONDS_TO_TRY) -> Iterator[int]:
         yield file.fileno()
 
 
+def lock_file(folder: Path) -> Path:
+    """Return the file of the lock of ``folder``."""
+    return folder / _NAME
+
+
 def held(folder: Path) -> bool:
     """Return whether a process holds the lock of ``folder`` at this moment."""
     try:
-        with (folder / _NAME).open(encoding="utf-8") as file:
+        with lock_file(folder).open(encoding="utf-8") as file:
             return not _acquired(file.fileno(), fcntl.LOCK_SH, 0.0)
     except FileNotFoundError:
         return False

@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from hpcnn.cli.main import main
 from hpcnn.rundir.layout import RunDir
+from hpcnn.specs.command_line import options_of
 from hpcnn.specs.resources import Resources
 from tests.cli.submitting import python, result_of, submit
 
@@ -237,3 +240,28 @@ class TestProgram:
         submit("--run-dir", "run", *python("raise SystemExit(4)"))
         assert "exit status 4" in result_of("run")["reason"]
         assert not run.epochs(0).exists()
+
+
+class TestFlagsOfSbatch:
+    @pytest.mark.parametrize("word", ["exclusive", "exclusive="])
+    def test_on_the_command_line(self, word):
+        result = submit("--site", "generic-slurm", "--sbatch-option", word, "--dry-run", "--", "true")
+        assert "#SBATCH --exclusive\n" in result.stdout
+
+    def test_in_a_study(self, here):
+        (here / "mine.toml").write_text(
+            'name = "mine"\nprogram = ["true"]\n[resources]\nsbatch_options = {exclusive = true, hold = false}\n'
+        )
+        words = ["study", "submit", "mine.toml", "--site", "generic-slurm", "--scripts"]
+        result = CliRunner().invoke(main, words)
+        assert result.stdout.count("#SBATCH --exclusive\n") == 2, result.output
+        assert "--hold" not in result.stdout
+
+    def test_are_written_as_they_are_read(self):
+        given = ["--sbatch-option", "exclusive", "--sbatch-option", "comment=x"]
+        assert options_of(Resources(sbatch_options={"exclusive": True, "comment": "x"})) == given
+
+    @pytest.mark.parametrize("word", ["", "=x"])
+    def test_a_key_is_needed(self, word):
+        result = submit("--site", "generic-slurm", "--sbatch-option", word, "--dry-run", "--", "true")
+        assert (result.exit_code, "--sbatch-option" in result.stderr) == (2, True)

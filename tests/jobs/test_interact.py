@@ -67,7 +67,8 @@ def test_a_container_on_gpus_is_a_shell_with_the_option_for_gpus(name: str) -> N
     opened = opened_at(name, GPU, IMAGE)
     run = opened.typed or opened.words[-1]
     words = shlex.split(run.rpartition(" && ")[2].removeprefix("exec "))
-    assert words[:2] == [site.container_runtime, "shell"]
+    assert words[0] == "env"
+    assert words[words.index("PYTHONNOUSERSITE=1") + 1 :][:2] == [site.container_runtime, "shell"]
     assert (site.container_gpu_option in words) or not site.container_gpu_option
     assert words[-1] == "it's.sif"
     assert {"/work dir", "/data", *site.container_binds} <= set(words)
@@ -86,7 +87,7 @@ def test_the_prompt_of_the_course_is_one_command() -> None:
     assert shlex.join(opened.words[:8]) == (
         "salloc -J Interact --partition=GPU-shared --gres=gpu:v100-32:1 --time=01:00:00 srun --interactive"
     )
-    assert opened.words[-1].endswith("exec singularity shell --nv --bind '/work dir' --bind /ocean /tf.sif")
+    assert opened.words[-1].endswith(" singularity shell --nv --bind '/work dir' --bind /ocean /tf.sif")
 
 
 def test_a_shell_without_anything_to_prepare_needs_no_line_to_type() -> None:

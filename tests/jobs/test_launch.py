@@ -103,7 +103,7 @@ class TestContainer:
         assert self.words() == []
 
     def test_it_sees_run_and_working_directory_the_sites_folders_and_the_users(self):
-        runtime, image = self.words(container="my image.sif", bind=("/data:/mnt", "/scratch"))
+        _, runtime, image = self.words(container="my image.sif", bind=("/data:/mnt", "/scratch"))
         assert runtime == [
             *("apptainer", "exec", "--cleanenv", "--bind", "/runs/1", "--bind", "/home/me"),
             *("--bind", "/scratch", "--bind", "$(list-binds)", "--bind", "/data:/mnt"),
@@ -111,19 +111,19 @@ class TestContainer:
         assert image == ["my image.sif"]
 
     def test_the_shell_expands_what_the_site_says_and_nothing_of_the_users(self):
-        runtime, _ = self.words(container="x.sif", bind=("$(id)",))
+        _, runtime, _ = self.words(container="x.sif", bind=("$(id)",))
         expanded = {word for word in runtime if isinstance(word, Expanded)}
         assert expanded == {"/scratch", "$(list-binds)"}
 
     @pytest.mark.parametrize("option", ["--nv", "--rocm"])
     def test_gpus_reach_it_in_jobs_with_gpus_alone(self, option):
         site = Site(container_runtime="singularity", container_gpu_option=option)
-        assert self.words(True, site, container="x.sif")[0][:3] == ["singularity", "exec", option]
-        assert option not in self.words(False, site, container="x.sif")[0]
+        assert self.words(True, site, container="x.sif")[1][:3] == ["singularity", "exec", option]
+        assert option not in self.words(False, site, container="x.sif")[1]
 
     def test_a_site_may_need_no_option_for_gpus(self):
         site = Site(container_gpu_option="")
-        assert self.words(True, site, container="x.sif")[0][:3] == ["apptainer", "exec", "--bind"]
+        assert self.words(True, site, container="x.sif")[1][:3] == ["apptainer", "exec", "--bind"]
 
     def test_another_runtime_is_refused(self):
         site = Site(name="nersc", container_runtime="shifter")

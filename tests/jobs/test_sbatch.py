@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given as such_as
 from hypothesis import strategies as st
 
-from hpcnn.jobs.sbatch import PROTECTED, directives, quoted, tasks_per_node
+from hpcnn.jobs.sbatch import directives, file_name, quoted, tasks_per_node
+from hpcnn.jobs.sbatch_options import OWN, PROTECTED
 from hpcnn.sites.profile import Site
+from hpcnn.specs.fields import from_mapping, to_mapping
 from hpcnn.specs.resources import Resources
 from hpcnn.util.errors import UsageError
 
@@ -135,9 +137,124 @@ def test_what_hpcnn_writes_itself_is_no_other_option(key):
     assert message.startswith(f"--sbatch-option: '{key}=x' is not valid; expected another key: hpcnn sets {key} itself")
 
 
+@pytest.mark.parametrize("key", OWN)
+def test_what_hpcnn_computes_with_is_refused_with_the_name_of_its_own_option(key):
+    message = error_of(sbatch_options={key: "1"})
+    assert message.startswith(f"--sbatch-option: '{key}=1' is not valid; hpcnn has an option of its own for it: --")
+    assert message.endswith(f"{OWN[key]}.")
+
+
+@pytest.mark.parametrize(
+    ("key", "own"),
+    [
+        ("cpus-per-t", "--cpus-per-task"),
+        ("cpus-per-g", "--cpus-per-task"),
+        ("gpus-per-n", "--gpus-per-node"),
+        ("gpus-per-t", "--gpus-per-task"),
+        ("ntasks-per-n", "--ntasks-per-node"),
+        ("nodes", "--nodes"),
+        ("mem-per-c", "--mem-per-cpu"),
+        ("dep", "--after"),
+        ("no-r", "--no-requeue"),
+        ("requ", "--requeue"),
+    ],
+)
+def test_so_is_every_beginning_that_sbatch_takes_for_it(key, own):
+    assert error_of(sbatch_options={key: "1"}).endswith(f"hpcnn has an option of its own for it: {own}.")
+
+
+@pytest.mark.parametrize("key", ["outp", "arr", "op", "exp", "ch"])
+def test_and_a_beginning_that_may_stand_for_what_hpcnn_writes(key):
+    assert "hpcnn sets " in error_of(sbatch_options={key: "1"})
+
+
+@pytest.mark.parametrize("key", ["n", "gpu", "mem-", "mail-"])
+def test_a_beginning_of_several_names_them(key):
+    assert "expected one option; this is the beginning of " in error_of(sbatch_options={key: "1"})
+
+
+@pytest.mark.parametrize("key", ["cluster-c", "clusters", "verb", "parsable"])
+def test_what_makes_no_sense_in_a_script(key):
+    assert "expected another key" in error_of(sbatch_options={key: "1"})
+
+
+class TestFlags:
+    @pytest.mark.parametrize("value", [True, ""])
+    @pytest.mark.parametrize("key", ["exclusive", "hold", "contiguous", "exclusiv", "x11"])
+    def test_without_a_value(self, key, value):
+        full = {"exclusiv": "exclusive"}.get(key, key)
+        assert f"--{full}" in of(sbatch_options={key: value})
+
+    def test_with_the_value_that_some_take(self):
+        assert {"--exclusive=user", "--nice=100"} <= set(of(sbatch_options={"exclusive": "user", "nice": 100}))
+
+    def test_false_leaves_out_even_the_sites_own(self):
+        lines = of(changed(exclusive=True), sbatch_options={"exclusive": False, "hold": False})
+        assert not [line for line in lines if "exclusive" in line or "hold" in line]
+
+    @pytest.mark.parametrize("value", [True, ""])
+    def test_an_option_that_takes_a_value_needs_one(self, value):
+        assert error_of(sbatch_options={"reservation": value}) == (
+            "--sbatch-option: 'reservation' is not valid; expected a value: reservation=VALUE."
+        )
+
+    def test_a_flag_takes_none(self):
+        assert error_of(sbatch_options={"hold": "yes"}).endswith("expected no value: hold alone.")
+
+    def test_a_site_refuses_them_too(self):
+        assert error_of(changed(refused=("exclusive",)), sbatch_options={"exclusiv": True}).startswith(
+            "--exclusive: '' is"
+        )
+
+
+class TestGres:
+    @pytest.mark.parametrize("value", ["gpu:2", "gpu", "nvme:1,gpu:a100:2", "gres/gpu=2"])
+    def test_gpus_have_an_option_of_their_own(self, value):
+        assert error_of(sbatch_options={"gres": value}).endswith("other than GPUs: ask for these by --gpus-per-node.")
+
+    def test_others_stand_beside_the_gpus(self):
+        site = changed(gpu_request="gres")
+        assert "--gres=gpu:2,nvme:1" in of(site, gpus_per_node=2, sbatch_options={"gres": "nvme:1"})
+        assert "--gres=nvme:1" in of(site, sbatch_options={"gres": "nvme:1"})
+
+
+class TestGpusOfEachTask:
+    def test_are_those_of_the_node(self):
+        resources = Resources(nodes=2, ntasks=4, gpus_per_task=2)
+        assert resources.gpus_per_node == 4
+        assert "--gpus-per-node=4" in directives("job", resources, GPUS, "log", 1)
+        assert from_mapping(Resources, to_mapping(resources)) == resources  # as a record holds it
+
+    def test_both_may_be_said_if_they_agree(self):
+        assert Resources(ntasks=2, gpus_per_task=1, gpus_per_node=2).gpus_per_node == 2
+        with pytest.raises(UsageError, match="gpus_per_node: 1 GPUs of a node are not 1 for each task"):
+            Resources(ntasks=2, gpus_per_task=1, gpus_per_node=1)
+
+
 class TestMemory:
     def lines(self, resources, **keys):
         return [line for line in of(changed(**keys), **resources) if line.startswith("--mem")]
+
+    @pytest.mark.parametrize("own", ["mem_per_cpu", "mem_per_gpu"])
+    @pytest.mark.parametrize("default", ["memory", "memory_gpu", "memory_per_cpu", "memory_per_gpu"])
+    def test_the_users_own_stands_alone(self, own, default):
+        keys = {default: "1G", "memory_rule": "required"}
+        asked = {own: "7G", "gpus_per_node": 1}
+        assert self.lines(asked, **keys) == [f"--{own.replace('_', '-')}=7G"]
+
+    def test_one_of_them(self):
+        with pytest.raises(
+            UsageError, match=r"^mem = 1G and mem_per_cpu = 2G: memory is asked for each node, each core"
+        ):
+            Resources(mem="1G", mem_per_cpu="2G")
+
+    @pytest.mark.parametrize("own", ["mem", "mem_per_cpu"])
+    def test_a_site_that_refuses_it(self, own):
+        option = f"--{own.replace('_', '-')}"
+        assert error_of(changed(memory_rule="refused"), **{own: "4G"}).startswith(f"{option}: '4G' is not valid; ")
+
+    def test_of_each_gpu_without_gpus(self):
+        assert error_of(mem_per_gpu="4G").endswith("expected no value without --gpus-per-node.")
 
     def test_as_asked_else_the_sites_share(self):
         keys = {"memory_per_cpu": "3G", "memory_per_gpu": "15G"}
@@ -184,6 +301,12 @@ def test_whole_nodes_are_asked_for_once():
 
 def test_a_percent_sign_in_the_runs_folder_is_no_pattern_of_slurm():
     assert "--output=/runs/50%%j/log.out" in directives("job", Resources(), Site(), "/runs/50%j/log.out", 1)
+
+
+def test_a_backslash_in_the_runs_folder_escapes_nothing():
+    """As Slurm 22.05 reads it: where there is one, `%` is no pattern."""
+    assert file_name("/runs/a\\b/50%j") == "/runs/a\\\\b/50%j"
+    assert file_name("/runs/50%", "/log-%a.out") == "/runs/50%%/log-%a.out"
 
 
 def test_tasks_of_each_node():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpcnn.scheduler.parse import SACCT_FIELDS
+from hpcnn.scheduler.parse import SACCT_FIELDS, SCRIPT_FORMAT
 
 # What Slurm 22.05 printed on the testbed.
 DATA = Path(__file__).parent / "data" / "testbed"
@@ -34,6 +34,32 @@ class Commands:
             + f'/bin/cat "{self.folder}/{name}.out"\n/bin/cat "{self.folder}/{name}.err" >&2\nexit {status}\n'
         )
         script.chmod(0o755)
+
+    def script(self, name: str, body: str) -> None:
+        """Make a command of these lines of sh."""
+        file = self.folder / name
+        file.write_text(f'#!/bin/sh\necho "$@" >>"{self.folder}/{name}.calls"\n{body}\n')
+        file.chmod(0o755)
+
+    def queue(self) -> Path:
+        """Let squeue answer from the file that is returned: ``JOB|STATE|SCRIPT`` in each line, for both formats."""
+        file = self.folder / "queue"
+        file.touch()
+        rows = "s/^\\([^|]*|[^|]*\\)|.*/\\1|None|0:01|n1|N\\/A/"
+        self.script(
+            "squeue",
+            f"""case "$*" in
+*'{SCRIPT_FORMAT}') echo 'ARRAY_JOB_ID|STATE|COMMAND'; /bin/sed 's/^\\([0-9]*\\)_[0-9]*|/\\1|/' {file} ;;
+*) echo '{SQUEUE_HEADER}'; /bin/sed '{rows}' {file} ;;
+esac""",
+        )
+        return file
+
+    def sbatch(self, *, tasks: int = 0, before: str = ":", after: str = "echo 7") -> None:
+        """Let sbatch put job 7, an array of so many tasks, into the file of ``queue`` between two lines of sh."""
+        names = [f"7_{task}" for task in range(tasks)] or ["7"]
+        accept = "\n".join(f'echo "{name}|PENDING|$script" >>"{self.folder}/queue"' for name in names)
+        self.script("sbatch", f"for script; do :; done\n{before}\n{accept}\n{after}")
 
     def remove(self, name: str) -> None:
         (self.folder / name).unlink()

@@ -8,7 +8,6 @@ from hpcnn.scheduler import parse, states
 from hpcnn.scheduler.api import JobState
 from hpcnn.scheduler.parse import UnreadableError
 from hpcnn.scheduler.slurm import clean_environment
-from hpcnn.util.errors import HpcnnError
 
 DATA = Path(__file__).parent / "data"
 
@@ -34,6 +33,17 @@ DATA = Path(__file__).parent / "data"
         ("CANCELLED+", "interrupted"),
         ("CANCELLED by 0", "interrupted"),
         ("CANCELLED by 1000", "interrupted"),
+        ("POWER_UP_NODE", "pending"),
+        ("EXPEDITING", "pending"),
+        ("RECONFIG_FAIL", "pending"),
+        ("UPDATE_DB", "running"),
+        ("RUNNING,UPDATE_DB", "running"),
+        ("COMPLETED,UPDATE_DB", "completed"),
+        ("RUNNING,COMPLETING", "running"),
+        ("RUNNING,POWER_UP_NODE", "pending"),
+        ("COMPLETED,REQUEUED", "pending"),
+        ("FAILED,LAUNCH_FAILED", "failed"),
+        ("CANCELLED,REVOKED", "interrupted"),
         ("", "unknown"),
         ("COMPLETE", "unknown"),
         ("?", "unknown"),
@@ -41,6 +51,48 @@ DATA = Path(__file__).parent / "data"
 )
 def test_states_in_hpcnns_words(state, status):
     assert states.status_of(state) == status
+
+
+# slurm.h of Slurm 25.11: enum job_states, without JOB_OOM's short name, and the flags, as job_state_string_complete()
+# prints them.
+SLURM_25_11 = """
+PENDING RUNNING SUSPENDED COMPLETED CANCELLED FAILED TIMEOUT NODE_FAIL PREEMPTED BOOT_FAIL DEADLINE OUT_OF_MEMORY
+LAUNCH_FAILED UPDATE_DB REQUEUED REQUEUE_HOLD SPECIAL_EXIT RESIZING CONFIGURING COMPLETING STOPPED RECONFIG_FAIL
+POWER_UP_NODE REVOKED REQUEUE_FED RESV_DEL_HOLD SIGNALING STAGE_OUT EXPEDITING
+"""
+
+
+@pytest.mark.parametrize("state", SLURM_25_11.split())
+def test_every_state_of_slurm_is_known(state):
+    assert states.status_of(state) != states.UNKNOWN
+
+
+def test_a_job_in_the_queue_whose_state_is_a_word_of_a_newer_slurm_may_be_alive():
+    found = parse.squeue("JOBID|STATE|REASON|TIME|NODELIST|START_TIME\n7_0|DREAMING|None|0:01|n1|N/A\n")
+    for state in (found["7_0"], parse.together("7", found.values())):
+        assert (state.status, state.may_be_alive) == ("unknown", True)
+        assert state.no_answer == "squeue says DREAMING, which hpcnn does not know"
+
+
+def test_scripts_may_have_any_name():
+    output = (
+        "ARRAY_JOB_ID|STATE|COMMAND\n"
+        "7|PENDING|/a|b/job.sh\n"
+        "7|COMPLETED|/a|b/job.sh\n"
+        "8|RUNNING,COMPLETING|/x\ny|PENDING|/job.sh\n"
+        "9|FAILED|\n"
+        "10|FAILED|/a|b/job.sh\n"
+    )
+    found = {name: [(job.job_id, job.status) for job in jobs] for name, jobs in parse.scripts(output).items()}
+    assert found == {
+        "/a|b/job.sh": [("7", "pending"), ("10", "failed")],
+        "/x\ny|PENDING|/job.sh": [("8", "running")],
+        "": [("9", "failed")],
+    }
+    assert parse.scripts("Welcome\nARRAY_JOB_ID|STATE|COMMAND\n") == {}
+    for text in ("", "Welcome\n", "JOBID|STATE\n"):
+        with pytest.raises(parse.UnreadableError):
+            parse.scripts(text)
 
 
 def test_no_state_is_two_things():
@@ -63,7 +115,7 @@ def test_the_job_id_of_sbatch(output, job):
 
 @pytest.mark.parametrize("output", ["", "\n", "Submitted batch job", "12a\n", ";cluster\n", "-5\n"])
 def test_no_job_id_is_an_error_with_what_was_printed(output):
-    with pytest.raises(HpcnnError, match=r"^sbatch printed no job id: "):
+    with pytest.raises(parse.UnreadableError, match=r"^it printed no job id: "):
         parse.job_id(output)
 
 

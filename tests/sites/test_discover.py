@@ -84,6 +84,8 @@ def test_the_first_of_a_list_of_nodes(names: str, first: str) -> None:
         ("UNLIMITED", None),
         ("infinite", None),
         ("NONE", None),
+        ("Partition_Limit", None),
+        ("", None),
         ("01:00:00", 3600),
         ("7-00:00:00", 604800),
         ("2:00", 120),

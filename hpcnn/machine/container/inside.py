@@ -46,11 +46,11 @@ def inspect_image(image: Path, site: Site) -> dict[str, Answer]:
 
     Raises UsageError if the site's container runtime is missing, and HpcnnError if no Python runs in the image.
     """
-    (start, name) = container_command(site, SoftwareSpec(container=str(image)), [], gpu=False)
+    environment, start, name = container_command(site, SoftwareSpec(container=str(image)), [], gpu=False)
     if shutil.which(start[0]) is None:
         module = f": load its module (`module load {site.container_module or start[0]}`)"
         raise UsageError(f"{start[0]}, by which site {site.name} runs containers, is not on PATH{module}")
-    words = [*start, *name, "sh", "-c", _PYTHON, "sh"]
+    words = [*environment, *start, *name, "sh", "-c", _PYTHON, "sh"]
     _must_run([*words, "--version"], image)
     return ask(_by_shell([*words, "-c", _PROGRAM + PROGRAM]), STAGES, os.environ)
 

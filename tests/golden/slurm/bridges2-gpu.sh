@@ -21,7 +21,18 @@ if grep -qs '"status": "completed"' "$run_dir/result.json"; then
     echo "hpcnn: this run is completed; nothing is done"
     exit 0
 fi
+
+# A job does not run without its software: a line that fails ends it, as a missing file does.
+must_work() { # follows each line, which it is given
+    local status=$?
+    if [ "$status" -ne 0 ]; then
+        echo "hpcnn: '$1' failed with status $status on $(hostname)" >&2
+        exit 66
+    fi
+}
+
 module load openmpi/4.0.5-gcc10.2.0
+must_work 'module load openmpi/4.0.5-gcc10.2.0'
 export PATH=/home/me/venv/bin:"$PATH"
 
 # What the ranks check before they train, and the cores of each.

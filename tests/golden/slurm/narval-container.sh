@@ -21,7 +21,18 @@ if grep -qs '"status": "completed"' "$run_dir/result.json"; then
     echo "hpcnn: this run is completed; nothing is done"
     exit 0
 fi
+
+# A job does not run without its software: a line that fails ends it, as a missing file does.
+must_work() { # follows each line, which it is given
+    local status=$?
+    if [ "$status" -ne 0 ]; then
+        echo "hpcnn: '$1' failed with status $status on $(hostname)" >&2
+        exit 66
+    fi
+}
+
 module load apptainer
+must_work 'module load apptainer'
 
 # What the ranks check before they train, and the cores of each.
 export HPCNN_RUN_DIR="$run_dir"
@@ -66,6 +77,7 @@ srun \
     --cpus-per-task=12 \
     --export=ALL \
     --kill-on-bad-exit=1 \
+    env -u PYTHONPATH -u PYTHONHOME -u LD_PRELOAD PYTHONNOUSERSITE=1 \
     apptainer exec \
     --nv \
     --bind "$run_dir" \

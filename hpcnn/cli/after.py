@@ -1,0 +1,26 @@
+"""The option ``--after`` of the commands that submit."""
+
+from __future__ import annotations
+
+import click
+
+from hpcnn.cli.options import Command
+from hpcnn.scheduler.dependency import dependency
+
+
+def after_option(function: Command) -> Command:
+    """Add ``--after``, whose value is checked at once, also in a dry run."""
+
+    def checked(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+        return None if value is None else dependency(value)
+
+    return click.option(
+        "--after",
+        metavar="JOBS",
+        default=None,
+        callback=checked,
+        help=(
+            "Start only after these Slurm jobs have completed: 1234 or 1,2; or as sbatch's --dependency says, e.g. "
+            "afterany:1:2, afternotok:3, after:4+10, aftercorr:5, singleton, and afterok:1?afterok:2 for one of them."
+        ),
+    )(function)
