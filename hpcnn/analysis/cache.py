@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import time
 import zipfile
 import zlib
@@ -28,6 +27,7 @@ import hpcnn.rundir.read
 from hpcnn.analysis.collect import Runs, read_runs
 from hpcnn.analysis.columns import Columns, Typed
 from hpcnn.util.cache_dir import cache_folder
+from hpcnn.util.files import open_own, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,15 +119,11 @@ def _save(file: Path, runs: Runs, fingerprints: Sequence[str | None], types: Map
         if missing is not None:
             arrays[f"missing.{key}"] = missing
     text = json.dumps({**facts, "others": runs.epochs.others})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", suffix=".tmp", delete=False) as temporary:
-        try:
-            np.savez(temporary, facts=np.frombuffer(text.encode(), np.uint8), counts=runs.counts, **arrays)  # type: ignore[arg-type]
-            temporary.close()
-            Path(temporary.name).replace(file)
-        except BaseException:
-            Path(temporary.name).unlink(missing_ok=True)
-            raise
+    with (
+        replacing(file, durable=False, folders=True) as temporary,
+        open_own(temporary, "wb") as opened,
+    ):
+        np.savez(opened, facts=np.frombuffer(text.encode(), np.uint8), counts=runs.counts, **arrays)  # type: ignore[arg-type]
     for other in file.parent.iterdir():
         if other.stat().st_mtime < time.time() - _KEPT_SECONDS:
             other.unlink(missing_ok=True)

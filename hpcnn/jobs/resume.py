@@ -13,7 +13,7 @@ from hpcnn.scheduler.api import NoAnswer
 from hpcnn.specs.fields import from_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.resources import Resources
-from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.software import SoftwareSpec, without_secrets
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json
@@ -62,7 +62,7 @@ def job_of(run: RunDir) -> JobSpec:
         from_mapping(Resources, spec["resources"], where),
         from_mapping(TrainSpec, spec["train"], where) if spec.get("train") else None,
         tuple(spec.get("program") or ()),
-        from_mapping(SoftwareSpec, spec.get("software") or {}, where),
+        from_mapping(SoftwareSpec, without_secrets(spec.get("software") or {}), where),
         study=spec.get("study"),
         kind=spec.get("kind"),
         point=spec.get("point") or {},

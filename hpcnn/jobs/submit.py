@@ -23,6 +23,7 @@ from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.numpy_options import check_options
+from hpcnn.specs.software import check_environment
 from hpcnn.specs.train import check_weights_file
 from hpcnn.util.errors import HpcnnError, bad_value
 from hpcnn.util.exit_status import by_signal
@@ -101,7 +102,7 @@ def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
     except HpcnnError as error:
         finish(prepared.run.path, error.exit_code, reason=str(error))
         raise
-    write_json(prepared.run.job, job_record(job_id, prepared.site.name))
+    write_json(prepared.run.job, job_record(job_id, prepared.site.name), folders=False)
     return job_id
 
 
@@ -117,6 +118,7 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
         check_staged(job.train.data, job.train.data_args)
         if not prepared.resume:
             check_weights_file(job.train)
+    check_environment(job.software)
     run.create(resume=prepared.resume)
     if prepared.resume:
         run.result.unlink(missing_ok=True)  # that of the attempt before
@@ -124,7 +126,7 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
         run.clear_attempt()
     spec = {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)}
     write_json(run.spec, spec, durable=durable)
-    write_text(run.job_script, prepared.script, mode=0o755, durable=durable)
+    write_text(run.job_script, prepared.script, executable=True, durable=durable)
 
 
 def _data_file(job: JobSpec, site: Site) -> str | None:

@@ -64,7 +64,7 @@ def workers(search: Search, folder: Path, site_name: str, count: int) -> Workers
 def submit(job: Workers, options: Sequence[str] = ()) -> list[str]:
     """Submit the workers; return the ids of the jobs. Raises HpcnnError with the scheduler's words where it refuses."""
     script = job.folder / "job.sh"
-    write_text(script, job.script, mode=0o755)
+    write_text(script, job.script, executable=True)
     ids = [scheduler_of(job.site.scheduler).submit(script, options) for _ in range(job.calls)]
     for number, job_id in enumerate(ids):
         place = job.folder if number == 0 else job.folder.with_name(f"{job.folder.name}-{number}")

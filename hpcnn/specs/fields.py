@@ -45,6 +45,7 @@ class Facts(TypedDict, total=False):
     texts: bool
     table: type[DataclassInstance] | None
     own: bool
+    bare: str | None
 
 
 def facts_of(field: Field) -> Facts:
@@ -65,13 +66,15 @@ def field(
     texts: bool = False,
     table: type[DataclassInstance] | None = None,
     own: bool = False,
+    bare: str | None = None,
 ) -> T:
     """Return a dataclass field with its default, help and valid values.
 
     above: the values must be larger than this. recipe: the default None stands for the value of the lecture's recipe.
     option: the command-line option, if it differs from the field's name. texts: the values of a table stay texts, even
     if they spell numbers. table: the spec whose fields are the only valid keys of a table. own: the value may also be
-    the name of a user's own function, ``package.module:function``.
+    the name of a user's own function, ``package.module:function``. bare: the list that gets the keys which the command
+    line gives without a value.
     """
     facts: Facts = {
         "help": help_text,
@@ -84,6 +87,7 @@ def field(
         "texts": texts,
         "table": table,
         "own": own,
+        "bare": bare,
     }
     # dataclasses takes a Field for the default of an attribute; so do type checkers, by the type T
     if default is NO_KEYS:

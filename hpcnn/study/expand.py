@@ -62,6 +62,10 @@ def expand(study: StudySpec, site: str) -> list[PlannedRun]:
     return list(runs.values())
 
 
+# Keys that the name of a run has always come from; later ones count where they are given.
+_FIRST_OF_SOFTWARE = ("container", "bind", "module", "env")
+
+
 def _product(axes: dict[str, list[Json]]) -> list[dict[str, Json]]:
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
@@ -157,7 +161,7 @@ def _content(job: JobSpec) -> str:
     content["train"] = _deciding(TrainSpec, facts["train"])
     content["resources"] = _deciding(Resources, facts["resources"])
     if job.software != SoftwareSpec():
-        content["software"] = facts["software"]
+        content["software"] = {k: value for k, value in facts["software"].items() if k in _FIRST_OF_SOFTWARE or value}
     if job.stated != Stated():
         content["stated"] = facts["stated"]
     return json.dumps(content, sort_keys=True, default=str)

@@ -130,7 +130,7 @@ def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
             # loses is written again by the next command.
             write(prepared, durable=False)
         if batch.script is not None:
-            write_text(script, batch.script, mode=0o755)
+            write_text(script, batch.script, executable=True)
         job_id = scheduler_of(batch.runs[0].site.scheduler).submit(script, options)
     except BaseException as error:
         _take_back(begun)

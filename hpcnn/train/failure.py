@@ -47,7 +47,7 @@ def end_failed(run: RunDir | None, strategy: Strategy | None, error: BaseExcepti
     code = 130 if interrupted else error.exit_code if isinstance(error, HpcnnError) else 1
     if run is not None and run.path.is_dir() and not run.result.exists():
         reason = "interrupted" if interrupted else _reason(error)
-        write_json(run.failure(rank), {"rank": rank, "reason": reason, "traceback": _traceback(error)})
+        write_json(run.failure(rank), {"rank": rank, "reason": reason, "traceback": _traceback(error)}, folders=False)
         if rank == 0:
             run.write_result("interrupted" if interrupted else "failed", exit_code=code, reason=reason)
     if processes > 1:

@@ -62,7 +62,7 @@ class Record:
     def spec(self, spec: Mapping[str, Json]) -> None:
         """Write ``spec.json`` unless the submitting side already has (rank 0 only)."""
         if self._strategy.is_chief and not self.run.spec.exists():
-            write_json(self.run.spec, {"schema": SCHEMA_VERSION, **spec})
+            write_json(self.run.spec, {"schema": SCHEMA_VERSION, **spec}, folders=False)
 
     def provenance(self, device: str | None, **facts: Any) -> list[dict[str, Json]]:
         """Collect every rank's host facts, write ``provenance.json``, return the facts. All ranks must call it."""
@@ -72,7 +72,7 @@ class Record:
             job = job_facts()
             job["versions"]["mpi"] = self._strategy.mpi_version
             record = {"schema": SCHEMA_VERSION, **job, "hosts": hosts, "world_size": self._strategy.size}
-            write_json(self.run.provenance, {**record, **facts})
+            write_json(self.run.provenance, {**record, **facts}, folders=False)
         return hosts
 
     def epoch(self, record: Mapping[str, Json]) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import SCHEMA_VERSION
 from hpcnn.util.errors import UsageError, bad_value
-from hpcnn.util.files import write_bytes
+from hpcnn.util.files import make_folder, write_bytes
 from hpcnn.util.types import Array, Json, KerasModel, Optimizer, Variable
 
 # What may change from one attempt to the next: how long and what is written, not what is computed.
@@ -96,7 +96,8 @@ def save(
         content = io.BytesIO()
         named = {f"variable_{number}": value for number, value in enumerate(values)}
         np.savez(content, facts=np.array(json.dumps(facts, default=str)), partial=partial, **named)  # type: ignore[arg-type]
-        write_bytes(file, content.getvalue())
+        make_folder(file.parent)
+        write_bytes(file, content.getvalue(), folders=False)
     strategy.barrier()
 
 

@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from hpcnn.machine.container.cache import image_path
 from hpcnn.machine.container.context import Context, context_of
 from hpcnn.machine.container.machine import debian_mirror, find_debootstrap, find_runtime, needs_fakeroot, pip_files
 from hpcnn.util.errors import HpcnnError
+from hpcnn.util.files import open_own, replacing
 from hpcnn.version import __version__
 
 Log: TypeAlias = Callable[[str], None]
@@ -109,23 +111,20 @@ def build(plan: Plan, log: Log, *, force: bool = False) -> Path:
 
 def copy_to(image: Path, target: Path) -> None:
     """Put an image at ``target`` atomically: as a hard link on the same file system, else as a copy."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with replacing(target, executable=True, folders=True) as part:
+        part.unlink()
         try:
             os.link(image, part)
         except OSError:
-            shutil.copyfile(image, part)
-            part.chmod(0o755)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+            with image.open("rb") as source, open_own(part, "xb") as copy:
+                shutil.copyfileobj(source, copy)
+            part.chmod(stat.S_IMODE(image.stat().st_mode))
 
 
 @contextlib.contextmanager
 def _build_lock(plan: Plan, log: Log) -> Iterator[None]:
     """Hold the lock of this image; wait for another process that builds it."""
-    with plan.image.with_suffix(".lock").open("w") as lock:
+    with open_own(plan.image.with_suffix(".lock"), "a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -25,7 +25,7 @@ def save(run: RunDir, weights: Weights) -> None:
     """Write the weights of a run, whole."""
     content = io.BytesIO()
     np.savez(content, **weights)  # type: ignore[arg-type]
-    write_bytes(run.weights, content.getvalue())
+    write_bytes(run.weights, content.getvalue(), folders=False)
 
 
 def load(run_dir: str | os.PathLike[str]) -> tuple[TrainSpec, Network]:
