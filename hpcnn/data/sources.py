@@ -5,7 +5,6 @@ Each reader returns the whole set as a checked ``DataSet``. None downloads anyth
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -161,15 +160,6 @@ def read_named(file: Path, *choices: Sequence[str]) -> tuple[Array, ...]:
             )
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"--data: {file} cannot be read as plain arrays: {error}") from error
-
-
-def file_sha256(file: Path) -> str:
-    """Return the SHA-256 of a file, as ``sha256sum`` prints it."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def part_notes(entry: Entry, train: int, test: int) -> tuple[str, ...]:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpcnn.data.sources import file_sha256
 from hpcnn.specs.train import TrainSpec, check_weights, check_weights_file
 from hpcnn.util.errors import UsageError
+from hpcnn.util.files import file_sha256
 from hpcnn.util.text import first_few
 from hpcnn.util.types import Json, KerasModel, Layer
 

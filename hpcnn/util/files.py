@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import math
 import os
@@ -135,6 +136,15 @@ def open_own(path: Path, mode: str) -> BinaryIO:
         return cast(BinaryIO, open(path, mode, opener=no_follow))  # the caller closes it
     except OSError as error:
         raise WriteError(path, error) from error
+
+
+def file_sha256(file: Path) -> str:
+    """Return the SHA-256 of a file, as ``sha256sum`` prints it."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _flush(file: Path) -> None:

@@ -23,6 +23,7 @@ from typing import TypeAlias
 from hpcnn.machine.container.cache import image_path
 from hpcnn.machine.container.context import Context, context_of
 from hpcnn.machine.container.machine import debian_mirror, find_debootstrap, find_runtime, needs_fakeroot, pip_files
+from hpcnn.util.cache_dir import check_file, digest_file, make_private, note_digest
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import open_own, replacing
 from hpcnn.version import __version__
@@ -91,10 +92,12 @@ def build(plan: Plan, log: Log, *, force: bool = False) -> Path:
 
     log: gets every line of the builder's output. Raises HpcnnError, with the end of the log, if the build fails.
     """
-    plan.image.parent.mkdir(parents=True, exist_ok=True)
+    make_private(plan.image.parent)
     with _build_lock(plan, log):
         if plan.image.exists() and not force:
+            check_file(plan.image)
             return plan.image
+        digest_file(plan.image).unlink(missing_ok=True)
         shutil.rmtree(plan.folder, ignore_errors=True)
         plan.folder.mkdir(mode=0o700)  # pip's settings may hold a password
         try:
@@ -103,7 +106,10 @@ def build(plan: Plan, log: Log, *, force: bool = False) -> Path:
                 (plan.folder / "pip").mkdir(exist_ok=True)
                 (plan.folder / "pip" / name).write_bytes(data)
             _run(plan, log)
-            (plan.folder / plan.image.name).replace(plan.image)
+            built = plan.folder / plan.image.name
+            built.chmod(built.stat().st_mode & ~0o022)
+            built.replace(plan.image)
+            note_digest(plan.image)
         finally:
             shutil.rmtree(plan.folder, ignore_errors=True)
     return plan.image
