@@ -90,6 +90,13 @@ def toml_value(text: str) -> Json:
     return table["value"] if len(table) == 1 else text  # a second line that reads as a key of its own
 
 
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    help="Run what RUN names (model, data, loss, program) though it is not your own run.",
+)
+
+
 def option_name(field_name: str) -> str:
     """Return ``--batch-size`` for ``batch_size``."""
     return "--" + field_name.replace("_", "-")

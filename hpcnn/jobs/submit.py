@@ -28,6 +28,7 @@ from hpcnn.specs.train import check_weights_file
 from hpcnn.util.errors import HpcnnError, bad_value
 from hpcnn.util.exit_status import by_signal
 from hpcnn.util.files import write_json, write_text
+from hpcnn.util.seal import sealed
 from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import FOLDER_VARIABLE, check_name, check_staged, file_of
 from hpcnn.zoo.catalogue import check_arguments as check_data_arguments
@@ -125,7 +126,7 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
     else:
         run.clear_attempt()
     spec = {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)}
-    write_json(run.spec, spec, durable=durable)
+    write_json(run.spec, sealed(spec), durable=durable)
     write_text(run.job_script, prepared.script, executable=True, durable=durable)
 
 

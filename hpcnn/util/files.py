@@ -32,7 +32,7 @@ class WriteError(HpcnnError, OSError):
 
     def __init__(self, path: str | os.PathLike[str], error: OSError) -> None:
         super().__init__(f"{os.fspath(path)}: cannot be written: {reason_of(error)}")
-        self.errno = error.errno
+        self.errno, self.strerror = error.errno, reason_of(error)
         self.message = str(self.args[0])
 
     def __str__(self) -> str:
@@ -175,8 +175,12 @@ def write_bytes(
 
 def write_json(path: Path, record: Mapping[str, Json], *, durable: bool = True, folders: bool = True) -> None:
     """Write one JSON object atomically (see ``replacing``). Numbers that are not finite become null."""
-    text = json.dumps(_finite(record), indent=2, allow_nan=False, default=_plain)
-    write_text(path, text + "\n", durable=durable, folders=folders)
+    write_text(path, as_json(record) + "\n", durable=durable, folders=folders)
+
+
+def as_json(record: Mapping[str, Json]) -> str:
+    """Return a record as the JSON that is written. Numbers that are not finite become null."""
+    return json.dumps(_finite(record), indent=2, allow_nan=False, default=_plain)
 
 
 def read_json(path: Path) -> dict[str, Json] | None:
