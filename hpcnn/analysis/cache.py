@@ -13,8 +13,6 @@ import hashlib
 import json
 import os
 import time
-import zipfile
-import zlib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +27,7 @@ from hpcnn.analysis.columns import Columns, Typed
 from hpcnn.util.cache_dir import cache_folder, check_private, make_private
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import open_own, replacing
+from hpcnn.util.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,17 +100,7 @@ def _load(file: Path, types: Mapping[str, str]) -> tuple[Runs, list[str | None]]
             typed = {key: Typed(arrays[f"values.{key}"], arrays.get(f"missing.{key}")) for key in types}
             counts = arrays["counts"]
         os.utime(file)  # used: it stays
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        HpcnnError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ):
+    except (HpcnnError, MemoryError, *UNREADABLE):
         return None
     epochs = Columns(int(counts.sum()), typed, facts["others"])
     return Runs(facts["paths"], facts["rows"], counts, epochs), facts["fingerprints"]

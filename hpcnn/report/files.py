@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.files import write_text
+from hpcnn.util.table import no_formula
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +69,7 @@ def write_report(
         with _explained("--out", out):
             save([*plots, *(plot for row in row_pictures for plot in row.plots)], out)
             for name, frame in tables.items():
-                write_text(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+                write_text(out / f"{name}.csv", frame.map(no_formula).to_csv(index=False, lineterminator="\n"))
 
 
 def _row_pictures(table: pd.DataFrame, table_runs: TableRuns, trust: bool) -> list[RowPictures]:

@@ -135,6 +135,7 @@ def check_field(cls: type[DataclassInstance], key: str, value: Json, name: str) 
     return _check(name, value, hints(cls)[key], facts)
 
 
+_BITS = 63
 _TYPE_WORDS = {
     int: "a whole number",
     float: "a number",
@@ -149,6 +150,8 @@ def _check(name: str, value: Json, hint: object, facts: Facts) -> Json:
     if value is None and type(None) in typing.get_args(hint):
         return None
     wanted = plain_type(hint)
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        raise bad_value(name, value, "a number of at most 64 bits")
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if wanted is tuple and isinstance(value, list):

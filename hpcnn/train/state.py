@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from hpcnn.rundir.layout import SCHEMA_VERSION
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import make_folder, write_bytes
 from hpcnn.util.types import Array, Json, KerasModel, Optimizer, Variable
+from hpcnn.util.unreadable import UNREADABLE
 
 # What may change from one attempt to the next: how long and what is written, not what is computed.
 _FREE = (
@@ -113,7 +113,7 @@ def load(file: Path, strategy: Strategy, train: Mapping[str, Json]) -> State | N
             facts = json.loads(str(content["facts"]))
             partial = content["partial"]
             variables = [content[f"variable_{number}"] for number in range(len(content.files) - 2)]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (MemoryError, *UNREADABLE) as error:
         raise UsageError(
             f"--resume: {str(file)!r} is no state of a training ({error}); remove it to start anew"
         ) from error

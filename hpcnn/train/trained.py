@@ -24,6 +24,7 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import read_json
 from hpcnn.util.types import Array, KerasModel, Tensor
+from hpcnn.util.unreadable import UNREADABLE
 from hpcnn.util.user_code import own_code
 from hpcnn.zoo.registry import in_numpy, is_zoo
 
@@ -112,7 +113,7 @@ def open_trained(
             # the optimizer of a model that comes compiled has nothing to load into, and is not needed
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
             model.load_weights(file)
-    except (ValueError, KeyError, OSError) as error:
+    except UNREADABLE as error:
         raise UsageError(
             f"{file}: these are not the weights of the network that {spec.model} builds now: {error}"
         ) from error

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import WriteError, file_sha256, reason_of, write_text
+from hpcnn.util.user import expanded
 
 FOLDER_VARIABLE = "HPCNN_CACHE"
 
@@ -19,10 +20,7 @@ def cache_folder() -> Path:
     """Return $HPCNN_CACHE, or the platform's cache folder for hpcnn."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named:
-        try:
-            return Path(named).expanduser().absolute()
-        except RuntimeError as error:  # a user without a home
-            raise HpcnnError(f"{FOLDER_VARIABLE}: {named!r}: {error}") from error
+        return expanded(named).absolute()
     from platformdirs import user_cache_path
 
     return user_cache_path("hpcnn")

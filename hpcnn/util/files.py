@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from hpcnn.util.errors import HpcnnError
+from hpcnn.util.text import BYTES_OR_ESCAPES
 from hpcnn.util.types import Json
 
 # The end of the name of a file that is being written.
@@ -157,8 +158,8 @@ def _flush(file: Path) -> None:
 
 def write_text(path: Path, text: str, *, executable: bool = False, durable: bool = True, folders: bool = True) -> None:
     """Write a file atomically, as ``replacing`` does."""
-    # surrogateescape: a path on Linux need not be UTF-8, and arrives in a job script byte for byte
-    content = text.encode("utf-8", "surrogateescape")
+    # a path on Linux need not be UTF-8, and arrives in a job script byte for byte
+    content = text.encode("utf-8", BYTES_OR_ESCAPES)
     write_bytes(path, content, executable=executable, durable=durable, folders=folders)
 
 
@@ -183,10 +184,44 @@ def as_json(record: Mapping[str, Json]) -> str:
     return json.dumps(_finite(record), indent=2, allow_nan=False, default=_plain)
 
 
+# What a record of hpcnn's never reaches, and what comes after could not take: pandas, NumPy, Python's own recursion.
+_MOST_DEPTH = 64
+_BITS = 63
+
+
+def parse_json(text: str) -> Json:
+    """Return the value of a JSON text. Raises ValueError for one that is too deep, and for integers beyond 64 bits."""
+    try:
+        value = json.loads(text, parse_int=_int)
+    except RecursionError as error:
+        raise ValueError("too deeply nested") from error
+    if text.count("[") + text.count("{") > _MOST_DEPTH:
+        check_depth(value)
+    return value
+
+
+def check_depth(value: Json) -> None:
+    """Raise ValueError for lists and tables within each other beyond all use."""
+    level = [value]
+    for _ in range(_MOST_DEPTH):
+        inner = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list)))
+        level = [item for items in inner for item in items]
+        if not level:
+            return
+    raise ValueError(f"nested deeper than {_MOST_DEPTH} levels")
+
+
+def _int(text: str) -> int:
+    number = int(text)
+    if number.bit_length() > _BITS:
+        raise ValueError(f"an integer of {len(text)} digits")
+    return number
+
+
 def read_json(path: Path) -> dict[str, Json] | None:
     """Return the JSON object in ``path``, or None for a file that is missing or does not hold a whole object."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return record if isinstance(record, dict) else None
@@ -197,7 +232,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Json]]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             try:
-                record = json.loads(line)
+                record = parse_json(line)
             except ValueError:
                 continue
             if isinstance(record, dict):

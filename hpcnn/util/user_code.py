@@ -80,6 +80,15 @@ def import_function(option: str, name: str) -> UserFunction:
     return function  # type: ignore[no-any-return]
 
 
+def of_others(error: BaseException) -> bool:
+    """Return whether an error was raised on the way through code that is neither hpcnn's nor installed: a user's."""
+    own = Path(__file__).parent.parent
+    installed = {Path(place) for place in (sys.prefix, sys.base_prefix, own)}
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    files = [file for file in files if file.is_absolute() and file.name != "hpcnn"]  # its console script
+    return any(not installed.intersection(file.parents) for file in files)
+
+
 def _place(error: Exception) -> str:
     """Return the user's line at which an import failed, as `` (my_net.py:3)``; empty if no line of theirs ran."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
