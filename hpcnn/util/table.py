@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.util.text import in_one_line
+from hpcnn.util.text import in_one_line, visible
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Column:
 def emit(rows: Sequence[Row], fmt: str, columns: Sequence[Column], *, title: str | None = None) -> None:
     """Print ``rows`` to standard output in one of FORMATS."""
     if fmt == "json":
-        click.echo(json.dumps(list(rows), indent=2, allow_nan=False, default=str))
+        text = json.dumps(list(rows), indent=2, allow_nan=False, default=str)
+        click.echo(text.replace("\x7f", "\\u007f"))  # the one control character that JSON lets through
     elif fmt == "csv":
         _emit_csv(rows, columns)
     else:
@@ -59,7 +60,9 @@ def _emit_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
 
 def no_formula(value: Json) -> Json:
     """Return a value for a cell of a CSV file: a text that a spreadsheet takes for a formula gets a ' before it."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if value.startswith(_FORMULA) else visible(value)
 
 
 def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | None) -> None:
