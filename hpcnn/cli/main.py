@@ -115,7 +115,7 @@ class LazyGroup(click.Group):
             if error.errno == errno.EPIPE or of_others(error):
                 raise  # click ends quietly where nobody reads any more; a mistake in a user's own code shows its line
             raise _Message(_from_system(error)) from error
-        except (OverflowError, RecursionError, UnicodeError, MemoryError) as error:
+        except (OverflowError, RecursionError, UnicodeError, MemoryError, EOFError) as error:
             from hpcnn.util.user_code import of_others
 
             if of_others(error):

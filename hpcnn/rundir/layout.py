@@ -158,7 +158,8 @@ class RunDir:
     def clear_attempt(self) -> None:
         """Remove the records of an unfinished attempt, so that two attempts are never added up."""
         of_ranks = (*self.epoch_files(), *self.traces())
-        killed = self.path.glob(f".*{TEMPORARY}")  # what a process left that was killed while it wrote
+        # what a process left that was killed while it wrote
+        killed = [file for folder in (self.path, self.checkpoints) for file in folder.glob(f".*{TEMPORARY}*")]
         for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json"), *killed):
             stale.unlink()
         for file in (self.all_traces, self.events, self.provenance, self.weights, self.result):

@@ -113,12 +113,18 @@ def load(file: Path, strategy: Strategy, train: Mapping[str, Json]) -> State | N
             facts = json.loads(str(content["facts"]))
             partial = content["partial"]
             variables = [content[f"variable_{number}"] for number in range(len(content.files) - 2)]
+        _check(facts, strategy, train)
+        position = Position(
+            int(facts["epoch"]),
+            int(facts["step"]),
+            tuple(partial[strategy.rank].tolist()),
+            float(facts["elapsed"]),
+            True,
+        )
     except (MemoryError, *UNREADABLE) as error:
         raise UsageError(
             f"--resume: {str(file)!r} is no state of a training ({error}); remove it to start anew"
         ) from error
-    _check(facts, strategy, train)
-    position = Position(facts["epoch"], facts["step"], tuple(partial[strategy.rank].tolist()), facts["elapsed"], True)
     return State(position, variables)
 
 

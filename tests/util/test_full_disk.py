@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +74,23 @@ def test_a_log_that_cannot_be_written_is_named(disk: Path, tmp_path: Path) -> No
     script.write_text("for n in {1..2000}; do echo a line of the log that says nothing; done")
     with pytest.raises(WriteError, match=r"log\.out: cannot be written: no space"):
         run_script(script, disk / "log.out")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("free", [0, 8, 16])
+def test_a_training_whose_disk_is_full_says_so(disk: Path, free: int) -> None:
+    pytest.importorskip("tensorflow")
+    run = RunDir(disk / "run")
+    run.create()
+    fill(disk, but=free)
+    words = ["train", "--data", "digits", "--model", "psc-cnn-dropout", "--epochs", "1", "--checkpoint", "--run-dir"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "hpcnn", *words, run.path], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "cannot be written: no space" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not [file for file in disk.rglob("*") if ".tmp" in file.name or file.suffix == ".keras"]
+    result = run.read_result()
+    assert result is None or (result["status"] == "failed" and "no space" in str(result["reason"]))
+    assert result is not None or free < 16
