@@ -637,15 +637,16 @@ explain_failure() {
 
 # Build the wheel and move it into the cache whole. Another build of the same wheel is waited for.
 fill_cache() {
-  local folder=$1 started=$SECONDS work log build progress
-  mkdir -p "$folder" || die "the cache $folder cannot be written: name another with --cache"
+  local folder=$1 started=$SECONDS work log build progress part
+  (umask go-w && mkdir -p "$folder") || die "the cache $folder cannot be written: name another with --cache"
+  check_own "$cache" "$folder"
   if type -P flock >/dev/null; then
     exec 9>"$folder/lock"
     flock -n 9 || { say "another build of this wheel is running: waiting for it" && flock 9; } || true
     if find_wheel "$folder"; then return; fi
   fi
 
-  work=$(mktemp -d "${TMPDIR:-/tmp}/hpcnn-horovod.XXXXXX") log=$folder/build.$$.log jobs=$(parallel_jobs)
+  work=$(mktemp -d "${TMPDIR:-/tmp}/hpcnn-horovod.XXXXXX") log=$(mktemp "$folder/build-XXXXXXXX.log") jobs=$(parallel_jobs)
   say "building Horovod $HOROVOD with $jobs parallel jobs (about 5 minutes on 2 cores); log: $log"
   set -m   # the build gets a process group of its own, so that all of it can be ended
   (build_wheel "$work") >"$log" 2>&1 &
@@ -662,15 +663,38 @@ fill_cache() {
   fi
   kill -- -$progress
   wheel=$folder/$(basename "$work"/out/horovod-*.whl)
-  cp "$work"/out/horovod-*.whl "$wheel.$$" && mv "$wheel.$$" "$wheel"
+  part=$(mktemp -d "$folder/.part-XXXXXXXX")
+  (umask go-w && cp "$work"/out/horovod-*.whl "$part" && cd "$part" && sha256sum -- *.whl >"$(basename "$wheel").sha256")
+  mv "$part/$(basename "$wheel").sha256" "$part/$(basename "$wheel")" "$folder" && rmdir "$part"
   mv "$log" "$folder/build.log"
   say "built in $((SECONDS - started)) s: $wheel"
 }
 
-# Set wheel to the one in the folder; false if there is none.
+# Set wheel to the one in the folder; false if there is none. One that others could have written is never installed.
+#
+# A wheel without a digest is of an earlier version of this script: it counts by its owner.
 find_wheel() {
   wheel=$(compgen -G "$1/horovod-$HOROVOD*.whl" | head -1)
-  [[ -n $wheel ]]
+  [[ -n $wheel ]] || return 1
+  check_own "$cache" "$1" "$wheel"
+  [[ -e $wheel.sha256 ]] || return 0
+  check_own "$wheel.sha256"
+  (cd "$1" && sha256sum --check --status -- "$(basename "$wheel").sha256") \
+    || die "$wheel is damaged, or was changed since it was built: remove the folder $1, and start again"
+}
+
+# End with an error where a file or a folder of the cache belongs to somebody else, or others can write it.
+check_own() {
+  local path owner mode
+  for path; do
+    read -r owner mode < <(stat -Lc '%u %a' -- "$path")
+    if [[ $owner != 0 && $owner != "$EUID" ]]; then
+      die "$path belongs to another user: what others write is not installed. Name another cache with --cache"
+    fi
+    if ((8#$mode & 8#022)); then
+      die "other users can write $path, so nothing in it is trusted: chmod go-w $path"
+    fi
+  done
 }
 
 # Install the wheel (and the MPI it was built with) and prove that it loads.

@@ -12,10 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import time
-import zipfile
-import zlib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +24,10 @@ import hpcnn.rundir.layout
 import hpcnn.rundir.read
 from hpcnn.analysis.collect import Runs, read_runs
 from hpcnn.analysis.columns import Columns, Typed
-from hpcnn.util.cache_dir import cache_folder
+from hpcnn.util.cache_dir import cache_folder, check_private, make_private
+from hpcnn.util.errors import HpcnnError
+from hpcnn.util.files import open_own, replacing
+from hpcnn.util.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def read_cached(dirs: Sequence[Path], paths: Sequence[Path], types: Mapping[str,
     fresh = read_runs([path for path in paths if str(path) not in known], types)
     runs = kept.take(same).merged(fresh, paths)
     if fresh.epochs.rows >= _LEAST_ROWS:
-        with contextlib.suppress(OSError):  # a full or read-only disk costs time, nothing else
+        with contextlib.suppress(OSError, HpcnnError):  # a full or read-only disk costs time, nothing else
             _save(file, runs, [prints[path] for path in runs.paths], types)
     return runs
 
@@ -92,6 +92,7 @@ def _code_fingerprint() -> str:
 def _load(file: Path, types: Mapping[str, str]) -> tuple[Runs, list[str | None]] | None:
     """Return the runs in a file of the cache, and their fingerprints; None without a file that is whole and current."""
     try:
+        check_private(file.parent)
         with np.load(file, allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
             if facts["code"] != _code_fingerprint() or facts["types"] != dict(types):
@@ -99,7 +100,7 @@ def _load(file: Path, types: Mapping[str, str]) -> tuple[Runs, list[str | None]]
             typed = {key: Typed(arrays[f"values.{key}"], arrays.get(f"missing.{key}")) for key in types}
             counts = arrays["counts"]
         os.utime(file)  # used: it stays
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (HpcnnError, MemoryError, *UNREADABLE):
         return None
     epochs = Columns(int(counts.sum()), typed, facts["others"])
     return Runs(facts["paths"], facts["rows"], counts, epochs), facts["fingerprints"]
@@ -119,15 +120,12 @@ def _save(file: Path, runs: Runs, fingerprints: Sequence[str | None], types: Map
         if missing is not None:
             arrays[f"missing.{key}"] = missing
     text = json.dumps({**facts, "others": runs.epochs.others})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", suffix=".tmp", delete=False) as temporary:
-        try:
-            np.savez(temporary, facts=np.frombuffer(text.encode(), np.uint8), counts=runs.counts, **arrays)  # type: ignore[arg-type]
-            temporary.close()
-            Path(temporary.name).replace(file)
-        except BaseException:
-            Path(temporary.name).unlink(missing_ok=True)
-            raise
+    make_private(file.parent)
+    with (
+        replacing(file, durable=False) as temporary,
+        open_own(temporary, "wb") as opened,
+    ):
+        np.savez(opened, facts=np.frombuffer(text.encode(), np.uint8), counts=runs.counts, **arrays)  # type: ignore[arg-type]
     for other in file.parent.iterdir():
         if other.stat().st_mtime < time.time() - _KEPT_SECONDS:
             other.unlink(missing_ok=True)

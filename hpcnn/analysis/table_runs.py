@@ -17,7 +17,7 @@ from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
 from hpcnn.specs.fields import Spec, from_mapping
 from hpcnn.specs.resources import Resources
-from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.software import SoftwareSpec, without_secrets
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import read_json
@@ -114,7 +114,7 @@ def submit_command(path: str | Path, **changes: Json) -> str | None:
             changes["gpus_per_node"] = None
         words = ["hpcnn", "submit", *(["--site", spec["site"]] if spec.get("site") not in (None, "local") else [])]
         words += options_of(_changed(Resources, spec["resources"], changes))
-        words += options_of(_changed(SoftwareSpec, spec.get("software"), changes))
+        words += options_of(_changed(SoftwareSpec, without_secrets(spec.get("software") or {}), changes))
         if spec.get("program"):
             return shlex.join([*words, "--", *map(str, spec["program"])])
         asked = _changed(TrainSpec, {**spec["train"]}, changes)

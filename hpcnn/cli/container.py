@@ -68,9 +68,11 @@ def path_command(ctx: click.Context, kind: str) -> None:
     """
     from hpcnn.machine.container.cache import image_path, other_images
     from hpcnn.machine.container.context import context_of
+    from hpcnn.util.cache_dir import check_file
 
     image = image_path(context_of(kind))
     if image.exists():
+        check_file(image)
         click.echo(image)
         return
     click.echo(f"Error: the {kind} image is not built: hpcnn container build {kind}", err=True)

@@ -76,8 +76,8 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: st
     """
     from hpcnn.cli.options import key_values
     from hpcnn.data.registry import file_of, load
-    from hpcnn.data.sources import file_sha256
     from hpcnn.data.structure import named_leaves
+    from hpcnn.util.files import file_sha256
 
     data = load(name, arguments=key_values("--data-arg", pairs), samples=samples)
     file = file_of(name)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hpcnn.cli.options import trust_option
 from hpcnn.cli.plot import epoch_option
 from hpcnn.util.errors import bad_value
 
@@ -33,8 +34,9 @@ _SUFFIXES = {"keras": ".keras", "onnx": ".onnx"}
     help="File or folder to write.  [default: RUN/exported/epoch-NNN.FORMAT]",
 )
 @epoch_option
+@trust_option
 @click.option("--force", is_flag=True, help="Replace what is there.")
-def command(run: str, form: str, output: Path | None, epoch: int | None, force: bool) -> None:
+def command(run: str, form: str, output: Path | None, epoch: int | None, trust: bool, force: bool) -> None:
     """Write the trained network of RUN for use elsewhere, and print the name of the file.
 
     What was written is read again, and must give the outputs of the run's network for some test samples; if not, the
@@ -52,7 +54,7 @@ def command(run: str, form: str, output: Path | None, epoch: int | None, force: 
     if output is not None:
         check_target(output, force=force)
     check_packages(form)
-    trained = open_trained(run, epoch, precision="float32")
+    trained = open_trained(run, epoch, precision="float32", trust=trust)
     if output is None:
         output = trained.run.exported(trained.epoch, form)
         output.parent.mkdir(exist_ok=True)

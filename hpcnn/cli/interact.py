@@ -13,7 +13,7 @@ import click
 
 from hpcnn.cli.options import given_options, spec_from_options, spec_options
 from hpcnn.specs.resources import Resources
-from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.software import SoftwareSpec, check_environment
 from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,10 +51,13 @@ def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **opti
     from hpcnn.sites.load import load_site
 
     profile = load_site(site)
+    software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
+    if not dry_run:
+        check_environment(software)
     opened = session(
         profile,
         spec_from_options(Resources, given_options(Resources, options)),
-        spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options)),
+        software,
         Here(
             directory=str(Path.cwd()),
             bin=str(Path(sys.executable).parent),

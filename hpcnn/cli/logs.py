@@ -7,6 +7,7 @@ import sys
 import click
 
 from hpcnn.util.errors import UsageError
+from hpcnn.util.text import visible
 
 
 @click.command(epilog="Example:  hpcnn logs -f 1234")
@@ -20,10 +21,16 @@ def command(job: str, follow: bool) -> None:
     if follow and run.job.exists():
         from hpcnn.jobs.watch import watch
 
-        sys.exit(watch(find([str(run.path)])[0].job_id, run, _warn, on_line=click.echo))
+        sys.exit(watch(find([str(run.path)])[0].job_id, run, _warn, on_line=_show))
     if not run.log.exists():
         raise UsageError(f"{run.path}: there is no log yet")
-    click.echo(run.log.read_text(encoding="utf-8", errors="replace"), nl=False)
+    with run.log.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        for line in lines:
+            click.echo(visible(line.replace("\r\n", "\n")), nl=False)
+
+
+def _show(line: str) -> None:
+    click.echo(visible(line))
 
 
 def _warn(line: str) -> None:

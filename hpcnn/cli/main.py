@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
+import sys
 
 import click
 
-from hpcnn.util.errors import HpcnnError, unknown_value
+from hpcnn.util.errors import HpcnnError, UsageError, unknown_value
+from hpcnn.util.text import printable, visible
 from hpcnn.version import __version__
 
 # command -> (module, one line for `hpcnn --help`), in the order of the work
@@ -46,12 +50,26 @@ COMMANDS = {
 }
 
 
+# A longer message would push away what is above it; a value in it may be as long as a file.
+_LONGEST = 5000
+
+
 class _Message(click.ClickException):
     """One of hpcnn's own errors for click: one message and an exit status."""
 
     def __init__(self, error: HpcnnError) -> None:
-        super().__init__(str(error))
+        text = visible(str(error))
+        super().__init__(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
         self.exit_code = error.exit_code  # type: ignore[misc]  # click reads it from the instance
+
+
+def _from_system(error: OSError) -> HpcnnError:
+    """Return what the operating system refuses: a mistake of the user's where a name cannot be one, else a failure."""
+    from hpcnn.util.files import reason_of
+
+    place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    kind = UsageError if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTDIR, errno.EISDIR) else HpcnnError
+    return kind(f"{place}{reason_of(error)}")
 
 
 class LazyGroup(click.Group):
@@ -84,11 +102,25 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; print a message instead of a traceback for hpcnn's own errors."""
+        """Run the command; print a message instead of a traceback for hpcnn's own errors and the system's."""
+        for stream in (sys.stdout, sys.stderr):
+            printable(stream)
         try:
             return super().invoke(ctx)
         except HpcnnError as error:
             raise _Message(error) from error
+        except OSError as error:
+            from hpcnn.util.user_code import of_others
+
+            if error.errno == errno.EPIPE or of_others(error):
+                raise  # click ends quietly where nobody reads any more; a mistake in a user's own code shows its line
+            raise _Message(_from_system(error)) from error
+        except (OverflowError, RecursionError, UnicodeError, MemoryError, EOFError) as error:
+            from hpcnn.util.user_code import of_others
+
+            if of_others(error):
+                raise
+            raise _Message(HpcnnError(f"{type(error).__name__}: {error}")) from error
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             raise SystemExit(130) from None  # 128 + SIGINT, as shells report it; click's own is 1

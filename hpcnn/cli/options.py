@@ -48,6 +48,12 @@ def given_options(cls: type[DataclassInstance], values: dict[str, object]) -> di
         value = values.pop(f.name, None)
         if value is None or value == ():
             continue
+        if bare := facts_of(f)["bare"]:
+            pairs = cast("tuple[str, ...]", value)
+            values[bare] = (*cast("tuple[str, ...]", values.get(bare, ())), *(p for p in pairs if "=" not in p))
+            value = tuple(pair for pair in pairs if "=" in pair)
+            if not value:
+                continue
         if plain_type(hints(cls)[f.name]) is dict:
             value = key_values(
                 option_of(f), cast("Iterable[str]", value), texts=facts_of(f)["texts"], flags=facts_of(f)["flags"]
@@ -89,6 +95,13 @@ def toml_value(text: str) -> Json:
     return table["value"] if len(table) == 1 else text  # a second line that reads as a key of its own
 
 
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    help="Run what RUN names (model, data, loss, program) though it is not your own run.",
+)
+
+
 def option_name(field_name: str) -> str:
     """Return ``--batch-size`` for ``batch_size``."""
     return "--" + field_name.replace("_", "-")
@@ -98,7 +111,12 @@ def _option(f: Field, hint: object) -> Callable[[Command], Command]:
     facts = facts_of(f)
     kind, name = plain_type(hint), option_of(f)
     if kind in (dict, tuple):
-        metavar = ("KEY[=VALUE]" if facts["flags"] else "KEY=VALUE") if kind is dict else "TEXT"
+        if kind is tuple:
+            metavar = "TEXT"
+        elif facts["flags"]:
+            metavar = "KEY[=VALUE]"
+        else:
+            metavar = "NAME[=VALUE]" if facts["bare"] else "KEY=VALUE"
         return click.option(name, f.name, multiple=True, metavar=metavar, help=facts["help"])
     help_text = f"{facts['help']}{_default_text(f)}"
     if kind is bool:

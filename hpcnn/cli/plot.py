@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.options import Command, given_options, option_name, spec_from_options, spec_options
+from hpcnn.cli.options import Command, given_options, option_name, spec_from_options, spec_options, trust_option
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import bad_value
 
@@ -86,10 +86,11 @@ def curves(runs: tuple[str, ...], output: Path | None) -> None:
 @click.argument("run", metavar="RUN")
 @count_option(50, "How many images.")
 @epoch_option
+@trust_option
 @output_option
-def digits(run: str, count: int, epoch: int | None, output: Path | None) -> None:
+def digits(run: str, count: int, epoch: int | None, trust: bool, output: Path | None) -> None:
     """Test images with predicted labels, the mistakes first."""
-    trained = _open(run, epoch)
+    trained = _open(run, epoch, trust=trust)
 
     from hpcnn.figures.networks import digits as kind
 
@@ -99,10 +100,11 @@ def digits(run: str, count: int, epoch: int | None, output: Path | None) -> None
 @command.command("confusion", epilog="Example:  hpcnn plot confusion runs/first")
 @click.argument("run", metavar="RUN")
 @epoch_option
+@trust_option
 @output_option
-def confusion(run: str, epoch: int | None, output: Path | None) -> None:
+def confusion(run: str, epoch: int | None, trust: bool, output: Path | None) -> None:
     """Confusion matrix: counts, and the recall of each class."""
-    trained = _open(run, epoch)
+    trained = _open(run, epoch, trust=trust)
 
     from hpcnn.figures.networks import confusion as kind
 
@@ -113,10 +115,11 @@ def confusion(run: str, epoch: int | None, output: Path | None) -> None:
 @click.argument("run", metavar="RUN")
 @count_option(50, "How many filters.")
 @epoch_option
+@trust_option
 @output_option
-def filters(run: str, count: int, epoch: int | None, output: Path | None) -> None:
+def filters(run: str, count: int, epoch: int | None, trust: bool, output: Path | None) -> None:
     """Filters of the first layer, or its neurons as images."""
-    trained = _open(run, epoch)
+    trained = _open(run, epoch, trust=trust)
 
     from hpcnn.figures.networks import filters as kind
 
@@ -134,13 +137,14 @@ def filters(run: str, count: int, epoch: int | None, output: Path | None) -> Non
 )
 @layer_option
 @epoch_option
+@trust_option
 @output_option
-def features(run: str, image: str, layer: str | None, epoch: int | None, output: Path | None) -> None:
+def features(run: str, image: str, layer: str | None, epoch: int | None, trust: bool, output: Path | None) -> None:
     """Feature maps: what the layers make of one image.
 
     Shows the first 8 maps of the convolutions and pools, or all maps of one --layer.
     """
-    trained = _open(run, epoch)
+    trained = _open(run, epoch, trust=trust)
 
     from hpcnn.figures.networks import features as kind
 
@@ -153,13 +157,14 @@ def features(run: str, image: str, layer: str | None, epoch: int | None, output:
 @layer_option
 @count_option(16, "How many filters.")
 @epoch_option
+@trust_option
 @output_option
-def patches(run: str, layer: str | None, count: int, epoch: int | None, output: Path | None) -> None:
+def patches(run: str, layer: str | None, count: int, epoch: int | None, trust: bool, output: Path | None) -> None:
     """Patches of images that excite each filter most.
 
     Without --layer, of the last convolution.
     """
-    trained = _open(run, epoch)
+    trained = _open(run, epoch, trust=trust)
 
     from hpcnn.figures.networks import patches as kind
 
@@ -172,8 +177,9 @@ def patches(run: str, layer: str | None, count: int, epoch: int | None, output: 
 @click.argument("run", metavar="[RUN]", required=False)
 @spec_options(TrainSpec, only=("model", "data", "augment", "seed"))
 @count_option(4, "How many images.")
+@trust_option
 @output_option
-def augmentation(run: str | None, count: int, output: Path | None, **options: object) -> None:
+def augmentation(run: str | None, count: int, trust: bool, output: Path | None, **options: object) -> None:
     """Training images, and what they were changed to in the first 8 epochs.
 
     Of a RUN, or of a data set before a training: of --model and --augment, as of `hpcnn train`; that picture is kept in
@@ -192,7 +198,7 @@ def augmentation(run: str | None, count: int, output: Path | None, **options: ob
     from hpcnn.train.trained import spec_of
 
     directory = RunDir(run or ".")
-    spec = spec_of(directory) if run else complete(spec_from_options(TrainSpec, given))
+    spec = spec_of(directory, trust=trust) if run else complete(spec_from_options(TrainSpec, given))
     name = f"{directory.path.name}: " if run else ""
     _write(
         kind.draw(spec, name, count=count),
@@ -204,8 +210,9 @@ def augmentation(run: str | None, count: int, output: Path | None, **options: ob
 
 @command.command("layers", epilog="Example:  hpcnn plot layers psc-cnn-dropout --output network.svg")
 @click.argument("run", metavar="RUN|MODEL")
+@trust_option
 @output_option
-def layers(run: str, output: Path | None) -> None:
+def layers(run: str, trust: bool, output: Path | None) -> None:
     """Diagram of the layers: shapes and parameter shares.
 
     Of a run, or of a model by its name, as `hpcnn models show` takes it; that picture is kept in this folder. Needs no
@@ -217,7 +224,7 @@ def layers(run: str, output: Path | None) -> None:
     from hpcnn.rundir.layout import RunDir
     from hpcnn.train.trained import new_network
 
-    model, name = new_network(run)
+    model, name = new_network(run, trust=trust)
     directory = RunDir(run)
     if not directory.path.is_dir():
         output = output or Path(f"{run.replace(':', '.')}-layers.png")
@@ -227,15 +234,16 @@ def layers(run: str, output: Path | None) -> None:
 @command.command("decision-boundary", epilog="Example:  hpcnn plot decision-boundary runs/blobs")
 @click.argument("run", metavar="RUN")
 @epoch_option
+@trust_option
 @output_option
-def decision_boundary(run: str, epoch: int | None, output: Path | None) -> None:
+def decision_boundary(run: str, epoch: int | None, trust: bool, output: Path | None) -> None:
     """Areas of the classes, for points in the plane."""
     check_matplotlib()
 
     from hpcnn.figures.networks import boundary as kind
     from hpcnn.rundir.layout import RunDir
 
-    _write(kind.draw(run, epoch=epoch), output, RunDir(run), "decision-boundary")
+    _write(kind.draw(run, epoch=epoch, trust=trust), output, RunDir(run), "decision-boundary")
 
 
 def check_matplotlib() -> None:
@@ -245,12 +253,12 @@ def check_matplotlib() -> None:
     optional_module("matplotlib", "hpcnn plot", "report")
 
 
-def _open(run: str, epoch: int | None) -> Trained:
+def _open(run: str, epoch: int | None, *, trust: bool) -> Trained:
     check_matplotlib()
 
     from hpcnn.train.trained import open_trained
 
-    return open_trained(run, epoch)
+    return open_trained(run, epoch, trust=trust)
 
 
 def _image(trained: Trained, image: str) -> tuple[Array, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.options import trust_option
 from hpcnn.cli.output import format_option
 from hpcnn.cli.plot import check_matplotlib, checked_output, epoch_option
 from hpcnn.util.table import Column, emit
@@ -51,9 +52,17 @@ _COLUMNS = (
     help="Also draw what the network saw, as .png, .svg or .pdf.",
 )
 @epoch_option
+@trust_option
 @format_option
 def command(
-    run: str, files: tuple[str, ...], top: int, form: str | None, show: Path | None, epoch: int | None, fmt: str
+    run: str,
+    files: tuple[str, ...],
+    top: int,
+    form: str | None,
+    show: Path | None,
+    epoch: int | None,
+    trust: bool,
+    fmt: str,
 ) -> None:
     """Label image files (PNG, JPEG, ...) with the trained network of RUN.
 
@@ -70,7 +79,7 @@ def command(
     from hpcnn.data.pictures import read_pictures
     from hpcnn.train.trained import open_trained
 
-    trained = open_trained(run, epoch)
+    trained = open_trained(run, epoch, trust=trust)
     images = read_pictures(files, trained.data, form)
     answers = [_likeliest(probabilities, top) for probabilities in trained.probabilities(images)]
     if show is not None:

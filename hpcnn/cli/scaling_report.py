@@ -88,6 +88,7 @@ TABLES = tuple(TITLES)
     help="Also say what to measure next for so much.",
 )
 @click.option("--network", metavar="NAME", help="In --html and --out: predict more ranks on it (see hpcnn predict).")
+@click.option("--trust", is_flag=True, help="With --pictures: import what runs name though they are not your own.")
 @click.option("--pictures", is_flag=True, help="In --html and --out: draw the runs too, and the networks they kept.")
 @click.option(
     "--html",
@@ -119,6 +120,7 @@ def command(
     budget: float | None,
     network: str | None,
     pictures: bool,
+    trust: bool,
     html: Path | None,
     folder: Path | None,
 ) -> None:
@@ -178,7 +180,7 @@ def command(
         write_views(advice, fmt)
     if html is not None or folder is not None:
         every = {name: tables[name] if name in tables else make[name]() for name in TABLES}
-        _write(every, data, rules, advice, network, pictures, html, folder)
+        _write(every, data, rules, advice, network, pictures, html, folder, trust)
     elif pictures:
         raise UsageError("--pictures: runs are drawn with --html or --out; hpcnn plot draws those of one")
     elif network is not None:
@@ -204,6 +206,7 @@ def _write(
     pictures: bool,
     html: Path | None,
     folder: Path | None,
+    trust: bool,
 ) -> None:
     """Write the page and the files, with all tables."""
     from hpcnn.report.files import write_report
@@ -226,6 +229,7 @@ def _write(
         sections=sections,
         predictions=prediction_plots(data, tables["scaling"], network) if network else (),
         with_runs=pictures,
+        trust=trust,
         warmup=rules.warmup,
         by=rules.by,
         command=shlex.join(["hpcnn", *sys.argv[1:]]),

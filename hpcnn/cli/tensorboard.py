@@ -68,16 +68,16 @@ def _arguments(folder: Path, host: str, port: int | None, secret: str) -> list[s
 
 def _this_machine(environment: Mapping[str, str]) -> Machine:
     """Return this machine, by Slurm's variables and the operating system."""
-    import getpass
     import socket
 
     from hpcnn.tensorboard.tunnel import Machine
+    from hpcnn.util.user import user_name
 
     node = environment.get("SLURMD_NODENAME", "")  # set in what runs on a compute node, not by salloc on a login node
     full = socket.getfqdn()
     return Machine(
         name=socket.gethostname() if node or full.startswith("localhost") else full,
-        user=getpass.getuser(),
+        user=user_name(),
         in_job=bool(node),
         with_gpus=bool(environment.get("SLURM_JOB_GPUS") or environment.get("SLURM_STEP_GPUS")),
         submit_host=environment.get("SLURM_SUBMIT_HOST", ""),

@@ -19,6 +19,8 @@ _CHANNELS = (1, 3)
 # x_train, y_train, x_test, y_test
 Arrays = tuple[Array, Array, Array, Array]
 
+# A larger label is a mistake: a network would have an output for each of so many classes.
+_MOST_CLASSES = 1_000_000
 _LABELS = (
     "integer class numbers, shape (N,); one-hot labels y become y.argmax(axis=1); or integers of 0 and 1, shape "
     "(N, T), for several labels a sample; or floats, shape (N,) or (N, T), for a regression"
@@ -180,6 +182,8 @@ class DataSet:
         classes = y.ndim == 1 and y.dtype.kind in "ui"
         if not (classes or several) or y.size == 0:
             raise self._error(key, y, _LABELS)
+        if int(y.max()) >= _MOST_CLASSES:
+            raise self._error(key, y, f"labels below {_MOST_CLASSES:,}, found {int(y.max())}")
         return y.astype(np.int64)
 
     def _check_one_hot(self) -> None:

@@ -5,13 +5,11 @@ Each reader returns the whole set as a checked ``DataSet``. None downloads anyth
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +20,8 @@ from hpcnn.data.given import data_set_of
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.extras import optional_module
 from hpcnn.util.types import Array, Json
+from hpcnn.util.unreadable import UNREADABLE
+from hpcnn.util.user import expanded
 from hpcnn.util.user_code import import_function
 from hpcnn.zoo.catalogue import Entry, check_staged, describe, staged_file
 
@@ -81,7 +81,7 @@ def staged_path(name: str) -> Path:
 
 def read_npz(name: str) -> DataSet:
     """Read a user's data set from the ``.npz`` file at path ``name``, with Keras's names of arrays."""
-    file = Path(name).expanduser()
+    file = expanded(name)
     return DataSet(name, *read_arrays(_local_copy() or file), source=str(file))
 
 
@@ -159,17 +159,10 @@ def read_named(file: Path, *choices: Sequence[str]) -> tuple[Array, ...]:
                 f"--data: {file} lacks {', '.join(missing)}; found {found}; "
                 f"expected {', or '.join(map(', '.join, choices))} (the names Keras uses)."
             )
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except MemoryError as error:
+        raise UsageError(f"--data: {file} does not fit into the memory of this machine: {error}") from error
+    except UNREADABLE as error:
         raise UsageError(f"--data: {file} cannot be read as plain arrays: {error}") from error
-
-
-def file_sha256(file: Path) -> str:
-    """Return the SHA-256 of a file, as ``sha256sum`` prints it."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def part_notes(entry: Entry, train: int, test: int) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from hpcnn.data.sequences import concatenated
 from hpcnn.data.sources import KEYS, from_catalogue
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.extras import optional_module
+from hpcnn.util.files import open_own, replacing
 from hpcnn.zoo.catalogue import FOLDER_VARIABLE, Entry, describe, staged_file
 
 if TYPE_CHECKING:
@@ -109,14 +109,5 @@ def _plain(arrays: Arrays) -> dict[str, Array]:
 
 def _write(file: Path, arrays: dict[str, Array]) -> None:
     """Write the arrays atomically: a reader sees the old file or the new one, never a part."""
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    except OSError as error:
-        raise HpcnnError(f"data stage: cannot write {file}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(file) as temporary, open_own(temporary, "wb") as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]

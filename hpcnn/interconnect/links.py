@@ -6,12 +6,12 @@ for a first guess; a measurement on the machine itself is better.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.files import parse_json
 from hpcnn.util.types import Json
 
 
@@ -97,7 +97,7 @@ def _given(text: str, option: str) -> Link:
 def _measured(file: Path, option: str) -> Link:
     expected = "a JSON file with the numbers alpha_seconds and beta_bytes_per_second"
     try:
-        record: Json = json.loads(file.read_text(encoding="utf-8"))
+        record: Json = parse_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{option}: {str(file)!r} cannot be read ({error.strerror})") from error
     except ValueError:

@@ -10,6 +10,7 @@ import shlex
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hpcnn.jobs.launch import container_command, cpus_of, shell_word
 from hpcnn.jobs.sbatch import gpu_type, request
@@ -77,7 +78,8 @@ def session(
         return Session(["salloc", *options, "srun", "--interactive", "--pty", *inside])
     _check_places(resources, site, template)
     takes_program = "command" in _placeholders(template)
-    plain_shell = not (program or software.container or software.module or software.env or software.setup)
+    own = (software.container, software.module, software.env, software.env_file, software.setup)
+    plain_shell = not (program or any(own))
     words = fill(template, {**_values(resources, site, asked), "command": inside})
     return Session(words, "" if takes_program or plain_shell else " && ".join(steps))
 
@@ -115,6 +117,9 @@ def _steps(site: Site, software: SoftwareSpec, here: Here, program: Sequence[str
     exports = {key: str(value) for key, value in variables(site, software, here.environment, gpu).items()}
     steps = module_lines(site, software, gpu)
     steps += [f"export {key}={shlex.quote(value)}" for key, value in exports.items()]
+    if software.env_file is not None:
+        file = shlex.quote(str(Path(here.directory, software.env_file)))
+        steps += ["set -a", f". {file}", "set +a"]
     steps.append(f"cd {shlex.quote(here.directory)}")
     folders = [here.directory, *([exports["HPCNN_DATA"]] if "HPCNN_DATA" in exports else [])]
     parts = container_command(site, software, folders, gpu, action="exec" if program else "shell", variables=exports)

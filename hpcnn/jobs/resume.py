@@ -9,24 +9,29 @@ from hpcnn.jobs.submission import check_job_has_ended
 from hpcnn.jobs.submit import Prepared, prepare
 from hpcnn.rundir.find import run_of
 from hpcnn.rundir.layout import RunDir
-from hpcnn.specs.fields import from_mapping
+from hpcnn.rundir.trust import check_trusted
+from hpcnn.specs.fields import from_mapping, to_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.resources import Resources
-from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.software import SoftwareSpec, without_secrets
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json
 from hpcnn.util.types import Json
+from hpcnn.util.user_code import own_code
 
 
-def prepare_again(target: str, resources: Mapping[str, Json]) -> Prepared:
+def prepare_again(target: str, resources: Mapping[str, Json], *, trust: bool = False) -> Prepared:
     """Return the job of a run directory or job id, prepared to resume. resources: those that change.
 
-    Raises UsageError for a run that has completed, is still in the queue, or was never submitted by hpcnn, and NoAnswer
-    where the scheduler does not say whether it is still in the queue: the training would run twice.
+    trust: also of a run that is not the user's own. Raises UsageError for such a run otherwise, for one that has
+    completed, is still in the queue, or was never submitted by hpcnn, and NoAnswer where the scheduler does not say
+    whether it is still in the queue: the training would run twice.
     """
     run = run_of(target)
     job = job_of(run)
+    train = {} if job.train is None else to_mapping(job.train)
+    check_trusted(run, [*own_code(train), *job.program] or ["its options, modules and variables"], trust=trust)
     if (run.read_result() or {}).get("status") == "completed":
         raise UsageError(f"{run.path}: this run has completed")
     check_job_has_ended(
@@ -50,7 +55,7 @@ def job_of(run: RunDir) -> JobSpec:
         from_mapping(Resources, spec["resources"], where),
         from_mapping(TrainSpec, spec["train"], where) if spec.get("train") else None,
         tuple(spec.get("program") or ()),
-        from_mapping(SoftwareSpec, spec.get("software") or {}, where),
+        from_mapping(SoftwareSpec, without_secrets(spec.get("software") or {}), where),
         study=spec.get("study"),
         kind=spec.get("kind"),
         point=spec.get("point") or {},

@@ -25,9 +25,10 @@ from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import Site
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
 from hpcnn.specs.job import JobSpec
-from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.software import SoftwareSpec, secret_hint
 from hpcnn.specs.train import TrainSpec, usual_strategy
-from hpcnn.util.errors import bad_value, unknown_value
+from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.secret_names import is_secret
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
 from hpcnn.version import __version__
@@ -91,6 +92,8 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         directory=place.directory,
         hpcnn=place.hpcnn,
         environment=environment,
+        passed=job.software.pass_env,
+        env_file=_absolute(place, job.software.env_file),
         strategy=strategy_of(job),
         ntasks=job.resources.ntasks,
         cpus_per_task=cpus,
@@ -112,6 +115,10 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         several_nodes=job.resources.nodes > 1,
         requeue_limit=job.resources.requeue_limit,
     )
+
+
+def _absolute(place: Place, file: str | None) -> str | None:
+    return None if file is None else str(Path(place.directory, file))
 
 
 def _stated(job: JobSpec) -> dict[str, int]:
@@ -139,6 +146,9 @@ def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: b
     """
     suffix = {"HPCNN_HOST_SUFFIX": site.host_suffix} if site.host_suffix else {}
     found = {**suffix, **site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
+    secret = next((key for key in {**site.environment, **site.environment_gpu} if is_secret(key)), None)
+    if secret is not None:
+        raise UsageError(secret_hint(f"site {site.name}: environment", secret))
     for key, value in found.items():
         if not _NAME.fullmatch(key):  # bash would run what stands in it
             raise bad_value("--env", f"{key}={value}", "a name of letters, digits and _ before the '='")

@@ -72,7 +72,7 @@ def submit_recorded(
             else:
                 record.unlink()
             raise
-        write_json(record, {**known, "job_id": job_id})
+        write_json(record, {**known, "job_id": job_id}, folders=False)
     return job_id
 
 

@@ -25,10 +25,12 @@ from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.numpy_options import check_options
+from hpcnn.specs.software import check_environment
 from hpcnn.specs.train import check_weights_file
 from hpcnn.util.errors import HpcnnError, bad_value
 from hpcnn.util.exit_status import by_signal
 from hpcnn.util.files import write_json, write_text
+from hpcnn.util.seal import sealed
 from hpcnn.zoo.catalogue import FOLDER_VARIABLE, check_name, check_staged, file_of
 from hpcnn.zoo.catalogue import check_arguments as check_data_arguments
 from hpcnn.zoo.registry import check_arguments as check_model_arguments
@@ -117,14 +119,15 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
         check_staged(job.train.data, job.train.data_args)
         if not prepared.resume:
             check_weights_file(job.train)
+    check_environment(job.software)
     run.create(resume=prepared.resume)
     if prepared.resume:
         run.result.unlink(missing_ok=True)  # that of the attempt before
     else:
         run.clear_attempt()
     spec = {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)}
-    write_json(run.spec, spec, durable=durable)
-    write_text(run.job_script, prepared.script, mode=0o755, durable=durable)
+    write_json(run.spec, sealed(spec), durable=durable)
+    write_text(run.job_script, prepared.script, executable=True, durable=durable)
 
 
 def _data_file(job: JobSpec, site: Site) -> str | None:

@@ -16,7 +16,7 @@ from typing import NoReturn
 from hpcnn.parallel.addresses import free_address, tf_config
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.util.errors import RunError
-from hpcnn.util.files import write_text
+from hpcnn.util.files import make_folder, write_text
 from hpcnn.util.text import first_few
 
 _MOST_SECONDS, _FIRST_PAUSE, _LONGEST_PAUSE = 300.0, 0.02, 1.0
@@ -48,8 +48,8 @@ def meet(folder: Path, rank: int, size: int, address: str, seconds: float = _MOS
 
     Raises RunError, naming the ranks that are missing, after so many seconds.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / f"rank{rank}", address)
+    make_folder(folder)
+    write_text(folder / f"rank{rank}", address, folders=False)
     end, pause = time.monotonic() + seconds, _FIRST_PAUSE
     files = [folder / f"rank{number}" for number in range(size)]
     while missing := [number for number, file in enumerate(files) if not file.exists()]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.files import write_text
+from hpcnn.util.table import no_formula
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ def write_report(
     sections: Sequence[Section] = (),
     predictions: Sequence[Plot] = (),
     with_runs: bool = False,
+    trust: bool = False,
     warmup: int = 1,
     by: Sequence[str] | None = None,
     command: str = "",
@@ -39,7 +41,8 @@ def write_report(
 
     table: the scaling table of ``data``; tables: all tables by name, for the files; sections: the same, for people;
     predictions: figures of ``prediction_plots``; with_runs: whether to draw each row's runs, and the network that one
-    of them kept; command: the command line of this report. Every file is written whole.
+    of them kept; trust: import what runs name though they are not the user's own; command: the command line of this
+    report. Every file is written whole.
     Raises UsageError for a path that cannot be written, and HpcnnError without matplotlib.
     """
     if html is None and out is None:
@@ -58,7 +61,7 @@ def write_report(
     fitted = fits(data, table, warmup)
     table_runs = runs_of_table(data, table, warmup)
     plots = [*all_plots(data, table, fitted, warmup, by, table_runs, tables.get("roofline")), *predictions]
-    row_pictures = _row_pictures(table, table_runs) if with_runs else []
+    row_pictures = _row_pictures(table, table_runs, trust) if with_runs else []
     if html is not None:
         with _explained("--html", html):
             write(html, data, table, plots, sections, fitted, warmup, command, table_runs, row_pictures)
@@ -66,13 +69,13 @@ def write_report(
         with _explained("--out", out):
             save([*plots, *(plot for row in row_pictures for plot in row.plots)], out)
             for name, frame in tables.items():
-                write_text(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+                write_text(out / f"{name}.csv", frame.map(no_formula).to_csv(index=False, lineterminator="\n"))
 
 
-def _row_pictures(table: pd.DataFrame, table_runs: TableRuns) -> list[RowPictures]:
+def _row_pictures(table: pd.DataFrame, table_runs: TableRuns, trust: bool) -> list[RowPictures]:
     from hpcnn.figures.networks.rows import draw
 
-    return draw(table, table_runs)
+    return draw(table, table_runs, trust=trust)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def finish(
         run.write_result(status, exit_code=exit_code, reason=reason, seconds_total=seconds, **more)
     elif written.get("status") == "completed" and exit_code != 0:
         status, reason = _status_and_reason(run, exit_code)
-        write_json(run.result, {**written, "status": status, "exit_code": exit_code, "reason": reason})
+        write_json(run.result, {**written, "status": status, "exit_code": exit_code, "reason": reason}, folders=False)
 
 
 def note_of(run: RunDir) -> str | None:

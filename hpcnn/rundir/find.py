@@ -65,6 +65,9 @@ def _submitted_below(folder: Path) -> bool:
 
 def _below(folder: Path) -> Iterable[Job]:
     for file in sorted(folder.rglob("job.json")) if folder.is_dir() else ():
-        record = read_json(file)
+        try:
+            record = read_json(file)
+        except OSError:  # one that cannot be read does not hide the others
+            continue
         if record and record.get("job_id"):
             yield Job(str(record["job_id"]), RunDir(file.parent))

@@ -35,7 +35,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hpcnn.util.errors import UsageError
-from hpcnn.util.files import read_json, read_lines, write_json, write_text
+from hpcnn.util.files import TEMPORARY, read_json, read_lines, write_json, write_text
 from hpcnn.util.types import Json
 
 SCHEMA_VERSION = 1
@@ -49,7 +49,7 @@ _EPOCH_FILE = re.compile(r"epochs\.rank(\d{5,})\.jsonl$")
 _TRACE_FILE = re.compile(r"trace\.rank(\d{5,})\.json\.gz$")
 _CHECKPOINT = re.compile(r"epoch-(\d{3,})\.keras")
 
-# The file name of an epoch's checkpoint; Keras's ModelCheckpoint fills in the number.
+# The file name of an epoch's checkpoint.
 CHECKPOINT_NAME = "epoch-{epoch:03d}.keras"
 
 
@@ -160,7 +160,9 @@ class RunDir:
     def clear_attempt(self) -> None:
         """Remove the records of an unfinished attempt, so that two attempts are never added up."""
         of_ranks = (*self.epoch_files(), *self.traces())
-        for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json")):
+        # what a process left that was killed while it wrote
+        killed = [file for folder in (self.path, self.checkpoints) for file in folder.glob(f".*{TEMPORARY}*")]
+        for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json"), *killed):
             stale.unlink()
         for file in (self.all_traces, self.events, self.provenance, self.weights, self.result):
             file.unlink(missing_ok=True)
@@ -173,7 +175,7 @@ class RunDir:
         file = self.epochs(rank)
         if file.exists():
             kept = [record for record in read_lines(file) if record.get("epoch", 0) < epoch]
-            write_text(file, "".join(json.dumps(record) + "\n" for record in kept))
+            write_text(file, "".join(json.dumps(record) + "\n" for record in kept), folders=False)
         if rank == 0:
             for stale in self.path.glob("failed.rank*.json"):
                 stale.unlink()
@@ -183,7 +185,8 @@ class RunDir:
         """Write ``result.json``, the last file of a run. ``status`` is one of STATUSES."""
         if status not in STATUSES:
             raise ValueError(f"status {status!r} is not one of {STATUSES}")
-        write_json(self.result, {"schema": SCHEMA_VERSION, "status": status, "finished_at": utc_now(), **facts})
+        record = {"schema": SCHEMA_VERSION, "status": status, "finished_at": utc_now(), **facts}
+        write_json(self.result, record, folders=False)  # a directory that was removed meanwhile stays so
 
     def read_result(self) -> dict[str, Json] | None:
         """Return ``result.json``, or None for a run that has not finished."""

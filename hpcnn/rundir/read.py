@@ -6,14 +6,13 @@ room that reports.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
-from hpcnn.util.files import read_json
-from hpcnn.util.text import first_few
+from hpcnn.util.files import parse_json, read_json
+from hpcnn.util.text import first_few, visible
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def read_run(path: Path) -> RunRecord:
     elif run["reason"] is None:
         run["reason"] = _failure(directory)
     run["problem"] = "; ".join(problems) or None
-    return RunRecord(run, epochs)
+    return RunRecord({key: value if key == "path" else _shown(value) for key, value in run.items()}, epochs)
 
 
 def _read_object(file: Path, problems: list[str]) -> Row | None:
@@ -136,7 +135,7 @@ def _read_epochs(file: Path, rank: int, problems: list[str]) -> Iterable[Row]:
 def _epoch_record(line: str) -> Row | None:
     """Return the record in one line, or None for a line without a whole record of an epoch."""
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError:
         return None
     if not isinstance(record, dict):
@@ -215,6 +214,17 @@ def _result_columns(result: Row) -> Row:
     test = _object(result.get("test"))
     row = {key: result.get(key) for key in _RESULT}
     return row | {"test_accuracy": test.get("accuracy"), "test_loss": test.get("loss")}
+
+
+def _shown(value: Json) -> Json:
+    """Return a value in which no text can steer a terminal."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, dict):
+        return {visible(str(key)): _shown(item) for key, item in value.items()}
+    return value
 
 
 def _first(*values: Json) -> Json:

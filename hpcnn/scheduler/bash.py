@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
 from hpcnn.util.exit_status import of_process
+from hpcnn.util.files import WriteError, open_own
 
 # What a closed terminal, a batch system or a CI runner sends: the job must not outlive the command that started it.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -25,7 +27,7 @@ def run(script: Path, log: Path, on_line: Callable[[str], None] | None = None) -
     The script gets a process group of its own: when this process is interrupted (or gets SIGTERM or SIGHUP), the whole
     job is ended with it and KeyboardInterrupt goes on to the caller.
     """
-    with log.open("a", encoding="utf-8") as file, interruptible():
+    with open_own(log, "ab") as file, interruptible():
         job = subprocess.Popen(
             ["bash", str(script)],
             stdin=subprocess.DEVNULL,
@@ -38,14 +40,23 @@ def run(script: Path, log: Path, on_line: Callable[[str], None] | None = None) -
         assert job.stdout is not None
         try:
             for line in job.stdout:
-                file.write(line)
-                file.flush()
+                _append(file, line, log)
                 if on_line is not None:
                     on_line(line.rstrip("\n"))
             return of_process(job.wait())
         except BaseException:
             _end(job)
             raise
+
+
+def _append(file: BinaryIO, line: str, log: Path) -> None:
+    try:
+        file.write(line.encode())
+        file.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            file.close()  # what could not be written is given up
+        raise WriteError(log, error) from error
 
 
 @contextlib.contextmanager
@@ -55,7 +66,7 @@ def running(script: Path, log: Path, keep_open: Sequence[int] = ()) -> Iterator[
     The script outlives a caller that is killed. keep_open: file descriptors that it inherits. The whole group is ended
     where the block is left by an error, and where the caller is interrupted (or gets SIGTERM or SIGHUP).
     """
-    with log.open("a", encoding="utf-8") as file, interruptible():
+    with open_own(log, "ab") as file, interruptible():
         job = subprocess.Popen(
             ["bash", str(script)],
             stdin=subprocess.DEVNULL,

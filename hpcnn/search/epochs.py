@@ -5,12 +5,11 @@ Reads epoch files alone; must not import Optuna.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpcnn.rundir.layout import RunDir
-from hpcnn.util.files import read_lines
+from hpcnn.util.files import parse_json, read_lines
 from hpcnn.util.types import Json
 
 
@@ -48,7 +47,7 @@ class EpochReader:
                     break
                 self._read += len(line)
                 try:
-                    epoch = _epoch(json.loads(line))
+                    epoch = _epoch(parse_json(line.decode()))
                 except ValueError:  # the middle of a line, in a file that replaced that of an earlier attempt
                     continue
                 if not self.epochs or epoch.number > self.epochs[-1].number:

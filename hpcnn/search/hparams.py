@@ -6,7 +6,7 @@ The experiment, in the search's own folder, lists the parameters and metrics, th
 
 from __future__ import annotations
 
-import os
+import secrets
 import socket
 import time
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from hpcnn.rundir.layout import RunDir
 from hpcnn.search.epochs import Epoch
 from hpcnn.search.space import Dimension, Values, short
 from hpcnn.search.spec import Search
+from hpcnn.util.files import open_own
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def _write(folder: Path, summaries: list[tuple[int, Summary]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     now = time.time()
     # TensorBoard reads files in the order of their names: seconds first, as in TensorFlow's own writer
-    file = folder / f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.hparams.v2"
-    with file.open("wb") as opened:
+    name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{secrets.token_hex(8)}.hparams.v2"
+    with open_own(folder / name, "xb") as opened:
         writer = RecordWriter(opened)
         writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
         for step, summary in summaries:

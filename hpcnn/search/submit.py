@@ -78,7 +78,7 @@ def submit(job: Workers, options: Sequence[str] = ()) -> list[str]:
     ids = []
     for number in range(job.calls):
         place = job.folder if number == 0 else job.folder.with_name(f"{job.folder.name}-{number}")
-        write_text(place / "job.sh", job.script, mode=0o755)
+        write_text(place / "job.sh", job.script, executable=True)
         ids.append(submit_recorded(place / "job.sh", place / "job.json", job.site, options, {"workers": job.workers}))
     return ids
 

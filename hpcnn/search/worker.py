@@ -161,7 +161,7 @@ def _run(search: Search, trial: Trial, held: int, prepared: Prepared, time_is_up
             while job.poll() is None:
                 monitor.poll()
                 if time_is_up.is_set() and not run.stop.exists():
-                    write_text(run.stop, _TIME_IS_UP + "\n")
+                    write_text(run.stop, _TIME_IS_UP + "\n", folders=False)
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
     except KeyboardInterrupt:
         finish(run.path, by_signal(signal.SIGINT))
@@ -201,7 +201,9 @@ class TrialMonitor:
         options, self._reader = self._search.options, None
         self._trial.set_user_attr(PRUNED, epoch)
         metric = options.metric.replace("_", " ")
-        write_text(self._run.stop, f"pruned after epoch {epoch}: {metric} {value:.4g}, by {options.pruning}\n")
+        write_text(
+            self._run.stop, f"pruned after epoch {epoch}: {metric} {value:.4g}, by {options.pruning}\n", folders=False
+        )
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 import os
 import shutil
 import socket
@@ -16,6 +15,7 @@ from hpcnn.sites import discover
 from hpcnn.sites.discover import Cluster
 from hpcnn.sites.propose import Login
 from hpcnn.util.errors import HpcnnError, UsageError
+from hpcnn.util.user import user_name
 
 SECONDS = 60.0
 # What sites call the folders of a user on their large file systems, the usual one for runs first.
@@ -32,7 +32,7 @@ def cluster() -> Cluster:
     partitions = discover.partitions(_output("scontrol", "--oneliner", "show", "partition"), kinds)
     if not any(partition.nodes for partition in partitions):
         raise HpcnnError("sinfo shows no partition with nodes: this cluster lets this user see none")
-    words = ["--noheader", "--parsable2", "show", "associations", f"user={getpass.getuser()}"]
+    words = ["--noheader", "--parsable2", "show", "associations", f"user={user_name()}"]
     accounts = _output_if_any("sacctmgr", *words, f"format={discover.ACCOUNT_FIELDS}")
     found = Cluster(
         config=config,

@@ -18,6 +18,7 @@ from hpcnn.scheduler import scheduler_of
 from hpcnn.sites.profile import PLACEHOLDERS, Site
 from hpcnn.specs.fields import from_mapping
 from hpcnn.util import toml
+from hpcnn.util.config_dir import config_folder
 from hpcnn.util.errors import bad_value, unknown_value
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
@@ -25,12 +26,7 @@ from hpcnn.util.types import Json
 
 def user_folder() -> Path:
     """Return the folder of the user's own profiles: $HPCNN_CONFIG/sites, or the platform's configuration folder."""
-    base = os.environ.get("HPCNN_CONFIG")
-    if base:
-        return Path(base) / "sites"
-    from platformdirs import user_config_path
-
-    return user_config_path("hpcnn") / "sites"
+    return config_folder() / "sites"
 
 
 def known_sites() -> list[str]:

@@ -46,6 +46,7 @@ class Facts(TypedDict, total=False):
     flags: bool
     table: type[DataclassInstance] | None
     own: bool
+    bare: str | None
 
 
 def facts_of(field: Field) -> Facts:
@@ -67,6 +68,7 @@ def field(
     flags: bool = False,
     table: type[DataclassInstance] | None = None,
     own: bool = False,
+    bare: str | None = None,
 ) -> T:
     """Return a dataclass field with its default, help and valid values.
 
@@ -74,7 +76,7 @@ def field(
     option: the command-line option, if it differs from the field's name. texts: the values of a table stay texts, even
     if they spell numbers. flags: a key of a table may stand alone, and is true then. table: the spec whose fields are
     the only valid keys of a table. own: the value may also be the name of a user's own function,
-    ``package.module:function``.
+    ``package.module:function``. bare: the list that gets the keys which the command line gives without a value.
     """
     facts: Facts = {
         "help": help_text,
@@ -88,6 +90,7 @@ def field(
         "flags": flags,
         "table": table,
         "own": own,
+        "bare": bare,
     }
     # dataclasses takes a Field for the default of an attribute; so do type checkers, by the type T
     if default is NO_KEYS:
@@ -135,6 +138,7 @@ def check_field(cls: type[DataclassInstance], key: str, value: Json, name: str) 
     return _check(name, value, hints(cls)[key], facts)
 
 
+_BITS = 63
 _TYPE_WORDS = {
     int: "a whole number",
     float: "a number",
@@ -149,6 +153,8 @@ def _check(name: str, value: Json, hint: object, facts: Facts) -> Json:
     if value is None and type(None) in typing.get_args(hint):
         return None
     wanted = plain_type(hint)
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        raise bad_value(name, value, "a number of at most 64 bits")
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if wanted is tuple and isinstance(value, list):

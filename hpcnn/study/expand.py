@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,10 @@ _FIRST = (
 )
 
 
+# More runs than these have no place in a folder, and none in a table.
+MOST_RUNS = 100_000
+
+
 @dataclass(frozen=True)
 class PlannedRun:
     """One run of a study: its folder's name, and its job."""
@@ -51,6 +56,12 @@ def expand(study: StudySpec, site: str) -> list[PlannedRun]:
     Repeats are interleaved so that a machine that becomes slower within an hour affects all points.
     Raises UsageError, naming the point, for invalid values and for a run that is there twice.
     """
+    count = study.repeats * max(len(study.points), 1) * math.prod(map(len, study.axes.values()))
+    if count > MOST_RUNS:
+        raise UsageError(
+            f"{study.name}: its axes, points and repeats make {count:,} runs; expected at most {MOST_RUNS:,}. Make "
+            "several studies of it"
+        )
     points = [{**fixed, **axis} for fixed in study.points or ({},) for axis in _product(study.axes)]
     runs: dict[str, PlannedRun] = {}
     for repeat in range(1, study.repeats + 1):
@@ -60,6 +71,10 @@ def expand(study: StudySpec, site: str) -> list[PlannedRun]:
             if first is not run:
                 raise UsageError(f"{study.name}: {run.run_id} is the same run as {first.run_id}; leave one out")
     return list(runs.values())
+
+
+# Keys that the name of a run has always come from; later ones count where they are given.
+_FIRST_OF_SOFTWARE = ("container", "bind", "module", "env")
 
 
 def _product(axes: dict[str, list[Json]]) -> list[dict[str, Json]]:
@@ -157,7 +172,7 @@ def _content(job: JobSpec) -> str:
     content["train"] = _deciding(TrainSpec, facts["train"])
     content["resources"] = _deciding(Resources, facts["resources"])
     if job.software != SoftwareSpec():
-        content["software"] = {key: value for key, value in facts["software"].items() if key != "setup" or value}
+        content["software"] = {k: value for k, value in facts["software"].items() if k in _FIRST_OF_SOFTWARE or value}
     if job.stated != Stated():
         content["stated"] = facts["stated"]
     return json.dumps(content, sort_keys=True, default=str)

@@ -128,7 +128,7 @@ def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
             # loses is written again by the next command.
             write(prepared, durable=False)
         if batch.script is not None:
-            write_text(script, batch.script, mode=0o755)
+            write_text(script, batch.script, executable=True)
             job_id = submit_recorded(script, record, site, options, facts)
         else:
             job_id = submit_recorded(script, batch.runs[0].run.job, site, options, before=begun[0].job_id)

@@ -69,7 +69,7 @@ def write(file: Path, traces: Sequence[Trace]) -> None:
     ranks = {"schema": SCHEMA_VERSION, "ranks": [trace.facts for trace in traces]}
     content = {"displayTimeUnit": "ms", "otherData": ranks, "traceEvents": events}
     # no time in the gzip header: the same trace gives the same bytes
-    write_bytes(file, gzip.compress(json.dumps(content).encode(), mtime=0), durable=False)
+    write_bytes(file, gzip.compress(json.dumps(content).encode(), mtime=0), durable=False, folders=False)
 
 
 def read(file: Path) -> Trace:

@@ -1,13 +1,15 @@
-"""Keeps the network of the best epoch so far in the run directory, and no other. For rank 0 alone."""
+"""Keeps networks in the run directory: of every epoch, or of the best epoch so far alone. For rank 0 alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import keras
 
 from hpcnn.rundir.layout import CHECKPOINT_NAME, RunDir
-from hpcnn.util.files import read_lines
+from hpcnn.util.files import make_folder, read_lines, replacing
+from hpcnn.util.types import KerasModel
 
 
 class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
@@ -24,7 +26,7 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Take up what an earlier attempt has reached."""
-        self._run.checkpoints.mkdir(exist_ok=True)
+        make_folder(self._run.checkpoints)
         earlier = [line.get("validation") for line in read_lines(self._run.epochs(0))]
         self._best = max((_merit(validation) for validation in earlier if validation), default=self._best)
 
@@ -36,10 +38,28 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
             return
         self._best = merit
         older = self._run.networks()
-        self.model.save(self._run.checkpoints / CHECKPOINT_NAME.format(epoch=epoch + 1))
+        save_network(self.model, self._run.checkpoints / CHECKPOINT_NAME.format(epoch=epoch + 1))
         for number, file in older.items():
             if number != epoch + 1:
                 file.unlink()
+
+
+class KeepEvery(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes ``checkpoints/epoch-NNN.keras`` after every epoch."""
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keep this epoch's network."""
+        save_network(self.model, self._run.checkpoints / CHECKPOINT_NAME.format(epoch=epoch + 1))
+
+
+def save_network(model: KerasModel, file: Path) -> None:
+    """Write a network whole: a kill while Keras writes leaves the earlier file, or none."""
+    with replacing(file, suffix=".keras") as new:
+        model.save(new)
 
 
 def _merit(validation: Mapping[str, float | None]) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpcnn.parallel.base import Strategy
-from hpcnn.rundir.layout import CHECKPOINT_NAME, RunDir
+from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.train import TrainSpec
+from hpcnn.util.files import make_folder
 
 if TYPE_CHECKING:
     import keras
@@ -22,8 +23,10 @@ def callbacks_of(spec: TrainSpec, run: RunDir, strategy: Strategy) -> list[keras
     if spec.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(str(run.tensorboard), histogram_freq=1))
     if spec.checkpoint:
-        run.checkpoints.mkdir(exist_ok=True)
-        callbacks.append(keras.callbacks.ModelCheckpoint(str(run.checkpoints / CHECKPOINT_NAME)))
+        from hpcnn.train.best import KeepEvery
+
+        make_folder(run.checkpoints)
+        callbacks.append(KeepEvery(run))
     if spec.checkpoint_best:
         from hpcnn.train.best import KeepBest
 

@@ -15,7 +15,7 @@ from hpcnn.parallel.base import Strategy, exit_without_finalize
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.errors import HpcnnError
-from hpcnn.util.files import write_json
+from hpcnn.util.files import WriteError, write_json
 
 # Lines of a TensorFlow error that say where in the graph it happened: the traceback has them too.
 _PLACES = ("Graph execution error", "Detected at node", 'File "', "[[{{node")
@@ -47,9 +47,13 @@ def end_failed(run: RunDir | None, strategy: Strategy | None, error: BaseExcepti
     code = 130 if interrupted else error.exit_code if isinstance(error, HpcnnError) else 1
     if run is not None and run.path.is_dir() and not run.result.exists():
         reason = "interrupted" if interrupted else _reason(error)
-        write_json(run.failure(rank), {"rank": rank, "reason": reason, "traceback": _traceback(error)})
-        if rank == 0:
-            run.write_result("interrupted" if interrupted else "failed", exit_code=code, reason=reason)
+        try:
+            if rank == 0:  # first: where a disk is full, the last bytes are for it
+                run.write_result("interrupted" if interrupted else "failed", exit_code=code, reason=reason)
+            failure = {"rank": rank, "reason": reason, "traceback": _traceback(error)}
+            write_json(run.failure(rank), failure, folders=False)
+        except WriteError as unwritten:  # the reason is said below all the same, and nobody waits for this rank
+            print(f"Error (rank {rank}): {unwritten}", file=sys.stderr, flush=True)
     if processes > 1:
         text = str(error) if isinstance(error, HpcnnError) else f"\n{_traceback(error)}"
         print(f"Error (rank {rank}): {text}", file=sys.stderr, flush=True)

@@ -17,7 +17,9 @@ from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.train.state import Position
 from hpcnn.util.files import LineWriter, write_json
 from hpcnn.util.host import host_facts, job_facts, process_seconds
+from hpcnn.util.seal import sealed
 from hpcnn.util.types import Json
+from hpcnn.util.user_code import code_digest, own_code
 
 
 class Record:
@@ -62,7 +64,7 @@ class Record:
     def spec(self, spec: Mapping[str, Json]) -> None:
         """Write ``spec.json`` unless the submitting side already has (rank 0 only)."""
         if self._strategy.is_chief and not self.run.spec.exists():
-            write_json(self.run.spec, {"schema": SCHEMA_VERSION, **spec})
+            write_json(self.run.spec, sealed({"schema": SCHEMA_VERSION, **spec}), folders=False)
 
     def provenance(self, device: str | None, **facts: Any) -> list[dict[str, Json]]:
         """Collect every rank's host facts, write ``provenance.json``, return the facts. All ranks must call it."""
@@ -72,7 +74,8 @@ class Record:
             job = job_facts()
             job["versions"]["mpi"] = self._strategy.mpi_version
             record = {"schema": SCHEMA_VERSION, **job, "hosts": hosts, "world_size": self._strategy.size}
-            write_json(self.run.provenance, {**record, **facts})
+            code = {name: code_digest(name) for name in own_code(facts.get("train") or {})}
+            write_json(self.run.provenance, sealed({**record, **facts, "code": code}), folders=False)
         return hosts
 
     def epoch(self, record: Mapping[str, Json]) -> None:

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpcnn.data.sources import file_sha256
 from hpcnn.specs.train import TrainSpec, check_weights, check_weights_file
 from hpcnn.util.errors import UsageError
+from hpcnn.util.files import file_sha256
 from hpcnn.util.text import first_few
 from hpcnn.util.types import Json, KerasModel, Layer
+from hpcnn.util.unreadable import UNREADABLE
 
 # How many layers an error names.
 _NAMED = 5
@@ -112,7 +113,7 @@ def _load(model: KerasModel, file: Path, but: Sequence[str]) -> None:
             left_out = layers_named(model, "--weights-except", but, [layer.name for layer in given.values()])
             _check_fit(_stored(own), given, {layer.name for layer in left_out}, but, file)
             model.load_weights(plain, objects_to_skip=[*left_out, *generators, *optimizer])
-    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UsageError(f"--weights: {str(file)!r} cannot be read as weights that Keras 3 wrote: {error}") from error
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,9 @@ import numpy as np
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import SCHEMA_VERSION
 from hpcnn.util.errors import UsageError, bad_value
-from hpcnn.util.files import write_bytes
+from hpcnn.util.files import make_folder, write_bytes
 from hpcnn.util.types import Array, Json, KerasModel, Optimizer, Variable
+from hpcnn.util.unreadable import UNREADABLE
 
 # What may change from one attempt to the next: how long and what is written, not what is computed.
 _FREE = (
@@ -96,7 +96,8 @@ def save(
         content = io.BytesIO()
         named = {f"variable_{number}": value for number, value in enumerate(values)}
         np.savez(content, facts=np.array(json.dumps(facts, default=str)), partial=partial, **named)  # type: ignore[arg-type]
-        write_bytes(file, content.getvalue())
+        make_folder(file.parent)
+        write_bytes(file, content.getvalue(), folders=False)
     strategy.barrier()
 
 
@@ -112,12 +113,18 @@ def load(file: Path, strategy: Strategy, train: Mapping[str, Json]) -> State | N
             facts = json.loads(str(content["facts"]))
             partial = content["partial"]
             variables = [content[f"variable_{number}"] for number in range(len(content.files) - 2)]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        _check(facts, strategy, train)
+        position = Position(
+            int(facts["epoch"]),
+            int(facts["step"]),
+            tuple(partial[strategy.rank].tolist()),
+            float(facts["elapsed"]),
+            True,
+        )
+    except (MemoryError, *UNREADABLE) as error:
         raise UsageError(
             f"--resume: {str(file)!r} is no state of a training ({error}); remove it to start anew"
         ) from error
-    _check(facts, strategy, train)
-    position = Position(facts["epoch"], facts["step"], tuple(partial[strategy.rank].tolist()), facts["elapsed"], True)
     return State(position, variables)
 
 

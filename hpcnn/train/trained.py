@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,14 @@ import numpy as np
 from hpcnn.data.dataset import DataSet
 from hpcnn.rundir.layout import RunDir
 from hpcnn.rundir.read import read_run
-from hpcnn.specs.fields import from_mapping
+from hpcnn.rundir.trust import check_trusted
+from hpcnn.specs.fields import from_mapping, to_mapping
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import read_json
 from hpcnn.util.types import Array, KerasModel, Tensor
+from hpcnn.util.unreadable import UNREADABLE
+from hpcnn.util.user_code import own_code
 from hpcnn.zoo.registry import in_numpy, is_zoo
 
 # Samples that go through the network at once.
@@ -71,16 +75,19 @@ class Trained:
         return next(found, None)
 
 
-def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None, *, precision: str | None = None) -> Trained:
+def open_trained(
+    run_dir: str | os.PathLike[str], epoch: int | None = None, *, precision: str | None = None, trust: bool = False
+) -> Trained:
     """Return the network of a run after ``epoch`` (default: the last one that was kept), with its data.
 
-    precision: of its arithmetic, instead of the training's.
+    precision: of its arithmetic, instead of the training's. trust: import the functions that the run names although it
+    is not the user's own, or was changed (``rundir.trust``).
 
     Raises UsageError for what is no run of hpcnn's own training, for a run or an epoch without a kept network, and
     where the network that its spec names now is not the one that was trained.
     """
     run = RunDir(run_dir)
-    spec = spec_of(run)
+    spec = spec_of(run, trust=trust)
     if precision is not None:
         spec = dataclasses.replace(spec, precision=precision)
     if in_numpy(spec.model):
@@ -98,7 +105,7 @@ def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None, *, p
 
     optional_module("keras", "a trained network")
     data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
-    with without_startup_messages():
+    with without_startup_messages(), _safe_mode(spec):
         prepare_keras(spec)
         model = build_network(without_weights(spec), data.input_shape, data.outputs)
     try:
@@ -106,14 +113,14 @@ def open_trained(run_dir: str | os.PathLike[str], epoch: int | None = None, *, p
             # the optimizer of a model that comes compiled has nothing to load into, and is not needed
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
             model.load_weights(file)
-    except (ValueError, KeyError, OSError) as error:
+    except UNREADABLE as error:
         raise UsageError(
             f"{file}: these are not the weights of the network that {spec.model} builds now: {error}"
         ) from error
     return Trained(run, spec, epoch, model, data)
 
 
-def new_network(target: str) -> tuple[KerasModel, str]:
+def new_network(target: str, *, trust: bool = False) -> tuple[KerasModel, str]:
     """Return the network of a run directory or of a model's name, with its initial weights, and what to call it.
 
     Raises UsageError for what is neither.
@@ -132,10 +139,22 @@ def new_network(target: str) -> tuple[KerasModel, str]:
         if not Path(target).is_dir():
             return build(target), target
         run = RunDir(target)
-        spec = spec_of(run)
+        spec = spec_of(run, trust=trust)
         data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
-        network = build_network(without_weights(spec), data.input_shape, data.outputs)
+        with _safe_mode(spec):
+            network = build_network(without_weights(spec), data.input_shape, data.outputs)
     return network, f"{run.path.name}: {spec.model} on {short(spec.data)}"
+
+
+def _safe_mode(spec: TrainSpec) -> AbstractContextManager[None]:
+    """Keep Keras from running code that stands in an argument of a recorded network, as a Lambda layer's does.
+
+    A function of the user's own, which is trusted by now, may use what it wants.
+    """
+    from keras.src.saving.serialization_lib import SafeModeScope
+
+    scope: AbstractContextManager[None] = SafeModeScope(safe_mode=True)
+    return nullcontext() if own_code(to_mapping(spec)) else scope
 
 
 def short(data: str) -> str:
@@ -143,8 +162,11 @@ def short(data: str) -> str:
     return Path(data).name
 
 
-def spec_of(run: RunDir) -> TrainSpec:
-    """Return the complete spec of a run: what its record says was done, else what was asked. Raises UsageError."""
+def spec_of(run: RunDir, *, trust: bool = False) -> TrainSpec:
+    """Return the complete spec of a run: what its record says was done, else what was asked.
+
+    Raises UsageError, and does so for a run whose own functions are not to be imported without ``trust``.
+    """
     asked = read_json(run.spec)
     if asked is None:
         raise bad_value("RUN", str(run.path), f"a run directory (one with a {run.spec.name} in it)")
@@ -153,9 +175,13 @@ def spec_of(run: RunDir) -> TrainSpec:
     if not train:
         raise UsageError(f"RUN: {str(run.path)!r} ran a program of its own; hpcnn does not know its network")
 
+    spec = from_mapping(TrainSpec, train, where=f"{run.path.name}: ")
+    if own := own_code(to_mapping(spec)):
+        check_trusted(run, own, trust=trust)
+
     from hpcnn.specs.complete import complete
 
-    return complete(from_mapping(TrainSpec, train, where=f"{run.path.name}: "))
+    return complete(spec)
 
 
 def as_probabilities(outputs: Array, trained: Trained) -> Array:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# Of a value that is longer, an error shows the beginning.
+_LONGEST = 400
+
 
 class HpcnnError(Exception):
     """An error that hpcnn can explain. Users see one message, never a traceback."""
@@ -36,11 +39,19 @@ def closest(value: str, valid: Iterable[str]) -> str | None:
 def unknown_value(key: str, value: object, valid: Iterable[str]) -> UsageError:
     """Return the error for a ``value`` of ``key`` that is not one of ``valid``, with a suggestion."""
     words = list(valid)
-    guess = closest(str(value), words)
+    guess = closest(str(value)[:_LONGEST], words)
     hint = f" Did you mean {guess!r}?" if guess else ""
-    return UsageError(f"{key}: {value!r} is not known.{hint} Valid: {', '.join(words)}.")
+    return UsageError(f"{key}: {_shown(value)} is not known.{hint} Valid: {', '.join(words)}.")
 
 
 def bad_value(key: str, value: object, expected: str) -> UsageError:
     """Return the error for a ``value`` of ``key`` that is not what was ``expected`` (a phrase)."""
-    return UsageError(f"{key}: {value!r} is not valid; expected {expected}.")
+    return UsageError(f"{key}: {_shown(value)} is not valid; expected {expected}.")
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integers of so many digits
+        text = f"an integer of {value.bit_length() if isinstance(value, int) else 'too many'} bits"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -6,62 +6,222 @@ finite become null. Must not import any other room, nor anything heavy: login-no
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
 import json
 import math
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO, cast
 
+from hpcnn.util.errors import HpcnnError
+from hpcnn.util.text import BYTES_OR_ESCAPES
 from hpcnn.util.types import Json
+
+# The end of the name of a file that is being written.
+TEMPORARY = ".tmp"
+
+
+class WriteError(HpcnnError, OSError):
+    """A file that could not be written, with the reason: a full disk, a quota, a folder that is gone or not one's own.
+
+    An OSError too, so that whoever can do without the file passes over it as over any other.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], error: OSError) -> None:
+        super().__init__(f"{os.fspath(path)}: cannot be written: {reason_of(error)}")
+        self.errno, self.strerror = error.errno, reason_of(error)
+        self.message = str(self.args[0])
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def reason_of(error: OSError) -> str:
+    """Return in a few words what the operating system says: ``no space`` for a disk or a quota that is full."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):  # h5py says it in its text alone
+        return f"no space ({os.strerror(error.errno or errno.ENOSPC).lower()})"
+    return (error.strerror or str(error)).lower()
+
+
+def no_follow(path: str, flags: int) -> int:
+    """Open a file for ``open(..., opener=no_follow)``: never by a symbolic link, which another user may have put there.
+
+    The umask, or the folder's default ACL, decides who else may read the file.
+    """
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 class LineWriter:
-    """Append whole JSON lines to one file; each reaches the operating system at once."""
+    """Append whole JSON lines to one file; each reaches the operating system at once.
+
+    Raises WriteError where a line cannot be written; what was written of it is taken back.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        try:
+            self._file = open(path, "ab", buffering=0, opener=no_follow)  # noqa: SIM115  # closed by `close`
+        except OSError as error:
+            raise WriteError(path, error) from error
 
     def write(self, record: Mapping[str, Json]) -> None:
         """Append one record as one line."""
-        self._file.write(json.dumps(_finite(record), allow_nan=False, default=_plain) + "\n")
-        self._file.flush()
+        line = (json.dumps(_finite(record), allow_nan=False, default=_plain) + "\n").encode()
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            while line:  # a full disk takes a part, and says at the next call that it is full
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(before)
+            raise WriteError(self._path, error) from error
 
     def close(self) -> None:
         """Close the file; writing afterwards is an error."""
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:  # NFS may say only here that the disk is full
+            raise WriteError(self._path, error) from error
 
 
-def write_text(path: Path, text: str, *, mode: int = 0o644, durable: bool = True) -> None:
-    """Write a file atomically: under a temporary name beside it, flushed to disk, then renamed into place.
+@contextlib.contextmanager
+def replacing(
+    path: Path, *, executable: bool = False, durable: bool = True, folders: bool = False, suffix: str = ""
+) -> Iterator[Path]:
+    """Yield the path of a new, empty file beside ``path``, which takes its place when the block ends without an error.
+
+    A reader sees the earlier file or the whole new one; after an error nothing of the new one is left. Its name is
+    random and the file is made anew (O_EXCL): nobody can put a link in its place, and processes of several nodes do not
+    meet. The umask decides who else may read it.
 
     durable: whether to wait until the disk has it. A file that can be written again after a crash need not wait.
+    folders: make the folders above it if they are missing. suffix: the end of the new file's name, for a library that
+    goes by it. Raises WriteError where the operating system refuses.
     """
-    # surrogateescape: a path on Linux need not be UTF-8, and arrives in a job script byte for byte
-    write_bytes(path, text.encode("utf-8", "surrogateescape"), mode=mode, durable=durable)
-
-
-def write_bytes(path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
-    """Write a binary file atomically (see ``write_text``)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
+    temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}{suffix}")
+    try:
+        if folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(temporary, flags, 0o777 if executable else 0o666))
+    except OSError as error:
+        raise WriteError(path, error) from error
+    try:
+        yield temporary
         if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.chmod(mode)
-    temporary.replace(path)
+            _flush(temporary)
+        temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and not isinstance(error, HpcnnError):
+            raise WriteError(path, error) from error
+        raise
 
 
-def write_json(path: Path, record: Mapping[str, Json], *, durable: bool = True) -> None:
-    """Write one JSON object atomically (see ``write_text``). Numbers that are not finite become null."""
-    write_text(path, json.dumps(_finite(record), indent=2, allow_nan=False, default=_plain) + "\n", durable=durable)
+def make_folder(path: Path) -> None:
+    """Make one folder, not those above it: a directory that was removed stays so. Raises WriteError."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise WriteError(path, error) from error
+
+
+def open_own(path: Path, mode: str) -> BinaryIO:
+    """Open a binary file for writing, but never by a link (``no_follow``). Raises WriteError."""
+    try:
+        return cast(BinaryIO, open(path, mode, opener=no_follow))  # the caller closes it
+    except OSError as error:
+        raise WriteError(path, error) from error
+
+
+def file_sha256(file: Path) -> str:
+    """Return the SHA-256 of a file, as ``sha256sum`` prints it."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _flush(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str, *, executable: bool = False, durable: bool = True, folders: bool = True) -> None:
+    """Write a file atomically, as ``replacing`` does."""
+    # a path on Linux need not be UTF-8, and arrives in a job script byte for byte
+    content = text.encode("utf-8", BYTES_OR_ESCAPES)
+    write_bytes(path, content, executable=executable, durable=durable, folders=folders)
+
+
+def write_bytes(
+    path: Path, content: bytes, *, executable: bool = False, durable: bool = True, folders: bool = True
+) -> None:
+    """Write a binary file atomically, as ``replacing`` does."""
+    with (
+        replacing(path, executable=executable, durable=durable, folders=folders) as temporary,
+        open_own(temporary, "wb") as file,
+    ):
+        file.write(content)
+
+
+def write_json(path: Path, record: Mapping[str, Json], *, durable: bool = True, folders: bool = True) -> None:
+    """Write one JSON object atomically (see ``replacing``). Numbers that are not finite become null."""
+    write_text(path, as_json(record) + "\n", durable=durable, folders=folders)
+
+
+def as_json(record: Mapping[str, Json]) -> str:
+    """Return a record as the JSON that is written. Numbers that are not finite become null."""
+    return json.dumps(_finite(record), indent=2, allow_nan=False, default=_plain)
+
+
+# What a record of hpcnn's never reaches, and what comes after could not take: pandas, NumPy, Python's own recursion.
+_MOST_DEPTH = 64
+_BITS = 63
+
+
+def parse_json(text: str) -> Json:
+    """Return the value of a JSON text. Raises ValueError for one that is too deep, and for integers beyond 64 bits."""
+    try:
+        value = json.loads(text, parse_int=_int)
+    except RecursionError as error:
+        raise ValueError("too deeply nested") from error
+    if text.count("[") + text.count("{") > _MOST_DEPTH:
+        check_depth(value)
+    return value
+
+
+def check_depth(value: Json) -> None:
+    """Raise ValueError for lists and tables within each other beyond all use."""
+    level = [value]
+    for _ in range(_MOST_DEPTH):
+        inner = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list)))
+        level = [item for items in inner for item in items]
+        if not level:
+            return
+    raise ValueError(f"nested deeper than {_MOST_DEPTH} levels")
+
+
+def _int(text: str) -> int:
+    number = int(text)
+    if number.bit_length() > _BITS:
+        raise ValueError(f"an integer of {len(text)} digits")
+    return number
 
 
 def read_json(path: Path) -> dict[str, Json] | None:
     """Return the JSON object in ``path``, or None for a file that is missing or does not hold a whole object."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return record if isinstance(record, dict) else None
@@ -72,7 +232,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Json]]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             try:
-                record = json.loads(line)
+                record = parse_json(line)
             except ValueError:
                 continue
             if isinstance(record, dict):

@@ -30,6 +30,18 @@ _THREAD_VARIABLES = (
 )
 
 
+# What a record says of a Slurm job. An allow-list: SLURM_JWT is a password, and nobody knows what comes after it.
+SLURM_FACTS = (
+    *("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_JOB_PARTITION", "SLURM_JOB_QOS"),
+    *("SLURM_JOB_ACCOUNT", "SLURM_JOB_NODELIST", "SLURM_JOB_NUM_NODES", "SLURM_JOB_CPUS_PER_NODE", "SLURM_JOB_GPUS"),
+    *("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"),
+    *("SLURM_TASKS_PER_NODE", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"),
+    *("SLURM_GPUS", "SLURM_GPUS_PER_NODE", "SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_TASK", "SLURM_STEP_ID"),
+    *("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NODELIST", "SLURM_CPU_BIND", "SLURM_DISTRIBUTION", "SLURM_HINT"),
+    *("SLURM_THREADS_PER_CORE", "SLURM_MPI_TYPE"),
+)
+
+
 def version_of(package: str) -> str | None:
     """Return the installed version of a package, under any of its distribution names, without importing it."""
     for name in _PACKAGES.get(package, (package,)):
@@ -84,13 +96,13 @@ def host_facts(rank: int, devices: tuple[str, ...] = ()) -> dict[str, Json]:
 
 
 def job_facts() -> dict[str, Json]:
-    """Return the facts that all ranks share: command line, git commit, container, versions, SLURM_* variables."""
+    """Return the facts that all ranks share: command line, git commit, container, versions, Slurm job."""
     return {
         "command": [sys.executable, *sys.argv],
         "directory": str(Path.cwd()),
         "git_commit": git_commit(),
         "container": os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER"),
-        "slurm": {key: value for key, value in sorted(os.environ.items()) if key.startswith("SLURM_")},
+        "slurm": {key: os.environ[key] for key in sorted(SLURM_FACTS) if key in os.environ},
         "versions": versions(),
     }
 

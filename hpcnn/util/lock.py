@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpcnn.util.errors import HpcnnError, UsageError
+from hpcnn.util.files import no_follow, reason_of
 
 _NAME = ".lock"
 _SECONDS_TO_TRY = 1.0  # `held` of another command may have the file for a moment
@@ -33,9 +34,9 @@ def lock(folder: Path, seconds: float = _SECONDS_TO_TRY) -> Iterator[int]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        opened = lock_file(folder).open("a+", encoding="utf-8")
+        opened = open(lock_file(folder), "a+", encoding="utf-8", opener=no_follow)  # noqa: SIM115  # closed below
     except OSError as error:
-        raise UsageError(f"--runs: {folder}: cannot be written to: {error.strerror}") from error
+        raise UsageError(f"--runs: {folder}: cannot be written to: {reason_of(error)}") from error
     with opened as file:
         if not _acquired(file.fileno(), fcntl.LOCK_EX, seconds):
             file.seek(0)

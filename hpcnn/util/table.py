@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.util.text import in_one_line, visible
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+# What a cell that is a formula begins with (OWASP, "CSV Injection").
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 FORMATS = ("table", "json", "csv")
 
@@ -38,7 +42,8 @@ class Column:
 def emit(rows: Sequence[Row], fmt: str, columns: Sequence[Column], *, title: str | None = None) -> None:
     """Print ``rows`` to standard output in one of FORMATS."""
     if fmt == "json":
-        click.echo(json.dumps(list(rows), indent=2, allow_nan=False, default=str))
+        text = json.dumps(list(rows), indent=2, allow_nan=False, default=str)
+        click.echo(text.replace("\x7f", "\\u007f"))  # the one control character that JSON lets through
     elif fmt == "csv":
         _emit_csv(rows, columns)
     else:
@@ -50,7 +55,14 @@ def _emit_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     writer = csv.DictWriter(sys.stdout, fieldnames=keys, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({k: json.dumps(v) if isinstance(v, (list, dict)) else v for k, v in row.items()})
+        writer.writerow({k: json.dumps(v) if isinstance(v, (list, dict)) else no_formula(v) for k, v in row.items()})
+
+
+def no_formula(value: Json) -> Json:
+    """Return a value for a cell of a CSV file: a text that a spreadsheet takes for a formula gets a ' before it."""
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if value.startswith(_FORMULA) else visible(value)
 
 
 def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | None) -> None:
@@ -71,7 +83,7 @@ def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | Non
 def _cell(value: Json, show: Callable[[Json], str]) -> str:
     from rich.markup import escape
 
-    return "–" if value is None else escape(show(value))
+    return "–" if value is None else escape(in_one_line(show(value)))
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -2,7 +2,45 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import re
 from collections.abc import Sequence
+
+# How what a stream or a file cannot encode is written: a byte of a path as it is, anything else as text.
+BYTES_OR_ESCAPES = "hpcnn.bytes_or_escapes"
+# What a terminal would obey, or what turns the order of the letters around; newlines and tabs are none of it.
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_PLAIN = {"–": "-", "—": "-", "…": "...", "×": "x", "·": "."}
+
+
+def visible(text: str) -> str:
+    """Return a text of a record, a log or a name with everything in it that would steer a terminal written out."""
+    return _STEERING.sub(lambda found: found.group().encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def in_one_line(text: str) -> str:
+    """Return ``visible`` text for a cell: a line of its own would take the next cells along."""
+    return visible(text).replace("\n", "\\n").replace("\t", " ")
+
+
+def printable(stream: object) -> None:
+    """Let a stream write any text: in a locale that lacks a letter, something else stands for it."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors=BYTES_OR_ESCAPES)
+
+
+def _bytes_or_escapes(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    part = error.object[error.start : error.end]
+    if all("\udc80" <= sign <= "\udcff" for sign in part) and error.encoding.lower().replace("-", "") == "utf8":
+        return bytes(ord(sign) - 0xDC00 for sign in part), error.end
+    escaped = (_PLAIN.get(sign) or sign.encode("unicode_escape", "surrogatepass").decode() for sign in part)
+    return "".join(escaped), error.end
+
+
+codecs.register_error(BYTES_OR_ESCAPES, _bytes_or_escapes)
 
 
 def significant(value: float) -> str:

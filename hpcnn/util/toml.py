@@ -7,14 +7,44 @@ import sys
 from pathlib import Path
 
 from hpcnn.util.errors import UsageError
+from hpcnn.util.files import check_depth
 from hpcnn.util.types import Json
 
 if sys.version_info >= (3, 11):
-    from tomllib import TOMLDecodeError, loads
+    from tomllib import TOMLDecodeError
+    from tomllib import loads as _loads
 else:  # pragma: no cover - the other branch of the same reader
-    from tomli import TOMLDecodeError, loads
+    from tomli import TOMLDecodeError
+    from tomli import loads as _loads
+
+_BITS = 63
 
 __all__ = ["TOMLDecodeError", "loads", "read", "toml_text"]
+
+
+def loads(text: str) -> dict[str, Json]:
+    """Return the tables of a TOML text.
+
+    Raises TOMLDecodeError too for integers beyond 64 bits, which TOML 1.0 ("Integer") does not promise, and for tables
+    and lists nested beyond all use.
+    """
+    try:
+        table = _loads(text)
+        check_depth(table)
+        _check_integers(table)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, TOMLDecodeError):
+            raise
+        why = "too deeply nested" if isinstance(error, RecursionError) else str(error).partition(" for integer")[0]
+        raise TOMLDecodeError(why) from error
+    return table
+
+
+def _check_integers(value: Json) -> None:
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        raise ValueError("an integer beyond 64 bits")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_integers(item)
 
 
 def read(path: Path) -> dict[str, Json]:

@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpcnn.util import pickled
 from hpcnn.util.errors import UsageError, bad_value
-from hpcnn.util.types import UserFunction
+from hpcnn.util.files import file_sha256
+from hpcnn.util.types import Json, UserFunction
 
 # The form of the name of a user's own network, data set or loss.
 OWN = "package.module:function"
+_KERAS = ("keras.applications:", "keras.applications.")
+
+
+def own_code(train: Mapping[str, Json]) -> list[str]:
+    """Return the names of the user's own functions among the options of a training: model, data set, loss."""
+    values = (train.get(key) for key in ("model", "data", "loss"))
+    return [value for value in values if isinstance(value, str) and ":" in value and not value.startswith(_KERAS)]
+
+
+def code_digest(name: str) -> str | None:
+    """Return the SHA-256 of the file that holds a user's own function, found as Python would, and not imported.
+
+    None where there is no such file.
+    """
+    home = name.rpartition(":")[0]
+    if pickled.is_pickled(name):
+        file: Path | None = Path(home)
+    else:
+        file = _file_of(home.split("."), [str(Path.cwd()), *sys.path])
+    try:
+        return None if file is None else file_sha256(file)
+    except OSError:
+        return None
+
+
+def _file_of(parts: Sequence[str], folders: Sequence[str]) -> Path | None:
+    """Return the file of a module, without importing the packages above it."""
+    try:
+        found = importlib.machinery.PathFinder.find_spec(parts[0], list(folders))
+    except (ImportError, ValueError, OSError):
+        return None
+    if found is None:
+        return None
+    if len(parts) > 1:
+        return _file_of(parts[1:], list(found.submodule_search_locations or ()))
+    return Path(found.origin) if found.origin else None
 
 
 def import_function(option: str, name: str) -> UserFunction:
@@ -39,6 +78,15 @@ def import_function(option: str, name: str) -> UserFunction:
     if not callable(function):
         raise UsageError(f"{option}: {name!r}: module {module_name!r} has no function {function_name!r}")
     return function  # type: ignore[no-any-return]
+
+
+def of_others(error: BaseException) -> bool:
+    """Return whether an error was raised on the way through code that is neither hpcnn's nor installed: a user's."""
+    own = Path(__file__).parent.parent
+    installed = {Path(place) for place in (sys.prefix, sys.base_prefix, own)}
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    files = [file for file in files if file.is_absolute() and file.name != "hpcnn"]  # its console script
+    return any(not installed.intersection(file.parents) for file in files)
 
 
 def _place(error: Exception) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.types import Json
+from hpcnn.util.user import expanded
 
 FOLDER_VARIABLE = "HPCNN_DATA"
 
@@ -230,7 +231,7 @@ def data_folder() -> Path:
     """Return the folder of staged files: ``HPCNN_DATA``, or ``hpcnn/data`` in the user's data folder."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return expanded(chosen).absolute()
 
     import platformdirs
 
@@ -245,7 +246,7 @@ def staged_file(name: str, folder: Path | None = None) -> Path:
 def file_of(name: str) -> Path | None:
     """Return the path of the file of data set ``name``; None for a built-in set or a function."""
     if name.endswith(".npz"):
-        return Path(name).expanduser().absolute()
+        return expanded(name).absolute()
     if name not in known() or describe(name).built_in:
         return None
     return staged_file(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,21 @@ def test_what_cannot_be_is_refused(digits_run: Path, tmp_path: Path) -> None:
     assert "samples of shape (2,)" in refused("decision-boundary", digits_run)
     (tmp_path / "file").touch()
     assert "cannot be written" in refused("curves", digits_run, "--output", tmp_path / "file" / "x.png")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "archive of something else"])
+def test_a_damaged_network_is_refused(digits_run: Path, tmp_path: Path, damage: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(digits_run, run)
+    file = sorted((run / "checkpoints").glob("*.keras"))[-1]
+    content = bytearray(file.read_bytes())
+    if damage == "flipped":
+        content[:: len(content) // 50] = bytes(255 - byte for byte in content[:: len(content) // 50])
+    file.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "text": b"hello"}.get(damage, content))
+    if damage.startswith("archive"):
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("x", "y")
+    assert "these are not the weights of the network" in refused("digits", run)
 
 
 def test_weights_of_another_network_are_refused(digits_run: Path, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class TestStatedOfAProgram:
     def test_its_strategy(self):
         script = submit("--dry-run", "--ntasks", "2", "--strategy", "multiworker", "--", "python", "x.py").stdout
         assert "export HPCNN_STRATEGY=multiworker\n" in script
-        assert 'export HPCNN_RENDEZVOUS="$run_dir/workers-$$"' in script
+        assert 'HPCNN_RENDEZVOUS=$(mktemp -d "$run_dir/workers-XXXXXXXX")' in script
         assert "hpcnn record as-worker -- python x.py\n" in " ".join(script.split(" "))
 
 

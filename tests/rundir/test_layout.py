@@ -13,7 +13,16 @@ import pytest
 from hpcnn.rundir.events import EventLog
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.errors import UsageError
-from hpcnn.util.files import LineWriter, read_json, read_lines, write_json, write_text
+from hpcnn.util.files import (
+    LineWriter,
+    WriteError,
+    open_own,
+    read_json,
+    read_lines,
+    replacing,
+    write_json,
+    write_text,
+)
 
 REWRITE = """
 import pathlib, sys
@@ -89,9 +98,47 @@ def test_a_status_that_is_none_is_a_mistake_of_the_caller(run):
 
 class TestWholeFiles:
     def test_nothing_temporary_stays(self, tmp_path):
-        write_text(tmp_path / "deep" / "job.sh", "x", mode=0o755)
+        write_text(tmp_path / "deep" / "job.sh", "x")
         assert [file.name for file in (tmp_path / "deep").iterdir()] == ["job.sh"]
-        assert stat.S_IMODE((tmp_path / "deep" / "job.sh").stat().st_mode) == 0o755
+
+    @pytest.mark.parametrize(
+        ("umask", "modes"), [(0o077, (0o600, 0o700)), (0o022, (0o644, 0o755)), (0o002, (0o664, 0o775))]
+    )
+    def test_the_umask_decides_who_reads_it(self, tmp_path, umask, modes):
+        before = os.umask(umask)
+        try:
+            write_text(tmp_path / "x", "x")
+            write_text(tmp_path / "job.sh", "x", executable=True)
+            LineWriter(tmp_path / "lines").close()
+        finally:
+            os.umask(before)
+        found = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("x", "job.sh", "lines")]
+        assert found == [*modes, modes[0]]
+
+    def test_a_link_of_another_user_is_not_followed(self, tmp_path):
+        third = tmp_path / "third"
+        third.write_text("mine")
+        for name in (f".result.json.{os.getpid()}.tmp", "result.json", "lines", "log.out"):
+            (tmp_path / name).symlink_to(third)
+        write_text(tmp_path / "result.json", "new")
+        with pytest.raises(WriteError, match="lines: cannot be written: too many levels of symbolic links"):
+            LineWriter(tmp_path / "lines")
+        with pytest.raises(WriteError, match=r"log\.out: cannot be written"):
+            open_own(tmp_path / "log.out", "ab")
+        assert third.read_text() == "mine"
+        assert not (tmp_path / "result.json").is_symlink()
+
+    def test_a_folder_that_is_gone_is_not_made_again(self, run):
+        run.path.rmdir()
+        with pytest.raises(WriteError, match=r"result\.json: cannot be written: no such file or directory"):
+            run.write_result("completed")
+        assert not run.path.exists()
+
+    def test_what_fails_within_leaves_nothing(self, tmp_path):
+        (tmp_path / "x").write_text("before")
+        with pytest.raises(ValueError, match="Expecting"), replacing(tmp_path / "x") as new:
+            new.write_text(json.loads("{"))
+        assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
     def test_any_text_arrives_byte_for_byte(self, tmp_path):
         text = "é\r\n\n" + os.fsdecode(b"\xff")

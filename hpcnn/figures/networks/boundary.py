@@ -22,7 +22,7 @@ _MOST_POINTS = 1000
 
 
 @styled
-def draw(run_dir: str | os.PathLike[str], *, epoch: int | None = None) -> Figure:
+def draw(run_dir: str | os.PathLike[str], *, epoch: int | None = None, trust: bool = False) -> Figure:
     """Return the areas that the network of a run gives to each class, below the points it was trained on.
 
     The network is the one that ``--checkpoint`` kept, or one written in NumPy. Raises UsageError for a run that has
@@ -30,7 +30,7 @@ def draw(run_dir: str | os.PathLike[str], *, epoch: int | None = None) -> Figure
     """
     run = RunDir(run_dir)
     if epoch is not None or run.networks() or not run.spec.exists():
-        trained = open_trained(run_dir, epoch)
+        trained = open_trained(run_dir, epoch, trust=trust)
         plane, accuracy, when = _plane_of(trained), trained.recorded_accuracy, f", epoch {trained.epoch}"
     else:
         plane, accuracy, when = _plane_in_numpy(run_dir), read_run(run.path).run["test_accuracy"], ""

@@ -35,13 +35,13 @@ class RowPictures(NamedTuple):
     note: str
 
 
-def draw(table: pd.DataFrame, table_runs: TableRuns) -> list[RowPictures]:
-    """Return the figures of the first MOST_ROWS rows of a scaling ``table``."""
+def draw(table: pd.DataFrame, table_runs: TableRuns, *, trust: bool = False) -> list[RowPictures]:
+    """Return the figures of the first MOST_ROWS rows of a scaling ``table``. trust: as of ``open_trained``."""
     paths = table_runs.runs.groupby("row")["path"].apply(list).to_dict()
     names = {label: name for label, name in row_names(table).items() if label in paths}
     found = []
     for number, (label, name) in enumerate(list(names.items())[:MOST_ROWS], 1):
-        plots, note = _of_row(number, name, [Path(path) for path in paths[label]])
+        plots, note = _of_row(number, name, [Path(path) for path in paths[label]], trust=trust)
         found.append(RowPictures(name, plots, note))
     if len(names) > MOST_ROWS:
         more = f"{counted(len(names) - MOST_ROWS, 'more row')} not drawn: hpcnn plot draws any run."
@@ -49,7 +49,7 @@ def draw(table: pd.DataFrame, table_runs: TableRuns) -> list[RowPictures]:
     return found
 
 
-def _of_row(number: int, name: str, paths: list[Path]) -> tuple[list[Plot], str]:
+def _of_row(number: int, name: str, paths: list[Path], *, trust: bool) -> tuple[list[Plot], str]:
     plots = [_curves(number, name, paths)]
     kept = next((path for path in paths if RunDir(path).networks()), None)
     if kept is None:
@@ -58,7 +58,7 @@ def _of_row(number: int, name: str, paths: list[Path]) -> tuple[list[Plot], str]
             "--checkpoint (in a study: checkpoint = true in its table [train])."
         )
     try:
-        plots += _of_network(number, name, open_trained(kept))
+        plots += _of_network(number, name, open_trained(kept, trust=trust))
     except HpcnnError as error:
         return plots, f"The network that {kept.name} kept is not drawn: {error}"
     return plots, ""

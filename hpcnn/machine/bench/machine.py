@@ -40,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(words)
     run = RunDir(os.environ["HPCNN_RUN_DIR"])
     try:
-        write_json(run.machine, measure(asked.threads))
+        write_json(run.machine, measure(asked.threads), folders=False)
     except BaseException as error:
         end_failed(run, None, error)
         raise

@@ -67,7 +67,7 @@ def measure(run: RunDir, model: str, sizes: list[int], repeats: int, backends: S
             if chief:
                 print(line(found), flush=True)
     if chief:
-        write_json(run.allreduce, result(measured, model, hosts, library()))
+        write_json(run.allreduce, result(measured, model, hosts, library()), folders=False)
 
 
 def by_mpi(messages: Sequence[Message], comm: Communicator, task: TaskEnvironment) -> Operations:

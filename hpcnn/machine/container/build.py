@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,7 +23,9 @@ from typing import TypeAlias
 from hpcnn.machine.container.cache import image_path
 from hpcnn.machine.container.context import Context, context_of
 from hpcnn.machine.container.machine import debian_mirror, find_debootstrap, find_runtime, needs_fakeroot, pip_files
+from hpcnn.util.cache_dir import check_file, digest_file, make_private, note_digest
 from hpcnn.util.errors import HpcnnError
+from hpcnn.util.files import open_own, replacing
 from hpcnn.version import __version__
 
 Log: TypeAlias = Callable[[str], None]
@@ -89,10 +92,12 @@ def build(plan: Plan, log: Log, *, force: bool = False) -> Path:
 
     log: gets every line of the builder's output. Raises HpcnnError, with the end of the log, if the build fails.
     """
-    plan.image.parent.mkdir(parents=True, exist_ok=True)
+    make_private(plan.image.parent)
     with _build_lock(plan, log):
         if plan.image.exists() and not force:
+            check_file(plan.image)
             return plan.image
+        digest_file(plan.image).unlink(missing_ok=True)
         shutil.rmtree(plan.folder, ignore_errors=True)
         plan.folder.mkdir(mode=0o700)  # pip's settings may hold a password
         try:
@@ -101,7 +106,10 @@ def build(plan: Plan, log: Log, *, force: bool = False) -> Path:
                 (plan.folder / "pip").mkdir(exist_ok=True)
                 (plan.folder / "pip" / name).write_bytes(data)
             _run(plan, log)
-            (plan.folder / plan.image.name).replace(plan.image)
+            built = plan.folder / plan.image.name
+            built.chmod(built.stat().st_mode & ~0o022)
+            built.replace(plan.image)
+            note_digest(plan.image)
         finally:
             shutil.rmtree(plan.folder, ignore_errors=True)
     return plan.image
@@ -109,23 +117,20 @@ def build(plan: Plan, log: Log, *, force: bool = False) -> Path:
 
 def copy_to(image: Path, target: Path) -> None:
     """Put an image at ``target`` atomically: as a hard link on the same file system, else as a copy."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with replacing(target, executable=True, folders=True) as part:
+        part.unlink()
         try:
             os.link(image, part)
         except OSError:
-            shutil.copyfile(image, part)
-            part.chmod(0o755)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+            with image.open("rb") as source, open_own(part, "xb") as copy:
+                shutil.copyfileobj(source, copy)
+            part.chmod(stat.S_IMODE(image.stat().st_mode))
 
 
 @contextlib.contextmanager
 def _build_lock(plan: Plan, log: Log) -> Iterator[None]:
     """Hold the lock of this image; wait for another process that builds it."""
-    with plan.image.with_suffix(".lock").open("w") as lock:
+    with open_own(plan.image.with_suffix(".lock"), "a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

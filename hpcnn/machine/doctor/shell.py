@@ -6,9 +6,9 @@ import fnmatch
 import os
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 
 from hpcnn.machine.doctor.finding import Finding
+from hpcnn.util.user import expanded
 
 Environment = Mapping[str, str]
 
@@ -97,7 +97,7 @@ def check_data(environment: Environment) -> Finding:
     named = environment.get("HPCNN_DATA")
     if not named:
         return Finding("HPCNN_DATA", "not set: the folder of `hpcnn data` is used")
-    folder = Path(named).expanduser()
+    folder = expanded(named)
     if not folder.is_dir():
         return Finding("HPCNN_DATA", named, "warning", "there is no such folder here: unset it or name another")
     files = sorted(file.stem for file in folder.glob("*.npz"))

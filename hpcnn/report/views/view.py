@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcnn.specs.train import AugmentSpec
+from hpcnn.util.files import parse_json
 from hpcnn.util.table import Column
+from hpcnn.util.text import visible
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class View:
 
 def cell(value: Json, column: Column) -> str:
     """Return one value in the format of its column, or a dash for a missing value."""
-    return "–" if value is None else column.show(value)
+    return "–" if value is None else visible(column.show(value))
 
 
 def records(table: pd.DataFrame) -> list[Row]:
@@ -88,7 +89,7 @@ def _keywords(text: str, idle: Mapping[str, Json]) -> str:
     A text that is no JSON object, of a damaged record, stays as it is.
     """
     try:
-        keywords = json.loads(text)
+        keywords = parse_json(text)
     except ValueError:
         return text
     if not isinstance(keywords, dict):
@@ -124,9 +125,9 @@ def span(row: Row, low: str, high: str) -> str | None:
 def shown_path(path: str | Path) -> str:
     """Return a path relative to the current directory, if it is below it."""
     try:
-        return str(Path(path).relative_to(Path.cwd()))
+        return visible(str(Path(path).relative_to(Path.cwd())))
     except ValueError:
-        return str(path)
+        return visible(str(path))
 
 
 def _infinite(value: Json) -> bool:

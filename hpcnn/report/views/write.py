@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import click
 from hpcnn.report.views.view import View, records
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.table import emit
+from hpcnn.util.text import in_one_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,26 +62,34 @@ def _only(tables: Mapping[str, pd.DataFrame], fmt: str) -> pd.DataFrame:
 
 
 def _text(view: View) -> None:
-    click.echo(view.title)
+    click.echo(visible(view.title))
     if view.same:
-        click.echo(view.same)
+        click.echo(visible(view.same))
     if view.rows:
         emit(view.rows, "table", view.shown)
     for line in view.lines:
-        click.echo(line)
+        click.echo(visible(line))
     if view.caption:
         click.echo(view.caption + "\n")
+
+
+# What begins markup in a cell, and in a sentence, where hpcnn itself writes `code`; an underscore in a word does not.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_MARKDOWN_LINKS = re.compile(r"[\[\]<>]")
 
 
 def _markdown(view: View) -> None:
     """Write a table of GitHub's Markdown."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |"
+        return "| " + " | ".join(_MARKDOWN.sub(r"\\\g<0>", in_one_line(text)) for text in cells) + " |"
 
-    click.echo(f"**{view.title}**\n")
+    def sentence(text: str) -> str:
+        return _MARKDOWN_LINKS.sub(r"\\\g<0>", visible(text))
+
+    click.echo(f"**{sentence(view.title)}**\n")
     if view.same:
-        click.echo(view.same + "\n")
+        click.echo(sentence(view.same) + "\n")
     if view.rows:
         click.echo(line([column.heading for column in view.shown]))
         click.echo("|" + "|".join("---:" if column.right else "---" for column in view.shown) + "|")
@@ -87,9 +97,9 @@ def _markdown(view: View) -> None:
             click.echo(line(cells))
         click.echo()
     if view.lines:
-        click.echo("".join(f"- {text}\n" for text in view.lines))
+        click.echo("".join(f"- {sentence(text)}\n" for text in view.lines))
     if view.caption:
-        click.echo(view.caption + "\n")
+        click.echo(sentence(view.caption) + "\n")
 
 
 # In LaTeX each of these is a command, or begins one.
@@ -100,6 +110,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "[": "{[}",  # after the \\ of the row before, it would begin an argument of that
     "–": "--",
 }
 
@@ -108,7 +119,7 @@ def _latex(view: View) -> None:
     r"""Write a ``table`` with a ``tabular`` of the package booktabs."""
 
     def escaped(text: str) -> str:
-        return "".join(_LATEX.get(sign, sign) for sign in text)
+        return "".join(_LATEX.get(sign, sign) for sign in in_one_line(text))
 
     def line(cells: Sequence[str]) -> str:
         return " & ".join(map(escaped, cells)) + r" \\"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
 
 import numpy as np
 
@@ -19,13 +18,14 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json, write_bytes
 from hpcnn.util.types import Json
+from hpcnn.util.unreadable import UNREADABLE
 
 
 def save(run: RunDir, weights: Weights) -> None:
     """Write the weights of a run, whole."""
     content = io.BytesIO()
     np.savez(content, **weights)  # type: ignore[arg-type]
-    write_bytes(run.weights, content.getvalue())
+    write_bytes(run.weights, content.getvalue(), folders=False)
 
 
 def load(run_dir: str | os.PathLike[str]) -> tuple[TrainSpec, Network]:
@@ -45,7 +45,7 @@ def load(run_dir: str | os.PathLike[str]) -> tuple[TrainSpec, Network]:
             f"run directory {str(run.path)!r}{what} has no {run.weights.name}: only a finished training of a network "
             "in NumPy (hpcnn models: scinet-neuron, scinet-hidden) leaves one"
         ) from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (MemoryError, *UNREADABLE) as error:
         raise UsageError(f"{str(run.weights)!r} cannot be read: {error}") from error
     if "train" not in provenance:
         raise UsageError(f"{str(run.provenance)!r} does not say what was trained")

@@ -63,7 +63,7 @@ def test_an_image_is_built_once_and_found_again(machine: dict[str, str], tmp_pat
     assert len(calls(machine)) == 2
     # no folder with pip's settings is left behind
     names = {path.suffix for path in Path(built.stdout.strip()).parent.iterdir()}
-    assert names == {".sif", ".log", ".lock"}
+    assert names == {".sif", ".sha256", ".log", ".lock"}
 
 
 def test_two_builds_of_one_image_are_one(machine: dict[str, str]) -> None:

@@ -1,0 +1,111 @@
+"""Texts of records, logs and names cannot steer the terminal, the spreadsheet or the document they end up in."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hpcnn.cli.main import main
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.table import Column, emit
+from hpcnn.util.text import visible
+from tests.synthetic.runs import write_run
+
+STEERS = "\x1b]0;pwned\x07\x1b[2J\x1b[31mred\x9b1m\r\x08\u202egnp.exe\x7f"
+SHOWN = r"\x1b]0;pwned\x07\x1b[2J\x1b[31mred\x9b1m\r\x08\u202egnp.exe\x7f"
+FORMULAS = ["=1+1", "+1", "-cmd", "@SUM(A1)", "\t=1", "\r=1"]
+
+
+def hpcnn(*words: object) -> Result:
+    ended = CliRunner().invoke(main, [str(word) for word in words])
+    assert ended.exit_code == 0, (ended.output, ended.exception)
+    return ended
+
+
+@pytest.fixture
+def run(here: Path) -> RunDir:
+    run = RunDir(here / "runs" / "study" / "run-1")
+    for name in ("run-1", "run-2"):
+        write_run(run.path.with_name(name))
+    run.job.write_text(json.dumps({"schema": 1, "job_id": "17", "site": STEERS}))
+    amend(run.spec, name=STEERS, study=STEERS, site=STEERS)
+    amend(run.result, status="failed", reason=STEERS)
+    run.log.write_text(f"line\r\n{STEERS}\n", newline="")
+    return run
+
+
+def amend(file: Path, **facts: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **facts}))
+
+
+def steers(text: str) -> set[str]:
+    return {sign for sign in text if not (sign.isprintable() or sign == "\n")}
+
+
+def test_visible() -> None:
+    assert visible(STEERS) == SHOWN
+    assert visible("a\tb\né – × 数 😀") == "a\tb\né – × 数 😀"
+
+
+def test_logs(run: RunDir) -> None:
+    assert hpcnn("logs", run.path).stdout == f"line\n{SHOWN}\n"
+
+
+@pytest.mark.parametrize("fmt", ["table", "csv", "json"])
+def test_status(run: RunDir, fmt: str) -> None:
+    assert not steers(hpcnn("status", "runs", "--format", fmt).stdout)
+
+
+@pytest.mark.parametrize("fmt", ["table", "markdown", "latex"])
+def test_reports(run: RunDir, fmt: str) -> None:
+    shown = hpcnn("scaling-report", "runs", "--table", "left-out", "--format", fmt)
+    assert not steers(shown.output)
+    assert "pwned" in shown.output
+    assert not steers(hpcnn("scaling-report", "runs", "--format", fmt).output)
+
+
+def test_a_message(here: Path) -> None:
+    ended = CliRunner().invoke(main, ["status", STEERS])
+    assert ended.exit_code == 2
+    assert not steers(ended.output)
+
+
+def test_the_page(run: RunDir) -> None:
+    hpcnn("scaling-report", "runs", "--html", "page.html", "--out", "files")
+    written = [Path("page.html"), *Path("files").glob("*.csv")]
+    assert len(written) > 3
+    assert not any(steers(file.read_text()) for file in written)
+
+
+def test_a_cell_that_begins_a_formula(capsys: pytest.CaptureFixture[str]) -> None:
+    emit([{"text": text, "number": -1.5} for text in FORMULAS], "csv", [Column("text", "text")])
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines(keepends=True)))
+    assert [row["number"] for row in rows] == ["-1.5"] * len(FORMULAS)
+    assert all(row["text"].startswith("'") for row in rows)
+
+
+def test_the_files_of_a_report_begin_no_formula(run: RunDir) -> None:
+    for number in (1, 2):
+        amend(run.path.with_name(f"run-{number}") / "spec.json", study="=HYPERLINK(1)")
+    hpcnn("scaling-report", "runs", "--out", "files")
+    texts = "".join(file.read_text() for file in Path("files").glob("*.csv"))
+    assert "'=HYPERLINK(1)" in texts
+    assert ",=HYPERLINK" not in texts
+    assert "\n=HYPERLINK" not in texts
+
+
+def test_markup_of_documents(run: RunDir) -> None:
+    name = r"[a](http://x) <img> `c` *b* _i_ a_b \ | $x^2$ & % # {y}"
+    for number in (1, 2):
+        amend(run.path.with_name(f"run-{number}") / "spec.json", study=name)
+    markdown = hpcnn("scaling-report", "runs", "--format", "markdown").stdout
+    assert "](http" not in markdown.replace(r"\](http", "")
+    assert "<img>" not in markdown.replace(r"\<img\>", "")
+    latex = hpcnn("scaling-report", "runs", "--format", "latex").stdout
+    assert r"\textbackslash{}" in latex
+    assert r"\$x\textasciicircum{}2\$ \& \% \# \{y\}" in latex
+    assert not [line for line in latex.splitlines() if line.startswith("[")]
