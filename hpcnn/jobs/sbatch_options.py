@@ -17,9 +17,9 @@ _NAMES = {
         "gpus-per-socket gpus-per-task gres gres-flags hint input job-name kill-on-invalid-dep licenses mail-type "
         "mail-user mcs-label mem mem-bind mem-per-cpu mem-per-gpu mincpus network nodefile nodelist nodes ntasks "
         "ntasks-per-core ntasks-per-gpu ntasks-per-node ntasks-per-socket ntasks-per-tres open-mode output partition "
-        "prefer priority profile qos reservation segment signal sockets-per-node switches thread-spec threads-per-core "
-        "time time-min tmp tres-bind tres-per-job tres-per-node tres-per-socket tres-per-task uid wait-all-nodes wckey "
-        "wrap"
+        "power prefer priority profile qos reservation segment signal sockets-per-node switches thread-spec "
+        "threads-per-core time time-min tmp tres-bind tres-per-job tres-per-node tres-per-socket tres-per-task uid "
+        "wait-all-nodes wckey wrap"
     ),
     "flag": (
         "consolidate-segments contiguous hold no-requeue overcommit oversubscribe reboot requeue share spread-job "

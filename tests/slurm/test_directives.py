@@ -1,4 +1,4 @@
-"""What a real sbatch makes of hpcnn's directives: paths, dependencies, flags, memory; and scripts that lack software."""
+"""What a real sbatch makes of hpcnn's directives: paths, dependencies, flags, memory; jobs without their software."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_log_is_in_the_run_directory_whatever_its_name(cluster: Cluster, kee
     words = ("mine.toml", "--site", "testbed", "--runs", str(keep / name))
     study = cluster.hpcnn("study", "submit", *words, "--wait", cwd=keep)
     assert study.returncode == 0, study.stderr
-    (log,) = (keep / name / "mine").glob("mine*/log.out") or (keep / name / "mine").glob("*/log.out")
+    (log,) = (keep / name / "mine").glob("*/log.out")
     assert log.read_text() == "here\n"
     (of_array,) = (keep / name / "mine" / "arrays").glob("*.out")
     assert of_array.read_text() == ""
@@ -62,7 +62,7 @@ def test_every_form_of_a_dependency(cluster: Cluster, keep: Path) -> None:
 def test_options_that_sbatch_has_are_known(cluster: Cluster) -> None:
     """Its usage, so that a beginning of one is refused like the whole."""
     shown = cluster.slurm("sbatch", "--help")
-    names = {name for name in re.findall(r"^ +(?:-\w, )?--([a-z][a-z-]+)", shown, re.MULTILINE)}
+    names = set(re.findall(r"^ +(?:-\w, )?--([a-z][a-z-]+)", shown, re.MULTILINE))
     assert len(names) > 80
     assert names <= set(_KINDS)
 
