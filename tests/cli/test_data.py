@@ -231,6 +231,6 @@ def test_a_disk_that_is_full_leaves_nothing_half_written(tmp_path, folder):
     write_keras_cache(tmp_path)
     done = keras_process(tmp_path, "fashion_mnist", blocks="2")
     assert done.returncode == 1
-    assert f"cannot write {folder / 'fashion_mnist.npz'}: File too large" in done.stderr
+    assert f"{folder / 'fashion_mnist.npz'}: cannot be written: file too large" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(folder.iterdir())

@@ -146,6 +146,7 @@ class TestTitle:
 
 
 # Any string that a Linux process can be given: no NUL, and bytes that are no UTF-8 as Python escapes them.
+integers = st.integers(-(2**63) + 1, 2**63 - 1)  # what TOML has
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.binary(max_size=4).map(
     lambda raw: os.fsdecode(raw.replace(b"\0", b""))
 )
@@ -203,7 +204,7 @@ class TestAnyString:
         st.dictionaries(
             st.from_regex(r"\A[a-z_]{1,8}\Z"),
             st.recursive(
-                texts | st.booleans() | st.integers() | st.floats(allow_nan=False),
+                texts | st.booleans() | integers | st.floats(allow_nan=False),
                 lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
                 max_leaves=4,
             ),
@@ -250,7 +251,7 @@ class TestAnyString:
 
 @such_as(
     st.recursive(
-        texts | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.dates() | st.datetimes(),
+        texts | st.booleans() | integers | st.floats(allow_nan=False) | st.dates() | st.datetimes(),
         lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
         max_leaves=5,
     )

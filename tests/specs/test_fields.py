@@ -141,12 +141,15 @@ def values_of(cls):
     def of_type(kind, facts):
         low = facts["minimum"] if facts["minimum"] is not None else facts["above"]
         high = facts["maximum"]
+        whole = st.integers(
+            -(2**30) if low is None else low, 2**30 if high is None else high
+        )  # products are in 64 bits
         return {
-            int: st.integers(low, high),
+            int: whole,
             float: st.floats(low, high, exclude_min=facts["above"] is not None, allow_nan=False, allow_infinity=False),
             str: st.sampled_from(facts["choices"]) if facts["choices"] else st.text(),
             bool: st.booleans(),
-            dict: st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.booleans())),
+            dict: st.dictionaries(st.text(), st.one_of(whole, st.text(), st.booleans())),
         }[kind]
 
     def of_field(field):
