@@ -122,14 +122,14 @@ def test_check_says_where_every_rank_would_be_alone(contained: Contained) -> Non
 
 
 def test_nothing_of_the_hosts_python_reaches_the_image(contained: Contained, keep: Path) -> None:
-    """A package of the host's PYTHONPATH, one in ~/.local, and a PYTHONHOME that has no Python."""
+    """A module of the host's PYTHONPATH, and one in ~/.local."""
     for folder in (keep / "path", keep / ".local" / "lib" / "python3.11" / "site-packages"):
         folder.mkdir(parents=True)
-        (folder / "numpy.py").write_text("raise SystemExit('the host leaks in')\n")
-    show = "import os, site, numpy; print(numpy.__version__, site.ENABLE_USER_SITE, os.environ.get('PYTHONPATH'))"
+        (folder / "colorsys.py").write_text("raise SystemExit('the host leaks in')\n")
+    show = "import colorsys, os, site; print(site.ENABLE_USER_SITE, os.environ.get('PYTHONPATH'), colorsys.ONE_THIRD)"
     words = ["--run-dir", str(keep / "run"), "--bind", str(keep), "--setup", f"export HOME={keep}"]
     words += ["--setup", f"export PYTHONPATH={keep}/path PYTHONUSERBASE={keep}/.local"]
     run = contained.submit(*words, "--", "python", "-c", show)
     log = RunDir(keep / "run").log.read_text()
     assert run.returncode == 0, run.stderr + log
-    assert log.splitlines()[0].split()[1:] == ["False", "None"]
+    assert log.splitlines()[0].split()[:2] == ["False", "None"]
