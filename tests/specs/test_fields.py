@@ -142,7 +142,7 @@ def values_of(cls):
         low = facts["minimum"] if facts["minimum"] is not None else facts["above"]
         high = facts["maximum"]
         return {
-            int: st.integers(low, high),
+            int: st.integers(-(2**31) if low is None else low, 2**31 if high is None else high),
             float: st.floats(low, high, exclude_min=facts["above"] is not None, allow_nan=False, allow_infinity=False),
             str: st.sampled_from(facts["choices"]) if facts["choices"] else st.text(),
             bool: st.booleans(),
