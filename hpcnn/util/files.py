@@ -33,7 +33,8 @@ class WriteError(HpcnnError, OSError):
 
     def __init__(self, path: str | os.PathLike[str], error: OSError) -> None:
         super().__init__(f"{os.fspath(path)}: cannot be written: {reason_of(error)}")
-        self.errno, self.strerror = error.errno, reason_of(error)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        self.errno, self.strerror = error.errno, reason_of(error) if full else error.strerror
         self.message = str(self.args[0])
 
     def __str__(self) -> str:
