@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
+from hpcnn.cli.site_option import site_option
 from hpcnn.rundir.layout import folder_name
 from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.specs.resources import Resources
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
         "  hpcnn submit --ntasks 2 -- python my_script.py --epochs 3"
     ),
 )
-@click.option("--site", default="local", show_default=True, help="Site profile: how this machine runs jobs.")
+@site_option("Site profile: how this machine runs jobs.")
 @click.option("--name", default=None, help="Name of the run's folder below the runs folder.  [default: the model]")
 @click.option(
     "--run-dir",

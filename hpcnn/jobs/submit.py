@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -18,11 +19,13 @@ from hpcnn.jobs.script import Place, has_launcher, render
 from hpcnn.rundir.close import exit_status, finish
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, utc_now
 from hpcnn.scheduler import scheduler_of
+from hpcnn.scheduler.allocation import Allocation, allocation_of
 from hpcnn.sites.load import load_site, with_machine_cores
 from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.numpy_options import check_options
+from hpcnn.specs.resources import Resources
 from hpcnn.specs.train import check_weights_file
 from hpcnn.util.errors import HpcnnError, bad_value
 from hpcnn.util.exit_status import by_signal
@@ -57,8 +60,9 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
         check_name(job.train.data)
         check_data_arguments(job.train.data, job.train.data_args)
     site = with_machine_cores(load_site(job.site))
-    if scheduler_of(site.scheduler).this_machine_only and job.resources.nodes > 1:
-        raise bad_value("nodes", job.resources.nodes, f"1 at site {site.name}, which is this machine alone")
+    allocation = allocation_of(os.environ) if scheduler_of(site.scheduler).this_machine_only else None
+    if scheduler_of(site.scheduler).this_machine_only:
+        job = dataclasses.replace(job, resources=_on_nodes(job.resources, site, allocation))
     place = Place(
         run_dir=str(run_dir.absolute()),
         directory=str(Path.cwd()),
@@ -67,9 +71,24 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
         environment={key: os.environ[key] for key in (FOLDER_VARIABLE,) if key in os.environ},
         data=_data_file(job, site),
         resume=resume,
-        mpi=mpi_of(site, os.environ) if has_launcher(job) else None,
+        mpi=mpi_of(site, os.environ) if has_launcher(job, allocation) else None,
+        allocation=allocation,
     )
     return Prepared(job, site, RunDir(run_dir), render(job, site, place), resume)
+
+
+def _on_nodes(resources: Resources, site: Site, allocation: Allocation | None) -> Resources:
+    """Return resources with the nodes that their ranks go to: this machine, or all of the allocation it is used in.
+
+    Raises UsageError for more nodes than there are.
+    """
+    nodes = allocation.nodes if allocation else 1
+    if resources.nodes > nodes:
+        there = f"at most {nodes}, the nodes of this allocation" if nodes > 1 else "1"
+        raise bad_value("nodes", resources.nodes, f"{there} at site {site.name}, which is this machine alone")
+    if resources.nodes > 1 or resources.ntasks_per_node is not None:
+        return resources
+    return dataclasses.replace(resources, nodes=min(nodes, resources.ntasks))
 
 
 def submit(prepared: Prepared, on_line: Callable[[str], None] | None = None) -> int:
