@@ -162,6 +162,8 @@ def _print_left_out(plan: Plan, runs: list[PlannedRun], site: Site) -> None:
     parts += [f"{plan.in_queue} in the queue"] if plan.in_queue else []
     parts.append(f"{plan.runs} to submit")
     click.echo(f"{runs[0].job.name}: {', '.join(parts)}", err=True)
+    for warning in dict.fromkeys(text for batch in plan.batches for run in batch.runs for text in run.warnings):
+        click.echo(f"Warning: {warning}", err=True)
     if plan.left:
         click.echo(
             f"{plan.left} runs are left for later: site {site.name} takes {site.submit_limit} jobs of a user at a time,"

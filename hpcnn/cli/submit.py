@@ -93,6 +93,8 @@ def run_prepared(
     """Print, run or submit a job; return the exit status of the command."""
     from hpcnn.scheduler import scheduler_of
 
+    for warning in prepared.warnings:
+        _warn(f"Warning: {warning}")
     if dry_run:
         click.echo(prepared.script.encode("utf-8", "surrogateescape"), nl=False)  # the bytes of job.sh
         return 0

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcnn.jobs.checks import check_program, check_request, warnings_of
 from hpcnn.jobs.mpi import mpi_of
 from hpcnn.jobs.script import Place, has_launcher, render
 from hpcnn.rundir.close import exit_status, finish
@@ -39,13 +40,14 @@ from hpcnn.zoo.registry import check_name as check_model_name
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that is ready to run; no file of it is written yet."""
+    """A job that is ready to run; no file of it is written yet. warnings: what the user should be told of it."""
 
     job: JobSpec
     site: Site
     run: RunDir
     script: str
     resume: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
@@ -60,6 +62,7 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
         check_name(job.train.data)
         check_data_arguments(job.train.data, job.train.data_args)
     site = with_machine_cores(load_site(job.site))
+    check_request(job.resources, site)
     allocation = allocation_of(os.environ) if scheduler_of(site.scheduler).this_machine_only else None
     if scheduler_of(site.scheduler).this_machine_only:
         job = dataclasses.replace(job, resources=_on_nodes(job.resources, site, allocation))
@@ -74,7 +77,7 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
         mpi=mpi_of(site, os.environ) if has_launcher(job, allocation) else None,
         allocation=allocation,
     )
-    return Prepared(job, site, RunDir(run_dir), render(job, site, place), resume)
+    return Prepared(job, site, RunDir(run_dir), render(job, site, place), resume, warnings_of(job))
 
 
 def _on_nodes(resources: Resources, site: Site, allocation: Allocation | None) -> Resources:
@@ -132,6 +135,7 @@ def job_record(job_id: str, site: str) -> dict[str, Json]:
 def write(prepared: Prepared, *, durable: bool = True) -> None:
     """Write the run directory's first files: job spec and script. durable: as for ``files.write_text``."""
     run, job = prepared.run, prepared.job
+    check_program(job, prepared.site, Path.cwd(), _path_of_jobs())
     if job.train is not None:
         check_staged(job.train.data, job.train.data_args)
         if not prepared.resume:
@@ -144,6 +148,11 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
     spec = {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)}
     write_json(run.spec, spec, durable=durable)
     write_text(run.job_script, prepared.script, mode=0o755, durable=durable)
+
+
+def _path_of_jobs() -> str:
+    """Return where a job script looks for commands: first among the programs of this environment."""
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 
 
 def _data_file(job: JobSpec, site: Site) -> str | None:
