@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hpcnn.jobs.checks import check_program, check_request, warnings_of
 from hpcnn.jobs.mpi import mpi_of
+from hpcnn.jobs.patience import submit_patiently
 from hpcnn.jobs.script import Place, has_launcher, render
 from hpcnn.rundir.close import exit_status, finish
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, utc_now
@@ -119,7 +120,7 @@ def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
     """
     write(prepared)
     try:
-        job_id = scheduler_of(prepared.site.scheduler).submit(prepared.run.job_script, options)
+        job_id = submit_patiently(scheduler_of(prepared.site.scheduler), prepared.run.job_script, options)
     except HpcnnError as error:
         finish(prepared.run.path, error.exit_code, reason=str(error))
         raise

@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from hpcnn.scheduler import bash, parse
-from hpcnn.scheduler.api import JobState, NoAnswer, Queue
+from hpcnn.scheduler import bash, parse, usages
+from hpcnn.scheduler.api import JobState, NoAnswer, Queue, Usage
 from hpcnn.scheduler.states import UNKNOWN
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.files import write_text
@@ -46,9 +46,15 @@ class Slurm:
         return bash.run(script, log, on_line)
 
     def submit(self, script: Path, options: Sequence[str] = ()) -> str:
-        """Submit a script by sbatch; return the job id. Raises HpcnnError with sbatch's own words where it refuses."""
+        """Submit a script by sbatch; return the job id. Raises HpcnnError with sbatch's own words where it refuses.
+
+        The error is Refused where nothing was submitted and the reason passes, and QueueFull at a limit of jobs.
+        """
         command = ["sbatch", "--parsable", *options, str(script)]
-        return parse.job_id(_output(command, clean_environment(os.environ)))
+        try:
+            return parse.job_id(_output(command, clean_environment(os.environ)))
+        except HpcnnError as error:
+            raise parse.refusal(error) from error
 
     def would_start(self, script: str, options: Sequence[str] = ()) -> str:
         """Return when and where a job would start, as ``sbatch --test-only`` says."""
@@ -133,6 +139,15 @@ class Slurm:
             return {}
         words = ["sacct", "--noheader", "--parsable2", "--jobs", ",".join(jobs), f"--format={parse.ENERGY_FIELDS}"]
         return parse.energies(_output(words, clean_environment(os.environ), SECONDS_TO_ANSWER))
+
+    def usage(self, jobs: Sequence[str]) -> dict[str, Usage]:
+        """Return what each job had and used, of those that sacct knows, tasks of arrays one by one. Raises NoAnswer."""
+        if not jobs:
+            return {}
+        arrays = ",".join(sorted({job.partition("_")[0] for job in jobs}))
+        words = ["sacct", "--parsable2", "--jobs", arrays, f"--format={usages.FIELDS}"]
+        found = _answer(words, usages.parse)
+        return {job: used for job, used in found.items() if {job, job.partition("_")[0]} & set(jobs)}
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:

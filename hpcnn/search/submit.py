@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hpcnn.jobs.checks import check_request
 from hpcnn.jobs.launch import cpus_of
+from hpcnn.jobs.patience import submit_patiently
 from hpcnn.jobs.sbatch import directives, quoted
 from hpcnn.jobs.script import modules, render_workers
 from hpcnn.jobs.submit import hpcnn_command, job_record
@@ -67,7 +68,7 @@ def submit(job: Workers, options: Sequence[str] = ()) -> list[str]:
     """Submit the workers; return the ids of the jobs. Raises HpcnnError with the scheduler's words where it refuses."""
     script = job.folder / "job.sh"
     write_text(script, job.script, mode=0o755)
-    ids = [scheduler_of(job.site.scheduler).submit(script, options) for _ in range(job.calls)]
+    ids = [submit_patiently(scheduler_of(job.site.scheduler), script, options) for _ in range(job.calls)]
     for number, job_id in enumerate(ids):
         place = job.folder if number == 0 else job.folder.with_name(f"{job.folder.name}-{number}")
         write_json(place / "job.json", job_record(job_id, job.site.name))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcnn.jobs.patience import submit_patiently
 from hpcnn.jobs.submit import Prepared, job_record, write
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir, new_run_id, utc_now
 from hpcnn.scheduler import scheduler_of
@@ -54,11 +55,13 @@ def plan(
     max_concurrent: int | None = None,
     *,
     queue: Queue | None = None,
+    most: int | None = None,
 ) -> Plan:
     """Return what is missing of a study as arrays. Writes nothing.
 
-    queue: the user's jobs; the scheduler is asked where they are not given. Raises UsageError for what the site cannot
-    give, and NoAnswer where the scheduler does not say which runs are still in the queue: they would run twice.
+    queue: the user's jobs; the scheduler is asked where they are not given. most: runs to submit at most. Raises
+    UsageError for what the site cannot give, and NoAnswer where the scheduler does not say which runs are still in the
+    queue: they would run twice.
     """
     scheduler = scheduler_of(site.scheduler)
     if not scheduler.queues:
@@ -69,6 +72,7 @@ def plan(
     todo = [run for run, state in zip(runs, states, strict=True) if state.status != "completed" and not state.alive]
     queued = sum(job.alive for job in queue.values())
     room = len(todo) if site.submit_limit is None else max(site.submit_limit - queued, 0)
+    room = room if most is None else min(room, most)
     ready = [prepare_again(run, folder / run.run_id) for run in todo[:room]]
     return Plan(
         batches(ready, folder, new_run_id(), _array_limit(site), max_concurrent),
@@ -131,7 +135,7 @@ def _submit(batch: Batch, folder: Path, options: Sequence[str]) -> str:
             write(prepared, durable=False)
         if batch.script is not None:
             write_text(script, batch.script, mode=0o755)
-        job_id = scheduler_of(batch.runs[0].site.scheduler).submit(script, options)
+        job_id = submit_patiently(scheduler_of(batch.runs[0].site.scheduler), script, options)
     except BaseException as error:
         _take_back(begun)
         if isinstance(error, HpcnnError) and batch.script is not None:
