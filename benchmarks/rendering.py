@@ -100,6 +100,7 @@ def by_jinja() -> Callable[[int], str]:
             ntasks=4 * nodes,
             cpus_per_task=8,
             mpirun=True,
+            allocation=None,
             command=launch.format(4 * nodes),
             bin=PLACE.bin,
             directives=[*head, signal, *asked, "--no-requeue"],

@@ -66,6 +66,7 @@ def isolated(environment: Mapping[str, str], home: Path) -> dict[str, str]:
     return kept | {
         "HOME": str(home),
         "HPCNN_CACHE": str(home / ".cache" / "hpcnn"),
+        "HPCNN_SITE": "local",  # on a login node, too
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
         # what pip, matplotlib and others keep there changes no result, and takes its time to make anew

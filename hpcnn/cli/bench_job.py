@@ -11,6 +11,7 @@ import click
 
 from hpcnn.cli.options import Command, given_options, spec_from_options, spec_options
 from hpcnn.cli.output import format_option
+from hpcnn.cli.site_option import site_option
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.resources import Resources
@@ -23,7 +24,7 @@ from hpcnn.util.types import Json
 def job_options(name: str) -> Callable[[Command], Command]:
     """Add the options for the job of a benchmark and its result; ``name``: default name of the run's folder."""
     options = (
-        click.option("--site", default="local", show_default=True, help="Site profile: how this machine runs jobs."),
+        site_option("Site profile: how this machine runs jobs."),
         click.option("--output", type=click.Path(dir_okay=False), help="Write the result there too, as JSON."),
         click.option("--name", default=name, show_default=True, help="Name of the run's folder below the runs folder."),
         click.option(

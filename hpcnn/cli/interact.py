@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.options import given_options, spec_from_options, spec_options
+from hpcnn.cli.site_option import site_option
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec, check_environment
 from hpcnn.util.errors import UsageError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         "  hpcnn interact --site narval --account def-prof --time 30 -- python -i my_script.py"
     ),
 )
-@click.option("--site", default="local", show_default=True, help="Site profile: how this machine gives sessions.")
+@site_option("Site profile: how this machine gives sessions.")
 @click.option(
     "--by",
     "way",

@@ -11,6 +11,7 @@ import click
 from hpcnn.cli import search_submit, search_table
 from hpcnn.cli.output import format_option
 from hpcnn.cli.search_options import folder_of, read_search, search_options
+from hpcnn.cli.site_option import site_option
 from hpcnn.util.table import Column, emit
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ command.add_command(search_table.plot)
 )
 @click.argument("file")
 @search_options
-@click.option("--site", default="local", show_default=True, help="Site profile.")
+@site_option("Site profile.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Trials at a time.")
 @click.option("--dry-run", is_flag=True, help="List the trials that are known beforehand, and do nothing else.")
 @format_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.options import Command, given_options, key_values, spec_options
-from hpcnn.cli.study_options import RESOURCES, runs_option
+from hpcnn.cli.study_options import runs_option
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def search_options(function: Command) -> Command:
-    """Add ``--runs``, ``--set``, and the most used options of resources and software."""
+    """Add ``--runs``, ``--set``, and the options of resources and software that ``hpcnn submit`` has."""
     function = spec_options(SoftwareSpec)(function)
-    function = spec_options(Resources, RESOURCES)(function)
+    function = spec_options(Resources)(function)
     function = click.option(
         "--set",
         "changes",

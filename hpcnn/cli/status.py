@@ -8,22 +8,28 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.output import format_option
+from hpcnn.rundir.memory import OUT_OF_MEMORY
 from hpcnn.util.table import Column, emit
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from hpcnn.jobs.submission import Unanswered
+    from hpcnn.rundir.layout import RunDir
     from hpcnn.scheduler.api import JobState
 
 
 @click.command(epilog="Example:  hpcnn status 1234   or   hpcnn status runs/strong_scaling")
 @click.argument("jobs", nargs=-1)
+@click.option(
+    "--efficiency", is_flag=True, help="Show what each job used of what it had, and what to ask for next time."
+)
 @format_option
-def command(jobs: tuple[str, ...], fmt: str) -> None:
+def command(jobs: tuple[str, ...], efficiency: bool, fmt: str) -> None:
     """Show the state of JOBS: job ids, run directories, or folders of runs. Without any: all of the runs folder.
 
     A job that neither squeue nor sacct knows is shown as unknown, unless its record says how it ended. So is one of
-    which they give no answer; the reason says why.
+    which they give no answer; the reason says why. For a job that its time limit or its memory has ended, the command
+    that resumes it with more is shown.
     """
     from hpcnn.jobs.submission import recover_targets
     from hpcnn.rundir.find import find
@@ -32,6 +38,11 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
 
     lost = recover_targets(jobs).unanswered
     found = find(jobs)
+    if efficiency:
+        from hpcnn.cli.efficiency import show
+
+        show(found, fmt)
+        return
     states = batch_scheduler().query([job.job_id for job in found])
     rows = []
     for job in found:
@@ -47,6 +58,7 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
                 "nodes": state.nodes or None,
                 "reason": _reason(state, result),
                 "run": str(job.run.path) if job.run else None,
+                "next": _next(job.run, state, result),
             }
         )
     rows += [_row_of_lost(one) for one in lost]
@@ -60,6 +72,20 @@ def command(jobs: tuple[str, ...], fmt: str) -> None:
         Column("run", "run directory"),
     ]
     emit(rows, fmt, columns)
+    if fmt == "table":
+        for row in rows:
+            if row["next"]:
+                click.echo(f"job {row['job_id']} goes on with:  {row['next']}")
+
+
+def _next(run: RunDir | None, state: JobState, result: Mapping[str, Json]) -> str | None:
+    """Return the command that resumes a job which a limit has ended; what it needs is loaded for such jobs alone."""
+    by_limit = state.timed_out or state.ran_out_of_memory
+    if not by_limit and not any(word in str(result.get("reason")) for word in ("time limit", OUT_OF_MEMORY)):
+        return None
+    from hpcnn.jobs.advice import next_step
+
+    return next_step(run, state)
 
 
 def _row_of_lost(one: Unanswered) -> dict[str, Json]:
@@ -75,4 +101,6 @@ def _reason(state: JobState, result: Mapping[str, Json]) -> str | None:
     """
     recorded = result.get("reason") or (state.reason if state.status == "pending" else None)
     is_final = result.get("status") in ("completed", "failed")
+    if state.ran_out_of_memory and not state.alive and OUT_OF_MEMORY not in str(recorded):
+        recorded = "; ".join(text for text in (state.cause, recorded) if text)
     return "; ".join(str(text) for text in (recorded, "" if is_final else state.no_answer) if text) or None

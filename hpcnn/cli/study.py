@@ -10,6 +10,7 @@ import click
 
 from hpcnn.cli import study_status, study_submit
 from hpcnn.cli.output import format_option
+from hpcnn.cli.site_option import site_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.util.table import Column, emit
 
@@ -39,7 +40,7 @@ command.add_command(study_status.command)
 )
 @click.argument("file")
 @study_options
-@click.option("--site", default="local", show_default=True, help="Site profile.")
+@site_option("Site profile.")
 @click.option("--dry-run", is_flag=True, help="List the runs, and whether each is missing, and do nothing else.")
 @format_option
 def run_command(

@@ -15,21 +15,6 @@ from hpcnn.util.types import Json
 if TYPE_CHECKING:
     from hpcnn.specs.study import StudySpec
 
-# Fields that change from one submission to the next; others are changed by --set.
-RESOURCES = (
-    "time",
-    "account",
-    "partition",
-    "qos",
-    "mem",
-    "mem_per_cpu",
-    "mem_per_gpu",
-    "constraint",
-    "gpu_type",
-    "requeue",
-    "sbatch_options",
-)
-
 # Keys of a study whose values may hold commas; a list of such values is written in brackets.
 _WITH_COMMAS = ("name", "description", "lr_schedule", "constraint", "container", "setup")
 
@@ -39,9 +24,9 @@ runs_option = click.option(
 
 
 def study_options(function: Command) -> Command:
-    """Add ``--runs``, ``--set``, and the most used options of resources and software."""
+    """Add ``--runs``, ``--set``, and the options of resources and software that ``hpcnn submit`` has."""
     function = spec_options(SoftwareSpec)(function)
-    function = spec_options(Resources, RESOURCES)(function)
+    function = spec_options(Resources)(function)
     function = click.option(
         "--set",
         "changes",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="List the arrays, and do nothing else.")
 @click.option("--scripts", is_flag=True, help="Print each array's script and its first run's, and do nothing else.")
 @click.option("--test-only", is_flag=True, help="Ask Slurm when each array would start, and submit nothing.")
+@click.option("--keep-going", is_flag=True, help="Submit the rest as room appears under the site's limits.")
 @click.option("--wait", is_flag=True, help="Wait until all runs have ended; exit with status 1 if one failed.")
 @format_option
 def command(
@@ -53,6 +56,7 @@ def command(
     dry_run: bool,
     scripts: bool,
     test_only: bool,
+    keep_going: bool,
     wait: bool,
     fmt: str,
     **options: object,
@@ -89,12 +93,16 @@ def command(
             click.echo(f"{_tasks(batch)}: {scheduler.would_start(batch.text, waits_for)}")
     else:
         check_all_staged([run for batch in plan.batches for run in batch.runs])
-        with lock(place):
-            settle(place, runs)
-            # again: another command may have submitted some before the lock was taken
-            plan = make_plan(runs, place, profile, max_concurrent)
-            _print_left_out(plan, runs, profile)
-            _submit(plan, place, waits_for, fmt)
+        if keep_going:
+            _emit(_submit_in_turn(runs, place, profile, max_concurrent, waits_for, fmt), place, fmt)
+            plan = replace(plan, left=0)
+        else:
+            with lock(place):
+                settle(place, runs)
+                # again: another command may have submitted some before the lock was taken
+                plan = make_plan(runs, place, profile, max_concurrent)
+                _print_left_out(plan, runs, profile)
+                _submit(plan, place, waits_for, fmt)
         if wait:
             _wait([place / run.run_id for run in runs], plan.left)
         elif plan.left and not plan.batches:
@@ -133,6 +141,56 @@ def _submit(plan: Plan, place: Path, options: list[str], fmt: str) -> None:
     _emit(rows, place, fmt)
 
 
+# Between two looks for room in the queue.
+_FIRST_PAUSE, _LONGEST_PAUSE = 15.0, 300.0
+
+
+def _submit_in_turn(
+    runs: list[PlannedRun], place: Path, site: Site, max_concurrent: int | None, options: list[str], fmt: str
+) -> list[dict[str, Json]]:
+    """Submit as many runs as the site takes, and the rest as room appears; return a row for each submission.
+
+    Where the scheduler refuses an array for its limits, halves of it are tried: a site may not say what its limit is.
+    """
+    from hpcnn.scheduler.api import NoAnswer, QueueFull
+    from hpcnn.study.submit import plan as make_plan
+    from hpcnn.study.submit import settle, submit_all
+    from hpcnn.util.lock import lock
+
+    rows: list[dict[str, Json]] = []
+    most, pause = None, _FIRST_PAUSE
+    while True:
+        full, tried, before = "", 0, len(rows)
+        try:
+            with lock(place):
+                settle(place, runs)
+                plan = make_plan(runs, place, site, max_concurrent, most=most)
+                tried = plan.runs
+                for batch, job_id in submit_all(plan, place, options):
+                    rows.append(_row(batch, place, fmt, job_id))
+                    click.echo(f"job {job_id}: {_tasks(batch)}", err=True)
+            if not plan.left:
+                return rows
+            full = f"{plan.queued} jobs are in the queue"
+        except QueueFull as error:
+            full = str(error)
+        except NoAnswer as error:
+            full, tried = str(error), 0  # of a submission that may have been accepted, the next look says more
+        except KeyboardInterrupt:
+            _emit(rows, place, fmt)
+            click.echo(
+                "interrupted; what is listed is submitted, and the same command goes on with the others", err=True
+            )
+            sys.exit(130)
+        if tried > 1 and len(rows) == before:
+            most = tried // 2  # the next try is at once
+            continue
+        pause = _FIRST_PAUSE if len(rows) > before else min(2 * pause, _LONGEST_PAUSE)
+        most = 2 * tried if most and len(rows) > before else most
+        click.echo(f"{full}; looking for room again in {pause:g} s", err=True)
+        time.sleep(pause)
+
+
 def _wait(paths: list[Path], left: int) -> None:
     """Wait until the runs have ended, including those that were in the queue before, and exit.
 
@@ -163,6 +221,8 @@ def _print_left_out(plan: Plan, runs: list[PlannedRun], site: Site) -> None:
     parts += [f"{plan.in_queue} in the queue"] if plan.in_queue else []
     parts.append(f"{plan.runs} to submit")
     click.echo(f"{runs[0].job.name}: {', '.join(parts)}", err=True)
+    for warning in dict.fromkeys(text for batch in plan.batches for run in batch.runs for text in run.warnings):
+        click.echo(f"Warning: {warning}", err=True)
     if plan.left:
         click.echo(
             f"{plan.left} runs are left for later: site {site.name} takes {site.submit_limit} jobs of a user at a time,"

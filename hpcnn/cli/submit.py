@@ -11,6 +11,7 @@ import click
 
 from hpcnn.cli.after import after_option
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
+from hpcnn.cli.site_option import site_option
 from hpcnn.rundir.layout import folder_name
 from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.specs.resources import Resources
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         "  hpcnn submit --ntasks 2 -- python my_script.py --epochs 3"
     ),
 )
-@click.option("--site", default="local", show_default=True, help="Site profile: how this machine runs jobs.")
+@site_option("Site profile: how this machine runs jobs.")
 @click.option("--name", default=None, help="Name of the run's folder below the runs folder.  [default: the model]")
 @click.option(
     "--run-dir",
@@ -93,6 +94,8 @@ def run_prepared(
     """Print, run or submit a job; return the exit status of the command."""
     from hpcnn.scheduler import scheduler_of
 
+    for warning in prepared.warnings:
+        _warn(f"Warning: {warning}")
     if dry_run:
         click.echo(prepared.script.encode("utf-8", "surrogateescape"), nl=False)  # the bytes of job.sh
         return 0

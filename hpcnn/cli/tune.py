@@ -14,6 +14,7 @@ import click
 
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.cli.output import format_option
+from hpcnn.cli.site_option import site_option
 from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
@@ -37,7 +38,7 @@ WORK = ("model", "model_args", "data", "strategy", "batch_size", "optimizer", "l
         "  hpcnn tune --site narval --nodes 2 --ntasks-per-node 4 --gpus-per-node 4   (in a job there)"
     ),
 )
-@click.option("--site", default="local", show_default=True, help="Site profile that is tuned.")
+@site_option("Site profile that is tuned.")
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Steps of each timed epoch.")
 @click.option("--setting", "only", metavar="VARIABLE", multiple=True, help="Try this one only; may be repeated.")
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True, help="Trials of each value.")

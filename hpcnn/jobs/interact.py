@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcnn.jobs.checks import check_request
 from hpcnn.jobs.launch import container_command, cpus_of, shell_word
 from hpcnn.jobs.sbatch import gpu_type, request
 from hpcnn.jobs.script import module_lines, variables
@@ -65,6 +66,7 @@ def session(
     """
     if resources.requeue:
         raise bad_value("--requeue", "yes", "no value for a session: nobody would sit at the second one")
+    check_request(resources, site)
     steps = _steps(site, software, here, program, gpu=bool(resources.gpus_per_node))
     inside = ["bash", "-lc", " && ".join([*steps[:-1], f"exec {steps[-1]}"])]
     if scheduler_of(site.scheduler).this_machine_only:

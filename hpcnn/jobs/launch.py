@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from hpcnn.jobs.mpirun import mpirun_command
 from hpcnn.scheduler import scheduler_of
+from hpcnn.scheduler.allocation import Allocation
 from hpcnn.sites.profile import Site
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
@@ -26,16 +27,22 @@ def shell_word(word: str) -> str:
     return shlex.quote(word)
 
 
-def launch_command(site: Site, resources: Resources, cpus_per_task: int, mpi: str | None = None) -> list[str]:
+def launch_command(
+    site: Site,
+    resources: Resources,
+    cpus_per_task: int,
+    mpi: str | None = None,
+    allocation: Allocation | None = None,
+) -> list[str]:
     """Return the launcher's argv, which starts ``resources.ntasks`` ranks of the program that follows it.
 
-    mpi: the MPI of mpirun, as ``jobs.mpi`` writes it.
+    mpi, allocation: as for ``mpirun_command``.
     """
     if site.launcher == "srun":
         return _srun(site, resources, cpus_per_task)
     if site.launcher == "ibrun":  # takes the number of ranks from the allocation (TACC's own wrapper)
         return ["ibrun", *site.launcher_options]
-    return mpirun_command(site, resources, cpus_per_task, mpi)
+    return mpirun_command(site, resources, cpus_per_task, mpi, allocation)
 
 
 def _srun(site: Site, resources: Resources, cpus_per_task: int) -> list[str]:

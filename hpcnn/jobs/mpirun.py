@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from hpcnn.jobs.mpi import flavour
 from hpcnn.scheduler import scheduler_of
+from hpcnn.scheduler.allocation import Allocation
 from hpcnn.sites.profile import Site
 from hpcnn.specs.resources import Resources
 
 
-def mpirun_command(site: Site, resources: Resources, cpus: int, mpi: str | None) -> list[str]:
+def mpirun_command(
+    site: Site, resources: Resources, cpus: int, mpi: str | None, allocation: Allocation | None = None
+) -> list[str]:
     """Return the argv of mpirun for ``resources.ntasks`` ranks of ``cpus`` cores each.
 
-    mpi: whose mpirun it is, as ``jobs.mpi`` writes it; None counts as Open MPI.
+    mpi: whose mpirun it is, as ``jobs.mpi`` writes it; None counts as Open MPI. allocation: the job of Slurm in which
+    a site of this machine alone is used; its ranks go to all of its nodes.
     """
     count, mpi = ["mpirun", "-np", str(resources.ntasks)], mpi or "Open MPI"
     hydra = flavour(mpi) != "Open MPI"
@@ -20,7 +24,15 @@ def mpirun_command(site: Site, resources: Resources, cpus: int, mpi: str | None)
         if hydra:
             return [*count, "-ppn", str(per_node), *_hydra_binding(mpi, cpus), *site.launcher_options]
         return [*count, "--map-by", f"ppr:{per_node}:node:PE={cpus}", *site.launcher_options]
-    shared = site.cores is not None and resources.ntasks * cpus > site.cores
+    per_node = -(-resources.ntasks // resources.nodes)
+    shared = site.cores is not None and per_node * cpus > site.cores
+    if allocation and allocation.elsewhere:
+        if hydra:
+            binding = _hydra_binding(mpi, 0 if shared else cpus)
+            return [*count, "-ppn", str(per_node), *binding, "-launcher", "slurm", *site.launcher_options]
+        place = ["--oversubscribe", "--bind-to", "none"] if shared else ["--bind-to", "core"]
+        mapping = f"ppr:{per_node}:node" if shared else f"ppr:{per_node}:node:PE={cpus}"
+        return [*count, "--map-by", mapping, *place, *site.launcher_options]
     if hydra:
         # Without it, an mpirun in an allocation of Slurm starts its ranks by srun.
         return [*count, *_hydra_binding(mpi, 0 if shared else cpus), "-launcher", "fork", *site.launcher_options]

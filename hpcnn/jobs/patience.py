@@ -1,4 +1,4 @@
-"""Bound the wait for jobs whose state is unknown, and warn the user while the scheduler gives no answer.
+"""Bound the wait for jobs whose state is unknown, warn the user of a silent scheduler, and try again to submit.
 
 A scheduler that gives no answer for a while (a restart, a busy controller) must not end a wait, since its jobs go on;
 one that never answers again must not hang it for ever.
@@ -6,11 +6,13 @@ one that never answers again must not hang it for ever.
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from hpcnn.scheduler.api import JobState
+from hpcnn.scheduler.api import JobState, Refused, Scheduler
 
 # A job that has just ended may be in neither squeue nor sacct for a moment, so unknown is believed only after a while.
 SECONDS_UNTIL_UNKNOWN = 60.0
@@ -26,6 +28,35 @@ def seconds_to_believe(state: JobState) -> float:
     if state.no_answer:
         return SECONDS_WITHOUT_ACCOUNTS
     return SECONDS_UNTIL_UNKNOWN if state.unknown else 0.0
+
+
+# Two minutes in all: a controller that is restarted, or has too many requests at once.
+PAUSES_OF_SUBMITTING = (2.0, 4.0, 8.0, 16.0, 30.0, 60.0)
+
+
+def say(line: str) -> None:
+    """Write a line to standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def submit_patiently(
+    scheduler: Scheduler,
+    script: Path,
+    options: Sequence[str],
+    warn: Callable[[str], None] = say,
+    keep_open: Sequence[int] = (),
+) -> str:
+    """Submit a script, again after growing pauses where the refusal is one that passes; return the job id.
+
+    Raises HpcnnError for another refusal, and after the last pause.
+    """
+    for pause in PAUSES_OF_SUBMITTING:
+        try:
+            return scheduler.submit(script, options, keep_open)
+        except Refused as error:
+            warn(f"{error}; trying again in {pause:g} s")
+            time.sleep(pause)
+    return scheduler.submit(script, options, keep_open)
 
 
 @dataclass

@@ -22,6 +22,8 @@ from hpcnn.jobs.sbatch import directives
 from hpcnn.jobs.setup import setup_lines
 from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler import scheduler_of
+from hpcnn.scheduler.allocation import Allocation
+from hpcnn.sites.load import cores_here
 from hpcnn.sites.profile import Site
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
 from hpcnn.specs.job import JobSpec
@@ -46,6 +48,7 @@ class Place:
     data: file of the training data, or None where it needs none.
     resume: whether a training goes on from the state in the run directory, if there is one.
     mpi: the MPI whose mpirun starts the ranks, as ``jobs.mpi`` writes it; None where nobody knows.
+    allocation: the job of Slurm in which a site of this machine alone is used; None outside of jobs.
     """
 
     run_dir: str
@@ -56,6 +59,7 @@ class Place:
     data: str | None = None
     resume: bool = False
     mpi: str | None = None
+    allocation: Allocation | None = None
 
 
 def render(job: JobSpec, site: Site, place: Place) -> str:
@@ -80,8 +84,8 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     meets = not job.train and strategy_of(job) == "multiworker"
     if meets:
         program = [*in_image.hpcnn, "record", "as-worker", "--", *program]
-    launched = has_launcher(job)
-    launcher = [launch_command(site, job.resources, cpus, place.mpi)] if launched else []
+    launched = has_launcher(job, place.allocation)
+    launcher = [launch_command(site, job.resources, cpus, place.mpi, place.allocation)] if launched else []
     asked = []
     if scheduler_of(site.scheduler).writes_directives:
         asked = directives(job.name, job.resources, site, str(RunDir(place.run_dir).log), cpus)
@@ -99,6 +103,7 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         cpus_per_task=cpus,
         gpus_per_node=job.resources.gpus_per_node,
         mpirun=launched,
+        allocation=place.allocation,
         command=[*launcher, *inside, as_ranks(program) if launched else program],
         bin=place.bin,
         directives=asked,
@@ -127,9 +132,15 @@ def _stated(job: JobSpec) -> dict[str, int]:
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def has_launcher(job: JobSpec) -> bool:
-    """Return whether a launcher starts the program of a job."""
-    return job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
+def has_launcher(job: JobSpec, allocation: Allocation | None = None) -> bool:
+    """Return whether a launcher starts the program of a job: several ranks, or one that bash cannot start in place.
+
+    That is on a node of the allocation from the login node, and on all cores of a job of which bash has a part.
+    """
+    confined = allocation is not None and (
+        not allocation.here or (allocation.nodes == 1 and cores_here(allocation) > cores_here(None))
+    )
+    return confined or job.resources.ntasks > 1 or strategy_of(job) in ("horovod", "multiworker")
 
 
 def module_lines(site: Site, software: SoftwareSpec, gpu: bool) -> list[str]:

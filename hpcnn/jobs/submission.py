@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hpcnn.jobs.patience import submit_patiently
 from hpcnn.rundir.layout import ARRAYS, SCHEMA_VERSION, RunDir, runs_folder, utc_now
 from hpcnn.scheduler import batch_scheduler, scheduler_of
 from hpcnn.scheduler.api import JobState, NoAnswer, Scheduler
@@ -63,7 +64,7 @@ def submit_recorded(
     with whole_submission(), lock(record.parent) as descriptor:
         write_json(record, {**known, "job_id": None, "script": str(script), "before": before})
         try:
-            job_id = scheduler.submit(script, options, keep_open=(descriptor,))
+            job_id = submit_patiently(scheduler, script, options, keep_open=(descriptor,))
         except NoAnswer as error:
             job_id = _searched(scheduler, script, before, error, record)
         except Exception:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -13,18 +14,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcnn.jobs.checks import check_program, check_request, warnings_of
 from hpcnn.jobs.mpi import mpi_of
 from hpcnn.jobs.script import Place, has_launcher, render
 from hpcnn.jobs.submission import check_job_has_ended, submit_recorded
 from hpcnn.rundir.close import exit_status, finish
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.scheduler import scheduler_of
+from hpcnn.scheduler.allocation import Allocation, allocation_of
 from hpcnn.scheduler.api import NoAnswer
 from hpcnn.sites.load import load_site, with_machine_cores
 from hpcnn.sites.profile import Site
 from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.numpy_options import check_options
+from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import check_environment
 from hpcnn.specs.train import check_weights_file
 from hpcnn.util.errors import HpcnnError, bad_value
@@ -39,13 +43,14 @@ from hpcnn.zoo.registry import check_name as check_model_name
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that is ready to run; no file of it is written yet."""
+    """A job that is ready to run; no file of it is written yet. warnings: what the user should be told of it."""
 
     job: JobSpec
     site: Site
     run: RunDir
     script: str
     resume: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
@@ -60,8 +65,10 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
         check_name(job.train.data)
         check_data_arguments(job.train.data, job.train.data_args)
     site = with_machine_cores(load_site(job.site))
-    if scheduler_of(site.scheduler).this_machine_only and job.resources.nodes > 1:
-        raise bad_value("nodes", job.resources.nodes, f"1 at site {site.name}, which is this machine alone")
+    check_request(job.resources, site)
+    allocation = allocation_of(os.environ) if scheduler_of(site.scheduler).this_machine_only else None
+    if scheduler_of(site.scheduler).this_machine_only:
+        job = dataclasses.replace(job, resources=_on_nodes(job.resources, site, allocation))
     place = Place(
         run_dir=str(run_dir.absolute()),
         directory=str(Path.cwd()),
@@ -70,9 +77,24 @@ def prepare(job: JobSpec, run_dir: Path, *, resume: bool = False) -> Prepared:
         environment={key: os.environ[key] for key in (FOLDER_VARIABLE,) if key in os.environ},
         data=_data_file(job, site),
         resume=resume,
-        mpi=mpi_of(site, os.environ) if has_launcher(job) else None,
+        mpi=mpi_of(site, os.environ) if has_launcher(job, allocation) else None,
+        allocation=allocation,
     )
-    return Prepared(job, site, RunDir(run_dir), render(job, site, place), resume)
+    return Prepared(job, site, RunDir(run_dir), render(job, site, place), resume, warnings_of(job))
+
+
+def _on_nodes(resources: Resources, site: Site, allocation: Allocation | None) -> Resources:
+    """Return resources with the nodes that their ranks go to: this machine, or all of the allocation it is used in.
+
+    Raises UsageError for more nodes than there are.
+    """
+    nodes = allocation.nodes if allocation else 1
+    if resources.nodes > nodes:
+        there = f"at most {nodes}, the nodes of this allocation" if nodes > 1 else "1"
+        raise bad_value("nodes", resources.nodes, f"{there} at site {site.name}, which is this machine alone")
+    if resources.nodes > 1 or resources.ntasks_per_node is not None:
+        return resources
+    return dataclasses.replace(resources, nodes=min(nodes, resources.ntasks))
 
 
 def submit(prepared: Prepared, on_line: Callable[[str], None] | None = None) -> int:
@@ -115,6 +137,7 @@ def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
 def write(prepared: Prepared, *, durable: bool = True) -> None:
     """Write the run directory's first files: job spec and script. durable: as for ``files.write_text``."""
     run, job = prepared.run, prepared.job
+    check_program(job, prepared.site, Path.cwd(), _path_of_jobs())
     if job.train is not None:
         check_staged(job.train.data, job.train.data_args)
         if not prepared.resume:
@@ -128,6 +151,11 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
     spec = {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)}
     write_json(run.spec, sealed(spec), durable=durable)
     write_text(run.job_script, prepared.script, executable=True, durable=durable)
+
+
+def _path_of_jobs() -> str:
+    """Return where a job script looks for commands: first among the programs of this environment."""
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 
 
 def _data_file(job: JobSpec, site: Site) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hpcnn.jobs.patience import Patience, Silence, seconds_to_believe
-from hpcnn.rundir.close import exit_status, finish
+from hpcnn.rundir.close import exit_status, finish, name_cause
 from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler import batch_scheduler
 from hpcnn.scheduler.api import JobState, NoAnswer
@@ -40,7 +40,7 @@ def watch(job_id: str, run: RunDir, warn: Callable[[str], None], on_line: Callab
 
 def record_end(run: RunDir, state: JobState) -> None:
     """Write the record of a run whose job has ended without one, with the scheduler's reason."""
-    finish(run.path, state.exit_status, reason=f"Slurm says {state.state}")
+    finish(run.path, state.exit_status, reason=state.cause)
 
 
 def _has_ended(state: JobState, run: RunDir, patience: Patience) -> bool:
@@ -61,6 +61,8 @@ def _exit_status(run: RunDir, state: JobState) -> int:
 
     Raises NoAnswer where the scheduler has not answered whether or how the job ended.
     """
+    if state.ran_out_of_memory:
+        name_cause(run, state.cause)
     recorded = exit_status(run)
     if recorded is not None and _has_final_record(run, state):
         return recorded

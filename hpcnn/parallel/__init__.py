@@ -6,8 +6,11 @@ run directories or commands.
 
 from __future__ import annotations
 
+import os
+
 from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.parallel.devices import start_devices
+from hpcnn.parallel.launcher import forget_the_shells_task
 from hpcnn.specs.train import STRATEGIES
 from hpcnn.util.errors import RunError, unknown_value
 from hpcnn.util.tf_import import import_tensorflow
@@ -19,6 +22,7 @@ def open_strategy(name: str, task: TaskEnvironment) -> Strategy:
     Must run before TensorFlow has created any tensor. Raises RunError if the number of ranks differs from the requested
     one (``task.world_size``), or if TensorFlow sees no GPU although the job requested some.
     """
+    forget_the_shells_task(os.environ)
     try:
         import_tensorflow()
     except ImportError as error:

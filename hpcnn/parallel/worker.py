@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hpcnn.parallel.addresses import free_address, tf_config
-from hpcnn.parallel.launcher import launched_by
+from hpcnn.parallel.launcher import forget_the_shells_task, launched_by
 from hpcnn.util.errors import RunError
 from hpcnn.util.files import make_folder, write_text
 from hpcnn.util.text import first_few
@@ -27,6 +27,8 @@ def run_as_worker(program: Sequence[str], environment: Mapping[str, str]) -> NoR
 
     Raises RunError where the ranks do not find each other.
     """
+    environment = dict(environment)
+    forget_the_shells_task(environment)
     launched = launched_by(environment)
     rank, size = (launched.rank, launched.size) if launched else (0, 1)
     asked = int(environment.get("HPCNN_WORLD_SIZE") or size)

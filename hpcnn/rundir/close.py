@@ -11,6 +11,7 @@ import os
 import signal
 
 from hpcnn.rundir.layout import STOPPED_EXIT_STATUS, RunDir
+from hpcnn.rundir.memory import OUT_OF_MEMORY, ran_out_of_memory
 from hpcnn.util.exit_status import by_signal
 from hpcnn.util.files import read_json, write_json
 
@@ -37,6 +38,14 @@ def finish(
     elif written.get("status") == "completed" and exit_code != 0:
         status, reason = _status_and_reason(run, exit_code)
         write_json(run.result, {**written, "status": status, "exit_code": exit_code, "reason": reason}, folders=False)
+
+
+def name_cause(run: RunDir, cause: str) -> None:
+    """Put the scheduler's cause before the reason of a failed run whose record does not name it: memory, say."""
+    result = run.read_result()
+    if result and result.get("status") == "failed" and OUT_OF_MEMORY not in str(result.get("reason")):
+        reasons = (cause, result.get("reason"))
+        write_json(run.result, {**result, "reason": "; ".join(str(text) for text in reasons if text)})
 
 
 def note_of(run: RunDir) -> str | None:
@@ -73,6 +82,9 @@ def _status_and_reason(run: RunDir, exit_code: int) -> tuple[str, str | None]:
     """Return a run's status and reason by its exit status and the files that failing ranks left."""
     if exit_code == 0:
         return "completed", None
+    if exit_code != STOPPED_EXIT_STATUS and ran_out_of_memory(run):
+        ended = f"; the launcher ended with exit status {exit_code}, see {run.log.name}"
+        return "failed", f"{OUT_OF_MEMORY}: a process needed more than the job had{ended}"
     status = "interrupted" if exit_code in _INTERRUPTED else "failed"
     failures = run.failures()
     if failures:

@@ -23,6 +23,14 @@ class NoAnswer(HpcnnError):
     """
 
 
+class QueueFull(HpcnnError):
+    """The scheduler takes no more jobs of this user now: a limit of the site on jobs in the queue."""
+
+
+class Refused(HpcnnError):
+    """The scheduler has not taken a job, for a reason that passes: the same request may succeed in a moment."""
+
+
 @dataclass(frozen=True)
 class JobState:
     """The state of one job: ``status`` is one of hpcnn's (``states.py``), ``state`` the scheduler's own.
@@ -63,9 +71,61 @@ class JobState:
         return self.status == UNKNOWN
 
     @property
+    def timed_out(self) -> bool:
+        """Whether the time limit ended the job."""
+        return self.state.startswith(("TIMEOUT", "DEADLINE"))
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """Whether the job, or a step of it, needed more memory than it had."""
+        return self.state.startswith("OUT_OF_ME")  # as sacct cuts it off
+
+    @property
+    def cause(self) -> str:
+        """Return the scheduler's word for the end of the job as a reason; out of memory is named as such."""
+        return f"{'out of memory: ' if self.ran_out_of_memory else ''}Slurm says {self.state}"
+
+    @property
     def exit_status(self) -> int:
         """Return the exit status of a job that has ended: the scheduler's, else the usual one of its status."""
         return self.exit_code or {"completed": 0, "failed": 1}.get(self.status, by_signal(signal.SIGTERM))
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one job had and what it used of that; None for what the site does not measure.
+
+    cpu_seconds: of all its processes. memory: bytes of the whole job; used: the most that one of its steps held, as the
+    accounts sampled it. gpu_share: how much of the time its GPUs were busy, on average.
+    """
+
+    job_id: str
+    state: str
+    elapsed: int
+    time_limit: int | None
+    nodes: int
+    cpus: int
+    cpu_seconds: float | None
+    memory_asked: int | None
+    memory_used: int | None
+    gpus: int
+    gpu_share: float | None
+
+    @property
+    def cpu_share(self) -> float | None:
+        """Return the part of the time of all processors that was used."""
+        whole = self.elapsed * self.cpus
+        return None if self.cpu_seconds is None or not whole else self.cpu_seconds / whole
+
+    @property
+    def memory_share(self) -> float | None:
+        """Return the part of the memory that was used."""
+        return None if self.memory_used is None or not self.memory_asked else self.memory_used / self.memory_asked
+
+    @property
+    def time_share(self) -> float | None:
+        """Return the part of the time limit that was used."""
+        return self.elapsed / self.time_limit if self.time_limit else None
 
 
 class Scheduler(Protocol):
@@ -129,3 +189,6 @@ class Scheduler(Protocol):
 
     def energies(self, jobs: Sequence[str]) -> dict[str, float]:
         """Return the joules of each job whose energy the site measured."""
+
+    def usage(self, jobs: Sequence[str]) -> dict[str, Usage]:
+        """Return what each job had and used, of those in the accounts. Raises NoAnswer."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hpcnn.scheduler import bash
-from hpcnn.scheduler.api import JobState, Queue
+from hpcnn.scheduler.api import JobState, Queue, Usage
 from hpcnn.scheduler.states import UNKNOWN
 from hpcnn.util.errors import UsageError
 
@@ -69,6 +69,10 @@ class Local:
 
     def energies(self, jobs: Sequence[str]) -> dict[str, float]:
         """Return nothing: no energy is accounted for."""
+        return {}
+
+    def usage(self, jobs: Sequence[str]) -> dict[str, Usage]:
+        """Return nothing: there are no accounts."""
         return {}
 
 

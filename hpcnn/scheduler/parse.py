@@ -10,8 +10,9 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from hpcnn.scheduler.api import JobState
+from hpcnn.scheduler.api import JobState, QueueFull, Refused
 from hpcnn.scheduler.states import status_of
+from hpcnn.util.errors import HpcnnError
 from hpcnn.util.exit_status import by_signal
 
 # `|` occurs in none of these fields; the array job id before the job id makes `12_3` of an array's tasks.
@@ -24,6 +25,16 @@ ENERGY_FIELDS = "JobID,ConsumedEnergyRaw"
 ACCOUNTS_DISABLED = "accounting storage is disabled"
 # What squeue says, with exit status 0 and an empty table, where the cluster has no account of this user.
 INVALID_USER = "Invalid user"
+# What sbatch says of a controller that could not take the job (slurm_errno.c): nothing was submitted then.
+_PASSING = (
+    "Resource temporarily unavailable",
+    "temporarily unable to accept job",
+    "Unable to contact slurm controller (connect failure)",
+    "backup controller in standby mode",
+    "Configuration changing",
+)
+# Of a limit on the number of jobs in the queue, of the user, an account or a QOS.
+_QUEUE_FULL = ("MaxSubmitJob", "Job violates accounting/QOS policy (job submit limit")
 _NO_VALUE = 2**64 - 2
 # What sbatch says where it has sent a job and got no answer (slurm_errno.h); Slurm may have accepted the job.
 _SENT = re.compile(
@@ -70,10 +81,23 @@ def scripts(output: str) -> dict[str, list[JobState]]:
     return {script: list(jobs.values()) for script, jobs in found.items()}
 
 
+def refusal(error: HpcnnError) -> HpcnnError:
+    """Return an error of sbatch as what it means: QueueFull, Refused, or itself.
+
+    An answer that was lost on its way ("Socket timed out on send/recv operation") is no refusal: the job may be in the
+    queue, and would run twice.
+    """
+    if any(words in str(error) for words in _QUEUE_FULL):
+        return QueueFull(str(error))
+    if any(words in str(error) for words in _PASSING):
+        return Refused(str(error))
+    return error
+
+
 def squeue(output: str) -> dict[str, JobState]:
     """Return job id -> state from ``squeue -o SQUEUE_FORMAT``. Raises UnreadableError for anything else."""
     found = {}
-    for identity, state, reason, elapsed, nodes, start in _rows(output, columns=6):
+    for identity, state, reason, elapsed, nodes, start in rows_of(output, columns=6):
         job = JobState(identity, status_of(state), state, reason, elapsed, nodes, start)
         found[identity] = _in_doubt(job) if job.unknown else job
     return found
@@ -92,7 +116,7 @@ def sacct(output: str) -> dict[str, JobState]:
     """
     found: dict[str, JobState] = {}
     shared: dict[str, JobState] = {}
-    for identity, state, elapsed, nodes, code in _rows(output, columns=5):
+    for identity, state, elapsed, nodes, code in rows_of(output, columns=5):
         for job in tasks(identity):
             (found if job == identity else shared)[job] = JobState(
                 job, status_of(state), state, elapsed=elapsed, nodes=nodes, exit_code=_exit_code(code)
@@ -100,7 +124,7 @@ def sacct(output: str) -> dict[str, JobState]:
     return {**shared, **found}
 
 
-def _rows(output: str, columns: int) -> Iterator[list[str]]:
+def rows_of(output: str, columns: int) -> Iterator[list[str]]:
     """Yield the fields of each line below the header line. Raises UnreadableError where there is none.
 
     Lines before the header are a site's own (a greeting in a wrapper script). A line below it that is no row could hide

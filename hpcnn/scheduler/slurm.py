@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from hpcnn.scheduler import bash, parse
-from hpcnn.scheduler.api import JobState, NoAnswer, Queue
+from hpcnn.scheduler import bash, parse, usages
+from hpcnn.scheduler.api import JobState, NoAnswer, Queue, Usage
 from hpcnn.scheduler.dependency import dependency
 from hpcnn.scheduler.parse import UnreadableError
 from hpcnn.scheduler.states import UNKNOWN
@@ -51,7 +51,8 @@ class Slurm:
         """Submit a script by sbatch; return the job id.
 
         sbatch has a session of its own, so that neither Ctrl-C nor the end of the terminal cuts it off halfway. Raises
-        HpcnnError with sbatch's own words where it refuses, NoAnswer where Slurm may have accepted the job.
+        HpcnnError with sbatch's own words where it refuses, NoAnswer where Slurm may have accepted the job. The
+        error is Refused where the reason passes, and QueueFull at a limit of jobs.
         """
         command = ["sbatch", "--parsable", *options, str(script)]
         done = _run(command, clean_environment(os.environ), None, keep_open=keep_open, own_session=True)
@@ -59,7 +60,7 @@ class Slurm:
         if done.returncode < 0 or (done.returncode and parse.may_be_accepted(text)):
             raise NoAnswer(f"no answer from sbatch: {text or f'signal {-done.returncode} ended it'}")
         if done.returncode:
-            raise HpcnnError(f"sbatch refuses: {text}")
+            raise parse.refusal(HpcnnError(f"sbatch refuses: {text}"))
         try:
             return parse.job_id(done.stdout)
         except UnreadableError as error:
@@ -155,6 +156,15 @@ class Slurm:
             return {}
         words = ["sacct", "--noheader", "--parsable2", "--jobs", ",".join(jobs), f"--format={parse.ENERGY_FIELDS}"]
         return parse.energies(_output(words, clean_environment(os.environ), SECONDS_TO_ANSWER))
+
+    def usage(self, jobs: Sequence[str]) -> dict[str, Usage]:
+        """Return what each job had and used, of those that sacct knows, tasks of arrays one by one. Raises NoAnswer."""
+        if not jobs:
+            return {}
+        arrays = ",".join(sorted({job.partition("_")[0] for job in jobs}))
+        words = ["sacct", "--parsable2", "--jobs", arrays, f"--format={usages.FIELDS}"]
+        found = _answer(words, usages.parse)
+        return {job: used for job, used in found.items() if {job, job.partition("_")[0]} & set(jobs)}
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:

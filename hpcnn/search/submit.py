@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcnn.jobs.checks import check_request
 from hpcnn.jobs.launch import cpus_of
 from hpcnn.jobs.sbatch import directives, file_name, quoted
 from hpcnn.jobs.script import module_lines, render_workers
@@ -44,6 +45,7 @@ class Workers:
 def workers(search: Search, folder: Path, site_name: str, count: int) -> Workers:
     """Return the job of ``count`` workers. Writes nothing. Raises UsageError for what the site cannot give."""
     site = load_site(site_name)
+    check_request(search.resources, site)
     scheduler = scheduler_of(site.scheduler)
     if not scheduler.queues:
         raise UsageError(f"--site: site {site.name} has no scheduler to submit to; `hpcnn search run` searches here")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hpcnn.scheduler import scheduler_of
+from hpcnn.scheduler.allocation import Allocation, allocation_of
 from hpcnn.sites.profile import PLACEHOLDERS, Site
 from hpcnn.specs.fields import from_mapping
 from hpcnn.util import toml
@@ -95,10 +96,23 @@ def _check_command(key: str, command: str) -> None:
 
 
 def with_machine_cores(site: Site) -> Site:
-    """Return the site with the cores of this process where the profile of this machine names none."""
+    """Return the site with the cores of this process where the profile of this machine names none.
+
+    In a job of Slurm these are the job's on each of its nodes, of which this process may have a part.
+    """
     if site.cores is not None or not scheduler_of(site.scheduler).this_machine_only:
         return site
-    return dataclasses.replace(site, cores=core_count(os.sched_getaffinity(0)))
+    return dataclasses.replace(site, cores=cores_here(allocation_of(os.environ)))
+
+
+def cores_here(allocation: Allocation | None) -> int:
+    """Return the cores of this process, or those of its job on each node where they are more, or it is on none."""
+    own = core_count(os.sched_getaffinity(0))
+    if allocation is None:
+        return own
+    threads = max((os.cpu_count() or 1) // core_count(range(os.cpu_count() or 1)), 1)
+    of_job = max(allocation.cpus // threads, 1)
+    return max(own, of_job) if allocation.here and allocation.nodes == 1 else of_job
 
 
 def core_count(cpus: Iterable[int], system: Path = Path("/sys/devices/system/cpu")) -> int:

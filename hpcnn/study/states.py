@@ -119,7 +119,7 @@ def _as_slurm_says(run: RunDir, job: JobState) -> RunState:
         return RunState(run, "unknown", job.no_answer, job.job_id, job)
     if job.unknown:
         return RunState(run, "unknown", "Slurm does not know its job, and there is no result.json", job.job_id, job)
-    reason = job.reason if job.status == "pending" else f"Slurm says {job.state}"
+    reason = job.reason if job.status == "pending" else job.cause
     return RunState(run, job.status, None if job.status == "running" else reason, job.job_id, job)
 
 

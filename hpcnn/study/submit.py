@@ -56,11 +56,13 @@ def plan(
     max_concurrent: int | None = None,
     *,
     queue: Queue | None = None,
+    most: int | None = None,
 ) -> Plan:
     """Return what is missing of a study as arrays. Writes nothing.
 
-    queue: the user's jobs; the scheduler is asked where they are not given. Raises UsageError for what the site cannot
-    give, and NoAnswer where the scheduler does not say which runs are still in the queue: they would run twice.
+    queue: the user's jobs; the scheduler is asked where they are not given. most: runs to submit at most. Raises
+    UsageError for what the site cannot give, and NoAnswer where the scheduler does not say which runs are still in the
+    queue: they would run twice.
     """
     scheduler = scheduler_of(site.scheduler)
     if not scheduler.queues:
@@ -75,6 +77,7 @@ def plan(
     todo = [run for run, state in zip(runs, states, strict=True) if state.status != "completed" and not state.alive]
     queued = sum(job.alive for job in queue.values())
     room = len(todo) if site.submit_limit is None else max(site.submit_limit - queued, 0)
+    room = room if most is None else min(room, most)
     ready = [prepare_again(run, folder / run.run_id) for run in todo[:room]]
     return Plan(
         batches(ready, folder, new_run_id(), _array_limit(site), max_concurrent),

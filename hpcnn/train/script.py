@@ -25,7 +25,7 @@ import numpy as np
 
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
-from hpcnn.parallel.launcher import launched_by
+from hpcnn.parallel.launcher import forget_the_shells_task, launched_by
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.train import usual_strategy
 from hpcnn.train.context import Context, Fits
@@ -58,6 +58,7 @@ def init(strategy: str | None = None, run_dir: str | os.PathLike[str] | None = N
     folder = run_dir or os.environ.get("HPCNN_RUN_DIR")
     if _open_runs and _open_runs[-1].run_dir == (os.fspath(folder) if folder else None):
         return _open_runs[-1]
+    forget_the_shells_task(os.environ)
     launched = launched_by(os.environ)
     name = strategy or os.environ.get("HPCNN_STRATEGY") or usual_strategy(launched.size if launched else 1)
     if name not in _STRATEGIES:

@@ -1,4 +1,4 @@
-"""Convert Slurm's walltime format to seconds: sbatch(1), "--time". Pure."""
+"""Convert Slurm's walltime format to seconds, and back: sbatch(1), "--time". Pure."""
 
 from __future__ import annotations
 
@@ -26,3 +26,10 @@ def seconds_of(walltime: str, name: str = "--time") -> int:
         return numbers[0] * 3600 + numbers[1] * 60 + numbers[2]
     minutes, seconds = [*numbers, 0][:2]
     return minutes * 60 + seconds
+
+
+def walltime(seconds: int) -> str:
+    """Return seconds as ``H:MM:SS``, or ``D-HH:MM:SS`` from a day on."""
+    days, rest = divmod(seconds, 86400)
+    clock = f"{rest // 3600:02d}:{rest % 3600 // 60:02d}:{rest % 60:02d}"
+    return f"{days}-{clock}" if days else clock.removeprefix("0")

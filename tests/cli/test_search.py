@@ -76,3 +76,11 @@ def test_a_site_without_a_queue_takes_none() -> None:
     result = search("submit", "two.toml", "--site", "local")
     assert result.exit_code == 2
     assert "--site: site local has no scheduler to submit to; `hpcnn search run` searches here" in result.stderr
+
+
+def test_workers_take_all_options_of_resources(here: Path) -> None:
+    words = ("--nodes", "2", "--ntasks-per-node", "2", "--gpus-per-node", "2", "--set", "strategy=horovod")
+    result = search("submit", "two.toml", "--site", "generic-slurm", *words, "--dry-run")
+    assert result.exit_code == 0, result.output
+    for directive in ("--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2"):
+        assert f"#SBATCH {directive}\n" in result.stdout

@@ -159,6 +159,47 @@ class TestLogs:
         assert 1800 <= clock.now < 1830
 
 
+class TestLimits:
+    """A job that its limits ended: the cause is named, and the command that goes on with more."""
+
+    @pytest.fixture(autouse=True)
+    def submitted(self, runs: list[RunDir]) -> None:
+        for run in runs:
+            resources = {"time": "0:40:00", "mem": "3G"}
+            write_json(run.spec, {"name": "m", "site": "generic-slurm", "resources": resources, "program": ["true"]})
+
+    def rows(self, *jobs: str) -> list[tuple[str, str, str | None, str | None]]:
+        found = json.loads(call("status", *jobs, "--format", "json").stdout)
+        return [(row["job_id"], row["status"], row["reason"], row["next"]) for row in found]
+
+    def test_time(self, slurm_commands: Commands, runs: list[RunDir]) -> None:
+        slurm_commands.squeue()
+        slurm_commands.sacct("7|TIMEOUT", "8|COMPLETED", "9|FAILED")
+        runs[2].write_result("interrupted", exit_code=75, reason="stopped: the time limit is near")
+        more = "hpcnn resume {} --time 1:20:00"
+        assert self.rows() == [
+            ("7", "interrupted", None, more.format(7)),
+            ("8", "completed", None, None),
+            ("9", "interrupted", "stopped: the time limit is near", more.format(9)),
+        ]
+        assert "job 7 goes on with:  hpcnn resume 7 --time 1:20:00\n" in call("status").stdout
+        shown = call("resume", "7", "--time", "1:20:00", "--dry-run")
+        assert "#SBATCH --time=1:20:00\n" in shown.stdout, shown.output
+        slurm_commands.squeue("9|PENDING")  # requeued
+        assert self.rows("9")[0][3] is None
+
+    def test_memory(self, slurm_commands: Commands, runs: list[RunDir]) -> None:
+        slurm_commands.squeue()
+        slurm_commands.sacct("7|OUT_OF_MEMORY", "8|COMPLETED", "9|OUT_OF_ME+")
+        runs[2].write_result("failed", exit_code=137, reason="ended by SIGKILL")
+        assert self.rows("7", "9") == [
+            ("7", "failed", "out of memory: Slurm says OUT_OF_MEMORY", "hpcnn resume 7 --mem 6G"),
+            ("9", "failed", "out of memory: Slurm says OUT_OF_ME+; ended by SIGKILL", "hpcnn resume 9 --mem 6G"),
+        ]
+        shown = call("resume", "9", "--mem", "6G", "--dry-run")
+        assert "#SBATCH --mem=6G\n" in shown.stdout, shown.output
+
+
 def test_a_run_in_doubt_is_not_resumed(slurm_commands: Commands, runs: list[RunDir]) -> None:
     slurm_commands.fail("squeue")
     write_json(

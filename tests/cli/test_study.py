@@ -18,7 +18,12 @@ PACKAGED = sorted(file.stem for file in share_dir("scaling_studies").glob("*.tom
 
 
 class TestDryRun:
-    @pytest.mark.parametrize("name", PACKAGED)
+    def test_one_for_several_nodes_is_not_for_this_machine(self, here):
+        result = study_run("nodes_and_gpus", "--dry-run")
+        assert result.exit_code == 2
+        assert "nodes: 2 is not valid; expected 1 at site local, which is this machine alone" in result.stderr
+
+    @pytest.mark.parametrize("name", [name for name in PACKAGED if name != "nodes_and_gpus"])
     def test_packaged_studies(self, name, here):
         runs = listed(name)
         assert len(runs) >= 5

@@ -67,6 +67,32 @@ class TestDryRun:
         assert all(Path(path).name in first["text"] for path in first["runs"])
         assert Path(first["script"]).parent == folder / "arrays"
 
+    def test_it_takes_all_options_of_resources(self):
+        words = ("--nodes", "2", "--ntasks-per-node", "4", "--gpus-per-node", "4", "--cpus-per-task", "3")
+        (only,) = planned(*ACCOUNT, *words)  # the axis cpus_per_task is replaced
+        assert (only["nodes"], only["ntasks"], only["gpus_per_node"], only["cpus_per_task"]) == (2, 8, 4, 3)
+        assert {"--nodes=2", "--ntasks-per-node=4"} < set(only["directives"])
+        assert any(word.startswith("--gpus-per-node=") and word.endswith("4") for word in only["directives"])
+        first, second = planned(*ACCOUNT, "--ntasks", "6", "--set", "batch_size=8")
+        assert (first["ntasks"], second["ntasks"]) == (6, 6)
+
+    def test_a_study_over_nodes_and_gpus_comes_along(self):
+        result = study("submit", "nodes_and_gpus", "--site", "narval", *ACCOUNT, "--dry-run", "--format", "json")
+        assert result.exit_code == 0, result.output
+        arrays = json.loads(result.stdout)
+        assert [(row["nodes"], row["ntasks"], row["gpus_per_node"], row["tasks"]) for row in arrays] == [
+            (1, 1, 1, 3),
+            (1, 4, 4, 3),
+            (2, 8, 4, 3),
+            (4, 16, 4, 3),
+        ]
+        assert all("--gpus-per-node=a100:4" in row["directives"] for row in arrays[1:]), arrays[1]["directives"]
+        scripts = study("submit", "nodes_and_gpus", "--site", "narval", *ACCOUNT, "--scripts").stdout
+        assert "--ntasks=16" in scripts
+        refused = study("submit", "nodes_and_gpus", "--site", "narval", *ACCOUNT, "--nodes", "8", "--dry-run")
+        assert refused.exit_code == 2
+        assert "--set resources.nodes: the study's [[points]] say it each for itself" in refused.stderr
+
     def test_csv_has_a_line_for_each_array(self):
         text = study("submit", "mine.toml", "--site", "narval", *ACCOUNT, "--dry-run", "--format", "csv").stdout
         assert [row["tasks"] for row in csv.DictReader(io.StringIO(text))] == ["3", "3"]

@@ -201,10 +201,14 @@ class TestProgram:
         assert result_of("run")["exit_code"] == 137
 
     def test_one_that_does_not_exist(self, here):
-        result = submit("--run-dir", "run", "--", "no-such-program")
-        assert result.exit_code == 127
-        assert "no-such-program: command not found" in result.stdout
-        assert result_of("run")["status"] == "failed"
+        for words, message in (
+            (["no-such-program"], "'no-such-program' is not there: no such command or file"),
+            (["./x.sh"], "'./x.sh' is not there: no such command or file"),
+            (["python", "x.py"], f"there is no file 'x.py' in {here}"),
+        ):
+            assert refused("--", *words).splitlines()[-1] == f"Error: program: {message}"
+        assert submit("--dry-run", "--", "python", "x.py").exit_code == 0  # a script may be written later
+        assert submit("--", "sh", "-c", "exit 127").exit_code == 127
 
     def test_it_gets_its_own_options_and_the_environment(self):
         code = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ['HPCNN_RUN_DIR'], os.getcwd()]))"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpcnn.jobs.mpirun import mpirun_command
+from hpcnn.scheduler.allocation import Allocation
 from hpcnn.sites.profile import Site
 from hpcnn.specs.resources import Resources
 
@@ -45,3 +46,27 @@ def test_ranks_are_spread_over_the_nodes_of_a_job(mpi: str | None, words: list[s
     site = Site(launcher="mpirun", launcher_options=("-v",))
     argv = mpirun_command(site, Resources(nodes=2, ntasks=8), 2, mpi)
     assert argv == ["mpirun", "-np", "8", *words, "-v"]
+
+
+@pytest.mark.parametrize(
+    ("mpi", "bound", "shared"),
+    [
+        (
+            "Open MPI 4.1.8",
+            ["--map-by", "ppr:4:node:PE=1", "--bind-to", "core"],
+            ["--map-by", "ppr:5:node", "--oversubscribe", "--bind-to", "none"],
+        ),
+        (
+            "MPICH 4.2.1",
+            ["-ppn", "4", "-bind-to", "core:1", "-launcher", "slurm"],
+            ["-ppn", "5", "-bind-to", "none", "-launcher", "slurm"],
+        ),
+    ],
+)
+def test_in_an_allocation_ranks_go_to_all_of_its_nodes(mpi: str, bound: list[str], shared: list[str]) -> None:
+    two = Allocation(2, 4, here=True)
+    assert mpirun_command(FOUR, Resources(nodes=2, ntasks=7), 1, mpi, two) == ["mpirun", "-np", "7", *bound, "-x", "A"]
+    assert mpirun_command(FOUR, Resources(nodes=2, ntasks=9), 1, mpi, two) == ["mpirun", "-np", "9", *shared, "-x", "A"]
+    one = Allocation(1, 4, here=True)
+    alone = mpirun_command(FOUR, Resources(ntasks=2), 2, mpi, one)
+    assert alone == mpirun_command(FOUR, Resources(ntasks=2), 2, mpi)

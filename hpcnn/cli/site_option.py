@@ -1,0 +1,41 @@
+"""The option ``--site`` of commands that work on this machine unless told otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import click
+
+from hpcnn.cli.options import Command
+from hpcnn.util.errors import UsageError
+
+VARIABLE = "HPCNN_SITE"
+_HERE = "local"
+
+
+def site_option(help_text: str, name: str = "site") -> Callable[[Command], Command]:
+    """Add ``--site`` with the default ``$HPCNN_SITE``, else ``local``; on a login node there is none of these."""
+    return click.option(
+        "--site",
+        name,
+        default=None,
+        metavar="NAME",
+        callback=_chosen,
+        help=f"{help_text}  [default: ${VARIABLE}, else {_HERE}]",
+    )
+
+
+def _chosen(context: click.Context, option: click.Parameter, value: str | None) -> str:
+    """Return the site. Raises UsageError on a login node where nobody says that the work is to be done there."""
+    chosen = value or os.environ.get(VARIABLE)
+    if chosen or context.resilient_parsing:
+        return chosen or _HERE
+    from hpcnn.scheduler.login import is_login_node
+
+    if is_login_node(os.environ):
+        raise UsageError(
+            "--site: this is a login node of a Slurm cluster, and this shell is in no job. Give --site NAME to use the "
+            f"cluster (`hpcnn sites list`), or --site {_HERE} to compute on this machine itself; {VARIABLE} can hold it"
+        )
+    return _HERE
