@@ -108,7 +108,7 @@ def test_a_point_names_its_keys_in_any_way(study):
         ('[train]\nstrategy = "horvod"', "[train] strategy: 'horvod' is not known. Did you mean 'horovod'? Valid: ser"),
         ("[resources]\ntasks = 2", "[resources] key: 'tasks' is not known. Did you mean 'ntasks'? Valid: nodes, "),
         ('[resources]\nntasks = "2"', "[resources] ntasks: '2' is not valid; expected a whole number."),
-        ("[software]\nimage = 'x'", "[software] key: 'image' is not known. Valid: container, bind, module, env."),
+        ("[software]\nimage = 'x'", "[software] key: 'image' is not known. Valid: container, bind, module, setup, env."),
         ("[software]\nbind = '/a'", "[software] bind: '/a' is not valid; expected a list."),
         ("[axes]\nntask = [1]", "[axes] key: 'ntask' is not known. Did you mean 'ntasks'? Valid: model, "),
         (
