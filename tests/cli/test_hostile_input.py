@@ -186,6 +186,7 @@ class TestMachines:
         own = {**os.environ, **environment}
         return subprocess.run([sys.executable, "-m", "hpcnn", *words], env=own, capture_output=True, check=False)
 
+    @pytest.mark.cold  # a warm process has the streams of its server
     def test_a_locale_that_has_no_dash(self) -> None:
         ended = self.run("models", "list", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
         assert ended.returncode == 0, ended.stderr

@@ -8,7 +8,7 @@ import pytest
 
 from hpcnn.jobs.patience import PAUSES_OF_SUBMITTING, submit_patiently
 from hpcnn.scheduler import batch_scheduler
-from hpcnn.scheduler.api import QueueFull, Refused
+from hpcnn.scheduler.api import NoAnswer, QueueFull, Refused
 from hpcnn.util.errors import HpcnnError
 from tests.jobs.clock import Clock
 from tests.scheduler.commands import Commands
@@ -43,7 +43,7 @@ def test_not_for_ever(slurm_commands: Commands, clock: Clock) -> None:
     assert len(slurm_commands.calls("sbatch")) == len(PAUSES_OF_SUBMITTING) + 1
 
 
-@pytest.mark.parametrize(("said", "kind"), [(FULL, QueueFull), (LOST, HpcnnError), ("invalid partition", HpcnnError)])
+@pytest.mark.parametrize(("said", "kind"), [(FULL, QueueFull), (LOST, NoAnswer), ("invalid partition", HpcnnError)])
 def test_others_are_not(slurm_commands: Commands, clock: Clock, said: str, kind: type[HpcnnError]) -> None:
     fails_at_first(slurm_commands, 1, said)
     with pytest.raises(HpcnnError) as raised:
