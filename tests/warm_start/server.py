@@ -161,6 +161,7 @@ def become(request: dict[str, Any]) -> None:
     os.umask(request["umask"])
     os.nice(request["niceness"] - os.nice(0))
     resource.setrlimit(resource.RLIMIT_FSIZE, tuple(request["file_size"]))
+    open_streams()
     program, *words = request["words"]
     sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.orig_argv[:] = [sys.executable, program, *words]
@@ -172,6 +173,14 @@ def become(request: dict[str, Any]) -> None:
         sys.path[0] = str(Path(program).parent)
         sys.argv[:] = [program, *words]
         runpy.run_path(program, run_name="__main__")
+
+
+def open_streams() -> None:
+    """Open the standard streams anew: whether one is a pipe, a file or a terminal, they learn when they are opened."""
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
 
 
 if __name__ == "__main__":
