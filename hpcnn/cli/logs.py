@@ -19,8 +19,11 @@ def command(job: str, follow: bool) -> None:
 
     run = run_of(job)
     if follow and run.job.exists():
+        from hpcnn.jobs.submission import recover_targets
         from hpcnn.jobs.watch import watch
 
+        for lost in recover_targets([str(run.path)]).unanswered:
+            raise UsageError(f"{run.path}: {lost.reason}")
         sys.exit(watch(find([str(run.path)])[0].job_id, run, _warn, on_line=_show))
     if not run.log.exists():
         raise UsageError(f"{run.path}: there is no log yet")

@@ -301,3 +301,10 @@ def test_a_folder_of_records_costs_one_call(slurm: Commands, work: Path) -> None
     result = submission.recover_targets([str(work)])
     assert ([file.parent.name for file in result.found], len(result.unanswered)) == (["run-1"], 2)
     assert len(slurm.calls("squeue")) == 1
+
+
+def test_the_log_of_a_job_that_nobody_knows_is_not_followed(slurm: Commands, work: Path) -> None:
+    run = RunDir(work / "run")
+    write_json(run.job, {"job_id": None, "script": str(run.job_script), "before": None})
+    ended = call("logs", "-f", "run")
+    assert (ended.exit_code, "its submission was interrupted" in ended.stderr) == (2, True), ended.output
