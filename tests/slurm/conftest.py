@@ -96,6 +96,7 @@ def cluster() -> Iterator[Cluster]:
         (shared / "config" / "sites" / "testbed.toml").write_text(_SITE)
         environment = {
             **{name: value for name, value in os.environ.items() if name != warm_start.SOCKET},
+            "OMPI_MCA_mpi_yield_when_idle": "1",  # the nodes share the cores of this machine
             "SLURM_CONF": str(bed.slurm_conf),
             "HPCNN_CONFIG": str(shared / "config"),
             "HPCNN_RUNS": str(shared / "runs"),

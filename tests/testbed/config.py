@@ -59,7 +59,7 @@ ClusterName=testbed
 SlurmctldHost=testbed-head({CONTROLLER})
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket={bed.munge_socket}
+AuthInfo=socket={bed.munge_socket},cred_expire=30
 CredType=cred/munge
 StateSaveLocation={bed.root}/state
 SlurmdSpoolDir={bed.root}/spool/%n
