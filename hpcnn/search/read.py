@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcnn.search.space import Dimension, Values, dimension, points, short
+from hpcnn.search.space import Dimension, Values, check_count, dimension, points, short
 from hpcnn.search.spec import Options, Search, SearchFile
 from hpcnn.specs.fields import check_field, from_mapping, hints
 from hpcnn.specs.job import check_ranks
@@ -79,9 +79,11 @@ def parse(table: Mapping[str, Json], where: str) -> Search:
     grid = 0
     if options.method == "grid":
         grid = math.prod(len(points(values, f"{where}[space] {short(key)}")) for key, values in space.items())
+        check_count(grid, f"{where}[space]")
         if options.trials not in (None, grid):
             raise bad_value(f"{where}[search] trials", options.trials, f"no value: the grid has {grid} points")
     trials = grid or options.trials
+    check_count(trials or 0, f"{where}[search] trials")
     if trials is None:
         raise UsageError(f"{where}[search] trials: say how many, with method {options.method}")
     reference = tuple(_reported(row, f"{where}[[reference]] ") for row in file.reference)

@@ -15,6 +15,8 @@ from hpcnn.util.types import Json
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
+# More are a mistake, and would be made one by one before anything is said.
+MOST_TRIALS = 100_000
 _SCALARS = (bool, int, float, str)
 
 
@@ -54,6 +56,12 @@ def dimension(key: str, given: Json, where: str) -> Dimension:
     return Values(items)
 
 
+def check_count(trials: int, where: str) -> None:
+    """Raise UsageError for more trials than a search may have, before they take all memory."""
+    if trials > MOST_TRIALS:
+        raise UsageError(f"{where}: makes {trials:,} trials; expected at most {MOST_TRIALS:,}")
+
+
 def points(dimension: Dimension, where: str) -> list[Json]:
     """Return all values of a parameter, for a grid. Raises UsageError for a range without a step."""
     if isinstance(dimension, Values):
@@ -62,6 +70,7 @@ def points(dimension: Dimension, where: str) -> list[Json]:
     if step is None:
         raise UsageError(f"{where}: a grid needs a list of values, or a range with a step")
     count = int((dimension.high - dimension.low) / step * (1 + 1e-12)) + 1
+    check_count(count, where)
     values = [dimension.low + number * step for number in range(count)]
     return [int(value) for value in values] if dimension.whole else [float(f"{value:.12g}") for value in values]
 

@@ -33,6 +33,29 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("method", "space", "where"),
+    [
+        ("random", "trials = 1000000000", "[search] trials: makes 1,000,000,000 trials"),
+        ("grid", "[space]\nlearning_rate = {low = 0.5, high = 1.0, step = 1e-12}", "[space] learning_rate: makes 500,"),
+        (
+            "grid",
+            "[space]\nbatch_size = {low = 1, high = 3000}\nepochs = {low = 1, high = 3000}",
+            "[space]: makes 9,000,000 trials",
+        ),
+    ],
+)
+def test_too_many_trials_are_refused_before_they_are_made(method: str, space: str, where: str, tmp_path: Path) -> None:
+    keys, _, rest = space.partition("[space]\n")
+    text = (
+        f'[search]\nmethod = "{method}"\n{keys}\n[train]\nmodel = "psc-hparams"\n[space]\n{rest or "epochs = [1, 2]"}\n'
+    )
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(UsageError) as raised:
+        read(tmp_path / "mine.toml")
+    assert f"mine.toml: {where}" in str(raised.value)
+
+
 def test_a_file_becomes_a_search(file: Path) -> None:
     search = read(file)
     assert (search.name, search.trials, search.options.maximizes) == ("mine", 6, True)
