@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -24,6 +27,11 @@ pathlib.Path("ran").touch()
 def build(input_shape, classes):
     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(classes, "softmax")])
 """
+
+
+BIN = Path(sys.executable).parent
+
+Command = Callable[..., "CompletedProcess[str]"]
 
 
 def hpcnn(*words: object) -> Result:
@@ -108,19 +116,14 @@ def test_a_user_without_a_place_for_settings_has_no_seal(tmp_path: Path, monkeyp
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with the function above, trained in its folder."""
     pytest.importorskip("tensorflow")
     here = tmp_path_factory.mktemp("made")
-    before = Path.cwd()
-    os.chdir(here)
-    try:
-        Path("my_net.py").write_text(NET)
-        words = ["--run-dir", "run", "--data", "digits", "--model", "my_net:build", "--epochs", "1", "--checkpoint"]
-        ended = hpcnn("train", *words)
-        assert ended.exit_code == 0, ended.output
-    finally:
-        os.chdir(before)
+    (here / "my_net.py").write_text(NET)
+    words = ["--run-dir", "run", "--data", "digits", "--model", "my_net:build", "--epochs", "1", "--checkpoint"]
+    ended = command(BIN / "hpcnn", "train", *words, cwd=here)
+    assert ended.returncode == 0, ended.stderr
     return here
 
 
