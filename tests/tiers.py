@@ -17,8 +17,10 @@ TESTS = Path(__file__).parent
 INTEGRATION = ("benchmarks", "docs", "slurm")
 # Begun first, in this order: they wait more than they compute, or take longest.
 FIRST = ("slurm", "mpi")
-# The niceness of tests that run beside those of the cluster.
-BESIDE = 10
+# The niceness of groups: ranks of MPI are the longest chain of tests that cannot run beside each other, and jobs of the
+# cluster have a minute.
+NICENESS = {"slurm": 0, "mpi": 5}
+OTHERS = 10
 # The trainings of tests/kept_networks.py, done once for all tests that look at them.
 NETWORKS = {"digits_run", "digits_network", "own_run", "train_kept"}
 
@@ -54,13 +56,9 @@ def group_of(item: pytest.Item) -> str:
 
 
 def give_way(item: pytest.Item) -> None:
-    """Lower the priority of this process unless the test is one of the cluster.
-
-    Jobs there have a minute, in which a training must begin and stop, while other tests compute beside them. Only root
-    runs them, and only root can raise the priority again.
-    """
+    """Give this process the priority of the test's group. Only root runs tests of the cluster, and can raise it again."""
     if os.geteuid() == 0 and "PYTEST_XDIST_WORKER" in os.environ:
-        os.setpriority(os.PRIO_PROCESS, 0, 0 if item.get_closest_marker("slurm") else BESIDE)
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS.get(group_of(item), OTHERS))
 
 
 def _turn(item: pytest.Item) -> int:
