@@ -56,7 +56,7 @@ def group_of(item: pytest.Item) -> str:
 
 
 def give_way(item: pytest.Item) -> None:
-    """Give this process the priority of the test's group. Only root runs the cluster's tests, and can raise it again."""
+    """Give this process the priority of the test's group. Only root can raise it again."""
     if os.geteuid() == 0 and "PYTEST_XDIST_WORKER" in os.environ:
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS.get(group_of(item), OTHERS))
 
