@@ -7,6 +7,7 @@ tests look at is done once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def group_of(item: pytest.Item) -> str:
 def give_way(item: pytest.Item) -> None:
     """Give this process the priority of the test's group. Only root can raise it again."""
     if os.geteuid() == 0 and "PYTEST_XDIST_WORKER" in os.environ:
-        os.setpriority(os.PRIO_PROCESS, 0, NICENESS.get(group_of(item), OTHERS))
+        with contextlib.suppress(PermissionError):  # root of a container often cannot raise it
+            os.setpriority(os.PRIO_PROCESS, 0, NICENESS.get(group_of(item), OTHERS))
 
 
 def _turn(item: pytest.Item) -> int:
