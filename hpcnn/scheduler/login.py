@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hpcnn.scheduler.slurm import clean_environment
+from hpcnn.util.capture import captured
 
 _SECONDS_TO_ANSWER = 10.0
 # What `scontrol ping` prints of each controller that the configuration names, whether it is up or down.
@@ -28,16 +29,7 @@ def is_login_node(environment: Mapping[str, str]) -> bool:
     if named is not None and not Path(named).is_file():  # for which scontrol would look during a minute
         return False
     try:
-        done = subprocess.run(
-            [scontrol, "ping"],
-            env=clean_environment(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS_TO_ANSWER,
-            check=False,
-        )
+        done = captured([scontrol, "ping"], clean_environment(environment), _SECONDS_TO_ANSWER)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return _CONTROLLER in done.stdout

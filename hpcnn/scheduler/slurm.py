@@ -20,6 +20,7 @@ from hpcnn.scheduler.api import JobState, NoAnswer, Queue, Usage
 from hpcnn.scheduler.dependency import dependency
 from hpcnn.scheduler.parse import UnreadableError
 from hpcnn.scheduler.states import UNKNOWN
+from hpcnn.util.capture import captured
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.files import write_text
 
@@ -248,18 +249,7 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of Slurm to its end. Raises UsageError without Slurm, NoAnswer for one that cannot run or hangs."""
     try:
-        return subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-            pass_fds=keep_open,
-            start_new_session=own_session,
-        )
+        return captured(command, environment, seconds, keep_open=keep_open, own_session=own_session)
     except FileNotFoundError as error:
         raise UsageError(f"{command[0]} is not on this machine: it has no Slurm (use --site local)") from error
     except OSError as error:

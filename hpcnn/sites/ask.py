@@ -14,6 +14,7 @@ from hpcnn.scheduler import batch_scheduler
 from hpcnn.sites import discover
 from hpcnn.sites.discover import Cluster
 from hpcnn.sites.propose import Login
+from hpcnn.util.capture import captured
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.user import user_name
 
@@ -88,16 +89,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str] | str:
     kept = {key: value for key, value in outside.items() if not key.startswith("SINFO_")}
     environment = {**kept, "LC_ALL": "C"}
     try:
-        return subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=SECONDS,
-            check=False,
-        )
+        return captured(command, environment, SECONDS)
     except FileNotFoundError:
         return f"{command[0]} is not on this machine"
     except subprocess.TimeoutExpired:
