@@ -15,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, cast
 
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.files import fits_64_bits
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -138,7 +139,6 @@ def check_field(cls: type[DataclassInstance], key: str, value: Json, name: str) 
     return _check(name, value, hints(cls)[key], facts)
 
 
-_BITS = 63
 _TYPE_WORDS = {
     int: "a whole number",
     float: "a number",
@@ -153,7 +153,7 @@ def _check(name: str, value: Json, hint: object, facts: Facts) -> Json:
     if value is None and type(None) in typing.get_args(hint):
         return None
     wanted = plain_type(hint)
-    if isinstance(value, int) and value.bit_length() > _BITS:
+    if isinstance(value, int) and not fits_64_bits(value):
         raise bad_value(name, value, "a number of at most 64 bits")
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

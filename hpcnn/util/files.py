@@ -187,7 +187,11 @@ def as_json(record: Mapping[str, Json]) -> str:
 
 # What a record of hpcnn's never reaches, and what comes after could not take: pandas, NumPy, Python's own recursion.
 _MOST_DEPTH = 64
-_BITS = 63
+
+
+def fits_64_bits(number: int) -> bool:
+    """Return whether an integer is one of 64 bits with a sign, as TOML, NumPy and pandas have them."""
+    return number.bit_length() < 64
 
 
 def parse_json(text: str) -> Json:
@@ -214,7 +218,7 @@ def check_depth(value: Json) -> None:
 
 def _int(text: str) -> int:
     number = int(text)
-    if number.bit_length() > _BITS:
+    if not fits_64_bits(number):
         raise ValueError(f"an integer of {len(text)} digits")
     return number
 

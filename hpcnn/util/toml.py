@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from hpcnn.util.errors import UsageError
-from hpcnn.util.files import check_depth
+from hpcnn.util.files import check_depth, fits_64_bits
 from hpcnn.util.types import Json
 
 if sys.version_info >= (3, 11):
@@ -16,8 +16,6 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - the other branch of the same reader
     from tomli import TOMLDecodeError
     from tomli import loads as _loads
-
-_BITS = 63
 
 __all__ = ["TOMLDecodeError", "loads", "read", "toml_text"]
 
@@ -41,7 +39,7 @@ def loads(text: str) -> dict[str, Json]:
 
 
 def _check_integers(value: Json) -> None:
-    if isinstance(value, int) and value.bit_length() > _BITS:
+    if isinstance(value, int) and not fits_64_bits(value):
         raise ValueError("an integer beyond 64 bits")
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _check_integers(item)
