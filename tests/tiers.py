@@ -1,8 +1,8 @@
 """What a test takes, told by where it stands: which tests are quick, and which may run beside each other.
 
-``make check`` runs the tests without the marker ``integration``. ``pytest -n 2 --dist loadgroup`` gives a group of
-tests to one worker: ranks of MPI would slow each other down, the testbed is one cluster, and a training that several
-tests look at is done once.
+``make check`` runs the tests without the marker ``integration``, ``make test`` those without ``long``.
+``pytest -n 2 --dist loadgroup`` gives a group of tests to one worker: ranks of MPI would slow each other down, the
+testbed is one cluster, and a training that several tests look at is done once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 
 import pytest
+
+from tests.long_tests import LONG
 
 TESTS = Path(__file__).parent
 # Folders whose tests start trainings, run the documents' commands or need the cluster, whatever a file is called.
@@ -32,6 +34,8 @@ def assign(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(TESTS)
         if path.parts[0] in INTEGRATION or path.stem.endswith("_integration"):
             item.add_marker(pytest.mark.integration)
+        if item.nodeid in LONG:
+            item.add_marker(pytest.mark.long)
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
     items.sort(key=_turn)
 

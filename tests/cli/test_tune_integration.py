@@ -15,7 +15,7 @@ from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec
 from tests.machine.tune.settings import TUNED
 
-SLOW = "# mine\n[environment]\nHOROVOD_CYCLE_TIME = '500' # far too long\nMINE = 'kept'\n"
+SLOW = "# mine\n[environment]\nHOROVOD_CYCLE_TIME = '100' # far too long\nMINE = 'kept'\n"
 
 
 def test_a_trial_is_short_and_one_that_fails_says_why(tmp_path, monkeypatch):

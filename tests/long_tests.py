@@ -1,0 +1,55 @@
+"""The tests that `make test` leaves to `make test-long`, and what proves the same kind of thing in `make test`.
+
+Each computes for a quarter of a minute or more. Keys: a test as pytest names it, with its parameter where only that
+one is left out. The tables of cases that several strategies train have lists of their own, beside the cases
+(tests/train/cases.py, tests/user/options.py), for those cases share a process.
+"""
+
+from __future__ import annotations
+
+DOCUMENTS = "tests/docs/test_docs.py::test_what_a_document_shows_to_run_runs"
+COMMANDS_ARE_READ = "README.md, tutorial.md and own-script.md run whole; the options of all pages are looked up"
+
+LONG = {
+    **{
+        f"{DOCUMENTS}[docs/{page}.md]": COMMANDS_ARE_READ
+        for page in (
+            "augmentation",
+            "first-job",
+            "from-scratch",
+            "measuring",
+            "pictures",
+            "prediction",
+            "profiling",
+            "reading-a-report",
+            "report",
+            "studies",
+        )
+    },
+    "tests/train/test_resume_integration.py::test_a_stopped_run_of_a_study_goes_on_when_the_study_is_run_again": (
+        "tests/slurm/test_study.py stops runs of a study; the other tests of the file resume trainings"
+    ),
+    "tests/train/test_resume_integration.py::test_a_signal_makes_it_stop_with_status_75_and_resume_goes_on[12]": (
+        "the same test with signal 15"
+    ),
+    "tests/cli/test_tune_integration.py::test_a_tuned_training_ends_with_the_weights_of_an_untuned_one": (
+        "tests/train/test_same_weights_integration.py has cases with grouped and compressed gradients"
+    ),
+    "tests/old_records/test_v0_1_integration.py::test_a_stopped_training_goes_on[stopped-serial-resume "
+    "runs/stopped-serial-16-0.9389]": "the same test with stopped-horovod, script-stopped and stopped-train",
+    "tests/machine/bench/test_fit.py::test_the_intervals_hold_the_truth_about_as_often_as_they_say": (
+        "the others of the file: exact times, and one size that is off"
+    ),
+    "tests/cli/test_search_integration.py::test_at_the_time_limit_a_trial_keeps_its_state_and_goes_on_later": (
+        "tests/slurm/test_search.py stops workers and goes on"
+    ),
+    "tests/cli/test_predict_images.py::test_photographs_of_mnist_are_labelled_as_the_digits_were": (
+        "the other tests of the file, with photographs of the small digits"
+    ),
+    "tests/train/numpy/test_run.py::test_l2_lowers_training_and_raises_test_accuracy_on_500_digits": (
+        "tests/models/numpy/test_networks.py: the penalty shrinks weights, and its gradient is that of differences"
+    ),
+    "tests/cli/test_bench_integration.py::TestTwoRanks::test_programs_get_rows": (
+        "test_the_record_is_whole measures the same ranks"
+    ),
+}
