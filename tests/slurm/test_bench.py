@@ -22,6 +22,7 @@ def test_ranks_on_two_nodes_are_measured(cluster: Cluster, mpi: None, keep: Path
     ended = cluster.hpcnn(*_WORDS, *words, seconds=240)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     result = json.loads(RunDir(keep / "run").allreduce.read_text())
-    assert (result["ranks"], result["nodes"], set(result["hosts"])) == (2, 2, {"c1", "c2"})
+    assert (result["ranks"], result["nodes"], len(set(result["hosts"]))) == (2, 2, 2)
+    assert set(result["hosts"]) < {"c1", "c2", "c3"}  # Slurm chooses: a node may still clean up after the job before
     assert json.loads(ended.stdout) == result
     assert result["alpha_seconds"] > 1e-7

@@ -97,7 +97,7 @@ def test_ranks_in_the_image_train_what_one_machine_trains(contained: Contained, 
     ours, theirs = weights(keep / "far" / checkpoint), weights(keep / "near" / checkpoint)
     assert max(np.abs(ours[name] - theirs[name]).max() for name in ours) < 5e-5
     provenance = json.loads((keep / "far" / "provenance.json").read_text())
-    assert {host["host"] for host in provenance["hosts"]} == {"c1", "c2"}
+    assert len({host["host"] for host in provenance["hosts"]}) == 2
     result = RunDir(keep / "far").read_result()
     assert result is not None
     assert result["status"] == "completed"

@@ -142,4 +142,4 @@ def test_the_script_that_ran_is_the_one_of_the_dry_run(cluster: Cluster, keep: P
     assert not (keep / "run").exists()
     assert cluster.submit("--wait", *words, "hostname").returncode == 0
     assert (keep / "run" / "job.sh").read_text() == shown.stdout
-    assert _printed(keep / "run") == ["c1", "c2"]
+    assert _printed(keep / "run") in (["c1", "c2"], ["c1", "c3"], ["c2", "c3"])  # Slurm chooses two of its nodes
