@@ -1,7 +1,7 @@
 """The settings of the site that `make docs` makes of the documents, which are plain Markdown for any reader.
 
 The lists of links in the pages named index.md are the navigation: each heading a part of it, each link a page. To some
-pages the build adds what it reads from the code: commands and options, the module map, the Python interface. The pages
+pages the build adds what it reads from the code: commands and options, keys, the module map, the Python interface. The pages
 ask nothing of the network: no fonts, no scripts from elsewhere.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hpcnn import __version__
 
 sys.path.insert(0, str(Path(__file__).parent))
+from key_tables import with_tables
 from module_map import module_map
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ include_patterns = ["docs/**", "*.md", "*/README.md"]
 exclude_patterns = [".*", "build", "dist", "runs", "tests", "docs/images"]
 root_doc = "docs/index"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton"]
 source_suffix = {".md": "markdown"}
 myst_heading_anchors = 4  # links to headings are written as GitHub names them
 
 suppress_warnings = ["misc.highlighting_failure"]  # what a command prints need not read as the shell's language
+
+copybutton_prompt_text = "$ "  # it is not copied, nor is what a command prints
 
 smartquotes = False  # they would make dashes of options
 
@@ -99,6 +102,8 @@ def _read(app: Sphinx, document: str, source: list[str]) -> None:
         source[0] += _directives(_COMMANDS)
     elif document == "docs/modules":
         source[0] += f"\n{module_map()}"
+    elif document == "docs/keys":
+        source[0] = with_tables(source[0])
     elif document in _API:
         source[0] += "".join(f"\n## {title}\n{_directives(text)}" for title, text in _API[document].items())
 

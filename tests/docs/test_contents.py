@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import importlib.util
@@ -16,6 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
+from hpcnn.sites.profile import Site
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.study import StudySpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.toml import read as read_toml
 from tests.docs.documents import ROOT, blocks, documents
 
@@ -29,23 +35,25 @@ def text(name: str) -> str:
 
 
 def test_every_module_says_in_a_sentence_what_it_is_for() -> None:
-    lines = {path.relative_to(PACKAGE).as_posix(): module_map().first_line(path) for path in package_sources()}
+    lines = {
+        path.relative_to(PACKAGE).as_posix(): of_the_site("module_map").first_line(path) for path in package_sources()
+    }
     odd = {name: line for name, line in lines.items() if not line.endswith(".") or not 10 <= len(line) <= 120}
     assert len(lines) > 250
     assert not odd, "the first line of a module's docstring is a sentence of at most 120 characters"
 
 
 def test_the_module_map_names_every_module_with_its_sentence() -> None:
-    shown = dict(re.findall(r"^\| `(\S+)` \| (.+) \|$", module_map().module_map(), flags=re.MULTILINE))
+    shown = dict(re.findall(r"^\| `(\S+)` \| (.+) \|$", of_the_site("module_map").module_map(), flags=re.MULTILINE))
     for path in package_sources():
         name = path.relative_to(PACKAGE).as_posix().removesuffix("__init__.py") or "__init__.py"
-        assert shown.get(name, "").replace("`", "") == module_map().first_line(path).replace("`", ""), name
+        assert shown.get(name, "").replace("`", "") == of_the_site("module_map").first_line(path).replace("`", ""), name
 
 
 @functools.cache
-def module_map() -> ModuleType:
-    """Return docs/module_map.py, which no package holds."""
-    spec = importlib.util.spec_from_file_location("module_map", ROOT / "docs" / "module_map.py")
+def of_the_site(name: str) -> ModuleType:
+    """Return a module of docs/, which no package holds."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -296,3 +304,18 @@ def test_ranks_that_differ_are_said_as_documented() -> None:
     with pytest.raises(RunError) as caught:
         check_same_weights(SimpleNamespace(weights=[]), differing)
     assert str(caught.value) in text("docs/troubleshooting.md")
+
+
+def test_the_reference_of_keys_has_every_key_with_its_meaning() -> None:
+    parts = of_the_site("key_tables").with_tables(text("docs/keys.md")).split("\n## ")[1:]
+    kinds = (Site, StudySpec, TrainSpec, Resources, SoftwareSpec)
+    for kind, part in zip(kinds, parts, strict=True):
+        rows = re.findall(r"^\| `(\w+)` \| `[a-z ]+` \| .*? \| \S.*\|$", part, re.MULTILINE)
+        assert rows == [field.name for field in dataclasses.fields(kind)]
+
+
+def test_a_key_has_its_type_and_its_default_as_toml_writes_them() -> None:
+    page = of_the_site("key_tables").with_tables(text("docs/keys.md"))
+    assert "| `kind` | `string` | `throughput` |" in page
+    assert "| `modules` | `list` |  |" in page
+    assert "| `arrays` | `true or false` | `true` |" in page

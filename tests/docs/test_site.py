@@ -111,6 +111,18 @@ def test_the_module_map_is_on_the_site(site: Path) -> None:
         assert f">{module}</span>" in page
 
 
+def test_the_keys_of_files_are_on_the_site(site: Path) -> None:
+    page = (site / "docs" / "keys.html").read_text(encoding="utf-8")
+    for key in ("partition_gpu", "repeats", "learning_rate", "cpus_per_task", "container"):
+        assert f">{key}</span>" in page
+
+
+def test_blocks_of_commands_have_a_button_that_copies_without_the_prompt(site: Path) -> None:
+    assert "copybutton.js" in (site / "docs" / "tutorial.html").read_text(encoding="utf-8")
+    script = (site / "_static" / "copybutton.js").read_text(encoding="utf-8")
+    assert re.search(r"formatCopyText\(text, '\$ ', false, true, true", script)
+
+
 PUBLIC = {
     "hpcnn": ["hpcnn.init", "hpcnn.Run", "hpcnn.Run.shard", "hpcnn.run", "hpcnn.Result", "hpcnn.Result.epochs"],
     "report": [
