@@ -1,8 +1,8 @@
 """The settings of the site that `make docs` makes of the documents, which are plain Markdown for any reader.
 
 The lists of links in the pages named index.md are the navigation: each heading a part of it, each link a page. To some
-pages the build adds what it reads from the code: commands and options, keys, the module map, the Python interface. The pages
-ask nothing of the network: no fonts, no scripts from elsewhere.
+pages the build adds what it reads from the code: commands and options, keys, the module map, the Python interface. The
+pages ask nothing of the network: no fonts, no scripts from elsewhere.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ import dataclasses
 import re
 
 from hpcnn.sites.profile import Site
+from hpcnn.specs.fields import Field, facts_of
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
-from hpcnn.specs.fields import Field, facts_of
 from hpcnn.specs.study import StudySpec
 from hpcnn.specs.train import TrainSpec
 
