@@ -23,9 +23,7 @@ class StudySpec:
     train: dict[str, Json] = field(NO_KEYS, "What all points share: keys of the table train.")
     resources: dict[str, Json] = field(NO_KEYS, "What all points share: keys of the table resources.")
     software: dict[str, Json] = field(NO_KEYS, "What all points share: keys of the table software.")
-    axes: dict[str, Json] = field(
-        NO_KEYS, "A key of train or resources and the list of its values; the points are their product."
-    )
+    axes: dict[str, Json] = field(NO_KEYS, "A key and the list of its values; the points are the product of all axes.")
     points: tuple[dict[str, Json], ...] = field((), "Points that are no product of axes, one table each.")
     program: tuple[str, ...] = field((), "The user's own program, instead of a training.")
     independent: bool = field(False, "The ranks of the program are meant to share nothing.")
