@@ -13,7 +13,7 @@ from tests import warm_start
 
 pytestmark = [pytest.mark.slow, pytest.mark.mpi]
 
-# Python imports a `sitecustomize` in PYTHONPATH when it starts: so every real rank gets a broken reduction.
+# Run first in each process that trains: so every real rank gets a broken reduction.
 LOCAL_GRADIENTS = """
 import hpcnn.parallel.horovod as module
 module.Horovod.reduce = lambda self, tensors, name="gradient": list(tensors)
@@ -31,8 +31,8 @@ def smoke(tmp_path, *words, customize=None):
     env["HPCNN_CONFIG"] = str(tmp_path / "config")
     env["TMPDIR"] = str(tmp_path)
     if customize:
-        (tmp_path / "sitecustomize.py").write_text(customize)
-        env["PYTHONPATH"] = str(tmp_path)
+        (tmp_path / "broken.py").write_text(customize)
+        env[warm_start.RUN_FIRST] = str(tmp_path / "broken.py")
     begin = time.monotonic()
     result = subprocess.run(
         [sys.executable, "-m", "hpcnn", "smoke", *words], capture_output=True, text=True, env=env, cwd=tmp_path

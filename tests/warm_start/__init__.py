@@ -23,6 +23,8 @@ from pathlib import Path
 
 # Where the server listens. Without it every process starts cold.
 SOCKET = "HPCNN_TEST_WARM_START"
+# A file of Python that each process which starts warm runs first: what breaks hpcnn for a test.
+RUN_FIRST = "HPCNN_TEST_RUN_FIRST"
 SITE = Path(__file__).parent / "site"
 ROOT = Path(__file__).parents[2]
 

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.warm_start import RUN_FIRST
+
 
 @dataclass
 class Fork:
@@ -162,6 +164,8 @@ def become(request: dict[str, Any]) -> None:
     os.nice(request["niceness"] - os.nice(0))
     resource.setrlimit(resource.RLIMIT_FSIZE, tuple(request["file_size"]))
     open_streams()
+    if os.environ.get(RUN_FIRST):
+        runpy.run_path(os.environ[RUN_FIRST])
     program, *words = request["words"]
     sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.orig_argv[:] = [sys.executable, program, *words]
