@@ -26,6 +26,12 @@ LONG = {
             "studies",
         )
     },
+    **{
+        f"tests/docs/test_lessons.py::test_the_commands_of_a_lesson_run[{deck}]": (
+            "the same test with scinet-2017 and psc-afternoon; their figures are compared for all lectures"
+        )
+        for deck in ("scinet-2024", "scinet-2026", "wolter-2020")
+    },
     "tests/train/test_resume_integration.py::test_a_stopped_run_of_a_study_goes_on_when_the_study_is_run_again": (
         "tests/slurm/test_study.py stops runs of a study; the other tests of the file resume trainings"
     ),
@@ -35,8 +41,12 @@ LONG = {
     "tests/cli/test_tune_integration.py::test_a_tuned_training_ends_with_the_weights_of_an_untuned_one": (
         "tests/train/test_same_weights_integration.py has cases with grouped and compressed gradients"
     ),
-    "tests/old_records/test_v0_1_integration.py::test_a_stopped_training_goes_on[stopped-serial-resume "
-    "runs/stopped-serial-16-0.9389]": "the same test with stopped-horovod, script-stopped and stopped-train",
+    **{
+        f"tests/old_records/test_v0_1_integration.py::test_a_stopped_training_goes_on[{kind}]": (
+            "the same test with horovod, script and numpy"
+        )
+        for kind in ("serial", "train")
+    },
     "tests/machine/bench/test_fit.py::test_the_intervals_hold_the_truth_about_as_often_as_they_say": (
         "the others of the file: exact times, and one size that is off"
     ),

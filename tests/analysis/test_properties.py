@@ -1,6 +1,7 @@
 """What must hold of every table, whatever was measured: order means nothing, and units never mix."""
 
 import functools
+import os
 import random
 from collections.abc import Callable
 
@@ -29,7 +30,8 @@ SECONDS = [
     "seconds_evaluation",
     "seconds_since_start",
 ]
-FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = 100 if os.environ.get("HPCNN_TEST_LONG") else 4
+FEW = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # What grows with the times, what shrinks, and what is of no time at all.
 LONGER = ("seconds", "hours", "interval_low", "interval_high", "difference", "charge_per", "charge_to")
 SHORTER = ("images_per_second",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from hpcnn.zoo import recipes_exercises
 from hpcnn.zoo.registry import RECIPES
 from tests.docs.documents import DECKS, LESSONS, ROOT
+from tests.long_tests import LONG
 
 Ended = dict[str, list[tuple[str, int, str]]]
 
@@ -21,12 +23,17 @@ Ended = dict[str, list[tuple[str, int, str]]]
 _ROW = re.compile(r"^\| `([\w-]+)` \| ([\d,]+) \| ([\d,]+) x (\d+) \| ([\d.]*)[ %]*\| ([\d.]*)[ %]*\|", re.MULTILINE)
 
 
+def _is_long(page: Path) -> bool:
+    return f"tests/docs/test_lessons.py::test_the_commands_of_a_lesson_run[{page.stem}]" in LONG
+
+
 @pytest.fixture(scope="module")
 def ended(command: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """Return how the commands of all pages ended."""
+    """Return how the commands ended: of the pages of `make test`, or of those that it leaves out."""
     pytest.importorskip("tensorflow", reason="a training needs TensorFlow (make venv)")
     folder = tmp_path_factory.mktemp("lessons")
-    words = (sys.executable, "-m", "tests.docs.lesson_runner", "out.json", *DECKS)
+    pages = [page for page in DECKS if _is_long(page) == bool(os.environ.get("HPCNN_TEST_LONG"))]
+    words = (sys.executable, "-m", "tests.docs.lesson_runner", "out.json", *pages)
     result = command(*words, cwd=folder, timeout=400, PYTHONPATH=str(ROOT))
     assert result.returncode == 0, result.stdout + result.stderr
     found: Ended = json.loads((folder / "out.json").read_text())

@@ -24,6 +24,7 @@ NUMPY = "train --resume --run-dir runs/numpy-stopped --model scinet-hidden --dat
         ("stopped-train", f"{TRAIN} --batch-size 1 --learning-rate 0.01", 16, 0.9300),
         ("numpy-stopped", f"{NUMPY} --learning-rate 0.001", 40, 0.4900),
     ],
+    ids=("serial", "horovod", "script", "train", "numpy"),
 )
 def test_a_stopped_training_goes_on(
     run: str, words: str, epochs: int, accuracy: float, old: Path, hpcnn: Command
