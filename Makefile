@@ -39,7 +39,7 @@ test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
 	$(PYTEST) $(IN_PARALLEL)
 
 test-long: $(VENV)/.dev $(VENV)/.horovod ## Run the tests that compute for minutes, which `make test` skips
-	HPCNN_TEST_LONG=1 $(PYTEST) -m long
+	HPCNN_TEST_LONG=1 $(PYTEST) -m 'long or examples'
 
 check: lint ## Check style and types, then run the pure tests: no ranks, no cluster, no documents
 	$(PYTEST) $(IN_PARALLEL) -m 'not integration and not mpi and not slurm and not slow'

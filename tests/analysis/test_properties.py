@@ -30,6 +30,7 @@ SECONDS = [
     "seconds_evaluation",
     "seconds_since_start",
 ]
+pytestmark = pytest.mark.examples
 EXAMPLES = 100 if os.environ.get("HPCNN_TEST_LONG") else 4
 FEW = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # What grows with the times, what shrinks, and what is of no time at all.
