@@ -55,8 +55,9 @@ docs: $(VENV)/.docs ## Build the documents as a site, build/site/index.html
 
 venv: $(VENV)/.cpu $(VENV)/.horovod ## Make .venv with TensorFlow (CPU), Horovod and hpcnn
 
-testbed: $(VENV)/.dev ## Start a real Slurm cluster of three nodes on this machine (root; Debian's packages)
-	$(BIN)/python -m tests.testbed.cluster up
+NODES ?= 3
+testbed: $(VENV)/.dev ## Start a real Slurm cluster on this machine (root; Debian's packages; NODES=64)
+	$(BIN)/python -m tests.testbed.cluster up --nodes $(NODES)
 
 testbed-down: $(VENV)/.dev ## Stop it; nothing is left behind
 	$(BIN)/python -m tests.testbed.cluster down

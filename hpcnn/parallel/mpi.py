@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from hpcnn.util.errors import RunError
+from hpcnn.util.types import Vector
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Comm
@@ -44,6 +48,16 @@ def firsts_of_nodes(comm: Communicator, node: Communicator) -> Communicator | No
     is_first = node.Get_rank() == 0
     firsts = comm.Split(0 if is_first else MPI.UNDEFINED, comm.Get_rank())
     return firsts if is_first else None
+
+
+def greatest(comm: Communicator, values: Sequence[float]) -> Vector:
+    """Return the greatest of each value over the processes, in double precision."""
+    from mpi4py import MPI
+
+    own = np.array(values, dtype=np.float64)
+    found = np.empty_like(own)
+    comm.Allreduce(own, found, op=MPI.MAX)
+    return found
 
 
 def library() -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from hpcnn.util.types import Vector
+from hpcnn.parallel.mpi import greatest
 
 if TYPE_CHECKING:
     from hpcnn.parallel.mpi import Communicator
@@ -30,7 +28,7 @@ def slowest_seconds(operation: Callable[[int], None], comm: Communicator, repeat
     operation(_WARM_UP)
     begin = time.perf_counter()
     operation(_WARM_UP)
-    each = float(_of_slowest([(time.perf_counter() - begin) / _WARM_UP], comm)[0])
+    each = float(greatest(comm, [(time.perf_counter() - begin) / _WARM_UP])[0])
     count = min(max(math.ceil(_SECONDS_OF_A_REPEAT / each), 1), _LARGEST_COUNT)
     seconds = []
     for _ in range(repeats):
@@ -38,14 +36,4 @@ def slowest_seconds(operation: Callable[[int], None], comm: Communicator, repeat
         begin = time.perf_counter()
         operation(count)
         seconds.append((time.perf_counter() - begin) / count)
-    return [float(slowest) for slowest in _of_slowest(seconds, comm)]
-
-
-def _of_slowest(seconds: Sequence[float], comm: Communicator) -> Vector:
-    """Return the greatest of each number over the ranks."""
-    from mpi4py import MPI
-
-    own = np.array(seconds, dtype=np.float64)
-    greatest = np.empty_like(own)
-    comm.Allreduce(own, greatest, op=MPI.MAX)
-    return greatest
+    return [float(slowest) for slowest in greatest(comm, seconds)]
