@@ -127,8 +127,8 @@ class Study:
         return sum(word == "ended" for word, _ in self.said())
 
     def recorded(self) -> int:
-        """Return how many runs have a result, of whatever kind."""
-        return sum(1 for _ in (self.runs / "scale").glob("*/result.json"))
+        """Return how many runs have a result, of whatever kind, besides attempts that were set aside."""
+        return sum("~" not in file.parent.name for file in (self.runs / "scale").glob("*/result.json"))
 
 
 def wait_for(what: str, ready: Callable[[], bool]) -> None:

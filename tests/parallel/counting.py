@@ -100,8 +100,11 @@ def _as_said_by(thing: Any, further: int) -> Any:
     said = dict(thing)
     if "ranks" in said:
         said["ranks"] = [_as_said_by(rank, further) for rank in said["ranks"]]
-    if "rank" in said:
-        said["rank"] += further
+    for key in ("rank", "pid"):
+        if key in said:
+            said[key] += further
+    if "cores_allowed" in said:
+        said["cores_allowed"] = [core + further * len(said["cores_allowed"]) for core in said["cores_allowed"]]
     return said
 
 

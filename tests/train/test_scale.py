@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -50,12 +51,10 @@ SIZES = [(32, 4), (33, 4), (64, 8), (1536, 6), pytest.param(27_360, 6, marks=pyt
 
 @pytest.mark.parametrize(("ranks", "per_node"), SIZES)
 def test_files_and_bytes_grow_with_the_nodes(
-    ranks: int,
-    per_node: int,
-    simulated: type[Simulated],
-    tmp_path: Path,
+    ranks: int, per_node: int, simulated: type[Simulated], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes = -(-ranks // per_node)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(7)))
     begin, epoch = record_all(simulated, tmp_path / "run", ranks, per_node)
     files = {file.name for file in (tmp_path / "run").iterdir()}
     others = {"spec.json", "provenance.json", "events.jsonl", "result.json"}
