@@ -163,10 +163,10 @@ def take_through(study: Study, points: int, nodes: int, lost: int) -> None:
         testbed.kill_node(study.bed, node)
     wait_for("Slurm misses the nodes", lambda: study.jobs("RUNNING") <= slots - 1)
     subprocess.run(["scancel", "--me"], env=testbed.environment(study.bed), check=True)
-    wait.unlink()
     wait_for("the queue is empty", lambda: study.jobs(*alive) == 0)
+    wait.unlink()  # not before: what is being cancelled could come to its end
     done = study.status("status, half of it lost")
-    print(f"lost: {dict(done)}")
+    print(f"lost: {dict(done)}", flush=True)
 
     study.submit("resume, to its end", "--wait")
     expect(study.status("status, completed"), completed=points)
@@ -190,7 +190,7 @@ def check(said: list[list[str]], points: int) -> None:
             ended.add(run)
     if len(ended) != points:
         raise SystemExit(f"{len(ended)} of {points} runs have ended")
-    print(f"{points} runs ended, each once; none began again after its end")
+    print(f"{points} runs ended, each once; none began again after its end", flush=True)
 
 
 def check_calls(phases: Sequence[Phase], points: int) -> None:
