@@ -161,7 +161,8 @@ def take_through(study: Study, points: int, nodes: int, lost: int) -> None:
     wait_for("what has ended has its record", lambda: study.recorded() == study.ended())
     for node in range(1, lost + 1):
         testbed.kill_node(study.bed, node)
-    wait_for("Slurm misses the nodes", lambda: study.jobs("RUNNING") <= slots - 1)
+    missed = config.CPUS * lost if slots == config.CPUS * nodes else 1
+    wait_for("Slurm misses the nodes", lambda: study.jobs("RUNNING") <= slots - missed)
     subprocess.run(["scancel", "--me"], env=testbed.environment(study.bed), check=True)
     wait_for("the queue is empty", lambda: study.jobs(*alive) == 0)
     wait.unlink()  # not before: what is being cancelled could come to its end
