@@ -159,7 +159,7 @@ class Strategy(Protocol):
     def broadcast(self, variables: Sequence[Variable]) -> None:
         """Copy the values of process 0 to all processes."""
 
-    def reduce_metrics(self, values: Sequence[float]) -> Vector:
+    def reduce_metrics(self, values: Sequence[float] | Vector) -> Vector:
         """Sum a short vector of numbers over the processes."""
 
     def extremes(self, values: Sequence[float]) -> tuple[Vector, Vector]:

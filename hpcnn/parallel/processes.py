@@ -37,7 +37,7 @@ class OneProcess:
         """Return whether this is rank 0."""
         return self.rank == 0
 
-    def reduce_metrics(self, values: Sequence[float]) -> Vector:
+    def reduce_metrics(self, values: Sequence[float] | Vector) -> Vector:
         """Return the values."""
         return np.asarray(values, dtype=np.float64)
 
@@ -80,7 +80,7 @@ class ManyProcesses(OneProcess):
         own = (self._firsts.Get_rank(), self._firsts.Get_size()) if self._firsts else None
         self.node, self.nodes = self._node.bcast(own)
 
-    def reduce_metrics(self, values: Sequence[float]) -> Vector:
+    def reduce_metrics(self, values: Sequence[float] | Vector) -> Vector:
         """Sum over the processes in double precision (Horovod would round on some back ends)."""
         own = np.array(values, dtype=np.float64)
         total = np.empty_like(own)

@@ -61,7 +61,7 @@ def _check_same(strategy: Strategy, facts: Mapping[str, Json]) -> None:
 
 def _digest(facts: Mapping[str, Json]) -> int:
     """Return a number by which equal facts are known; 48 bits, which a sum of doubles keeps."""
-    return int.from_bytes(hashlib.blake2b(repr(sorted(facts.items())).encode(), digest_size=6).digest())
+    return int.from_bytes(hashlib.blake2b(repr(sorted(facts.items())).encode(), digest_size=6).digest(), "big")
 
 
 def _name_difference(ranks: Sequence[Mapping[str, Json]]) -> None:
@@ -70,6 +70,7 @@ def _name_difference(ranks: Sequence[Mapping[str, Json]]) -> None:
         values = [rank.get(key) for rank in ranks]
         if any(repr(value) != repr(values[0]) for value in values):
             raise error(words(values))
+    raise RunError(f"the ranks are not at the same point: {_by_rank(ranks)}")
 
 
 def on_rank_0(strategy: Strategy, function: Callable[[], T]) -> T:

@@ -204,7 +204,7 @@ class Run:
             return {name: self.mean(value[name]) for name in sorted(value)}
         own = np.asarray(value)
         self._meet("averages", shape=own.shape)
-        mean = self._strategy.reduce_metrics(own.ravel().tolist()).reshape(own.shape) / self.size
+        mean = self._strategy.reduce_metrics(own.ravel()).reshape(own.shape) / self.size
         return float(mean) if mean.ndim == 0 else mean.astype(own.dtype if own.dtype.kind == "f" else np.float64)
 
     def gather(self, value: Any) -> Array:
