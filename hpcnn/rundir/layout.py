@@ -153,7 +153,8 @@ class RunDir:
         """
         result = self.read_result() if self.result.exists() else None
         if self.result.exists() and not (resume and result and result.get("status") != "completed"):
-            hint = "; --resume goes on with it" if result and self.state.exists() else ""
+            goes_on = result and result.get("status") != "completed" and self.state.exists()
+            hint = "; --resume goes on with it" if goes_on else ""
             raise RefusedRunDir(
                 f"--run-dir: {str(self.path)!r} already holds a finished run ({self.result.name}); "
                 f"name another directory, or move it away{hint}"

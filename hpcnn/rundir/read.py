@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
@@ -45,6 +46,10 @@ _EPOCH = (
 )
 
 
+# Epochs that are named as lost, and how far they are looked for.
+_MOST_NAMED, _MOST_EPOCHS = 6, 100_000
+
+
 class RunRecord(NamedTuple):
     """The rows of one run directory: JSON values by the names of the columns of ``load``."""
 
@@ -79,7 +84,8 @@ def read_run(path: Path) -> RunRecord:
         if provenance is None:
             problems.append(f"{directory.provenance.name}: missing")
         asked = run["ntasks"]
-        problems += _incomplete_epochs(epochs, asked if isinstance(asked, int) else len(files))
+        done = run["epochs"] if type(run["epochs"]) is int else 0
+        problems += _incomplete_epochs(epochs, asked if isinstance(asked, int) else len(files), done)
     elif run["reason"] is None:
         run["reason"] = _failure(directory)
     run["problem"] = "; ".join(problems) or None
@@ -144,13 +150,16 @@ def _epoch_record(line: str) -> Row | None:
     return record if type(epoch) is int and 1 <= epoch < 2**63 else None
 
 
-def _incomplete_epochs(epochs: list[Row], processes: int) -> list[str]:
-    """Return a problem for epochs that not all ``processes`` of the run recorded."""
+def _incomplete_epochs(epochs: list[Row], processes: int, done: int) -> list[str]:
+    """Return a problem for epochs, of ``done`` or more, that not all ``processes`` of the run recorded."""
     recorded = Counter(row["epoch"] for row in epochs)
     lacking = sorted(epoch for epoch, count in recorded.items() if count != processes)
+    if recorded and not lacking:  # lines that a power cut took, but not the state after them
+        lost = (epoch for epoch in range(1, min(done, _MOST_EPOCHS) + 1) if epoch not in recorded)
+        lacking = list(islice(lost, _MOST_NAMED))
     if not lacking:
         return []
-    names = first_few(lacking, 5)
+    names = first_few(lacking, _MOST_NAMED - 1)
     return [f"epoch {names}: not recorded by each of {processes} processes, left out"]
 
 
