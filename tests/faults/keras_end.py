@@ -26,10 +26,10 @@ from hpcnn.data.registry import load
 run = hpcnn.init()
 data = load("digits")
 keras.utils.set_random_seed(1)
-layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+layers = [keras.Input(data.x_train.shape[1:]), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
 model = keras.Sequential(layers)
 model.compile(run.distribute(keras.optimizers.SGD(0.01)), "sparse_categorical_crossentropy", metrics=["accuracy"])
-x, y = data.x_train[:256].reshape(-1, 8, 8, 1) / 16, data.y_train[:256]
+x, y = data.x_train[:256] / 16, data.y_train[:256]
 options = dict(batch_size=64, epochs={EPOCHS}, shuffle=False, verbose=0, validation_data=(x, y))
 model.fit(x, y, **options, callbacks=run.callbacks())
 """
@@ -79,7 +79,7 @@ def main() -> None:
     import hpcnn.train.loop  # noqa: F401
 
     most, kills = int(sys.argv[1]) if len(sys.argv) > 1 else 10, 0
-    for what in (trained, scripted):
+    for what in [kind for kind in (trained, scripted) if kind.__name__ in sys.argv[2:] or not sys.argv[2:]]:
         whole = run(what(place / "oracle"), place)
         right = facts(place / "oracle")
         if whole.status or right[:2] != ("completed", EPOCHS):
