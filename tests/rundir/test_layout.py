@@ -215,14 +215,12 @@ class TestEarlierAttempts:
         run.checkpoints.mkdir()
         (run.checkpoints / "epoch-003.keras").write_text("mine")
         run.clear_attempt(own_program=True)
-        run.prepare_resume(2, 0, own_program=True)
+        run.prepare_resume(2, [], own_program=True)
         assert list(run.networks()) == [3]
 
     def test_a_resumed_attempt_makes_later_networks_again(self, run):
         run.checkpoints.mkdir()
         for epoch in (1, 2, 3):
             (run.checkpoints / f"epoch-00{epoch}.keras").touch()
-        run.prepare_resume(3, 1)
-        assert list(run.networks()) == [1, 2, 3]
-        run.prepare_resume(3, 0)
+        run.prepare_resume(3, [])
         assert list(run.networks()) == [1, 2]
