@@ -28,7 +28,6 @@ class SingleReplica:
     communicates = True
     gathers = False
     mpi_version: str | None = None
-    loss_divisor = 1
 
     @property
     def replicas(self) -> Sequence[int]:
@@ -46,6 +45,10 @@ class SingleReplica:
 
     def prepare_optimizer(self, optimizer: Optimizer) -> None:
         """Leave the optimizer alone: outside tf.distribute it reduces nothing."""
+
+    def undivided_losses(self) -> AbstractContextManager[object]:
+        """Return an empty context: outside tf.distribute Keras divides by nothing."""
+        return contextlib.nullcontext()
 
     def run(self, function: Callable[..., Tensor], args: tuple[Tensor, ...]) -> list[Tensor]:
         """Call the function once."""

@@ -85,7 +85,7 @@ def assemble(
         say(f"starting from {origin['file']} (SHA-256 {origin['sha256']})")
     draw_own_masks(model, strategy)
     training, test = _on_devices(spec, model, data, strategy)
-    own = OwnStep(model, training, strategy.size) if has_own_step(model) else None
+    own = OwnStep(model, training, strategy) if has_own_step(model) else None
     if state:
         state.restore(model)
     of_optimizers = [v.value for optimizer in optimizers_of(model) for v in optimizer.variables]

@@ -13,7 +13,6 @@ total.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,7 +48,7 @@ class Steps:
         self._model, self._strategy, self._training = model, strategy, training.unchanged()
         self._own = own
         self.factored = [] if own else factored_layers(model, strategy, batch_size)
-        self._metrics: Any = own or Metrics(model, training, strategy.size)
+        self._metrics: Any = own or Metrics(model, training, strategy)
         self._statistics = moving_statistics(model)
         self._synchronize = tf.function(
             lambda weights: strategy.synchronize(self._statistics, weights), autograph=False
@@ -145,7 +144,7 @@ class Steps:
                 return number + 1, seconds, sums
 
             count = tf.shape(tables[0])[0]
-            with contextlib.nullcontext() if self._own else rewritten(self._model):
+            with strategy.undivided_losses(), self._own.traced() if self._own else rewritten(self._model):
                 _, seconds, sums = tf.while_loop(
                     lambda number, *_: number < count,
                     step_and_add,
@@ -213,7 +212,7 @@ class Steps:
         gathered = when(tf.nest.flatten([x, y]))
         with tf.control_dependencies([gathered]):
             x = tf.nest.map_structure(tf.identity, x)
-        done = self._own.train(x, y, sample_weights, self._strategy, weights[replica])
+        done = self._own.train(x, y, sample_weights, weights[replica])
         waiting = tf.add_n([summed - ready for ready, summed in done.waited])
         times = tf.stack([gathered - start, done.waited[-1][1] - gathered - waiting, waiting])
         return tf.constant(0.0), times, done.state
@@ -247,8 +246,8 @@ class Steps:
         if self._metrics.rule == SUM:
             extra = [self._model._aggregate_additional_loss(penalty) for penalty in self._model.losses]
             penalty = tf.add_n([tf.cast(one, tf.float32) for one in extra]) if extra else tf.constant(0.0)
-            return tf.math.divide_no_nan(loss - penalty, share) + penalty * self._strategy.loss_divisor, losses
-        return loss * self._strategy.loss_divisor, losses
+            return tf.math.divide_no_nan(loss - penalty, share) + penalty, losses
+        return loss, losses
 
 
 def moving_statistics(model: KerasModel) -> list[Tensor]:
