@@ -114,6 +114,7 @@ def facts(spec: TrainSpec, assembled: Assembled, earlier: Mapping[str, Json] | N
         "weights": assembled.origin or ((earlier or {}).get("model") or {}).get("weights"),
         "frozen": frozen(model),
         "factored": [layer.name for layer in factored],
+        "rewrites": assembled.steps.rewrites,
         "allreduce_bytes": allreduce_bytes(trainable, factored, assembled.batch),
         **work_of(model).facts(spec.precision),
     }

@@ -25,7 +25,7 @@ from hpcnn.train.feed import Resident
 from hpcnn.train.metrics import Metrics, Sums
 from hpcnn.train.own_step import OwnStep
 from hpcnn.train.plan import Block
-from hpcnn.train.rewrite import rewritten
+from hpcnn.train.rewrite import rewrites, rewritten
 from hpcnn.train.sameness import SUM
 from hpcnn.train.tensors import dense, sum_present, when
 from hpcnn.train.update import fuse
@@ -54,8 +54,7 @@ class Steps:
             lambda weights: strategy.synchronize(self._statistics, weights), autograph=False
         )
         self.optimizers = own.optimizers if own else [model.optimizer]
-        for optimizer in self.optimizers:
-            fuse(optimizer)
+        self._fused = sum([fuse(optimizer) for optimizer in self.optimizers])
         self._train = self._compile(self._own_train_step if own else self._train_step, training)
         self._test = self._compile(self._test_function(), test) if test is not None and self.tests else None
         self._retest: Callable[..., Any] | None = None
@@ -108,6 +107,15 @@ class Steps:
     def no_test(self) -> str | None:
         """Return why the model cannot be evaluated, None where it can."""
         return self._own.no_test if self._own else None
+
+    @property
+    def rewrites(self) -> dict[str, int]:
+        """Return which rewrites the steps take, by name, and in how many places.
+
+        The layers of a model with a step of its own stay as they are.
+        """
+        of_layers = {} if self._own else rewrites(self._model)
+        return {**of_layers, "optimizer in one pass": self._fused} if self._fused else of_layers
 
     @property
     def metrics(self) -> list[str]:

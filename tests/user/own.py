@@ -370,6 +370,9 @@ class OfTheGuide(keras.Model):  # type: ignore[misc]
         super().__init__()
         self.flatten, self.head = keras.layers.Flatten(), keras.layers.Dense(classes, "softmax")
 
+    def get_config(self) -> dict[str, Any]:
+        return {"classes": self.head.units}
+
     def call(self, inputs: Any) -> Any:
         return self.head(self.flatten(inputs))
 
