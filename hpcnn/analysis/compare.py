@@ -121,7 +121,7 @@ def together(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
     A row whose interval leaves out zero, but whose adjusted p value does not reach the confidence, is not
     ``conclusive`` any more, and its words say so: of twenty comparisons without a difference, one looks like one.
     """
-    adjusted = holm(table["p_value"].where(table["coverage"] >= confidence))
+    adjusted = holm(table["p_value"].where(table["coverage"] >= confidence).to_numpy("float64"))
     chance = table["conclusive"].to_numpy(dtype=bool) & ~(adjusted <= 1 - confidence)
     several = int(np.isfinite(adjusted).sum())
     needed = values_needed(1 - (1 - confidence) / max(several, 1))
@@ -132,7 +132,7 @@ def together(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
         else said
         for by_chance, p, said in zip(chance, adjusted, table["words"], strict=True)
     ]
-    at = int(table.columns.get_indexer(["p_value"])[0]) + 1
+    at = list(table.columns).index("p_value") + 1
     table = table.assign(conclusive=table["conclusive"].to_numpy(dtype=bool) & ~chance, words=words)
     table.insert(at, "p_holm", adjusted)
     return table

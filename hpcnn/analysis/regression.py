@@ -37,7 +37,9 @@ def decide(
     worse: list[str] = []
     undecided = [f"{counted(failed, 'run')} of B did not complete"] if failed else []
     low, high = (f"slower_{end}" if f"slower_{end}" in table else f"change_{end}" for end in ("low", "high"))
-    rows = table.assign(name=list(names), low=table[low], high=table[high], p=holm(table["p_allowed"]))
+    rows = table.assign(
+        name=list(names), low=table[low], high=table[high], p=holm(table["p_allowed"].to_numpy("float64"))
+    )
     needed = values_needed(confidence)
     for row in rows[rows["runs_a"] > 0].astype(object).to_dict("records"):
         if row["runs_b"] == 0:
