@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hpcnn.stats.rank_tests import shift
+from hpcnn.util.errors import HpcnnError
 
 if TYPE_CHECKING:
     from hpcnn.util.types import Array
@@ -70,7 +71,10 @@ def _interval(value: float, base: Array, own: Array, confidence: float, *, itsel
     """Return a ratio with its interval; ``base`` and ``own``: logarithms, larger where a run is faster."""
     if itself or min(len(base), len(own)) < 2:
         return _NONE._replace(value=value)
-    found = shift(base, own, confidence)
+    try:
+        found = shift(base, own, confidence)
+    except HpcnnError:  # a login node without SciPy has a table all the same, and its caption says what is missing
+        return _NONE._replace(value=value)
     # the ratio of the medians is near the middle of the interval; where runs are two and two it may be outside
     low, high = min(math.exp(found.low), value), max(math.exp(found.high), value)
     return _Ratio(value, low, high, found.coverage)

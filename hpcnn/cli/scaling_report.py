@@ -29,6 +29,7 @@ TITLES = {
     "lectures": "Beside the lectures",
     "cost": "Cost",
     "roofline": "Roofline",
+    "quality": "Quality of this measurement",
     "left-out": "Runs left out",
 }
 TABLES = tuple(TITLES)
@@ -48,7 +49,8 @@ TABLES = tuple(TITLES)
     default="scaling",
     show_default=True,
     help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); "
-    "lectures (their accuracies beside these); cost; roofline (share of the machine); left-out (runs).",
+    "lectures (their accuracies beside these); cost; roofline (share of the machine); "
+    "quality (whether repeats are repeats of one thing); left-out (runs).",
 )
 @click.option(
     "--base",
@@ -138,7 +140,7 @@ def command(
     from hpcnn.analysis.roofline import read_machine
     from hpcnn.report import left_out, load
     from hpcnn.report.views.prices import charges, joules
-    from hpcnn.report.views.remarks import left_out_lines, problem_lines, version_lines
+    from hpcnn.report.views.remarks import left_out_lines, problem_lines, repeat_lines, version_lines
 
     ceilings = read_machine(machine) if machine else None
     data = load(*dirs, cache=cache)
@@ -164,6 +166,7 @@ def command(
             carbon_g_per_kwh=carbon_g_per_kwh,
         ),
         "roofline": lambda: report.roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
+        "quality": lambda: report.quality_table(data, make["scaling"](), warmup),
         "left-out": lambda: out,
     }
     tables = {name: make[name]() for name in (TABLES if which == "all" else (which,))}
@@ -173,6 +176,8 @@ def command(
         write_data(tables, fmt)
     if "left-out" in tables:
         remarks = [*problem_lines(data, out), *version_lines(data, out)]
+    if "scaling" in tables:
+        remarks += repeat_lines(data, tables["scaling"], warmup)
     for line in remarks:
         click.echo(line, err=fmt != "table")
     advice = _advice(data, tables.get("scaling"), make["scaling"], budget)
@@ -248,6 +253,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
     from hpcnn.report.views.devices import devices_views
     from hpcnn.report.views.lectures import lectures_views
     from hpcnn.report.views.left_out import left_out_views
+    from hpcnn.report.views.quality import quality_views
     from hpcnn.report.views.roofline import roofline_views
     from hpcnn.report.views.scaling import scaling_views
 
@@ -258,6 +264,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
         "lectures": lectures_views,
         "cost": cost_views,
         "roofline": roofline_views,
+        "quality": quality_views,
         "left-out": left_out_views,
     }
 

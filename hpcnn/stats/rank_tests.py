@@ -87,7 +87,7 @@ def p_of_no_shift(a: Sequence[float] | Array, b: Sequence[float] | Array) -> flo
     if not len(first) or not len(second):
         raise ValueError("a set without values cannot be compared")
     try:
-        from scipy.stats import ttest_ind
+        import scipy.special  # noqa: F401  # scipy.stats takes a second to import
     except ImportError as error:
         raise HpcnnError(
             f"comparing runs needs scipy: {error}. Install it with: pip install 'hpcnn[report]'"
@@ -95,6 +95,8 @@ def p_of_no_shift(a: Sequence[float] | Array, b: Sequence[float] | Array) -> flo
 
     found = [_mann_whitney(first, second), _brunner_munzel(first, second)]
     if _unbalanced(first, second) and min(len(first), len(second)) > 1:
+        from scipy.stats import ttest_ind
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # values that are all alike have no t
             found.append(float(ttest_ind(first, second, equal_var=False).pvalue))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING
 
 from hpcnn.analysis.diagnose.machine import SUPERLINEAR
@@ -28,8 +29,9 @@ def scaling_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         views.append(
             View(title(rows, kind), rows, _columns(varying), same, _caption(rows, rules), _remarks(rows, rules))
         )
-        if any(row["interval"] for row in rows):
-            views.append(_intervals(rows, varying, rules))
+        intervals = _intervals(rows, varying, rules)
+        if any(value for row in intervals.rows for key, value in row.items() if key.endswith("_span")):
+            views.append(intervals)
     return views
 
 
@@ -122,6 +124,8 @@ def _caption(rows: Sequence[Row], rules: Rules) -> str:
     parts.append("5..95 %: percentiles of all measured epochs")
     if any(row["ceiling_images_per_second"] is not None for row in rows):
         parts.append("ceiling: images/s of runs without communication")
+    if any(row["ratio_coverage"] is None and not row["base"] and row["runs"] > 1 for row in rows) and not _has_scipy():
+        parts.append("no intervals of ratios without scipy: pip install 'hpcnn[report]'")
     if outliers := sum(row["outliers"] for row in rows):
         done = "left out" if rules.drop_outliers else "kept"
         parts.append(f"outliers {done}: {outliers} (epochs outside Tukey's fences of their run)")
@@ -130,3 +134,7 @@ def _caption(rows: Sequence[Row], rules: Rules) -> str:
     elif rules.drop_outliers:
         parts.append("outliers left out: none (no epoch outside Tukey's fences of its run)")
     return "; ".join(parts)
+
+
+def _has_scipy() -> bool:
+    return importlib.util.find_spec("scipy") is not None
