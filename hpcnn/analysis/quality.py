@@ -39,7 +39,7 @@ def quality_table(data: RunData, table: pd.DataFrame, warmup: int = 1, level: fl
 
     Columns: those of the configuration; ``runs``; ``first_finished``, ``last_finished`` (UTC), ``span_hours`` between
     these, ``largest_gap_hours`` between one run's end and the next's; ``hosts``: distinct sets of hosts; ``drift_p``:
-    of Kendall's rank correlation of the runs' times with their order (missing for fewer than five runs), ``drift_p_holm``:
+    of Kendall's rank correlation of the times with their order (missing for fewer than five runs), ``drift_p_holm``:
     adjusted for all rows; ``groups_apart``: the distance of two groups of runs over the range of the wider, where it is
     ten or more; ``remarks``: what to think of, in words, empty where nothing is wrong. Raises HpcnnError without SciPy.
     """
