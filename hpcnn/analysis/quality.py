@@ -22,6 +22,8 @@ from hpcnn.util.errors import HpcnnError
 from hpcnn.util.text import counted, significant
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from hpcnn.analysis.load import RunData
     from hpcnn.util.types import Array, Json
 
@@ -91,7 +93,7 @@ def _apart(seconds: Array) -> float:
     return best
 
 
-def _remarks(runs: pd.DataFrame, row: dict[str, Json], level: float) -> list[str]:
+def _remarks(runs: pd.DataFrame, row: dict[Hashable, Json], level: float) -> list[str]:
     """Return what is wrong with the repeats of a row, in words. ``runs``: in the order of time."""
     remarks = []
     if (at := _break(runs)) is not None:

@@ -29,6 +29,7 @@ TITLES = {
     "lectures": "Beside the lectures",
     "cost": "Cost",
     "roofline": "Roofline",
+    "pop": "POP efficiencies",
     "quality": "Quality of this measurement",
     "left-out": "Runs left out",
 }
@@ -50,6 +51,7 @@ TABLES = tuple(TITLES)
     show_default=True,
     help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); "
     "lectures (their accuracies beside these); cost; roofline (share of the machine); "
+    "pop (load balance and communication efficiency); "
     "quality (whether repeats are repeats of one thing); left-out (runs).",
 )
 @click.option(
@@ -166,6 +168,7 @@ def command(
             carbon_g_per_kwh=carbon_g_per_kwh,
         ),
         "roofline": lambda: report.roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
+        "pop": lambda: report.pop_table(data, make["scaling"](), warmup),
         "quality": lambda: report.quality_table(data, make["scaling"](), warmup),
         "left-out": lambda: out,
     }
@@ -218,11 +221,10 @@ def _write(
     from hpcnn.report.page import Section
     from hpcnn.report.views.forecast import prediction_plots
 
-    measured = (tables["devices"]["source"] == "measured").any()
     sections = [
         Section(TITLES[name], _views()[name](table, rules))
         for name, table in tables.items()
-        if len(table) and (name != "devices" or measured)
+        if len(table) and _says_something(name, table)
     ]
     sections += [Section("What to measure next", advice)] if advice else []
     write_report(
@@ -241,6 +243,14 @@ def _write(
     )
 
 
+def _says_something(name: str, table: pd.DataFrame) -> bool:
+    """Return whether a table belongs on the page: no lectures' GPUs beside CPUs alone, no roofline without a roof."""
+    if name == "devices":
+        measured = table.loc[table["source"] == "measured", "device"].fillna("CPU")
+        return bool((measured != "CPU").any())
+    return name != "roofline" or bool(table["roof_gflops_per_second"].notna().any())
+
+
 def _show(tables: dict[str, pd.DataFrame], rules: Rules, fmt: str) -> None:
     for name, table in tables.items():
         write_views(_views()[name](table, rules), fmt)
@@ -253,6 +263,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
     from hpcnn.report.views.devices import devices_views
     from hpcnn.report.views.lectures import lectures_views
     from hpcnn.report.views.left_out import left_out_views
+    from hpcnn.report.views.pop import pop_views
     from hpcnn.report.views.quality import quality_views
     from hpcnn.report.views.roofline import roofline_views
     from hpcnn.report.views.scaling import scaling_views
@@ -264,6 +275,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
         "lectures": lectures_views,
         "cost": cost_views,
         "roofline": roofline_views,
+        "pop": pop_views,
         "quality": quality_views,
         "left-out": left_out_views,
     }

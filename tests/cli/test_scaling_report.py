@@ -157,7 +157,7 @@ def test_parquet_holds_the_table_as_it_is(study, tmp_path):
     pd.testing.assert_frame_equal(pd.read_parquet(file), table, check_dtype=False)
 
 
-@pytest.mark.parametrize("table", ["scaling", "accuracy", "devices", "cost", "quality", "left-out"])
+@pytest.mark.parametrize("table", ["scaling", "accuracy", "devices", "cost", "pop", "quality", "left-out"])
 @pytest.mark.parametrize("fmt", ["table", "json", "csv", "markdown", "latex"])
 def test_every_table_in_every_format(study, table, fmt):
     result = report(study, "--table", table, "--format", fmt)
@@ -168,8 +168,18 @@ def test_every_table_in_every_format(study, table, fmt):
 
 def test_all_tables(study):
     tables = json.loads(report(study, "--table", "all", "--format", "json").stdout)
-    assert list(tables) == ["scaling", "accuracy", "devices", "lectures", "cost", "roofline", "quality", "left_out"]
-    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 2, 1]
+    assert list(tables) == [
+        "scaling",
+        "accuracy",
+        "devices",
+        "lectures",
+        "cost",
+        "roofline",
+        "pop",
+        "quality",
+        "left_out",
+    ]
+    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 2, 2, 1]
     for title in ("strong scaling", "time to accuracy", "CPU and GPU", "cost", "Left out: 1"):
         assert title in report(study, "--table", "all").stdout
     for fmt in ("csv", "parquet"):

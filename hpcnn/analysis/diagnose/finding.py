@@ -27,7 +27,8 @@ class Finding:
 
     kind: input, latency, bandwidth, communication, imbalance, oversubscription, compute, overhead, superlinear or
     unsplit. severity: high, medium or low. words: for people. numbers: its reasons (seconds, bytes, fractions).
-    command: what to try. where: the row. lost: the fraction of the epoch that it costs, by which findings are ordered.
+    command: what to try, empty where a finding before it says the same. where: the row. lost: the fraction of the epoch
+    that it costs, by which findings are ordered.
     """
 
     kind: str
