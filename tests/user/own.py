@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -146,6 +150,21 @@ def two_outputs(input_shape: Shape) -> Any:
 def for_other_images(classes: int) -> Any:
     """For images of another size than any data set of these tests."""
     return ridge((5, 5, 3), classes)
+
+
+def on_disk() -> Any:
+    """Digits in NumPy's files, mapped into memory: hpcnn reads them a slice at a time."""
+    from hpcnn.data.registry import load
+
+    data = load("digits", samples=333, test_samples=120)
+    folder = Path(tempfile.mkdtemp())
+    parts = []
+    for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
+        for kind, array in (("x", x), ("y", y)):
+            np.save(folder / f"{kind}_{part}.npy", array)
+        parts.append(tuple(np.load(folder / f"{kind}_{part}.npy", mmap_mode="r") for kind in "xy"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return tuple(parts)
 
 
 def halves() -> Any:
