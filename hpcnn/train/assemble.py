@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcnn.data.dataset import DataSet
@@ -23,6 +24,7 @@ from hpcnn.train.augment import augmentation_of
 from hpcnn.train.dropout import draw_own_masks
 from hpcnn.train.factors import allreduce_bytes
 from hpcnn.train.feed import Form, Resident, fit_shape, one_hot_sizes, pixel_factor, place, sample_shape
+from hpcnn.train.local_copy import on_local_disk
 from hpcnn.train.losses import check_loss, check_output, class_weights
 from hpcnn.train.own_step import OwnStep, has_own_step
 from hpcnn.train.plan import steps_per_epoch
@@ -74,18 +76,23 @@ def assemble(
     spec: TrainSpec,
     strategy: Strategy,
     state: State | None,
-    mark: Callable[[str], object],
+    mark: Callable[..., object],
     say: Callable[[str], object],
+    run: Path = Path(),
 ) -> Assembled:
     """Load the data, build and compile the network, and give every rank the same weights.
 
     spec: resolved. state: where an earlier attempt stopped. mark: called with ``data_stop`` and ``model_stop`` when the
-    data and the model are ready. say: takes a line for people.
+    data and the model are ready. run: the run directory. say: takes a line for people.
     Raises UsageError for a network, data and options that do not go together.
     """
     assert spec.batch_size is not None
     data = load_of(spec)
     mark("data_stop")
+    if spec.cache == "local-disk":
+        data, seconds = on_local_disk(data, strategy, run)
+        say(f"copied to this node's disk in {seconds:.1f} s")
+        mark("copied_to_local_disk", seconds)
     if isinstance(data, StreamedSet):
         take_share(data, strategy.rank, strategy.processes)
     prepare_keras(spec)

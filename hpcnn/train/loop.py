@@ -18,6 +18,7 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.train import callbacks
 from hpcnn.train.agreement import check_same_weights
 from hpcnn.train.assemble import assemble, facts
+from hpcnn.train.bad_samples import bad_samples
 from hpcnn.train.console import ceiling_line, devices_line, epoch_line, first_line, last_line, profile_line
 from hpcnn.train.context import Context, Progress, Results
 from hpcnn.train.metrics import Sums
@@ -54,13 +55,14 @@ class Loop:
         """Resolve the spec. Raises UsageError for an option that could have no effect."""
         self.spec = complete(spec)
         self._call_steps = _FIRST_CALL
+        self._bad = 0  # bad samples that were told
         self._traced = False  # the first call's seconds are mostly TensorFlow's tracing
 
     def assemble(self, context: Context) -> None:
         """Load the data, build and compile the network, and record what is trained on what."""
         spec, record = self.spec, context.record
         self.context, self.strategy, self.record = context, context.strategy, record
-        self.assembled = assemble(spec, context.strategy, context.state, record.event, self._note)
+        self.assembled = assemble(spec, context.strategy, context.state, record.event, self._note, context.run.path)
         self.model, self.steps = self.assembled.model, self.assembled.steps
         self.profile = Profile(spec.profile, context.run, context.strategy) if spec.profile else None
         hosts = record.provenance(
@@ -174,6 +176,10 @@ class Loop:
         sums, seconds = self._train_epoch(epoch, hooks, start)
         logs = self._logs(sums)
         check_same_weights(self.model, self.strategy)
+        bad = bad_samples(self.assembled.data, self.strategy, self.spec.skip_bad)
+        if len(bad) > self._bad:
+            self._bad = len(bad)
+            self._note(f"bad samples so far: {len(bad)}, the last of them {max(bad)}: {bad[max(bad)]}")
         validation, seconds_evaluation = None, None
         if self.spec.evaluate and self.steps.tests:
             begin = time.monotonic()
@@ -201,6 +207,7 @@ class Loop:
             "validation": validation,
             "learning_rate": rate,
             **({"resumed": True} if start.resumed else {}),
+            **({"bad_samples": len(bad)} if bad else {}),
             **({"profiled": True} if self.profile and self.profile.epoch == epoch else {}),
         }
 

@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,25 @@ def on_disk() -> Any:
         parts.append(tuple(np.load(folder / f"{kind}_{part}.npy", mmap_mode="r") for kind in "xy"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return tuple(parts)
+
+
+class Slow:
+    """Samples with ``len`` and ``read``, each slice of which takes a while."""
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self._count, self._seconds = count, seconds
+
+    def __len__(self) -> int:
+        return self._count
+
+    def read(self, indices: Any) -> Any:
+        time.sleep(self._seconds)
+        return np.ones((len(indices), 28, 28, 1), np.uint8), np.asarray(indices) % 10
+
+
+def slow_samples(seconds: float) -> Any:
+    """Two sources of a user's own."""
+    return Slow(200, seconds), Slow(20, seconds)
 
 
 def halves() -> Any:

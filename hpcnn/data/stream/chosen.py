@@ -62,7 +62,8 @@ class Split(_Renumbered):
 
     def _inner(self, indices: Indices) -> Indices:
         if self._test:
-            return indices * self._every + self._chosen(indices)
+            chosen: Indices = indices * self._every + self._chosen(indices)
+            return chosen
         run, offset = np.divmod(indices, self._every - 1)
         whole = run < self._runs
         skipped = np.where(whole, offset >= self._chosen(run), 0)

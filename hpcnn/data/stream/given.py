@@ -13,7 +13,7 @@ import numpy as np
 
 from hpcnn.data.stream.pairs import Pairs
 from hpcnn.data.stream.rows import ChunkedRows, MappedRows, Rows
-from hpcnn.data.stream.source import BadSample, Indices, Source, Spec, Wrapped
+from hpcnn.data.stream.source import Indices, Source, Spec, Wrapped
 from hpcnn.data.stream.streamed import StreamedSet
 from hpcnn.data.stream.streamed import source_of as source_of_column
 from hpcnn.util.errors import UsageError
@@ -89,11 +89,9 @@ class Given(Source):
         x, y = self._read(indices)
         for kind, found, spec in (("features", x, self.x), ("labels", y, self.y)):
             if found.shape != (len(indices), *spec.shape) or found.dtype != spec.dtype:
-                raise BadSample(
-                    int(indices[0]),
-                    self.where(int(indices[0])),
-                    f"read() returned {kind} of {found.dtype} {found.shape} for {len(indices)} samples; expected "
-                    f"{spec.dtype} {(len(indices), *spec.shape)}",
+                raise UsageError(
+                    f"--data: read() of {self._name} returned {kind} of {found.dtype} {found.shape} for {len(indices)} "
+                    f"samples; expected {spec.dtype} {(len(indices), *spec.shape)}, as for its first sample"
                 )
         return x, y
 
@@ -103,7 +101,7 @@ class Given(Source):
         return str(own(index)) if callable(own) else f"{self._name}, number {index}"
 
     def _read(self, indices: Indices) -> tuple[Array, Array]:
-        found = self._given.read(indices)
+        found = self._given.read(np.asarray(indices, np.int64))
         if not isinstance(found, (tuple, list)) or len(found) != 2:
             raise UsageError(f"--data: read() of {self._name} returned {type(found).__name__}; expected (x, y)")
         return np.asarray(found[0]), np.asarray(found[1])

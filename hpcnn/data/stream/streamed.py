@@ -17,7 +17,7 @@ from hpcnn.util.types import Array
 # Labels that are read to count the classes; of more, and of labels that cannot be read alone, a sample.
 MANY_LABELS, _SOME_LABELS, _AT_A_TIME = 20_000_000, 10_000, 1_000_000
 # Samples that are read to find values in general: a range, rows of one-hot labels.
-_SOME = 1_000
+_SOME, _PIECES = 1_000, 16
 
 
 class Column:
@@ -38,14 +38,19 @@ class Column:
 
     def __getitem__(self, rows: slice | Array) -> Array:
         indices = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
-        return self.source.read(indices)[self._number]
+        return self.source.labels(indices) if self._number else self.source.read(indices)[0]
+
+    def all_or_some(self) -> Array:
+        """Return all labels where they can be counted, else those of some samples."""
+        whole = self.source.cheap_labels and len(self) <= MANY_LABELS
+        return self[:] if whole else self.some()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def some(self) -> Array:
         """Return samples from everywhere in the set: all of a small one."""
-        return self[spread(len(self), _SOME)]
+        return self[spread(len(self), _SOME, self.source.chunk)]
 
     def min(self) -> Any:
         """Return the smallest value of some samples."""
@@ -110,11 +115,15 @@ def bad_of(source: Source) -> dict[int, str]:
     return source.bad
 
 
-def spread(samples: int, count: int) -> Indices:
-    """Return up to ``count`` numbers from everywhere in a set: those of the middle of equal parts."""
+def spread(samples: int, count: int, chunk: int = 1) -> Indices:
+    """Return up to ``count`` numbers from everywhere in a set, of few chunks where samples are read in chunks."""
     if samples <= count:
         return np.arange(samples)
-    return ((np.arange(count) + 0.5) * (samples / count)).astype(np.int64)
+    pieces = count if chunk == 1 else min(_PIECES, -(-samples // chunk))
+    starts = ((np.arange(pieces) + 0.5) * (samples / pieces)).astype(np.int64) // chunk * chunk
+    run = max(min(count // pieces, chunk), 1)
+    found: Indices = (starts[:, None] + np.arange(run)).ravel()
+    return found[found < samples]
 
 
 def _classes(train: Source, test: Source) -> int:
@@ -127,14 +136,14 @@ def _classes(train: Source, test: Source) -> int:
                 np.arange(first, min(first + _AT_A_TIME, count)) for first in range(0, count, _AT_A_TIME)
             ]
         else:
-            parts = [spread(count, _SOME_LABELS)]
+            parts = [spread(count, _SOME_LABELS, source.chunk)]
         largest = max(largest, *(int(source.labels(part).max()) for part in parts))
     return largest + 1
 
 
 def _check_one_hot(name: str, labels: Column) -> None:
     if labels.ndim == 2:
-        some = labels.source.labels(spread(len(labels), _SOME))
+        some = labels.some()
         if np.isin(some, (0, 1)).all() and (some.sum(axis=1) == 1).all():
             raise UsageError(f"data set {name!r}: the labels are one-hot; expected class numbers, y.argmax(axis=1)")
         if some.dtype.kind != "f" and not np.isin(some, (0, 1)).all():

@@ -37,8 +37,8 @@ class Writer(ABC):
     def write(self, part: str, first: int, x: Array, y: Array) -> None:
         """Write the samples from number ``first`` on; they are on disk when it returns."""
 
-    def close(self) -> None:
-        """Close the files."""
+    def close(self) -> None:  # noqa: B027
+        """Close the files, where they stay open between chunks."""
 
 
 def _remove(path: Path) -> None:
