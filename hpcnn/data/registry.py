@@ -162,12 +162,12 @@ def _read(name: str, arguments: Mapping[str, Json], options: Options = NO_OPTION
         if arguments:
             raise bad_value("--data-arg", next(iter(arguments)), "no value: a file has no options")
         return sources.read_npz(name)
-    options = options_of(name, arguments)
+    own = options_of(name, arguments)
     if name == "halves":
-        halves.check_whole(options["of"])
-        return halves.cut(_read(options["of"], {}))
+        halves.check_whole(own["of"])
+        return halves.cut(_read(own["of"], {}))
     reader = _READERS.get(name, partial(sources.read_staged, name))
-    return reader(**options)
+    return reader(**own)
 
 
 def _check_part(name: str, option: str, labels: Array, wanted: int) -> None:

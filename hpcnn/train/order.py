@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hpcnn.data.stream.mixing import mixed_bits
 from hpcnn.specs.shuffle import block_size
 
 Indices = npt.NDArray[np.int32]
@@ -90,15 +91,8 @@ class Computed:
         side = np.uint64(self._side)
         left, right = numbers // side, numbers % side
         for key in self._keys:
-            left, right = right, (left + _hashed(right ^ key)) % side
+            left, right = right, (left + mixed_bits(right ^ key)) % side
         return left * side + right
-
-
-def _hashed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Return 32 well mixed bits of each number: the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
-    mixed = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (mixed ^ (mixed >> np.uint64(31))) >> np.uint64(32)
 
 
 class InBlocks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hpcnn.data.stream.mixing import mixed_bits
 from hpcnn.data.stream.source import BadSample, Indices, Source, Wrapped
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Array
@@ -72,8 +73,6 @@ class Split(_Renumbered):
         return found
 
     def _chosen(self, runs: Indices) -> Indices:
-        """Return which sample of each run is a test sample: well mixed bits of its number, by SplitMix64."""
-        mixed = runs.astype(np.uint64) ^ self._key
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return (((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(32)) % np.uint64(self._every)).astype(np.int64)
+        """Return which sample of each run is a test sample."""
+        chosen: Indices = (mixed_bits(runs.astype(np.uint64) ^ self._key) % np.uint64(self._every)).astype(np.int64)
+        return chosen

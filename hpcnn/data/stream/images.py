@@ -35,7 +35,8 @@ def open_images(location: Location, size: tuple[int, int] | None, seed: int) -> 
         folders, test = [folders[0] / "train"], [folders[0] / "test"]
     classes = _classes(folders[0])
     train = Pictures(folders[0], classes, size, seed)
-    return train, Pictures(test[0], classes, size or train.x.shape[:2], seed, train.x.shape[2]) if test else None
+    height, width, channels = train.x.shape
+    return train, Pictures(test[0], classes, size or (height, width), seed, channels) if test else None
 
 
 def _classes(folder: Path) -> list[str]:
@@ -99,7 +100,8 @@ class Pictures(Source):
         return str(self._path(index))
 
     def _path(self, index: int) -> Path:
-        return self._folder / self._names[self._labels[index]] / os.fsdecode(bytes(self._files[index]))
+        label: int = int(self._labels[index])
+        return self._folder / self._names[label] / os.fsdecode(bytes(self._files[index]))
 
     def _content(self, index: int) -> bytes:
         try:

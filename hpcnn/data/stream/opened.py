@@ -82,17 +82,18 @@ def assembled_set(
     cleaned = Clean(train, name)
     if cleaned.moved:
         notes.append("channels moved from first to last")
-    forgiving = (Tolerant(part, options.skip_bad) for part in (cleaned, Clean(test, name)))
-    return streamed_set(name, *forgiving, values["classes"], notes=tuple(notes), **facts)
+    train, test = (Tolerant(part, options.skip_bad) for part in (cleaned, Clean(test, name)))
+    return streamed_set(name, train, test, values["classes"], notes=tuple(notes), **facts)
 
 
 def in_place_of(data: StreamedSet, copy: str) -> StreamedSet:
     """Return a copy of a set's samples as the set itself: with its name, its facts and its classes."""
     train, test = open_npy(location_of(copy))
     assert test is not None
-    parts = (Tolerant(Clean(part, data.name), 0) for part in (train, test))
-    facts = {"description": data.description, "source": data.source, "notes": data.notes}
-    return streamed_set(data.name, *parts, data.classes, **facts)
+    train, test = (Tolerant(Clean(part, data.name), 0) for part in (train, test))
+    return streamed_set(
+        data.name, train, test, data.classes, description=data.description, source=data.source, notes=data.notes
+    )
 
 
 def in_memory(data: StreamedSet) -> DataSet:

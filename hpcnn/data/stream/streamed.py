@@ -91,8 +91,9 @@ class StreamedSet(DataSet):
 
 def streamed_set(name: str, train: Source, test: Source, classes: int | None = None, **facts: Any) -> StreamedSet:
     """Return the set of cleaned sources."""
-    columns: Any = [Column(source, number) for source in (train, test) for number in (0, 1)]
-    return StreamedSet(name, *columns, classes or train.classes or 0, **facts)
+    x_train, y_train, x_test, y_test = (Column(source, number) for source in (train, test) for number in (0, 1))
+    columns: dict[str, Any] = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    return StreamedSet(name, **columns, classes=classes or train.classes or 0, **facts)
 
 
 def source_of(column: Any) -> Source:

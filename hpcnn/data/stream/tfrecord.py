@@ -135,7 +135,7 @@ def index_of(file: Path) -> Array:
             found: Array = np.load(kept, allow_pickle=False)
             if found.ndim == 2 and (not len(found) or int(found[-1].sum()) + _TAIL == size):
                 return found
-    places = []
+    places: list[tuple[int, int]] = []
     with file.open("rb") as stream:
         position = 0
         while position < size:
