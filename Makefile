@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-long check lint docs venv bench release clean testbed testbed-down matrix
+.PHONY: help demo test test-long check lint docs venv bench release clean testbed testbed-down scale matrix
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,11 +55,17 @@ docs: $(VENV)/.docs ## Build the documents as a site, build/site/index.html
 
 venv: $(VENV)/.cpu $(VENV)/.horovod ## Make .venv with TensorFlow (CPU), Horovod and hpcnn
 
-testbed: $(VENV)/.dev ## Start a real Slurm cluster of three nodes on this machine (root; Debian's packages)
-	$(BIN)/python -m tests.testbed.cluster up
+BENCH_RESULTS := benchmarks/results
+NODES ?= 3
+testbed: $(VENV)/.dev ## Start a real Slurm cluster on this machine (root; Debian's packages; NODES=64)
+	$(BIN)/python -m tests.testbed.cluster up --nodes $(NODES)
 
 testbed-down: $(VENV)/.dev ## Stop it; nothing is left behind
 	$(BIN)/python -m tests.testbed.cluster down
+
+POINTS ?= 1000
+scale: $(VENV)/.dev ## Take a study of 1,000 jobs through loss and resumption on 64 nodes (root; minutes; POINTS=1000)
+	PYTHONPATH=. $(BIN)/python benchmarks/study_scale.py --points $(POINTS) --json $(BENCH_RESULTS)/study_scale.json
 
 RELEASE ?= trixie
 matrix: ## make demo and make test in a chroot of another Debian (root; hours; RELEASE=trixie)
@@ -67,7 +73,6 @@ matrix: ## make demo and make test in a chroot of another Debian (root; hours; R
 
 # Peers are measured beside hpcnn where an environment has them: PEERS (torchx, submitit) and TORCH (PyTorch).
 BENCH_REPEATS ?= 3
-BENCH_RESULTS := benchmarks/results
 PEERS ?=
 TORCH ?=
 BENCH_ALL := --repeats $(BENCH_REPEATS) --json $(BENCH_RESULTS)

@@ -21,6 +21,7 @@ from hpcnn.specs.software import SoftwareSpec, without_secrets
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import read_json
+from hpcnn.util.host import facts_by_rank
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -96,8 +97,7 @@ def provenance_of(path: str | Path) -> Mapping[str, Json]:
 
 def hosts_of(path: str | Path) -> list[Host]:
     """Return where each rank of a run was, by rank. What is damaged is left out."""
-    entries = provenance_of(path).get("hosts")
-    hosts = [_host(entry) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    hosts = [_host(entry) for entry in facts_by_rank(provenance_of(path).get("hosts"))]
     return sorted(host for host in hosts if host is not None)
 
 

@@ -57,6 +57,8 @@ def command(
     search = read_search(file, changes, options)
     place = folder_of(search, folder)
     job = workers(search, place, site, min(count, search.trials))
+    for warning in job.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     scheduler = scheduler_of(job.site.scheduler)
     waits_for = scheduler.after(after) if after else []
     if dry_run:

@@ -48,14 +48,14 @@ def command(
 
     A file says which runs are missing; a folder shows those that are there.
     """
-    from hpcnn.study.states import look
+    from hpcnn.study.states import look, with_causes
 
     if Path(study).is_dir():
         points = _points_in(Path(study), site, changes, options)
         title = str(Path(study).absolute())
     else:
         points, title = _points_of(study, site, folder, changes, options)
-    states = look(points)
+    states = with_causes(look(points))
     rows = _by_run(states, points) if each else _by_point(states, points)
     emit(rows, fmt, _columns(rows, states, each), title=f"{title}: {_counts(states)}")
     if fmt == "table" and not each:

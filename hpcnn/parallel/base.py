@@ -15,15 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, TypeVar
 
 from hpcnn.util.errors import RunError, bad_value, unknown_value
-from hpcnn.util.types import Json, Optimizer, Tensor, Variable, Vector
+from hpcnn.util.types import Optimizer, Tensor, Variable, Vector
 
 # Variables of a site's [environment] that change speed and never results; `hpcnn tune` finds their values.
 INTRA_OP, INTER_OP = "HPCNN_INTRA_OP_THREADS_PER_CORE", "HPCNN_INTER_OP_THREADS_PER_CORE"
 GROUPED, FACTORS = "HPCNN_GROUPED_ALLREDUCE", "HPCNN_FACTORS"
 MOST_THREADS_PER_CORE = 16
+
+T = TypeVar("T")
+Merged = TypeVar("Merged")
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,9 @@ class Strategy(Protocol):
     rank: int
     """Index of this process, from 0."""
     processes: int
+    node: int
+    """Index of this process's node among those of the job, from 0; rank 0 is on the first."""
+    nodes: int
     local_rank: int
     """Index of this process among those of its node."""
     devices: Sequence[str]
@@ -153,14 +159,23 @@ class Strategy(Protocol):
     def broadcast(self, variables: Sequence[Variable]) -> None:
         """Copy the values of process 0 to all processes."""
 
-    def reduce_metrics(self, values: Sequence[float]) -> Vector:
+    def reduce_metrics(self, values: Sequence[float] | Vector) -> Vector:
         """Sum a short vector of numbers over the processes."""
 
-    def gather(self, values: Sequence[float]) -> Vector:
-        """Gather a short vector from every process: shape (rows, len(values)), at least one row per process."""
+    def extremes(self, values: Sequence[float]) -> tuple[Vector, Vector]:
+        """Return the least and the greatest of each value over the processes."""
 
-    def gather_facts(self, facts: dict[str, Json]) -> list[dict[str, Json]]:
-        """Gather a small dictionary from every process, by rank."""
+    def collect_on_node(self, thing: T) -> list[T] | None:
+        """Return the things of this node's processes, by rank, on the first of them; None on the others."""
+
+    def collect_by_node(self, thing: T, merge: Callable[[list[T]], Merged]) -> list[Merged] | None:
+        """Return on rank 0 what ``merge`` makes of the things of each node, by node; None on the others."""
+
+    def collect(self, thing: T) -> list[T] | None:
+        """Return the things of all processes, by rank, on rank 0; None on the others."""
+
+    def share(self, thing: T | None) -> T:
+        """Return rank 0's thing on every process."""
 
     def barrier(self) -> None:
         """Wait for all processes."""

@@ -10,20 +10,20 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-
-import numpy as np
 
 from hpcnn.parallel.base import TaskEnvironment, check_world_size
 from hpcnn.parallel.devices import set_threads, threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.parallel.mpi import library, world
+from hpcnn.parallel.processes import ManyProcesses
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.util.errors import RunError
 from hpcnn.util.host import cpu_model
-from hpcnn.util.types import Json, Tensor, Variable, Vector
+from hpcnn.util.types import Tensor, Variable
 
 # Horovod reads it when it starts; with this value it records on request (Horovod's documentation, "Timeline").
 _TIMELINE, _ON_REQUEST = "HOROVOD_TIMELINE", "DYNAMIC"
@@ -33,19 +33,20 @@ _CLOSING_SECONDS = 5.0
 _STALL_SHUTDOWN = ("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", "300")
 
 
-class Horovod(SingleReplica):
+class Horovod(ManyProcesses, SingleReplica):
     """Ranks started by mpirun or srun that reduce with Horovod."""
 
     name = "horovod"
 
     def __init__(self, task: TaskEnvironment) -> None:
         self._hvd = _import_horovod()
-        self._comm = world()
+        comm = world()
         if task.traced:
             os.environ.setdefault(_TIMELINE, _ON_REQUEST)
         os.environ.setdefault(*_STALL_SHUTDOWN)
         self._hvd.init()
         self.mpi_version = library()
+        self.connect(comm)
         self.rank = self._hvd.rank()
         self.size = self.processes = self._hvd.size()
         self.local_rank = self._hvd.local_rank()
@@ -62,8 +63,9 @@ class Horovod(SingleReplica):
 
         TensorFlow chooses its instructions by the processor and divides its sums among the threads.
         """
-        ways = self._comm.allgather((self.devices[0], cpu_model(), threads()))
-        return self.devices[0].startswith("/CPU") and len(set(ways)) == 1
+        way = f"{self.devices[0]} {cpu_model()} {threads()}"
+        least, greatest = self.extremes([zlib.crc32(way.encode())])
+        return self.devices[0].startswith("/CPU") and bool(least == greatest)
 
     def reduce(self, tensors: Sequence[Tensor], name: str = "gradient") -> list[Tensor]:
         """Sum each tensor over the ranks, each as soon as it is ready: reduction overlaps back-propagation.
@@ -101,22 +103,6 @@ class Horovod(SingleReplica):
     def broadcast(self, variables: Sequence[Variable]) -> None:
         """Copy the values of rank 0 to all ranks."""
         self._hvd.broadcast_variables(list(variables), root_rank=0)
-
-    def reduce_metrics(self, values: Sequence[float]) -> Vector:
-        """Sum over the ranks in double precision, through MPI (Horovod would round on some back ends)."""
-        return np.asarray(self._comm.allreduce(np.asarray(values, dtype=np.float64)), dtype=np.float64)
-
-    def gather(self, values: Sequence[float]) -> Vector:
-        """Return one row per rank."""
-        return np.asarray(self._comm.allgather(list(values)), dtype=np.float64)
-
-    def gather_facts(self, facts: dict[str, Json]) -> list[dict[str, Json]]:
-        """Return every rank's facts, by rank."""
-        return list(self._comm.allgather(facts))
-
-    def barrier(self) -> None:
-        """Wait for every rank."""
-        self._comm.Barrier()
 
     def join(self) -> None:
         """Let Horovod add zeros in place of this rank's tensors until every rank has joined.

@@ -8,21 +8,18 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import numpy as np
-
 from hpcnn.parallel.base import TaskEnvironment, check_world_size
 from hpcnn.parallel.devices import set_threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
-from hpcnn.util.types import Json, Optimizer, Tensor, Variable, Vector
+from hpcnn.parallel.processes import OneProcess
+from hpcnn.util.types import Optimizer, Tensor, Variable
 
 
-class SingleReplica:
+class SingleReplica(OneProcess):
     """The common part of strategies with one replica per process; on its own, a single process."""
 
     name = "serial"
     size = 1
-    rank = 0
-    processes = 1
     local_rank = 0
     devices: Sequence[str] = ("/CPU:0",)
     communicates = True
@@ -34,11 +31,6 @@ class SingleReplica:
     def replicas(self) -> Sequence[int]:
         """Return the index of the one replica: the rank."""
         return (self.rank,)
-
-    @property
-    def is_chief(self) -> bool:
-        """Return whether this is rank 0."""
-        return self.rank == 0
 
     def scope(self) -> AbstractContextManager[object]:
         """Return an empty context: variables are ordinary ones."""
@@ -68,21 +60,6 @@ class SingleReplica:
 
     def broadcast(self, variables: Sequence[Variable]) -> None:
         """Do nothing: there is one copy."""
-
-    def reduce_metrics(self, values: Sequence[float]) -> Vector:
-        """Return the values."""
-        return np.asarray(values, dtype=np.float64)
-
-    def gather(self, values: Sequence[float]) -> Vector:
-        """Return one row."""
-        return np.asarray([values], dtype=np.float64)
-
-    def gather_facts(self, facts: dict[str, Json]) -> list[dict[str, Json]]:
-        """Return this process's facts."""
-        return [facts]
-
-    def barrier(self) -> None:
-        """Do nothing."""
 
     def join(self) -> None:
         """Do nothing: no other process waits for this one's sums."""

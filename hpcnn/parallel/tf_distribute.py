@@ -12,22 +12,19 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from hpcnn.parallel.processes import OneProcess
 from hpcnn.util.errors import RunError
 from hpcnn.util.loss_scaling import unscaled
-from hpcnn.util.types import Json, Optimizer, Tensor, Variable, Vector
+from hpcnn.util.types import Optimizer, Tensor, Variable
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
-class TfDistribute:
+class TfDistribute(OneProcess):
     """The replicas of one ``tf.distribute.Strategy``, in one or several processes."""
 
     name = "tf.distribute"
-    rank = 0
-    processes = 1
     local_rank = 0
     communicates = True
     gathers = False
@@ -44,11 +41,6 @@ class TfDistribute:
         """Return the global indices of this process's replicas: those of lower ranks come first."""
         first = self.rank * len(self.devices)
         return tuple(range(first, first + len(self.devices)))
-
-    @property
-    def is_chief(self) -> bool:
-        """Return whether this is rank 0."""
-        return self.rank == 0
 
     def scope(self) -> AbstractContextManager[object]:
         """Return the strategy's scope: variables made in it are mirrored."""
@@ -125,21 +117,6 @@ class TfDistribute:
 
     def broadcast(self, variables: Sequence[Variable]) -> None:
         """Do nothing: tf.distribute copies the chief's initial values to every replica."""
-
-    def reduce_metrics(self, values: Sequence[float]) -> Vector:
-        """Sum over the processes."""
-        return np.asarray(self.gather(values).sum(axis=0), dtype=np.float64)
-
-    def gather(self, values: Sequence[float]) -> Vector:
-        """Return one row per process."""
-        return np.asarray([values], dtype=np.float64)
-
-    def gather_facts(self, facts: dict[str, Json]) -> list[dict[str, Json]]:
-        """Return this process's facts."""
-        return [facts]
-
-    def barrier(self) -> None:
-        """Do nothing: one process."""
 
     def join(self) -> None:
         """Do nothing: hpcnn's own loop gives all replicas the same number of steps."""

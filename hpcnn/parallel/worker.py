@@ -48,20 +48,32 @@ def run_as_worker(program: Sequence[str], environment: Mapping[str, str]) -> NoR
 def meet(folder: Path, rank: int, size: int, address: str, seconds: float = _MOST_SECONDS) -> list[str]:
     """Write this rank's address into the folder, and return those of all ranks, by rank, once they are there.
 
+    Rank 0 reads them and writes one list, which the others wait for: each looks for one file, not for those of all.
     Raises RunError, naming the ranks that are missing, after so many seconds.
     """
     make_folder(folder)
     write_text(folder / f"rank{rank}", address, folders=False)
+    everybody = folder / "all"
     end, pause = time.monotonic() + seconds, _FIRST_PAUSE
-    files = [folder / f"rank{number}" for number in range(size)]
-    while missing := [number for number, file in enumerate(files) if not file.exists()]:
+    while _missing(folder, size) if rank == 0 else not everybody.exists():
         if time.monotonic() > end:
+            missing = _missing(folder, size) or [0]
             raise RunError(
                 f"rank {rank} waited {seconds:g} s for rank {first_few(missing)} in {folder}: they have not started"
             )
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
-    return [file.read_text(encoding="utf-8") for file in files]
+    if rank == 0:
+        files = [folder / f"rank{number}" for number in range(size)]
+        write_text(everybody, "\n".join(file.read_text(encoding="utf-8") for file in files), folders=False)
+        for file in files:
+            file.unlink()
+    return everybody.read_text(encoding="utf-8").split("\n")
+
+
+def _missing(folder: Path, size: int) -> list[int]:
+    names = {file.name for file in folder.iterdir()}
+    return [number for number in range(size) if f"rank{number}" not in names]
 
 
 def _one_gpu(environment: Mapping[str, str], local_rank: int) -> dict[str, str]:

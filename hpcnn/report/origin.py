@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from hpcnn.analysis.table_runs import provenance_of, row_names, submit_command
+from hpcnn.util.host import facts_by_rank
 from hpcnn.util.share import share_dir
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def provenance_facts(data_runs: pd.DataFrame, table_runs: TableRuns) -> dict[str
     sampled = table_runs.runs.groupby("row").head(RUNS_READ)
     records = [provenance_of(path) for path in sampled["path"]]
     counted = data_runs[data_runs["path"].isin(table_runs.runs["path"])]
-    hosts = [host for record in records for host in _objects(record.get("hosts"))]
+    hosts = [host for record in records for host in facts_by_rank(record.get("hosts"))]
     slurm = [_object(record.get("slurm")) for record in records]
     return {
         "Machine": {
@@ -113,10 +114,6 @@ def _pairs(variables: Json) -> str | None:
 
 def _object(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
-
-
-def _objects(value: Json) -> list[Mapping[str, Json]]:
-    return [_object(item) for item in _list(value)]
 
 
 def _list(value: Json) -> list[Json]:

@@ -7,7 +7,8 @@
       job.sh                    the script exactly as it ran
       job.json                  the scheduler's job id, where there is a scheduler; null until it has answered
       provenance.json           hosts, processors, versions, SLURM_* facts, command line
-      epochs.rank00000.jsonl    one line an epoch and rank
+      epochs.rank00000.jsonl    one line an epoch: of up to 32 ranks each has a file
+      epochs.node00000.jsonl    of more ranks: one line an epoch and rank, one file a node
       events.jsonl              rank 0: events with monotonic times
       failed.rank00001.json     why a rank failed, if one did
       allreduce.json            hpcnn bench allreduce: times, latency, bandwidth
@@ -31,7 +32,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from hpcnn.util.errors import UsageError
@@ -45,7 +46,12 @@ STATUSES = ("completed", "failed", "interrupted")
 # sysexits.h, EX_TEMPFAIL: the ranks stopped and kept their state. No error: the same command resumes the run.
 STOPPED_EXIT_STATUS = 75
 
+# Of so many ranks each has files of its own. More ranks write their epochs node by node; and of what people look at one
+# by one, recorded steps and failures, no more than so many have files.
+FEW_RANKS = 32
+
 _EPOCH_FILE = re.compile(r"epochs\.rank(\d{5,})\.jsonl$")
+_NODE_FILE = re.compile(r"epochs\.node(\d{5,})\.jsonl$")
 _TRACE_FILE = re.compile(r"trace\.rank(\d{5,})\.json\.gz$")
 _CHECKPOINT = re.compile(r"epoch-(\d{3,})\.keras")
 
@@ -55,7 +61,9 @@ CHECKPOINT_NAME = "epoch-{epoch:03d}.keras"
 
 def holds_run(names: Iterable[str]) -> bool:
     """Return whether a directory with files of these ``names`` is a run directory, even an unfinished one."""
-    return any(name in ("spec.json", "result.json") or _EPOCH_FILE.match(name) for name in names)
+    return any(
+        name in ("spec.json", "result.json") or _EPOCH_FILE.match(name) or _NODE_FILE.match(name) for name in names
+    )
 
 
 def runs_folder() -> Path:
@@ -104,6 +112,10 @@ class RunDir:
         """Return the file of one rank's epoch records."""
         return self.path / f"epochs.rank{rank:05d}.jsonl"
 
+    def epochs_of_node(self, node: int) -> Path:
+        """Return the file of the epoch records of a node's ranks, of a run of more than ``FEW_RANKS``."""
+        return self.path / f"epochs.node{node:05d}.jsonl"
+
     def failure(self, rank: int) -> Path:
         """Return the file to which a failing rank writes its reason."""
         return self.path / f"failed.rank{rank:05d}.json"
@@ -114,7 +126,7 @@ class RunDir:
 
     def traces(self) -> list[tuple[int, Path]]:
         """Return (rank, file) of every rank's recorded steps, by rank."""
-        return _by_rank(self.path.glob("trace.rank*.json.gz"), _TRACE_FILE)
+        return _by_number(self.path.glob("trace.rank*.json.gz"), _TRACE_FILE)
 
     def failures(self) -> list[dict[str, Json]]:
         """Return the records of failing ranks, by rank."""
@@ -132,7 +144,15 @@ class RunDir:
 
     def epoch_files(self) -> list[tuple[int, Path]]:
         """Return (rank, file) of every epoch file that exists, by rank."""
-        return _by_rank(self.path.glob("epochs.rank*.jsonl"), _EPOCH_FILE)
+        return _by_number(self.path.glob("epochs.rank*.jsonl"), _EPOCH_FILE)
+
+    def node_files(self) -> list[tuple[int, Path]]:
+        """Return (node, file) of every epoch file of a node, by node."""
+        return _by_number(self.path.glob("epochs.node*.jsonl"), _NODE_FILE)
+
+    def epochs_of_rank_0(self) -> list[Path]:
+        """Return the files in which epochs of rank 0 can be, among those of others: of earlier versions first."""
+        return [self.epochs(0), self.epochs_of_node(0)]
 
     def create(self, *, resume: bool = False) -> None:
         """Make the directory.
@@ -152,6 +172,8 @@ class RunDir:
                 f"--run-dir: {str(self.path)!r} holds a training that was cut off; --resume goes on with it, or name "
                 "another directory"
             )
+        if self.path.is_dir():  # the usual case, and every rank asks: a file system has better to do than refuse
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -159,7 +181,7 @@ class RunDir:
 
     def clear_attempt(self) -> None:
         """Remove the records of an unfinished attempt, so that two attempts are never added up."""
-        of_ranks = (*self.epoch_files(), *self.traces())
+        of_ranks = (*self.epoch_files(), *self.node_files(), *self.traces())
         # what a process left that was killed while it wrote
         killed = [file for folder in (self.path, self.checkpoints) for file in folder.glob(f".*{TEMPORARY}*")]
         for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json"), *killed):
@@ -167,19 +189,23 @@ class RunDir:
         for file in (self.all_traces, self.events, self.provenance, self.weights, self.result):
             file.unlink(missing_ok=True)
 
-    def prepare_resume(self, epoch: int, rank: int) -> None:
-        """Prepare one rank's files for an attempt that resumes at the beginning of ``epoch``, or within it.
-
-        Removes the records of that epoch and later ones: the new attempt records them again.
-        """
-        file = self.epochs(rank)
+    def forget_epochs(self, file: Path, epoch: int) -> None:
+        """Remove the records of ``epoch`` and later ones from an epoch file: a new attempt records them again."""
         if file.exists():
             kept = [record for record in read_lines(file) if record.get("epoch", 0) < epoch]
             write_text(file, "".join(json.dumps(record) + "\n" for record in kept), folders=False)
-        if rank == 0:
-            for stale in self.path.glob("failed.rank*.json"):
-                stale.unlink()
-            self.result.unlink(missing_ok=True)
+
+    def prepare_resume(self, epoch: int, written: Collection[Path]) -> None:
+        """Prepare the directory for an attempt that resumes at the beginning of ``epoch``, or within it.
+
+        written: the epoch files that the new attempt writes, whose writers prepare them (``forget_epochs``).
+        """
+        for _, file in (*self.epoch_files(), *self.node_files()):  # as of more nodes, or of an earlier version
+            if file not in written:
+                self.forget_epochs(file, epoch)
+        for stale in self.path.glob("failed.rank*.json"):
+            stale.unlink()
+        self.result.unlink(missing_ok=True)
 
     def write_result(self, status: str, **facts: Json) -> None:
         """Write ``result.json``, the last file of a run. ``status`` is one of STATUSES."""
@@ -193,7 +219,7 @@ class RunDir:
         return read_json(self.result)
 
 
-def _by_rank(files: Iterable[Path], name: re.Pattern[str]) -> list[tuple[int, Path]]:
+def _by_number(files: Iterable[Path], name: re.Pattern[str]) -> list[tuple[int, Path]]:
     found = ((name.search(file.name), file) for file in files)
     return sorted((int(match.group(1)), file) for match, file in found if match)
 

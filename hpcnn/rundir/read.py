@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.util.files import parse_json, read_json
+from hpcnn.util.host import facts_by_rank
 from hpcnn.util.text import first_few, visible
 from hpcnn.util.types import Json
 
@@ -65,6 +66,8 @@ def read_run(path: Path) -> RunRecord:
     result = _read_object(directory.result, problems)
     files = directory.epoch_files()
     epochs = [row for rank, file in files for row in _read_epochs(file, rank, problems)]
+    of_nodes = directory.node_files()
+    epochs += [row for _, file in of_nodes for row in _read_epochs(file, None, problems)]
 
     run: Row = {"path": str(path), "run": path.name, "status": _status(result)}
     run |= _spec_columns(spec or {}, _object((provenance or {}).get("train")))
@@ -79,7 +82,8 @@ def read_run(path: Path) -> RunRecord:
         if provenance is None:
             problems.append(f"{directory.provenance.name}: missing")
         asked = run["ntasks"]
-        problems += _incomplete_epochs(epochs, asked if isinstance(asked, int) else len(files))
+        ranks = len({row["rank"] for row in epochs}) if of_nodes else len(files)
+        problems += _incomplete_epochs(epochs, asked if isinstance(asked, int) else ranks)
     elif run["reason"] is None:
         run["reason"] = _failure(directory)
     run["problem"] = "; ".join(problems) or None
@@ -108,40 +112,45 @@ def _read_object(file: Path, problems: list[str]) -> Row | None:
     return record
 
 
-def _read_epochs(file: Path, rank: int, problems: list[str]) -> Iterable[Row]:
-    """Return one row for each epoch: the last record of an epoch that was recorded twice."""
+def _read_epochs(file: Path, rank: int | None, problems: list[str]) -> Iterable[Row]:
+    """Return one row for each epoch of a rank: the last record of an epoch that was recorded twice.
+
+    rank: whose file it is; None for that of a node, whose records say of which rank they are.
+    """
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         problems.append(f"{file.name}: {error.strerror}")
         return []
     lines = [line for line in text.split("\n") if line.strip()]
-    records = [_epoch_record(line) for line in lines]
+    records = [_epoch_record(line, rank) for line in lines]
     if damaged := records.count(None):
         cut_off = damaged == 1 and records[-1] is None
         what = "the last line is cut off" if cut_off else f"{damaged} of {len(lines)} lines are unreadable"
         problems.append(f"{file.name}: {what}")
-    rows: dict[int, Row] = {}
+    rows: dict[tuple[int, int], Row] = {}
     for record in filter(None, records):
-        epoch = record["epoch"]
-        if epoch in rows:
+        epoch, of_rank = record["epoch"], record["rank"] if rank is None else rank
+        key = (of_rank, epoch)
+        if key in rows:
             problems.append(f"{file.name}: epoch {epoch} is recorded more than once, the last one counts")
-        rows[epoch] = {"epoch": epoch, "rank": rank} | {key: record.get(key) for key in _EPOCH}
-        rows[epoch] |= _prefixed("metric_", record.get("metrics"))
-        rows[epoch] |= _prefixed("validation_", record.get("validation"))
-    return rows.values()
+        rows[key] = {"epoch": epoch, "rank": of_rank} | {key: record.get(key) for key in _EPOCH}
+        rows[key] |= _prefixed("metric_", record.get("metrics"))
+        rows[key] |= _prefixed("validation_", record.get("validation"))
+    return [rows[key] for key in sorted(rows)] if rank is None else rows.values()
 
 
-def _epoch_record(line: str) -> Row | None:
-    """Return the record in one line, or None for a line without a whole record of an epoch."""
+def _epoch_record(line: str, rank: int | None) -> Row | None:
+    """Return the record in one line, or None for a line without a whole record of an epoch, or of which rank it is."""
     try:
         record = parse_json(line)
     except ValueError:
         return None
     if not isinstance(record, dict):
         return None
-    epoch = record.get("epoch")
-    return record if type(epoch) is int and 1 <= epoch < 2**63 else None
+    epoch, own = record.get("epoch"), record.get("rank") if rank is None else rank
+    whole = type(epoch) is int and 1 <= epoch < 2**63 and type(own) is int and 0 <= own < 2**63
+    return record if whole else None
 
 
 def _incomplete_epochs(epochs: list[Row], processes: int) -> list[str]:
@@ -185,7 +194,7 @@ def _spec_columns(spec: Row, done: Mapping[str, Json]) -> Row:
 
 def _provenance_columns(provenance: Row, asked: Row) -> Row:
     """Return the columns of provenance.json, completed by those of the spec."""
-    hosts = [_object(host) for host in _list(provenance.get("hosts"))]
+    hosts = facts_by_rank(provenance.get("hosts"))
     names = {host.get("host") for host in hosts}
     devices = [host.get("device") for host in hosts] + _list(provenance.get("devices"))
     model, versions = _object(provenance.get("model")), _object(provenance.get("versions"))

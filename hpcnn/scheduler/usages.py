@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hpcnn.scheduler.api import Usage
 from hpcnn.scheduler.parse import rows_of
@@ -11,6 +11,7 @@ from hpcnn.scheduler.parse import rows_of
 # sacct(1), "Job Accounting Fields". A job's own line has its limits and the processor time of all its steps, the lines
 # of its steps the memory of each.
 FIELDS = "JobID,State,ElapsedRaw,TimelimitRaw,NNodes,AllocCPUS,TotalCPU,ReqMem,MaxRSS,NTasks,AllocTRES,TRESUsageInTot"
+_UNKNOWN = 2.0**63  # Slurm's 64 bits for a number that it does not know (slurm.h, NO_VAL64) are near twice as much
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
 
@@ -28,9 +29,6 @@ def _usage(job: Mapping[str, str], lines: list[Mapping[str, str]]) -> Usage:
     had, nodes, cpus = tres(job["AllocTRES"]), int(job["NNodes"] or 0), int(job["AllocCPUS"] or 0)
     gpus = int(had.get("gres/gpu", 0))
     minutes = job["TimelimitRaw"]
-    busy = [
-        used["gres/gpuutil"] for used in map(tres, (line["TRESUsageInTot"] for line in lines)) if "gres/gpuutil" in used
-    ]
     return Usage(
         job_id=job["JobID"],
         state=job["State"],
@@ -42,9 +40,19 @@ def _usage(job: Mapping[str, str], lines: list[Mapping[str, str]]) -> Usage:
         memory_asked=_memory_asked(job["ReqMem"], had, nodes, cpus),
         memory_used=max((size for size in map(_memory_of, lines) if size), default=None),
         gpus=gpus,
-        # percent, summed over the tasks of a step (slurm.conf(5), "AccountingStorageTRES", gres/gpuutil)
-        gpu_share=min(max(busy) / 100 / gpus, 1.0) if busy and gpus else None,
+        gpu_share=_gpu_share([tres(line["TRESUsageInTot"]) for line in lines], gpus),
     )
+
+
+def _gpu_share(steps: Sequence[Mapping[str, float]], gpus: int) -> float | None:
+    """Return the part of the GPUs that was busy, in the step that used them most; None where nobody measured it.
+
+    Percent, summed over the tasks of a step (slurm.conf(5), "AccountingStorageTRES", gres/gpuutil). For GPUs that Slurm
+    cannot look into, it says 0 of both time and memory, or a number beyond all percent.
+    """
+    measured = [step for step in steps if step.get("gres/gpuutil", _UNKNOWN) < _UNKNOWN]
+    busy = [step["gres/gpuutil"] for step in measured if step["gres/gpuutil"] or step.get("gres/gpumem", 1)]
+    return min(max(busy) / 100 / gpus, 1.0) if busy and gpus else None
 
 
 def tres(text: str) -> dict[str, float]:

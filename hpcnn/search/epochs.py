@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.files import parse_json, read_lines
@@ -24,35 +25,39 @@ class Epoch:
 
 def epochs_of(run: RunDir) -> list[Epoch]:
     """Return the finished epochs of a run, in order."""
-    file = run.epochs(0)
-    return [_epoch(line) for line in (read_lines(file) if file.exists() else ())]
+    files = [file for file in run.epochs_of_rank_0() if file.exists()]
+    return [_epoch(line) for file in files for line in read_lines(file) if line.get("rank", 0) == 0]
 
 
 class EpochReader:
     """Read the finished epochs of a running training as they are written."""
 
     def __init__(self, run: RunDir) -> None:
-        self._file, self._read = run.epochs(0), 0
+        self._read = dict.fromkeys(run.epochs_of_rank_0(), 0)
         self.epochs: list[Epoch] = []
 
     def read_new(self) -> int:
         """Read further lines; return the number of new epochs."""
         before = len(self.epochs)
-        if not self._file.exists():
-            return 0
-        with self._file.open("rb") as file:
-            file.seek(self._read)
+        for path in self._read:
+            if path.exists():
+                self._read_file(path)
+        return len(self.epochs) - before
+
+    def _read_file(self, path: Path) -> None:
+        with path.open("rb") as file:
+            file.seek(self._read[path])
             for line in file:
                 if not line.endswith(b"\n"):  # a line that is being written
                     break
-                self._read += len(line)
+                self._read[path] += len(line)
                 try:
-                    epoch = _epoch(parse_json(line.decode()))
+                    record = parse_json(line.decode())
+                    epoch = _epoch(record)
                 except ValueError:  # the middle of a line, in a file that replaced that of an earlier attempt
                     continue
-                if not self.epochs or epoch.number > self.epochs[-1].number:
+                if record.get("rank", 0) == 0 and (not self.epochs or epoch.number > self.epochs[-1].number):
                     self.epochs.append(epoch)
-        return len(self.epochs) - before
 
 
 def _epoch(line: Mapping[str, Json]) -> Epoch:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.jobs.checks import check_request
+from hpcnn.jobs.checks import check_request, warnings_of
 from hpcnn.jobs.launch import cpus_of
 from hpcnn.jobs.sbatch import directives, file_name, quoted
 from hpcnn.jobs.script import module_lines, render_workers
@@ -20,6 +20,9 @@ from hpcnn.scheduler.api import NoAnswer
 from hpcnn.search.spec import Search
 from hpcnn.sites.load import load_site
 from hpcnn.sites.profile import Site
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.job import JobSpec
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_json, write_text
 from hpcnn.zoo.catalogue import FOLDER_VARIABLE
@@ -32,7 +35,7 @@ _HANDED_ON = (FOLDER_VARIABLE, "HPCNN_CONFIG")
 class Workers:
     """The job of the workers: the folder of its script and log, the script, and the number of calls of sbatch.
 
-    workers: of each call.
+    workers: of each call. warnings: what the user should be told of it.
     """
 
     folder: Path
@@ -40,6 +43,7 @@ class Workers:
     script: str
     calls: int
     workers: int
+    warnings: tuple[str, ...]
 
 
 def workers(search: Search, folder: Path, site_name: str, count: int) -> Workers:
@@ -68,7 +72,14 @@ def workers(search: Search, folder: Path, site_name: str, count: int) -> Workers
         setup=setup_lines(site, search.software),
         command=[*hpcnn_command(), "search", "work", str(folder), "--site", site.name],
     )
-    return Workers(place, site, script, *((1, count) if has_arrays else (count, 1)))
+    calls, of_each = (1, count) if has_arrays else (count, 1)
+    return Workers(place, site, script, calls, of_each, _warnings(search, site))
+
+
+def _warnings(search: Search, site: Site) -> tuple[str, ...]:
+    """Return what is to be said of the job of each trial, which has all GPUs of its worker."""
+    train = from_mapping(TrainSpec, search.train)
+    return warnings_of(JobSpec(search.name, site.name, search.resources, train=train, software=search.software))
 
 
 def submit(job: Workers, options: Sequence[str] = ()) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpcnn.jobs.submission import arrays_of, recover
 from hpcnn.rundir.layout import RunDir
+from hpcnn.rundir.memory import OUT_OF_MEMORY
 from hpcnn.scheduler import batch_scheduler
 from hpcnn.scheduler.api import JobState, Queue
 from hpcnn.scheduler.states import ALIVE, UNKNOWN, requeued
@@ -65,6 +66,23 @@ def look(paths: Iterable[Path], queue: Queue | None = None) -> list[RunState]:
             reasons = (state.reason, told[job].no_answer)
             recorded[path] = replace(state, job=told[job], reason="; ".join(text for text in reasons if text))
     return [recorded[run.path] or lost.get(run.path) or _unrecorded(run, jobs[run.path], told) for run in runs]
+
+
+def with_causes(states: Sequence[RunState]) -> list[RunState]:
+    """Return the states with the cause that Slurm alone knows of a failed run: it needed more memory than it had.
+
+    The job itself may have seen no more than a process that was killed. One query for all.
+    """
+    doubtful = [state for state in states if state.recorded and state.status == "failed" and state.job_id]
+    ids = [str(state.job_id) for state in doubtful if OUT_OF_MEMORY not in str(state.reason)]
+    told = batch_scheduler().query(ids) if ids else {}
+    return [_with_cause(state, told.get(str(state.job_id))) for state in states]
+
+
+def _with_cause(state: RunState, job: JobState | None) -> RunState:
+    if job is None or job.may_be_alive or not job.ran_out_of_memory:
+        return state
+    return replace(state, reason="; ".join(text for text in (job.cause, state.reason) if text))
 
 
 def _lost(runs: Sequence[RunDir]) -> dict[Path, RunState]:

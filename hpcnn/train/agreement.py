@@ -7,16 +7,19 @@ a callback on rank 0 alone, or one batch more on one rank, is named instead of w
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hpcnn.parallel.base import Strategy
-from hpcnn.util.errors import RunError
+from hpcnn.util.errors import HpcnnError, RunError, UsageError
 from hpcnn.util.text import first_few
 from hpcnn.util.types import Json, KerasModel
+
+T = TypeVar("T")
 
 
 def checksum(variables: Iterable[Any]) -> int:
@@ -34,71 +37,121 @@ def check_same_weights(model: KerasModel, strategy: Strategy) -> None:
     """
     if strategy.processes == 1 or not strategy.communicates:
         return
-    sums = strategy.gather([float(checksum(model.weights))])[:, 0]
-    _check_weights(sums.tolist())
+    _check_same(strategy, {"weights": checksum(model.weights)})
 
 
-def meet(strategy: Strategy, place: str, **facts: Json) -> Sequence[Mapping[str, Json]]:
-    """Wait for all ranks of a user's script, and return the facts of each.
+def meet(strategy: Strategy, place: str, **facts: Json) -> None:
+    """Wait for all ranks of a user's script, and check that they say the same.
 
-    place: where this rank is, in words that follow "rank 0 ". The facts ``epochs``, ``batches``, ``learning rate`` and
-    ``weights`` must agree. Raises RunError on every rank, naming the first thing that differs and its likely cause.
+    place: where this rank is, in words that follow "rank 0 ". facts: keys of ``_DIFFERENCES`` with short values. Raises
+    RunError on every rank, naming the first thing that differs and its likely cause.
     """
-    if strategy.processes == 1:
-        return [facts]
-    ranks = strategy.gather_facts({"place": place, **facts})
-    if not strategy.communicates:
-        return ranks
-    for key, check in _CHECKS.items():
-        if any(rank.get(key) != ranks[0].get(key) for rank in ranks):
-            check([rank.get(key) for rank in ranks])
-    return ranks
+    if strategy.processes > 1:
+        _check_same(strategy, {"place": place, **facts})
 
 
-def _check_places(places: Sequence[Json]) -> None:
-    raise RunError(
+def _check_same(strategy: Strategy, facts: Mapping[str, Json]) -> None:
+    """Raise RunError unless all ranks have the same facts. Only where they differ is it asked who has which."""
+    least, greatest = strategy.extremes([_digest(facts)])
+    if least == greatest or not strategy.communicates:
+        return
+    ranks = strategy.collect(facts)
+    on_rank_0(strategy, lambda: _name_difference(ranks or []))
+
+
+def _digest(facts: Mapping[str, Json]) -> int:
+    """Return a number by which equal facts are known; 48 bits, which a sum of doubles keeps."""
+    return int.from_bytes(hashlib.blake2b(repr(sorted(facts.items())).encode(), digest_size=6).digest(), "big")
+
+
+def _name_difference(ranks: Sequence[Mapping[str, Json]]) -> None:
+    """Raise the error of the first fact in the table that differs."""
+    for key, (error, words) in _DIFFERENCES.items():
+        values = [rank.get(key) for rank in ranks]
+        if any(repr(value) != repr(values[0]) for value in values):
+            raise error(words(values))
+    raise RunError(f"the ranks are not at the same point: {_by_rank(ranks)}")
+
+
+def on_rank_0(strategy: Strategy, function: Callable[[], T]) -> T:
+    """Call a function on rank 0 alone; return its result, or raise its error for people, on every rank."""
+    done: tuple[T | None, tuple[bool, str] | None] = (None, None)
+    if strategy.is_chief:
+        try:
+            done = (function(), None)
+        except HpcnnError as error:
+            strategy.share((None, (isinstance(error, UsageError), str(error))))
+            raise
+    result, failed = strategy.share(done if strategy.is_chief else None)
+    if failed is not None:
+        bad_input, text = failed
+        raise UsageError(text) if bad_input else RunError(text)
+    return result  # type: ignore[return-value]  # where nothing failed, it is what the function returned
+
+
+def _places(places: Sequence[Json]) -> str:
+    return (
         f"the ranks are not at the same point: {_by_rank(places)}. All ranks must do the same: give a callback that "
         "decides (EarlyStopping, one that sets stop_training) to every rank, not to rank 0 alone, and call fit() and "
         "the methods of hpcnn's run equally often on all of them"
     )
 
 
-def _check_batches(counts: Sequence[Json]) -> None:
-    raise RunError(
+def _batches(counts: Sequence[Json]) -> str:
+    return (
         f"the ranks did different numbers of batches in this epoch: {_by_rank(counts)}. Give each the same number: "
         "divide the data with run.shard(), or limit them with steps_per_epoch"
     )
 
 
-def _check_epochs(counts: Sequence[Json]) -> None:
-    raise RunError(f"the ranks did different numbers of epochs: {_by_rank(counts)}")
+def _steps(counts: Sequence[Json]) -> str:
+    numbers = first_few(["unknown" if count is None else str(count) for count in counts])
+    return (
+        f"the ranks would do different numbers of steps an epoch ({numbers}): "
+        "give each the same number of samples, as run.shard() does"
+    )
 
 
-def _check_rates(rates: Sequence[Json]) -> None:
-    raise RunError(
+def _names(names: Sequence[Json]) -> str:
+    return f"epoch.log: the ranks noted different values; each must note the same names: {_by_rank(names)}"
+
+
+def _shapes(shapes: Sequence[Json]) -> str:
+    return f"gather: the ranks' arrays have different shapes: {first_few(sorted({str(shape) for shape in shapes}))}"
+
+
+def _variables(shapes: Sequence[Json]) -> str:
+    return f"the ranks broadcast different variables, of the shapes: {_by_rank(shapes)}"
+
+
+def _rates(rates: Sequence[Json]) -> str:
+    return (
         f"the ranks have different learning rates: {_by_rank(rates)}. Give a callback that sets the rate "
         "(ReduceLROnPlateau, LearningRateScheduler) to every rank, after hpcnn's own: run.callbacks(...) gives all of "
         "them the same averaged logs"
     )
 
 
-def _check_weights(sums: Sequence[Any]) -> None:
+def _weights(sums: Sequence[Json]) -> str:
     different = [rank for rank, value in enumerate(sums) if value != sums[0]]
-    if different:
-        raise RunError(
-            f"the ranks do not hold the same weights: rank {first_few(different)} of {len(sums)} differ from rank 0. "
-            "Gradients are not being reduced, or one rank has changed its weights. In a script of your own: is the "
-            "optimizer the one that run.distribute() or hvd.DistributedOptimizer() returned, does every optimizer go "
-            "through it, and does every rank load the same weights?"
-        )
+    return (
+        f"the ranks do not hold the same weights: rank {first_few(different)} of {len(sums)} differ from rank 0. "
+        "Gradients are not being reduced, or one rank has changed its weights. In a script of your own: is the "
+        "optimizer the one that run.distribute() or hvd.DistributedOptimizer() returned, does every optimizer go "
+        "through it, and does every rank load the same weights?"
+    )
 
 
-_CHECKS: Mapping[str, Callable[[Sequence[Json]], None]] = {
-    "place": _check_places,
-    "epochs": _check_epochs,
-    "batches": _check_batches,
-    "learning rate": _check_rates,
-    "weights": _check_weights,
+# What all ranks must say alike -> the error where they differ, and what it says of the values, by rank.
+_DIFFERENCES: Mapping[str, tuple[type[HpcnnError], Callable[[Sequence[Json]], str]]] = {
+    "place": (RunError, _places),
+    "steps": (RunError, _steps),
+    "batches": (RunError, _batches),
+    "names": (UsageError, _names),
+    "shape": (UsageError, _shapes),
+    "variables": (UsageError, _variables),
+    "learning rate": (RunError, _rates),
+    "weights": (RunError, _weights),
 }
 
 

@@ -27,7 +27,8 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Take up what an earlier attempt has reached."""
         make_folder(self._run.checkpoints)
-        earlier = [line.get("validation") for line in read_lines(self._run.epochs(0))]
+        files = [file for file in self._run.epochs_of_rank_0() if file.exists()]
+        earlier = [line.get("validation") for file in files for line in read_lines(file)]
         self._best = max((_merit(validation) for validation in earlier if validation), default=self._best)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

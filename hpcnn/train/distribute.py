@@ -70,8 +70,8 @@ def _make_equal(optimizer: Optimizer, variables: Sequence[Variable], strategy: S
     with tf.init_scope():
         if not optimizer.built:
             optimizer.build(variables)
-        sums = strategy.gather([float(checksum(variables))])[:, 0]
-        if gradients_are_there and strategy.is_chief and len(set(sums)) > 1:
+        least, greatest = strategy.extremes([checksum(variables)])
+        if gradients_are_there and strategy.is_chief and least < greatest:
             warnings.warn(
                 "hpcnn: the ranks computed their first gradients from different weights; call run.broadcast(model) "
                 "before the loop",

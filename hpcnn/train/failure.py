@@ -13,7 +13,7 @@ import traceback
 
 from hpcnn.parallel.base import Strategy, exit_without_finalize
 from hpcnn.parallel.launcher import launched_by
-from hpcnn.rundir.layout import RunDir
+from hpcnn.rundir.layout import FEW_RANKS, RunDir
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import WriteError, write_json
 
@@ -33,6 +33,9 @@ _HINTS = {
 }
 # All ranks meet the same mistake in a model or a data set at the same time: rank 0 says it, once.
 _SECONDS_FOR_RANK_0 = 2.0
+# Of many ranks whatever goes wrong may go wrong on all at once. Each then waits, the later ones longer; where so many
+# have said why, the others leave without a word.
+_SECONDS_FOR_OTHERS, _MOST_FAILURES = 4.0, 8
 
 
 def end_failed(run: RunDir | None, strategy: Strategy | None, error: BaseException) -> None:
@@ -41,10 +44,13 @@ def end_failed(run: RunDir | None, strategy: Strategy | None, error: BaseExcepti
     strategy: None where it could not be opened.
     """
     rank, processes = _place(strategy)
-    if rank and isinstance(error, HpcnnError):
-        time.sleep(_SECONDS_FOR_RANK_0)
+    many = processes > FEW_RANKS
+    if rank and (many or isinstance(error, HpcnnError)):
+        time.sleep(_SECONDS_FOR_RANK_0 + (_SECONDS_FOR_OTHERS * rank / processes if many else 0.0))
     interrupted = isinstance(error, KeyboardInterrupt)
     code = 130 if interrupted else error.exit_code if isinstance(error, HpcnnError) else 1
+    if many and rank and run is not None and _is_told(run):
+        exit_without_finalize(code)
     if run is not None and run.path.is_dir() and not run.result.exists():
         reason = "interrupted" if interrupted else _reason(error)
         try:
@@ -60,6 +66,11 @@ def end_failed(run: RunDir | None, strategy: Strategy | None, error: BaseExcepti
         if hint_of(error) is not None:
             print(f"Error (rank {rank}): {hint_of(error)}", file=sys.stderr, flush=True)
         exit_without_finalize(code)
+
+
+def _is_told(run: RunDir) -> bool:
+    """Return whether rank 0, or enough of many other ranks, have said why they failed."""
+    return run.result.exists() or sum(1 for _ in run.path.glob("failed.rank*.json")) >= _MOST_FAILURES
 
 
 def _place(strategy: Strategy | None) -> tuple[int, int]:

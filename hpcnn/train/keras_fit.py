@@ -22,7 +22,6 @@ from hpcnn.train.state import Position, values_of
 from hpcnn.train.steps import moving_statistics
 from hpcnn.train.stop import StopRequest
 from hpcnn.train.unbuilt import build_from_fit
-from hpcnn.util.errors import RunError
 from hpcnn.util.types import KerasModel
 
 # Steps of ``fit`` before the first question to all ranks whether one of them was asked to stop, and the seconds and the
@@ -53,7 +52,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Give every rank rank 0's weights, or those with which an earlier attempt stopped; write what the run is."""
-        self._check_steps()
+        meet(self._strategy, "begins a fit", steps=self.params.get("steps"))
         self._fits.count += 1
         build_from_fit(self.model)  # one without an Input would get its weights in the first step
         self.model.optimizer.build(self.model.trainable_variables)  # or its slots would be made there
@@ -159,8 +158,8 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._strategy.join()
         self._trained_at = time.monotonic()
         epoch = self._fits.epochs + 1
-        ranks = meet(self._strategy, f"has trained epoch {epoch}", batches=self._batches, asked=self._is_asked)
-        if any(rank["asked"] for rank in ranks):
+        meet(self._strategy, f"has trained epoch {epoch}", batches=self._batches)
+        if self._strategy.reduce_metrics([float(self._is_asked)])[0] > 0:
             self._stop_here(epoch)
 
     def _stop_here(self, epoch: int) -> None:
@@ -178,17 +177,6 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         steps = _SECONDS_BETWEEN_LOOKS * self._strategy.size / max(float(seconds), 1e-9)
         self._next_look = self._batches + max(1, min(int(steps), _MOST_STEPS))
         return bool(asked > 0)
-
-    def _check_steps(self) -> None:
-        """Raise RunError where the ranks would do different numbers of steps: the last ones would wait for ever."""
-        steps = self.params.get("steps")
-        each = [rank["steps"] for rank in meet(self._strategy, "begins a fit", steps=steps)]
-        if len(set(each)) > 1:
-            numbers = ", ".join("unknown" if one is None else str(one) for one in each)
-            raise RunError(
-                f"the ranks would do different numbers of steps an epoch ({numbers}): "
-                "give each the same number of samples, as run.shard() does"
-            )
 
     def _is_first_of_attempt(self) -> bool:
         context = self._context

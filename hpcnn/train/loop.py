@@ -74,7 +74,8 @@ class Loop:
         context.log(
             first_line(spec, context.strategy, self.model, optimizers, self.assembled.samples, self.assembled.batch)
         )
-        context.log(devices_line(hosts))
+        if context.strategy.is_chief:
+            context.log(devices_line(hosts))
 
     def _note(self, line: str) -> None:
         """Say a line aloud, and record it."""

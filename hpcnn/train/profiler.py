@@ -7,6 +7,7 @@ protocol and the run directory; what a step is, it does not know.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hpcnn.parallel.base import Strategy
-from hpcnn.rundir.layout import RunDir
+from hpcnn.rundir.layout import FEW_RANKS, RunDir
 from hpcnn.trace.chrome import STEPS, Event, Trace, horovod_events, write
 from hpcnn.trace.xplane import events_in
 from hpcnn.train.metrics import Sums
@@ -41,8 +42,18 @@ class Profile:
     def record(self, call: Callable[[Sums], Sums], sums: Sums, epoch: int, done: int, steps: int) -> Sums:
         """Do a call of ``steps`` steps, after ``done`` of this epoch; write what happened. All ranks must call it.
 
-        sums: those so far, which the call goes on with. Returns what it returns.
+        Of many ranks, ``FEW_RANKS`` at even distances write; the others do their steps. sums: those so far, which the
+        call goes on with. Returns what it returns.
         """
+        self.epoch = epoch
+        rank, distance = self._strategy.rank, -(-self._strategy.processes // FEW_RANKS)
+        if rank % distance:
+            with self._strategy.timeline(Path(os.devnull)):  # which rank 0 writes: all begin and end it together
+                self._strategy.barrier()
+                return call(sums)
+        return self._record(call, sums, done, steps)
+
+    def _record(self, call: Callable[[Sums], Sums], sums: Sums, done: int, steps: int) -> Sums:
         import tensorflow as tf
 
         rank = self._strategy.rank
@@ -58,12 +69,11 @@ class Profile:
                 found = call(sums)
             seconds = time.monotonic() - begin
             tf.profiler.experimental.stop()
-        self.epoch = epoch
         facts = {
             "rank": rank,
             "host": socket.gethostname(),
             "strategy": self._strategy.name,
-            "epoch": epoch,
+            "epoch": self.epoch,
             "first_step": done + 1,
             "steps": steps,
             "seconds": seconds,

@@ -1,4 +1,7 @@
-"""Writes the record of a running training into its run directory: each rank its epochs, rank 0 the rest.
+"""Writes the record of a running training into its run directory: each rank, or each node, its epochs, rank 0 the rest.
+
+Up to ``FEW_RANKS`` ranks have an epoch file each. Of more, the first rank of a node writes those of all ranks there, so
+a run's files grow with its nodes. An epoch is on disk as soon as it is over, whichever rank dies in the next.
 
 Used by hpcnn's own loop and by the callback for a user's ``model.fit`` alike. Uses the strategy protocol and the run
 directory; must not import Keras.
@@ -9,14 +12,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.events import EventLog
-from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
+from hpcnn.rundir.layout import FEW_RANKS, SCHEMA_VERSION, RunDir
+from hpcnn.train.agreement import on_rank_0
 from hpcnn.train.state import Position
 from hpcnn.util.files import LineWriter, write_json
-from hpcnn.util.host import host_facts, job_facts, process_seconds
+from hpcnn.util.host import facts_by_rank, facts_of_node, host_facts, job_facts, process_seconds
 from hpcnn.util.seal import sealed
 from hpcnn.util.types import Json
 from hpcnn.util.user_code import code_digest, own_code
@@ -35,21 +40,37 @@ class Record:
         self.run = RunDir(path)
         self._strategy = strategy
         self._started = time.monotonic() - (go_on.elapsed if go_on else 0.0)
+        self._of_node = strategy.processes > FEW_RANKS
+        own = self._epoch_file()
         if go_on:
-            strategy.barrier()  # all ranks have read what is there
-            self.run.prepare_resume(go_on.epoch, strategy.rank)
+            on_rank_0(strategy, lambda: self.run.prepare_resume(go_on.epoch, self._epoch_files()))
+            if own:
+                self.run.forget_epochs(own, go_on.epoch)
         else:
-            # on every rank: a finished run is refused by all of them, or the others would wait
-            self.run.create(resume=resume)
-            strategy.barrier()
-            if strategy.is_chief:
-                self.run.clear_attempt()
-        strategy.barrier()  # nobody writes before rank 0 has cleared what an earlier attempt left
-        self._epochs = LineWriter(self.run.epochs(strategy.rank))
+            on_rank_0(strategy, lambda: self._begin(resume=resume))
+        # nobody has written before rank 0 had cleared what an earlier attempt left
+        self._epochs = LineWriter(own) if own else None
         self._events = EventLog(self.run) if strategy.is_chief else None
         self.event("init_start", process_seconds())
         if go_on:
             self.event("resumed", go_on.epoch, step=go_on.step)
+
+    def _begin(self, *, resume: bool) -> None:
+        self.run.create(resume=resume)
+        self.run.clear_attempt()
+
+    def _epoch_file(self) -> Path | None:
+        """Return the file to which this rank writes, None where another rank of its node does."""
+        if not self._of_node:
+            return self.run.epochs(self._strategy.rank)
+        is_first = self._strategy.collect_on_node(None) is not None
+        return self.run.epochs_of_node(self._strategy.node) if is_first else None
+
+    def _epoch_files(self) -> set[Path]:
+        """Return the files to which the ranks of this attempt write."""
+        if not self._of_node:
+            return {self.run.epochs(rank) for rank in range(self._strategy.processes)}
+        return {self.run.epochs_of_node(node) for node in range(self._strategy.nodes)}
 
     @property
     def elapsed(self) -> float:
@@ -67,20 +88,29 @@ class Record:
             write_json(self.run.spec, sealed({"schema": SCHEMA_VERSION, **spec}), folders=False)
 
     def provenance(self, device: str | None, **facts: Any) -> list[dict[str, Json]]:
-        """Collect every rank's host facts, write ``provenance.json``, return the facts. All ranks must call it."""
+        """Write ``provenance.json`` with every rank's host facts; return them on rank 0. All ranks must call it.
+
+        What the ranks of a node have in common is sent once, and where a rank has no file of its own, stored once.
+        """
         own = {**host_facts(self._strategy.rank, tuple(self._strategy.devices)), "device": device}
-        hosts = self._strategy.gather_facts(own)
-        if self._strategy.is_chief:
-            job = job_facts()
-            job["versions"]["mpi"] = self._strategy.mpi_version
-            record = {"schema": SCHEMA_VERSION, **job, "hosts": hosts, "world_size": self._strategy.size}
-            code = {name: code_digest(name) for name in own_code(facts.get("train") or {})}
-            write_json(self.run.provenance, sealed({**record, **facts, "code": code}), folders=False)
-        return hosts
+        nodes = self._strategy.collect_by_node(own, facts_of_node)
+        if nodes is None:
+            return []
+        ranks = facts_by_rank(nodes)
+        job = job_facts()
+        job["versions"]["mpi"] = self._strategy.mpi_version
+        hosts = nodes if self._of_node else ranks
+        record = {"schema": SCHEMA_VERSION, **job, "hosts": hosts, "world_size": self._strategy.size}
+        code = {name: code_digest(name) for name in own_code(facts.get("train") or {})}
+        write_json(self.run.provenance, sealed({**record, **facts, "code": code}), folders=False)
+        return ranks
 
     def epoch(self, record: Mapping[str, Json]) -> None:
-        """Append one epoch of this rank."""
-        self._epochs.write({"rank": self._strategy.rank, **record})
+        """Append one epoch of this rank. All ranks must call it."""
+        own = {"rank": self._strategy.rank, **record}
+        lines = self._strategy.collect_on_node(own) if self._of_node else [own]
+        if self._epochs and lines:
+            self._epochs.write_all(lines)
 
     def finish(self, status: str, **facts: Any) -> None:
         """Close the files; rank 0 writes ``result.json``, the last file of a run.
@@ -88,7 +118,8 @@ class Record:
         Must not wait for the other ranks, which may have left by ``sys.exit``. Their epochs are on disk all the same:
         after the last line of a training its ranks meet once more.
         """
-        self._epochs.close()
+        if self._epochs:
+            self._epochs.close()
         self.event("run_stop", status)
         if self._events is not None:
             self._events.close()

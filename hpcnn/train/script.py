@@ -202,8 +202,10 @@ class Run:
         """Return the mean over all ranks of a number, of an array, or of each value of a dictionary."""
         if isinstance(value, Mapping):
             return {name: self.mean(value[name]) for name in sorted(value)}
-        mean = self.gather(value).mean(axis=0)
-        return float(mean) if mean.ndim == 0 else mean
+        own = np.asarray(value)
+        self._meet("averages", shape=own.shape)
+        mean = self._strategy.reduce_metrics(own.ravel()).reshape(own.shape) / self.size
+        return float(mean) if mean.ndim == 0 else mean.astype(own.dtype if own.dtype.kind == "f" else np.float64)
 
     def gather(self, value: Any) -> Array:
         """Return every rank's value of a number or an array, by rank: shape (size, ...), the same on every rank.
@@ -211,17 +213,14 @@ class Run:
         Raises UsageError where the ranks' arrays have different shapes.
         """
         own = np.asarray(value)
-        parts = [rank["value"] for rank in self._meet("gathers", value=own)]
-        shapes = {part.shape for part in parts}
-        if len(shapes) > 1:
-            raise UsageError(f"gather: the ranks' arrays have different shapes: {', '.join(map(str, sorted(shapes)))}")
-        return np.stack(parts)
+        self._meet("gathers", shape=own.shape)
+        return np.stack(self._strategy.share(self._strategy.collect(own)))
 
-    def _meet(self, what: str, **facts: Any) -> Sequence[Mapping[str, Any]]:
+    def _meet(self, what: str, **facts: Any) -> None:
         from hpcnn.train.agreement import meet
 
         self._meetings += 1
-        return meet(self._strategy, f"{what} (its meeting {self._meetings})", **facts)
+        meet(self._strategy, f"{what} (its meeting {self._meetings})", **facts)
 
     def _variables_of(self, thing: Any) -> list[Any]:
         import keras

@@ -2,7 +2,7 @@
 
 ``state.npz`` holds every variable (weights, moving averages, random generators, the optimizer's), the epoch and the
 step, and what each rank has added up of the epoch under way. The order of the samples needs no place in it: it follows
-from seed and epoch (``plan.epoch_order``). Written whole by rank 0, read by every rank.
+from seed and epoch (``plan.epoch_order``). Rank 0 alone writes it, whole, and reads it, for all ranks.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import SCHEMA_VERSION
+from hpcnn.train.agreement import on_rank_0
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import make_folder, write_bytes
 from hpcnn.util.types import Array, Json, KerasModel, Optimizer, Variable
@@ -83,7 +84,7 @@ def save(
     values: of every variable, as ``values_of`` returns them; only those of rank 0 are used. train: the complete spec,
     which a later attempt must share.
     """
-    partial = strategy.gather(position.partial)
+    partial = strategy.collect(position.partial) if position.partial else [()] * strategy.processes
     if strategy.is_chief:
         facts = {
             "schema": SCHEMA_VERSION,
@@ -94,38 +95,48 @@ def save(
             "elapsed": position.elapsed,
         }
         content = io.BytesIO()
-        named = {f"variable_{number}": value for number, value in enumerate(values)}
-        np.savez(content, facts=np.array(json.dumps(facts, default=str)), partial=partial, **named)  # type: ignore[arg-type]
+        arrays = {f"variable_{number}": value for number, value in enumerate(values)}
+        arrays |= {"facts": np.array(json.dumps(facts, default=str)), "partial": np.array(partial, dtype=np.float64)}
+        np.savez(content, **arrays)  # type: ignore[arg-type]
         make_folder(file.parent)
         write_bytes(file, content.getvalue(), folders=False)
     strategy.barrier()
 
 
 def load(file: Path, strategy: Strategy, train: Mapping[str, Json]) -> State | None:
-    """Return the state of this rank, or None where there is no file.
+    """Return the state of this rank, or None where there is no file. All ranks must call it: rank 0 reads for all.
 
     Raises UsageError for a state of another training, naming what differs, or of another number of replicas.
     """
+    variables: list[Array] = []
+    found = on_rank_0(strategy, lambda: _read(file, strategy, train, variables))
+    if found is None:
+        return None
+    position, partial, count = found
+    variables = [strategy.share(variables[number] if variables else None) for number in range(count)]
+    return State(replace(position, partial=tuple(partial[strategy.rank].tolist())), variables)
+
+
+def _read(
+    file: Path, strategy: Strategy, train: Mapping[str, Json], variables: list[Array]
+) -> tuple[Position, Array, int] | None:
+    """Return the position in a state's file, what each rank has added up, and the number of ``variables``, read too."""
     if not file.exists():
         return None
     try:
         with np.load(file, allow_pickle=False) as content:
             facts = json.loads(str(content["facts"]))
             partial = content["partial"]
-            variables = [content[f"variable_{number}"] for number in range(len(content.files) - 2)]
+            variables += [content[f"variable_{number}"] for number in range(len(content.files) - 2)]
         _check(facts, strategy, train)
-        position = Position(
-            int(facts["epoch"]),
-            int(facts["step"]),
-            tuple(partial[strategy.rank].tolist()),
-            float(facts["elapsed"]),
-            True,
-        )
+        position = Position(int(facts["epoch"]), int(facts["step"]), elapsed=float(facts["elapsed"]), resumed=True)
+        if len(partial) != strategy.processes:
+            raise ValueError(f"of {len(partial)} processes")
     except (MemoryError, *UNREADABLE) as error:
         raise UsageError(
             f"--resume: {str(file)!r} is no state of a training ({error}); remove it to start anew"
         ) from error
-    return State(position, variables)
+    return position, partial, len(variables)
 
 
 def _check(facts: Mapping[str, Json], strategy: Strategy, train: Mapping[str, Json]) -> None:

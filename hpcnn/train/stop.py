@@ -7,6 +7,7 @@ step after which all of them stop. Must not know what is saved.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -55,10 +56,11 @@ class StopRequest:
 
     def reason(self) -> str:
         """Return who asked, once all ranks have agreed to stop. All ranks must call it."""
-        numbers = self._strategy.gather([float(self._signal)])[:, 0]
-        for rank, number in enumerate(numbers):
-            if number:
-                return f"{signal.Signals(int(number)).name} at rank {rank}"
+        own = self._strategy.rank * signal.NSIG + self._signal if self._signal else math.inf
+        first = float(self._strategy.extremes([own])[0][0])
+        if math.isfinite(first):
+            rank, number = divmod(int(first), signal.NSIG)
+            return f"{signal.Signals(number).name} at rank {rank}"
         try:
             return self._file.read_text(encoding="utf-8", errors="replace").strip() or f"the file {self._file.name}"
         except OSError:

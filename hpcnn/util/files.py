@@ -13,7 +13,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -59,7 +59,7 @@ def no_follow(path: str, flags: int) -> int:
 class LineWriter:
     """Append whole JSON lines to one file; each reaches the operating system at once.
 
-    Raises WriteError where a line cannot be written; what was written of it is taken back.
+    Raises WriteError where they cannot be written; what was written of them is taken back.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,11 +71,16 @@ class LineWriter:
 
     def write(self, record: Mapping[str, Json]) -> None:
         """Append one record as one line."""
-        line = (json.dumps(_finite(record), allow_nan=False, default=_plain) + "\n").encode()
+        self.write_all([record])
+
+    def write_all(self, records: Iterable[Mapping[str, Json]]) -> None:
+        """Append some records, one line each, all or none."""
+        lines = (json.dumps(_finite(record), allow_nan=False, default=_plain) + "\n" for record in records)
+        content = "".join(lines).encode()
         before = os.fstat(self._file.fileno()).st_size
         try:
-            while line:  # a full disk takes a part, and says at the next call that it is full
-                line = line[self._file.write(line) :]
+            while content:  # a full disk takes a part, and says at the next call that it is full
+                content = content[self._file.write(content) :]
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._file.truncate(before)

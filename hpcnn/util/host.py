@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpcnn.util.types import Json
@@ -93,6 +94,30 @@ def host_facts(rank: int, devices: tuple[str, ...] = ()) -> dict[str, Json]:
         "devices": list(devices),
         "threads": {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
     }
+
+
+def facts_of_node(ranks: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """Return the facts of a node's ranks in one entry: what they have in common once, the rest by rank in ``ranks``."""
+    first, *others = ranks
+    common = {key: value for key, value in first.items() if all(rank.get(key) == value for rank in others)}
+    common.pop("rank", None)  # of the only rank of a node, too, it belongs to the rank
+    own = [{key: value for key, value in rank.items() if key not in common} for rank in ranks]
+    return {**common, "ranks": own}
+
+
+def facts_by_rank(hosts: Json) -> list[dict[str, Json]]:
+    """Return one entry a rank, by rank, of ``hosts`` in a ``provenance.json``, which may have one a node.
+
+    What is damaged is left out.
+    """
+    found: list[dict[str, Json]] = []
+    for entry in hosts if isinstance(hosts, list) else ():
+        if isinstance(entry, dict) and isinstance(ranks := entry.get("ranks"), list):
+            common = {key: value for key, value in entry.items() if key != "ranks"}
+            found += [{"rank": None, **common, **rank} for rank in ranks if isinstance(rank, dict)]
+        elif isinstance(entry, dict):
+            found.append(entry)
+    return sorted(found, key=lambda entry: rank if isinstance(rank := entry.get("rank"), int) else 0)
 
 
 def job_facts() -> dict[str, Json]:

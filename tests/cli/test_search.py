@@ -84,3 +84,11 @@ def test_workers_take_all_options_of_resources(here: Path) -> None:
     assert result.exit_code == 0, result.output
     for directive in ("--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2"):
         assert f"#SBATCH {directive}\n" in result.stdout
+
+
+def test_gpus_that_no_trial_uses_are_said_before_they_are_asked_for(here: Path) -> None:
+    words = ["search", "submit", "psc_hparams", "--site", "generic-slurm", "--gpus-per-node", "4", "--dry-run"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert "Warning: 3 of the 4 GPUs of each node would be idle" in result.stderr
+    assert "Warning" not in CliRunner().invoke(main, [*words[:4], "--site", "generic-slurm", "--dry-run"]).stderr

@@ -299,7 +299,12 @@ def test_ranks_that_differ_are_said_as_documented() -> None:
     from hpcnn.util.errors import RunError
 
     differing = SimpleNamespace(
-        processes=2, communicates=True, gather=lambda values: np.array([values, [values[0] + 1]])
+        processes=2,
+        communicates=True,
+        is_chief=True,
+        extremes=lambda values: (np.array(values), np.array(values) + 1),
+        collect=lambda facts: [facts, {"weights": facts["weights"] + 1}],
+        share=lambda answer: answer,
     )
     with pytest.raises(RunError) as caught:
         check_same_weights(SimpleNamespace(weights=[]), differing)

@@ -118,6 +118,7 @@ LONG |= {
 LONG |= {
     "apt-get install --no-install-recommends slurm-wlm slurmdbd munge mariadb-server iproute2": (ROOT_ALONE, "true"),
     "make testbed": (ROOT_ALONE, "make -n testbed"),
+    "make testbed NODES=64": (ROOT_ALONE, "make -n testbed NODES=64"),
     "make testbed-down": (ROOT_ALONE, "make -n testbed-down"),
 }
 IMAGE = "it needs Apptainer, and minutes (tests/machine/container/test_build.py, tests/slurm/test_sif.py)"

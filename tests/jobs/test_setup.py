@@ -69,6 +69,31 @@ class TestModules:
         assert "hpcnn: 'module load good' failed with status 127 on " in done.stderr
 
 
+# As Modules 3.2 do, which some sites still have: modulecmd says in words that a module is not there, and ends well.
+OLD_MODULE = """
+module() {
+    [ "$2" = good ] && { export LOADED=$2; echo "good.c(1):WARN:0: it is old" >&2; return; }
+    echo "ModuleCmd_Load.c(213):ERROR:105: Unable to locate a modulefile for '$2'" >&2
+}
+"""
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+class TestOldModules:
+    def test_one_that_is_there(self, kind: str, work: Path) -> None:
+        (work / "old.sh").write_text(OLD_MODULE)
+        done = run(kind, "--module", "good", "--setup", "WHAT=$LOADED; export WHAT", env="old.sh")
+        assert (done.returncode, done.stdout.splitlines()[:2]) == (0, ["it runs", "good"])
+        assert "it is old" in done.stderr
+
+    def test_one_that_is_not(self, kind: str, work: Path) -> None:
+        (work / "old.sh").write_text(OLD_MODULE)
+        done = run(kind, "--module", "good", "--module", "bad/1.0", env="old.sh")
+        assert (done.returncode, done.stdout) == (66, "")
+        assert "Unable to locate a modulefile for 'bad/1.0'" in done.stderr
+        assert "hpcnn: 'module load bad/1.0' failed with status 1 on " in done.stderr
+
+
 @pytest.mark.parametrize("kind", TEMPLATES)
 class TestSetup:
     def test_lines_take_effect_in_order_after_modules_and_variables(self, kind: str, work: Path) -> None:

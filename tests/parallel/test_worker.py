@@ -42,7 +42,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
 
 
 def rank_of_two(tmp_path: Path, **more: str) -> dict[str, str]:
-    (tmp_path / "rank0").write_text("n0:1")
+    (tmp_path / "all").write_text("n0:1\nn1:1")
     launched = {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2", "SLURM_LOCALID": "1", "HPCNN_WORLD_SIZE": "2"}
     return {**launched, "HPCNN_RENDEZVOUS": str(tmp_path), **more}
 

@@ -99,3 +99,40 @@ def test_the_command(slurm_commands: Commands) -> None:
     silent = CliRunner().invoke(main, ["status", "--efficiency", "1"])
     assert silent.exit_code == 1
     assert "no answer from sacct" in silent.stderr
+
+
+# As clusters with AutoDetect=nvml print it: the lines of batch and extern stand beside that of the step.
+GPU_JOB = f"""{HEADER}
+8117678|COMPLETED|3600|120|1|16|05:20:00|180G|||billing=9,cpu=16,gres/gpu:h100=4,gres/gpu=4,mem=180G,node=1|
+8117678.batch|COMPLETED|3600||1|16|00:00:04||11796K|1|cpu=16,gres/gpu=4,mem=180G,node=1|{{batch}}
+8117678.extern|COMPLETED|3600||1|16|00:00:00||256K|1|cpu=16,gres/gpu=4,mem=180G,node=1|{{none}}
+8117678.0|COMPLETED|3600||1|16|05:19:56||9G|4|cpu=16,gres/gpu=4,mem=180G,node=1|{{step}}
+"""
+USED = (
+    "cpu=05:19:00,energy=0,fs/disk=350130624578,gres/gpumem={memory},gres/gpuutil={percent},mem=110621726720,pages=3465"
+)
+NONE = "cpu=00:00:00,energy=0,fs/disk=5273,gres/gpumem=0,gres/gpuutil=0,mem=262144,pages=0,vmem=0"
+
+
+@pytest.mark.parametrize(
+    ("memory", "percent", "shown", "advice"),
+    [
+        ("163108093952", "342", "86 %", []),
+        ("163108093952", "61", "15 %", ["fewer GPUs, or larger batches: they were idle most of the time"]),
+        ("163108093952", "0", "0 %", ["fewer GPUs, or larger batches: they were idle most of the time"]),
+        ("0", "0", None, []),  # GPUs into which Slurm cannot look: nobody knows
+        ("18446744073709551614", "18446744073709551614", None, []),
+    ],
+)
+def test_the_use_of_gpus(
+    memory: str, percent: str, shown: str | None, advice: list[str], slurm_commands: Commands
+) -> None:
+    step = USED.format(memory=memory, percent=percent)
+    slurm_commands.put("sacct", GPU_JOB.format(batch=NONE, none=NONE, step=step))
+    words = ["status", "--efficiency", "8117678"]
+    (row,) = json.loads(CliRunner().invoke(main, [*words, "--format", "json"]).stdout)
+    assert row["gpus"] == 4
+    assert [text for text in row["next_time"] if "GPU" in text] == advice
+    assert (row["gpu_share"] is None) is (shown is None)
+    table = CliRunner().invoke(main, words).stdout
+    assert shown is None or shown in table

@@ -12,11 +12,13 @@ from hpcnn.specs.study import StudySpec
 from hpcnn.study import submit as module
 from hpcnn.study.expand import expand
 from hpcnn.study.run import missing, set_aside
-from hpcnn.study.states import look, runs_in
+from hpcnn.study.states import look, runs_in, with_causes
 from hpcnn.study.submit import adopt, plan
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import write_json
 from hpcnn.util.lock import lock
+
+KINDS = ["completed", "interrupted", "failed", "failed"]
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +48,17 @@ def queue(**states):
     return {
         job.lstrip("j"): JobState(job.lstrip("j"), status, status.upper(), "Priority") for job, status in states.items()
     }
+
+
+def test_memory_is_named_where_slurm_alone_knows(tmp_path, slurm_commands):
+    runs = [run_at(tmp_path, f"r{n}", result=kind, job_id=f"7_{n}") for n, kind in enumerate(KINDS)]
+    slurm_commands.squeue()
+    slurm_commands.sacct(*(f"7_{n}|OUT_OF_MEMORY" for n in range(3)), "7_3|FAILED")
+    states = with_causes(look(runs))
+    assert [state.reason for state in states] == [None, "why", "out of memory: Slurm says OUT_OF_MEMORY; why", "why"]
+    assert [state.status for state in states] == KINDS
+    slurm_commands.fail("sacct")
+    assert [state.reason for state in with_causes(look(runs))] == [None, "why", "why", "why"]
 
 
 class TestLook:

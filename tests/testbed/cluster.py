@@ -1,4 +1,4 @@
-"""Starts and stops a real Slurm cluster on one machine: slurmctld, slurmdbd on MariaDB, munge, three slurmd.
+"""Starts and stops a real Slurm cluster on one machine: slurmctld, slurmdbd on MariaDB, munge, and a slurmd a node.
 
 Each node is a network namespace with a host name of its own, so that ranks on two nodes really talk over a
 network. Needs root and Debian's packages slurm-wlm, slurmdbd, munge, mariadb-server and iproute2.
@@ -52,7 +52,7 @@ def up(bed: Testbed) -> None:
         raise TestbedError(reason)
     down(bed)
     _write_files(bed)
-    _make_network()
+    _make_network(bed)
     _start_munge(bed)
     if bed.accounting:
         _start_database(bed)
@@ -61,9 +61,9 @@ def up(bed: Testbed) -> None:
         # Made before slurmctld registers, so that its first job is already kept.
         _ok(bed, "sacctmgr", "-i", "add", "cluster", "testbed")
     _daemon(bed, "slurmctld", [*_head(bed), _which("slurmctld"), "-D"])
-    for number in range(1, config.NODES + 1):
+    for number in range(1, bed.nodes + 1):
         start_node(bed, number)
-    _wait_for("slurmctld", lambda: idle_nodes(bed) == config.NODES, bed)
+    _wait_for("slurmctld", lambda: idle_nodes(bed) == bed.nodes, bed)
     if not _ok(bed, "id", USER):
         home = bed.root / "home" / USER
         subprocess.run(["useradd", "--home-dir", home, "--create-home", "--shell", "/bin/bash", USER], check=True)
@@ -72,8 +72,8 @@ def up(bed: Testbed) -> None:
 def down(bed: Testbed) -> None:
     """Stop everything and remove every trace: processes, namespaces, bridge, user, files. Never fails."""
     _end_processes(bed)
-    for number in range(1, config.NODES + 1):
-        _quiet("ip", "netns", "delete", f"hpcnn-{config.node(number)}")
+    for space in _spaces():
+        _quiet("ip", "netns", "delete", space)
     _quiet("ip", "link", "delete", BRIDGE)
     _quiet("userdel", USER)
     shutil.rmtree(bed.root, ignore_errors=True)
@@ -125,25 +125,26 @@ def _write_files(bed: Testbed) -> None:
     (bed.root / "shared").chmod(0o1777)
     bed.slurm_conf.write_text(config.slurm_conf(bed))
     (bed.root / "etc" / "gres.conf").write_text(config.gres_conf(bed))
-    (bed.root / "etc" / "hosts").write_text(config.hosts())
+    (bed.root / "etc" / "hosts").write_text(config.hosts(bed))
     database = bed.root / "etc" / "slurmdbd.conf"
     database.write_text(config.slurmdbd_conf(bed))
     database.chmod(0o600)
-    for number in range(1, config.NODES + 1):
+    for number in range(1, bed.nodes + 1):
         (bed.root / "tmp" / config.node(number)).mkdir(parents=True)
         (bed.root / "tmp" / config.node(number)).chmod(0o1777)
+    for number in range(1, config.GPU_NODES + 1):
         for gpu in range(config.GPUS):
             subprocess.run(
                 ["mknod", "-m", "666", bed.root / "dev" / f"{config.node(number)}-gpu{gpu}", "c", "1", "3"], check=True
             )
 
 
-def _make_network() -> None:
+def _make_network(bed: Testbed) -> None:
     """Join a namespace for each node to a bridge; the controller has an address on the bridge itself."""
     _ip("link", "add", BRIDGE, "type", "bridge")
     _ip("address", "add", f"{config.CONTROLLER}/24", "dev", BRIDGE)
     _ip("link", "set", BRIDGE, "up")
-    for number in range(1, config.NODES + 1):
+    for number in range(1, bed.nodes + 1):
         space, outer = f"hpcnn-{config.node(number)}", f"hpcnnve{number}"
         _ip("netns", "add", space)
         _ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", space)
@@ -243,12 +244,16 @@ def _processes(bed: Testbed) -> list[int]:
             known = wanted in entry.joinpath("environ").read_bytes() or str(bed.root).encode() in command
             if daemon and known:
                 found.append(int(entry.name))
-    for number in range(1, config.NODES + 1):
-        pids = subprocess.run(
-            ["ip", "netns", "pids", f"hpcnn-{config.node(number)}"], capture_output=True, text=True, check=False
-        )
+    for space in _spaces():
+        pids = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True, check=False)
         found += [int(pid) for pid in pids.stdout.split()]
     return found
+
+
+def _spaces() -> list[str]:
+    """Return the network namespaces of the nodes, however many there are: ip-netns(8) keeps their names there."""
+    folder = Path("/run/netns")
+    return [entry.name for entry in folder.glob("hpcnn-c*")] if folder.is_dir() else []
 
 
 def _zombie(pid: int) -> bool:
@@ -291,8 +296,11 @@ def main() -> None:
     parser.add_argument("action", choices=("up", "down"))
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the testbed [%(default)s]")
     parser.add_argument("--no-accounting", action="store_true", help="a cluster without sacct")
+    parser.add_argument("--nodes", type=int, default=config.NODES, help="nodes of the cluster [%(default)s]")
     options = parser.parse_args()
-    bed = Testbed(options.root, accounting=not options.no_accounting)
+    if not config.GPU_NODES <= options.nodes <= config.MOST_NODES:
+        parser.error(f"--nodes: {options.nodes} is not valid; expected {config.GPU_NODES} to {config.MOST_NODES}")
+    bed = Testbed(options.root, accounting=not options.no_accounting, nodes=options.nodes)
     if options.action == "down":
         down(bed)
         return
@@ -301,7 +309,7 @@ def main() -> None:
         up(bed)
     except TestbedError as error:
         sys.exit(f"testbed: {error}")
-    print(f"{config.NODES} nodes are idle after {time.monotonic() - begin:.1f} s. Now type:")
+    print(f"{bed.nodes} nodes are idle after {time.monotonic() - begin:.1f} s. Now type:")
     print(f"  export SLURM_CONF={bed.slurm_conf}")
 
 

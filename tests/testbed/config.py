@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NODES = 3
+MAX_ARRAY = 101  # slurm.conf(5), MaxArraySize
+MOST_NODES = 250  # addresses of one network
 CPUS = 2
 GPU_NODES = 2
 GPUS = 2
@@ -16,10 +18,11 @@ DATABASE_PORT = 33906
 
 @dataclass(frozen=True)
 class Testbed:
-    """Where one testbed lives, and whether it keeps accounts."""
+    """Where one testbed lives, whether it keeps accounts, and how many nodes it has when it is started."""
 
     root: Path
     accounting: bool = True
+    nodes: int = NODES
 
     __test__ = False  # not a test class, whatever its name
 
@@ -40,7 +43,7 @@ def node(number: int) -> str:
 
 
 def slurm_conf(bed: Testbed) -> str:
-    """Return slurm.conf(5): three nodes of two cores, two with fake GPUs, and three partitions."""
+    """Return slurm.conf(5): nodes of two cores, two of them with fake GPUs, and three partitions."""
     run = bed.root / "run"
     accounting = (
         f"AccountingStorageType=accounting_storage/slurmdbd\nAccountingStorageHost={CONTROLLER}\n"
@@ -51,7 +54,7 @@ def slurm_conf(bed: Testbed) -> str:
     nodes = "\n".join(
         f"NodeName={node(n)} NodeAddr={NETWORK}.{n} NodeHostname={node(n)} CPUs={CPUS} RealMemory=4000"
         + (f" Gres=gpu:fake:{GPUS}" if n <= GPU_NODES else "")
-        for n in range(1, NODES + 1)
+        for n in range(1, bed.nodes + 1)
     )
     # TmpFS of each node's own: PMIx puts files of a job there under the same name on every node.
     return f"""\
@@ -84,13 +87,13 @@ MinJobAge=300
 SlurmdTimeout=20
 SlurmctldTimeout=30
 SchedulerParameters=sched_interval=2,batch_sched_delay=0
-MaxArraySize=101
+MaxArraySize={MAX_ARRAY}
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=5
 {accounting}{nodes}
-PartitionName=cpu Nodes=c[1-{NODES}] Default=YES MaxTime=01:00:00 DefaultTime=00:10:00
+PartitionName=cpu Nodes=c[1-{bed.nodes}] Default=YES MaxTime=01:00:00 DefaultTime=00:10:00
 PartitionName=gpu Nodes=c[1-{GPU_NODES}] MaxTime=01:00:00 DefaultTime=00:10:00
-PartitionName=debug Nodes=c[1-{NODES}] MaxTime=00:02:00 MaxNodes=2
+PartitionName=debug Nodes=c[1-{bed.nodes}] MaxTime=00:02:00 MaxNodes=2
 """
 
 
@@ -122,7 +125,7 @@ StorageLoc=slurm_acct_db
 """
 
 
-def hosts() -> str:
+def hosts(bed: Testbed) -> str:
     """Return /etc/hosts(5) as the nodes see it."""
-    lines = [f"{NETWORK}.{n} {node(n)}" for n in range(1, NODES + 1)]
+    lines = [f"{NETWORK}.{n} {node(n)}" for n in range(1, bed.nodes + 1)]
     return "\n".join(["127.0.0.1 localhost", f"{CONTROLLER} testbed-head", *lines]) + "\n"

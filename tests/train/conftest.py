@@ -15,6 +15,7 @@ import pytest
 from hpcnn.parallel.serial import SingleReplica
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.train import TrainSpec
+from tests.parallel.counting import simulated  # noqa: F401
 from tests.train.cases import MOMENTUM, SETUPS, STOPPED
 from tests.train.launching import ROOT, USER, Command, Submit, Train, Trained, options_of
 from tests.train.many_trainings import MASKS

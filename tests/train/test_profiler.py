@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
+from hpcnn.parallel.serial import SingleReplica
 from hpcnn.report import epoch_times, load
 from hpcnn.rundir.layout import RunDir
 from hpcnn.trace.chrome import COMMUNICATION, OPERATION, read
 from hpcnn.train.console import profile_line
+from hpcnn.train.profiler import Profile
 from hpcnn.util.files import read_lines
 from tests.train.cases import PROFILED
 from tests.train.launching import Train
@@ -64,3 +67,16 @@ def test_a_number_of_steps_that_cannot_be_is_refused(steps: int, tmp_path: Path)
     ended = CliRunner().invoke(main, ["train", "--run-dir", str(tmp_path / "run"), "--profile", str(steps)])
     assert ended.exit_code == 2
     assert f"--profile: {steps} is not valid" in ended.output
+
+
+@pytest.mark.parametrize(("rank", "writes"), [(0, True), (4, True), (1, False), (99, False)])
+def test_of_many_ranks_some_at_even_distances_record(rank: int, writes: bool, tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    strategy = SingleReplica()
+    strategy.rank, strategy.processes = rank, 100
+    profile = Profile(3, run, strategy)
+    recorded = []
+    profile._record = lambda call, sums, done, steps: recorded.append(rank) or call(sums)  # type: ignore[method-assign]
+    sums: Any = "sums"
+    assert profile.record(lambda sums: sums, sums, 2, 0, 3) == "sums"
+    assert (profile.epoch, profile.steps, bool(recorded)) == (2, None, writes)

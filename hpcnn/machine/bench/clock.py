@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hpcnn.parallel.mpi import greatest
+
 if TYPE_CHECKING:
     from hpcnn.parallel.mpi import Communicator
 
@@ -26,7 +28,7 @@ def slowest_seconds(operation: Callable[[int], None], comm: Communicator, repeat
     operation(_WARM_UP)
     begin = time.perf_counter()
     operation(_WARM_UP)
-    each = max(comm.allgather((time.perf_counter() - begin) / _WARM_UP))
+    each = float(greatest(comm, [(time.perf_counter() - begin) / _WARM_UP])[0])
     count = min(max(math.ceil(_SECONDS_OF_A_REPEAT / each), 1), _LARGEST_COUNT)
     seconds = []
     for _ in range(repeats):
@@ -34,4 +36,4 @@ def slowest_seconds(operation: Callable[[int], None], comm: Communicator, repeat
         begin = time.perf_counter()
         operation(count)
         seconds.append((time.perf_counter() - begin) / count)
-    return [max(of_ranks) for of_ranks in zip(*comm.allgather(seconds), strict=True)]
+    return [float(slowest) for slowest in greatest(comm, seconds)]

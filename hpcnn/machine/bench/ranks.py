@@ -58,7 +58,7 @@ def measure(run: RunDir, model: str, sizes: list[int], repeats: int, backends: S
     check_world_size(task.world_size, comm.Get_size(), comm.Get_rank(), "mpi")
     chief = comm.Get_rank() == 0
     messages = comm.bcast(messages)
-    hosts = comm.allgather(socket.gethostname())
+    hosts = comm.gather(socket.gethostname())
     measured = []
     for backend in backends:
         for message, operation in OPERATIONS[backend](messages, comm, task):
@@ -66,7 +66,7 @@ def measure(run: RunDir, model: str, sizes: list[int], repeats: int, backends: S
             measured.append(found)
             if chief:
                 print(line(found), flush=True)
-    if chief:
+    if hosts is not None:  # rank 0
         write_json(run.allreduce, result(measured, model, hosts, library()), folders=False)
 
 

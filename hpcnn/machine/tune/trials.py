@@ -81,7 +81,7 @@ def images_per_second(run: RunDir) -> float:
     """Return the median rate of the epochs after the first: samples of all ranks over the slowest rank's seconds."""
     samples: dict[int, float] = {}
     seconds: dict[int, float] = {}
-    for _, file in run.epoch_files():
+    for _, file in (*run.epoch_files(), *run.node_files()):
         for line in read_lines(file):
             epoch = line["epoch"]
             samples[epoch] = samples.get(epoch, 0.0) + line["samples"]

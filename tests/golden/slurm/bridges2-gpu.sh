@@ -30,8 +30,23 @@ must_work() { # follows each line, which it is given
         exit 66
     fi
 }
+listened() { # runs a command that loads a module: before version 4, Modules say in words alone that there is none
+    local status said
+    if ! said=$(mktemp); then
+        "$@"
+        return
+    fi
+    "$@" 2> "$said"
+    status=$?
+    cat "$said" >&2
+    if [ "$status" -eq 0 ] && grep -Eq ':ERROR:|Unable to locate a modulefile' "$said"; then
+        status=1
+    fi
+    rm -f "$said"
+    return "$status"
+}
 
-module load openmpi/4.0.5-gcc10.2.0
+listened module load openmpi/4.0.5-gcc10.2.0
 must_work 'module load openmpi/4.0.5-gcc10.2.0'
 export PATH=/home/me/venv/bin:"$PATH"
 
