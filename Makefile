@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-long check lint docs venv bench release clean testbed testbed-down scale matrix
+.PHONY: help demo test test-long faults check lint docs venv bench release clean testbed testbed-down scale matrix
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,6 +40,10 @@ test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
 
 test-long: $(VENV)/.dev $(VENV)/.horovod ## Run the tests that compute for minutes, which `make test` skips
 	HPCNN_TEST_LONG=1 $(PYTEST) -m 'long or examples'
+
+MINUTES ?= 60
+faults: $(VENV)/.dev ## Kill, fill, damage and deceive hpcnn for an hour (MINUTES=N): nothing may be lost or run
+	$(BIN)/python -m tests.faults --minutes $(MINUTES)
 
 check: lint ## Check style and types, then run the pure tests: no ranks, no cluster, no documents
 	$(PYTEST) $(IN_PARALLEL) -m 'not integration and not mpi and not slurm and not slow'

@@ -5,6 +5,9 @@ MNIST (``HPCNN_DATA``; without it, on random images of the same shape, where acc
 bfloat16: hpcnn and its peers in turn, each in a process of its own, with the same threads, batch, optimizer and number
 of epochs. It prints the images/s of the epochs after the first, median and range over the trainings, and what hpcnn's
 median is of each peer's. PyTorch is looked for in the environment FOLDER.
+
+``--network NAME`` trains a network of research instead, on random images in colour: hpcnn, hpcnn without its rewrites
+(``HPCNN_REWRITE=0``) and ``model.fit`` in turn. Every ratio is of two trainings that followed each other.
 """
 
 from __future__ import annotations
@@ -35,6 +38,24 @@ class Case:
     pixel_scale: str
     epochs: int
 
+
+@dataclass(frozen=True)
+class Network:
+    """A network of research with images of its size; so few that an epoch takes seconds."""
+
+    model: str
+    arguments: Mapping[str, Any]
+    side: int
+    batch: int
+    images: int
+    epochs: int = 3
+
+
+NETWORKS = {
+    "resnet20": Network("wolter-cifar10-resnet110", {"depth": 20}, 32, 64, 1_280),
+    "mobilenetv3small": Network("keras.applications:MobileNetV3Small", {"dropout_rate": 0.0}, 64, 32, 640),
+    "resnet50": Network("keras.applications:ResNet50", {}, 64, 16, 160),
+}
 
 CASES = (Case("scinet-cnn1", 128, 1 / 255, "unit", 4), Case("psc-cnn-dropout", 32, 1 / 255, "unit", 3))
 
@@ -84,6 +105,63 @@ def measure(
                         yield {**facts, "way": "PyTorch", **peer(torch / "bin" / "python", "torch_eager.py", *where)}
 
 
+def measure_networks(
+    names: Sequence[str], precisions: Sequence[str], images: int | None, repeats: int, threads: int
+) -> Iterator[dict[str, Any]]:
+    """Yield one record a training of networks of research: all ways in turn, repeat after repeat."""
+    with tempfile.TemporaryDirectory() as folder:
+        for repeat in range(1, repeats + 1):
+            for name in names:
+                network = NETWORKS[name]
+                file = _images(Path(folder) / f"{name}.npz", network.side, images or network.images)
+                for precision in precisions:
+                    facts = {"model": name, "precision": precision}
+                    where = (network, file, precision, threads, repeat)
+                    yield {**facts, "way": "hpcnn", **_network_by_hpcnn(*where, rewrite=True)}
+                    yield {**facts, "way": "hpcnn, HPCNN_REWRITE=0", **_network_by_hpcnn(*where, rewrite=False)}
+                    yield {**facts, "way": "model.fit", **_network_by_fit(*where)}
+
+
+def _images(file: Path, side: int, count: int) -> Path:
+    import numpy as np
+
+    draw = np.random.default_rng(1)
+    sizes = {"train": count, "test": max(count // 10, 10)}
+    arrays: dict[str, Any] = {
+        f"x_{part}": draw.uniform(-1, 1, (n, side, side, 3)).astype(np.float32) for part, n in sizes.items()
+    }
+    np.savez(file, **arrays, **{f"y_{part}": np.arange(n) % 10 for part, n in sizes.items()})
+    return file
+
+
+def _network_by_hpcnn(
+    network: Network, file: Path, precision: str, threads: int, seed: int, *, rewrite: bool
+) -> dict[str, Any]:
+    run = file.with_name(f"{file.stem}-{precision}-{seed}-{rewrite:d}")
+    words = [
+        *(sys.executable, "-m", "hpcnn", "submit", "--quiet", "--run-dir", run, "--model", network.model),
+        *(word for key, value in network.arguments.items() for word in ("--model-arg", f"{key}={value}")),
+        *("--data", file, "--precision", precision, "--epochs", network.epochs, "--batch-size", network.batch),
+        *("--seed", seed, "--pixel-scale", "raw", "--optimizer", "sgd", "--learning-rate", 0.01),
+        *("--no-evaluate", "--ntasks", 1, "--cpus-per-task", threads),
+    ]
+    environment = {**os.environ, "HPCNN_REWRITE": f"{rewrite:d}"}
+    subprocess.run([str(word) for word in words], env=environment, check=True, capture_output=True)
+    lines = [json.loads(line) for line in (run / "epochs.rank00000.jsonl").read_text().splitlines()]
+    accuracy = json.loads((run / "result.json").read_text())["test"]["accuracy"]
+    seconds = [line["seconds_total"] for line in lines]
+    return {"seconds": seconds, "samples": lines[0]["samples"], "test_accuracy": accuracy}
+
+
+def _network_by_fit(network: Network, file: Path, precision: str, threads: int, seed: int) -> dict[str, Any]:
+    given = (network.model, json.dumps(network.arguments), file, precision, network.epochs, network.batch)
+    words = [sys.executable, PEERS / "network_fit.py", *given, threads, seed]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run([str(word) for word in words], env=environment, check=True, capture_output=True, text=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
 def rate(record: dict[str, Any]) -> float:
     """Return the images/s of all epochs but the first, which pays for tracing, together.
 
@@ -94,14 +172,20 @@ def rate(record: dict[str, Any]) -> float:
 
 def table(results: Sequence[Result], accuracy: Mapping[tuple[str, str], Sequence[float]]) -> str:
     """Return the results as a Markdown table."""
-    own = {one.case: one.median for one in results if one.way == "hpcnn"}
+    own = {one.case: one for one in results if one.way == "hpcnn"}
     rows = []
     for one in results:
-        ratio = "" if one.way == "hpcnn" else f"{own[one.case] / one.median:.2f} x"
+        ratio = "" if one.way == "hpcnn" else _ratio(own[one.case], one)
         mean = f"{statistics.mean(accuracy[one.case, one.way]):.2%}"
         rows.append([*one.case.split(", "), one.way, f"{one.median:,.0f}", one.spread(), ratio, mean])
     headings = ["network", "precision", "way", "images/s, median", "min..max", "hpcnn is", "test accuracy, mean"]
     return markdown(headings, rows)
+
+
+def _ratio(own: Result, other: Result) -> str:
+    """Return the median of what hpcnn is of the other in trainings that followed each other, and the range."""
+    ratios = [mine / theirs for mine, theirs in zip(own.values, other.values, strict=True)]
+    return f"{statistics.median(ratios):.2f} x ({min(ratios):.2f}..{max(ratios):.2f})"
 
 
 def main() -> None:
@@ -110,14 +194,21 @@ def main() -> None:
     made.add_argument("--torch", type=Path, help="environment with PyTorch and NumPy")
     made.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads [%(default)s]")
     made.add_argument("--model", action="append", choices=[case.name for case in CASES], help="only this network")
+    made.add_argument("--network", action="append", choices=sorted(NETWORKS), help="a network of research instead")
+    made.add_argument("--precision", action="append", choices=("float32", "bfloat16"), help="only this one")
     options = made.parse_args()
     cases = [case for case in CASES if case.name in (options.model or [case.name for case in CASES])]
-    precisions, samples, repeats = ("float32", "bfloat16"), 60_000, options.repeats
+    precisions, samples, repeats = options.precision or ("float32", "bfloat16"), 60_000, options.repeats
     if options.smoke:
         cases, precisions, samples, repeats = [dataclasses.replace(CASES[0], epochs=2)], ("float32",), 1_024, 1
     facts, found = machine(), dict[tuple[str, str], Result]()
     accuracy: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for record in measure(options.torch, cases, precisions, samples, repeats, options.threads):
+    if options.network:
+        images = 64 if options.smoke else None
+        records = measure_networks(options.network, precisions, images, repeats, options.threads)
+    else:
+        records = measure(options.torch, cases, precisions, samples, repeats, options.threads)
+    for record in records:
         case, way = f"{record['model']}, {record['precision']}", record["way"]
         value = rate(record)
         found.setdefault((case, way), Result(case, way, "images/s")).values.append(value)

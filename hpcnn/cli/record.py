@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 
 from hpcnn.rundir.close import finish, note_of
 from hpcnn.rundir.layout import RunDir
+from hpcnn.util.errors import bad_value
+from hpcnn.util.files import make_folder
 
 _EXAMPLE = "\b\nExample:\n  hpcnn record finish --run-dir runs/first --exit-code 0 --seconds 12"
+
+_run_dir_option = click.option("--run-dir", required=True, type=click.Path(file_okay=False), help="The run directory.")
+
+
+def _pid_option(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--pid", type=int, required=required, default=None, help="Process of the job script.")
 
 
 @click.group(hidden=True, epilog=_EXAMPLE)
@@ -17,13 +28,44 @@ def command() -> None:
     """Close the record of a run (called by job scripts)."""
 
 
+@command.command("begin", epilog="\b\nExample:\n  hpcnn record begin --run-dir runs/first --pid $$")
+@_run_dir_option
+@_pid_option(required=True)
+def begin_command(run_dir: str, pid: int) -> None:
+    """Make a job script the owner of its run directory, and print the word by which its processes know it.
+
+    Ends with status 2, and touches nothing, where another attempt is at work there. Prints ``completed`` of a
+    run that is.
+    """
+    from hpcnn.rundir.owner import begin, end
+    from hpcnn.scheduler import job_lives
+
+    run = RunDir(run_dir)
+    make_folder(run.path, above=True)
+    word = begin(run_dir, pid, job_lives)
+    if (run.read_result() or {}).get("status") == "completed":
+        end(run_dir, pid)
+        word = "completed"
+        click.echo("hpcnn: this run is completed; nothing is done", err=True)
+    click.echo(word)
+
+
 @command.command("finish", epilog=_EXAMPLE)
-@click.option("--run-dir", required=True, type=click.Path(exists=True, file_okay=False), help="The run directory.")
+@_run_dir_option
 @click.option("--exit-code", required=True, type=int, help="Exit status of the launcher.")
 @click.option("--seconds", type=float, default=None, help="Wall time of the launcher, in seconds.")
-def finish_command(run_dir: str, exit_code: int, seconds: float | None) -> None:
+@_pid_option(required=False)
+def finish_command(run_dir: str, exit_code: int, seconds: float | None, pid: int | None) -> None:
     """Write result.json where the ranks could not: a killed rank, or a program that keeps no record itself."""
-    finish(run_dir, exit_code, seconds)
+    from hpcnn.rundir.owner import end, own
+    from hpcnn.scheduler import job_lives
+
+    if not Path(run_dir).is_dir():
+        raise bad_value("--run-dir", run_dir, "a directory that is there")
+    with own(run_dir, job_lives):
+        finish(run_dir, exit_code, seconds)
+    if pid is not None:
+        end(run_dir, pid)
     note = note_of(RunDir(run_dir))
     if note:
         click.echo(f"Warning: {note}", err=True)

@@ -120,8 +120,11 @@ def _steps(site: Site, software: SoftwareSpec, here: Here, program: Sequence[str
     steps = module_lines(site, software, gpu)
     steps += [f"export {key}={shlex.quote(value)}" for key, value in exports.items()]
     if software.env_file is not None:
-        file = shlex.quote(str(Path(here.directory, software.env_file)))
-        steps += ["set -a", f". {file}", "set +a"]
+        file = str(Path(here.directory, software.env_file))
+        refusal = f"hpcnn: {file} is not there, not yours, or open to other users (chmod 600)"
+        is_private = f"[ -O {shlex.quote(file)} ] && [[ $(stat -Lc %a -- {shlex.quote(file)}) == *00 ]]"
+        steps.append(f"{{ {is_private} || {{ echo {shlex.quote(refusal)} >&2; (exit 78); }}; }}")
+        steps += ["set -a", f". {shlex.quote(file)}", "set +a"]
     steps.append(f"cd {shlex.quote(here.directory)}")
     folders = [here.directory, *([exports["HPCNN_DATA"]] if "HPCNN_DATA" in exports else [])]
     parts = container_command(site, software, folders, gpu, action="exec" if program else "shell", variables=exports)

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from hpcnn.jobs.script import Place, has_launcher, render
 from hpcnn.jobs.submission import check_job_has_ended, submit_recorded
 from hpcnn.rundir.close import exit_status, finish
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
-from hpcnn.scheduler import scheduler_of
+from hpcnn.rundir.owner import own
+from hpcnn.scheduler import job_lives, scheduler_of
 from hpcnn.scheduler.allocation import Allocation, allocation_of
 from hpcnn.scheduler.api import NoAnswer
 from hpcnn.sites.load import load_site, with_machine_cores
@@ -103,15 +105,15 @@ def submit(prepared: Prepared, on_line: Callable[[str], None] | None = None) -> 
     The status is 0 only for a run whose record says ``completed``. on_line: gets the job's output line by line. An
     interrupted job is recorded as such before KeyboardInterrupt goes on.
     """
-    write(prepared)
     run = prepared.run
-    try:
-        code = scheduler_of(prepared.site.scheduler).run(run.job_script, run.log, on_line)
-    except KeyboardInterrupt:
-        finish(run.path, by_signal(signal.SIGINT))
-        raise
-    finish(run.path, code)
-    recorded = exit_status(run)
+    with written(prepared):
+        try:
+            code = scheduler_of(prepared.site.scheduler).run(run.job_script, run.log, on_line)
+        except KeyboardInterrupt:
+            finish(run.path, by_signal(signal.SIGINT))
+            raise
+        finish(run.path, code)
+        recorded = exit_status(run)
     return code or (1 if recorded is None else recorded)
 
 
@@ -135,7 +137,17 @@ def enqueue(prepared: Prepared, options: Sequence[str] = ()) -> str:
 
 
 def write(prepared: Prepared, *, durable: bool = True) -> None:
-    """Write the run directory's first files: job spec and script. durable: as for ``files.write_text``."""
+    """Write the run directory's first files: job spec and script. durable: as for ``files.write_text``.
+
+    Raises InUse where another attempt is at work in the directory.
+    """
+    with written(prepared, durable=durable):
+        pass
+
+
+@contextlib.contextmanager
+def written(prepared: Prepared, *, durable: bool = True) -> Iterator[None]:
+    """Write the run directory's first files, as ``write`` does, and own the directory while the block runs."""
     run, job = prepared.run, prepared.job
     check_program(job, prepared.site, Path.cwd(), _path_of_jobs())
     if job.train is not None:
@@ -144,13 +156,16 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
             check_weights_file(job.train)
     check_environment(job.software)
     run.create(resume=prepared.resume)
-    if prepared.resume:
-        run.result.unlink(missing_ok=True)  # that of the attempt before
-    else:
-        run.clear_attempt()
-    spec = {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)}
-    write_json(run.spec, sealed(spec), durable=durable)
-    write_text(run.job_script, prepared.script, executable=True, durable=durable)
+    with own(run.path, job_lives):
+        run.create(resume=prepared.resume)  # another attempt may have come to its end before this one owned it
+        if prepared.resume:
+            run.result.unlink(missing_ok=True)  # that of the attempt before
+        else:
+            run.clear_attempt(own_program=job.train is None)
+        spec = {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)}
+        write_json(run.spec, sealed(spec), durable=durable)
+        write_text(run.job_script, prepared.script, executable=True, durable=durable)
+        yield
 
 
 def _path_of_jobs() -> str:

@@ -89,14 +89,20 @@ class Result:
             return networks[max(networks)]
         return self._run.weights if self._run.weights.exists() else None
 
-    def network(self, epoch: int | None = None) -> KerasModel:
+    def network(self, epoch: int | None = None, *, trust: bool = False) -> KerasModel:
         """Return the trained Keras model, after ``epoch`` or after the last one that was kept.
 
-        This imports TensorFlow. Raises UsageError for a run without a kept network (``checkpoint=True`` keeps them).
+        This imports TensorFlow. trust: import the functions that the run names although it is another user's, or was
+        changed; look at it first. Raises UsageError for such a run without it, and for a run without a kept network
+        (``checkpoint=True`` keeps them).
         """
         from hpcnn.train.trained import open_trained
+        from hpcnn.util.errors import UsageError
 
-        return open_trained(self.run_dir, epoch).model
+        try:
+            return open_trained(self.run_dir, epoch, trust=trust).model
+        except UsageError as error:
+            raise UsageError(str(error).replace("--trust runs it", "network(trust=True) runs it")) from None
 
     @property
     def log(self) -> str:

@@ -115,8 +115,6 @@ class Strategy(Protocol):
     """Whether ``concatenate`` is available, and all replicas compute identical bits from its result."""
     mpi_version: str | None
     """The MPI library that connects the processes, or None without MPI."""
-    loss_divisor: int
-    """The divisor that Keras silently applies to every loss: the number of replicas under tf.distribute, else 1."""
 
     @property
     def replicas(self) -> Sequence[int]:
@@ -131,6 +129,9 @@ class Strategy(Protocol):
 
     def prepare_optimizer(self, optimizer: Optimizer) -> None:
         """Keep the optimizer from reducing gradients that ``reduce`` has reduced."""
+
+    def undivided_losses(self) -> AbstractContextManager[object]:
+        """*graph*: return a context in which Keras does not divide its losses by the number of replicas."""
 
     def run(self, function: Callable[..., Tensor], args: tuple[Tensor, ...]) -> list[Tensor]:
         """*graph*: call ``function(*args)`` on every local replica; return one result per local replica."""

@@ -25,7 +25,6 @@ class SingleReplica(OneProcess):
     communicates = True
     gathers = False
     mpi_version: str | None = None
-    loss_divisor = 1
 
     @property
     def replicas(self) -> Sequence[int]:
@@ -38,6 +37,10 @@ class SingleReplica(OneProcess):
 
     def prepare_optimizer(self, optimizer: Optimizer) -> None:
         """Leave the optimizer alone: outside tf.distribute it reduces nothing."""
+
+    def undivided_losses(self) -> AbstractContextManager[object]:
+        """Return an empty context: outside tf.distribute Keras divides by nothing."""
+        return contextlib.nullcontext()
 
     def run(self, function: Callable[..., Tensor], args: tuple[Tensor, ...]) -> list[Tensor]:
         """Call the function once."""

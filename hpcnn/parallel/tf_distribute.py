@@ -7,7 +7,7 @@ this module.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,6 @@ class TfDistribute(OneProcess):
         self._strategy = strategy
         self.devices: Sequence[str] = tuple(devices)
         self.size = int(strategy.num_replicas_in_sync)
-        self.loss_divisor = self.size
 
     @property
     def replicas(self) -> Sequence[int]:
@@ -61,11 +60,27 @@ class TfDistribute(OneProcess):
             )
         inner._all_reduce_sum_gradients = list
 
+    @contextlib.contextmanager
+    def undivided_losses(self) -> Iterator[None]:
+        """Let Keras's losses be those of a replica's own samples inside the context."""
+        from keras.src.losses import loss as of_keras
+
+        names = ("scale_loss_for_distribution", "unscale_loss_for_distribution")
+        dividing = {name: getattr(of_keras, name) for name in names}
+        for name in names:
+            setattr(of_keras, name, lambda value: value)
+        try:
+            yield
+        finally:
+            for name, function in dividing.items():
+                setattr(of_keras, name, function)
+
     def run(self, function: Callable[..., Tensor], args: tuple[Tensor, ...]) -> list[Tensor]:
         """Call the function on every local replica; return one result per replica."""
         import tensorflow as tf
 
-        results = self._strategy.run(function, args=args)
+        with _without_advice():
+            results = self._strategy.run(function, args=args)
         local = self._strategy.experimental_local_results
         flat = [local(part) for part in tf.nest.flatten(results)]
         count = len(self.devices)
@@ -124,6 +139,20 @@ class TfDistribute(OneProcess):
     def timeline(self, file: Path) -> AbstractContextManager[None]:
         """Record nothing: the reductions are TensorFlow operations, which TensorFlow's own profiler records."""
         return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """Hide TensorFlow's word that ``run`` without a ``tf.function`` is slow: a trial does it once."""
+    import tensorflow as tf
+
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _first(results: Tensor) -> Tensor:

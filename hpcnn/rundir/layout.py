@@ -15,10 +15,12 @@
       machine.json              hpcnn bench machine: operations and bytes a second
       trace.rank00000.json.gz   --profile: what a rank did in some steps
       trace.json.gz             all ranks together, written by ``hpcnn profile``
+      owner-1.json              which attempt is at work in the directory, while one is (``owner.py``)
       stop                      asks the ranks to stop and keep their state; gone once they have
       weights.npz               of a network in NumPy: its best weights
       result.json               written last, atomically; without it the run is unfinished
       checkpoints/  tensorboard/  plots/  exported/  log.out
+      earlier/1/                networks, pictures and logs of an attempt that was begun anew
 
 This module defines every file name above. Each file is written atomically or by whole lines (``util/files.py``) and has
 one writer, so any number of runs may write to one file system at once, NFS included. Must not import a room that trains
@@ -55,8 +57,15 @@ _NODE_FILE = re.compile(r"epochs\.node(\d{5,})\.jsonl$")
 _TRACE_FILE = re.compile(r"trace\.rank(\d{5,})\.json\.gz$")
 _CHECKPOINT = re.compile(r"epoch-(\d{3,})\.keras")
 
+# The end of the name of a temporary file of ``owner.py``.
+OWNER_TEMPORARY = ".owner"
+
 # The file name of an epoch's checkpoint.
 CHECKPOINT_NAME = "epoch-{epoch:03d}.keras"
+
+
+class RefusedRunDir(UsageError):
+    """A run directory that an attempt may not use: it must not write there that it failed."""
 
 
 def holds_run(names: Iterable[str]) -> bool:
@@ -102,11 +111,13 @@ class RunDir:
         self.all_traces = self.path / "trace.json.gz"
         self.log = self.path / "log.out"
         self.checkpoints = self.path / "checkpoints"
+        self.attempt_of_networks = self.checkpoints / "attempt.json"
         self.state = self.checkpoints / "state.npz"
         self.stop = self.path / "stop"
         self.weights = self.path / "weights.npz"
         self.tensorboard = self.path / "tensorboard"
         self.plots = pictures_folder(self.path)
+        self.exports = self.path / "exported"
 
     def epochs(self, rank: int) -> Path:
         """Return the file of one rank's epoch records."""
@@ -140,7 +151,7 @@ class RunDir:
 
     def exported(self, epoch: int, form: str) -> Path:
         """Return the file, or the folder, of an epoch's network that ``hpcnn export`` writes by default."""
-        return self.path / "exported" / f"epoch-{epoch:03d}.{form}"
+        return self.exports / f"epoch-{epoch:03d}.{form}"
 
     def epoch_files(self) -> list[tuple[int, Path]]:
         """Return (rank, file) of every epoch file that exists, by rank."""
@@ -157,18 +168,19 @@ class RunDir:
     def create(self, *, resume: bool = False) -> None:
         """Make the directory.
 
-        Raises UsageError for a directory with a finished run, and without ``resume`` for one with a run that can be
+        Raises RefusedRunDir for a directory with a finished run, and without ``resume`` for one with a run that can be
         resumed.
         """
         result = self.read_result() if self.result.exists() else None
         if self.result.exists() and not (resume and result and result.get("status") != "completed"):
-            hint = "; --resume goes on with it" if result and self.state.exists() else ""
-            raise UsageError(
+            goes_on = result and result.get("status") != "completed" and self.state.exists()
+            hint = "; --resume goes on with it" if goes_on else ""
+            raise RefusedRunDir(
                 f"--run-dir: {str(self.path)!r} already holds a finished run ({self.result.name}); "
                 f"name another directory, or move it away{hint}"
             )
         if self.state.exists() and not resume:
-            raise UsageError(
+            raise RefusedRunDir(
                 f"--run-dir: {str(self.path)!r} holds a training that was cut off; --resume goes on with it, or name "
                 "another directory"
             )
@@ -179,15 +191,20 @@ class RunDir:
         except OSError as error:
             raise UsageError(f"--run-dir: {str(self.path)!r} cannot be made: {error.strerror}") from error
 
-    def clear_attempt(self) -> None:
-        """Remove the records of an unfinished attempt, so that two attempts are never added up."""
+    def clear_attempt(self, *, own_program: bool = False) -> None:
+        """Remove the records of an unfinished attempt, so that two attempts are never added up.
+
+        What it made beside them goes into a folder ``earlier/N``: nobody then takes it for the new attempt's.
+        own_program: a user's program made it, and goes on with it if it wants to. Only the directory's owner calls it.
+        """
+        self.tidy()
         of_ranks = (*self.epoch_files(), *self.node_files(), *self.traces())
-        # what a process left that was killed while it wrote
-        killed = [file for folder in (self.path, self.checkpoints) for file in folder.glob(f".*{TEMPORARY}*")]
-        for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json"), *killed):
-            stale.unlink()
-        for file in (self.all_traces, self.events, self.provenance, self.weights, self.result):
+        for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json")):
+            stale.unlink(missing_ok=True)
+        for file in (self.all_traces, self.events, self.provenance, self.result, self.allreduce, self.machine):
             file.unlink(missing_ok=True)
+        if not own_program:
+            self._set_aside()
 
     def forget_epochs(self, file: Path, epoch: int) -> None:
         """Remove the records of ``epoch`` and later ones from an epoch file: a new attempt records them again."""
@@ -195,17 +212,42 @@ class RunDir:
             kept = [record for record in read_lines(file) if record.get("epoch", 0) < epoch]
             write_text(file, "".join(json.dumps(record) + "\n" for record in kept), folders=False)
 
-    def prepare_resume(self, epoch: int, written: Collection[Path]) -> None:
+    def prepare_resume(self, epoch: int, written: Collection[Path], *, own_program: bool = False) -> None:
         """Prepare the directory for an attempt that resumes at the beginning of ``epoch``, or within it.
 
-        written: the epoch files that the new attempt writes, whose writers prepare them (``forget_epochs``).
+        Removes the records and networks of that epoch and later ones: the new attempt makes them again. written: the
+        epoch files that the new attempt writes, whose writers prepare them (``forget_epochs``). own_program: as for
+        ``clear_attempt``.
         """
+        self.tidy()
         for _, file in (*self.epoch_files(), *self.node_files()):  # as of more nodes, or of an earlier version
             if file not in written:
                 self.forget_epochs(file, epoch)
-        for stale in self.path.glob("failed.rank*.json"):
-            stale.unlink()
+        later = [] if own_program else [file for number, file in self.networks().items() if number >= epoch]
+        for stale in (*self.path.glob("failed.rank*.json"), *later):
+            stale.unlink(missing_ok=True)
         self.result.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what a process left that was killed while it wrote. Nobody may be writing meanwhile."""
+        for folder in (self.path, self.checkpoints):
+            for end in (TEMPORARY, OWNER_TEMPORARY):
+                for stale in folder.glob(f".*{end}*"):
+                    stale.unlink(missing_ok=True)
+
+    def _set_aside(self) -> None:
+        """Move what an attempt made beside its records, if anything, to the same places below ``earlier/N``."""
+        networks = (*self.networks().values(), self.attempt_of_networks, self.weights)
+        made = [one for one in (*networks, self.tensorboard, self.plots, self.exports) if one.exists()]
+        if not made:
+            return
+        number = 1
+        while (aside := self.path / "earlier" / str(number)).exists():
+            number += 1
+        for one in made:
+            place = aside / one.relative_to(self.path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            one.rename(place)
 
     def write_result(self, status: str, **facts: Json) -> None:
         """Write ``result.json``, the last file of a run. ``status`` is one of STATUSES."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
@@ -44,6 +45,10 @@ _EPOCH = (
     "resumed",
     "profiled",
 )
+
+
+# Epochs that are named as lost, and how far they are looked for.
+_MOST_NAMED, _MOST_EPOCHS = 6, 100_000
 
 
 class RunRecord(NamedTuple):
@@ -83,7 +88,8 @@ def read_run(path: Path) -> RunRecord:
             problems.append(f"{directory.provenance.name}: missing")
         asked = run["ntasks"]
         ranks = len({row["rank"] for row in epochs}) if of_nodes else len(files)
-        problems += _incomplete_epochs(epochs, asked if isinstance(asked, int) else ranks)
+        done = run["epochs"] if type(run["epochs"]) is int else 0
+        problems += _incomplete_epochs(epochs, asked if isinstance(asked, int) else ranks, done)
     elif run["reason"] is None:
         run["reason"] = _failure(directory)
     run["problem"] = "; ".join(problems) or None
@@ -153,13 +159,16 @@ def _epoch_record(line: str, rank: int | None) -> Row | None:
     return record if whole else None
 
 
-def _incomplete_epochs(epochs: list[Row], processes: int) -> list[str]:
-    """Return a problem for epochs that not all ``processes`` of the run recorded."""
+def _incomplete_epochs(epochs: list[Row], processes: int, done: int) -> list[str]:
+    """Return a problem for epochs, of ``done`` or more, that not all ``processes`` of the run recorded."""
     recorded = Counter(row["epoch"] for row in epochs)
     lacking = sorted(epoch for epoch, count in recorded.items() if count != processes)
+    if recorded and not lacking:  # lines that a power cut took, but not the state after them
+        lost = (epoch for epoch in range(1, min(done, _MOST_EPOCHS) + 1) if epoch not in recorded)
+        lacking = list(islice(lost, _MOST_NAMED))
     if not lacking:
         return []
-    names = first_few(lacking, 5)
+    names = first_few(lacking, _MOST_NAMED - 1)
     return [f"epoch {names}: not recorded by each of {processes} processes, left out"]
 
 

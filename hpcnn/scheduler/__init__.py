@@ -38,3 +38,9 @@ def scheduler_of(name: str) -> Scheduler:
 def batch_scheduler() -> Scheduler:
     """Return the scheduler with a queue, to look up a job by its id alone."""
     return scheduler_of("slurm")
+
+
+def job_lives(job_id: str) -> bool | None:
+    """Return whether a job waits or runs; None where the scheduler gives no answer."""
+    state = batch_scheduler().query([job_id])[job_id]
+    return True if state.alive else None if state.may_be_alive else False

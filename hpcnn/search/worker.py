@@ -18,9 +18,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from hpcnn.jobs.patience import SECONDS_WITHOUT_QUEUE, Patience, Silence
-from hpcnn.jobs.submit import Prepared, prepare, write
+from hpcnn.jobs.submit import Prepared, prepare, written
 from hpcnn.rundir.close import finish
-from hpcnn.rundir.layout import RunDir
+from hpcnn.rundir.layout import RefusedRunDir, RunDir
 from hpcnn.scheduler import bash
 from hpcnn.search.claim import Claim, UnderWay, next_trial, under_way
 from hpcnn.search.epochs import EpochReader, epochs_of
@@ -140,12 +140,13 @@ def _train(
     run = run_of(folder, trial.number)
     try:
         prepared = prepare(job_of(search, trial.params, site, resources), run.path, resume=True)
-        write(prepared)
+        with written(prepared):
+            _run(search, trial, claim.lock, prepared, time_is_up)
+    except RefusedRunDir:  # another attempt is at work there: its record is not this worker's
+        raise
     except UsageError as error:  # values that contradict each other: the trial fails, and the search goes on
         run.path.mkdir(parents=True, exist_ok=True)
         finish(run.path, error.exit_code, reason=str(error))
-    else:
-        _run(search, trial, claim.lock, prepared, time_is_up)
     status = record_outcome(search, study, trial, folder) or "interrupted"
     reason = None if status == "completed" else (run.read_result() or {}).get("reason")
     value = value_of(search, epochs_of(run))

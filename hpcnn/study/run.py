@@ -12,6 +12,8 @@ from pathlib import Path
 
 from hpcnn.jobs.submit import Prepared, prepare, submit
 from hpcnn.rundir.layout import RunDir
+from hpcnn.rundir.owner import check_free
+from hpcnn.scheduler import job_lives
 from hpcnn.scheduler.api import NoAnswer
 from hpcnn.study.expand import PlannedRun
 from hpcnn.study.states import RunState, look
@@ -116,9 +118,11 @@ def set_aside(path: Path) -> Path | None:
     """Rename the directory of a failed or interrupted attempt, which stays in the report.
 
     Returns the new path; None if there was no attempt: a run whose submission came to nothing has only what was asked.
+    Raises InUse for an attempt that is at work.
     """
     if not path.exists() or _was_never_submitted(RunDir(path)):
         return None
+    check_free(path, job_lives)
     number = 1
     while (aside := path.with_name(f"{path.name}~{number}")).exists():
         number += 1

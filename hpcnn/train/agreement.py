@@ -15,11 +15,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hpcnn.parallel.base import Strategy
+from hpcnn.rundir.layout import RefusedRunDir
 from hpcnn.util.errors import HpcnnError, RunError, UsageError
 from hpcnn.util.text import first_few
 from hpcnn.util.types import Json, KerasModel
 
 T = TypeVar("T")
+
+# The errors of rank 0 that the others raise too, the most special first; of any other kind they raise the last.
+_KINDS: tuple[type[HpcnnError], ...] = (RefusedRunDir, UsageError, RunError)
 
 
 def checksum(variables: Iterable[Any]) -> int:
@@ -75,17 +79,18 @@ def _name_difference(ranks: Sequence[Mapping[str, Json]]) -> None:
 
 def on_rank_0(strategy: Strategy, function: Callable[[], T]) -> T:
     """Call a function on rank 0 alone; return its result, or raise its error for people, on every rank."""
-    done: tuple[T | None, tuple[bool, str] | None] = (None, None)
+    done: tuple[T | None, tuple[int, str] | None] = (None, None)
     if strategy.is_chief:
         try:
             done = (function(), None)
         except HpcnnError as error:
-            strategy.share((None, (isinstance(error, UsageError), str(error))))
+            kind = next(number for number, kind in enumerate(_KINDS) if isinstance(error, kind) or kind is RunError)
+            strategy.share((None, (kind, str(error))))
             raise
     result, failed = strategy.share(done if strategy.is_chief else None)
     if failed is not None:
-        bad_input, text = failed
-        raise UsageError(text) if bad_input else RunError(text)
+        kind, text = failed
+        raise _KINDS[kind](text)
     return result  # type: ignore[return-value]  # where nothing failed, it is what the function returned
 
 

@@ -85,7 +85,7 @@ def assemble(
         say(f"starting from {origin['file']} (SHA-256 {origin['sha256']})")
     draw_own_masks(model, strategy)
     training, test = _on_devices(spec, model, data, strategy)
-    own = OwnStep(model, training, strategy.size) if has_own_step(model) else None
+    own = OwnStep(model, training, strategy) if has_own_step(model) else None
     if state:
         state.restore(model)
     of_optimizers = [v.value for optimizer in optimizers_of(model) for v in optimizer.variables]
@@ -114,6 +114,7 @@ def facts(spec: TrainSpec, assembled: Assembled, earlier: Mapping[str, Json] | N
         "weights": assembled.origin or ((earlier or {}).get("model") or {}).get("weights"),
         "frozen": frozen(model),
         "factored": [layer.name for layer in factored],
+        "rewrites": assembled.steps.rewrites,
         "allreduce_bytes": allreduce_bytes(trainable, factored, assembled.batch),
         **work_of(model).facts(spec.precision),
     }

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import keras
 
-from hpcnn.rundir.layout import CHECKPOINT_NAME, RunDir
-from hpcnn.util.files import make_folder, read_lines, replacing
+from hpcnn.rundir.layout import CHECKPOINT_NAME, SCHEMA_VERSION, RunDir
+from hpcnn.util.files import make_folder, read_json, read_lines, replacing, write_json
 from hpcnn.util.types import KerasModel
 
 
@@ -26,7 +26,7 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Take up what an earlier attempt has reached."""
-        make_folder(self._run.checkpoints)
+        begin_networks(self._run)
         files = [file for file in self._run.epochs_of_rank_0() if file.exists()]
         earlier = [line.get("validation") for file in files for line in read_lines(file)]
         self._best = max((_merit(validation) for validation in earlier if validation), default=self._best)
@@ -52,9 +52,20 @@ class KeepEvery(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._run = run
 
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Say whose networks these are."""
+        begin_networks(self._run)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keep this epoch's network."""
         save_network(self.model, self._run.checkpoints / CHECKPOINT_NAME.format(epoch=epoch + 1))
+
+
+def begin_networks(run: RunDir) -> None:
+    """Make the folder of the networks of an attempt, which has written its provenance; name the attempt in it."""
+    make_folder(run.checkpoints)
+    attempt = (read_json(run.provenance) or {}).get("attempt")
+    write_json(run.attempt_of_networks, {"schema": SCHEMA_VERSION, "attempt": attempt}, folders=False)
 
 
 def save_network(model: KerasModel, file: Path) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.train import TrainSpec
-from hpcnn.util.files import make_folder
 
 if TYPE_CHECKING:
     import keras
@@ -25,7 +24,6 @@ def callbacks_of(spec: TrainSpec, run: RunDir, strategy: Strategy) -> list[keras
     if spec.checkpoint:
         from hpcnn.train.best import KeepEvery
 
-        make_folder(run.checkpoints)
         callbacks.append(KeepEvery(run))
     if spec.checkpoint_best:
         from hpcnn.train.best import KeepBest

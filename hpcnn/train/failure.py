@@ -13,7 +13,7 @@ import traceback
 
 from hpcnn.parallel.base import Strategy, exit_without_finalize
 from hpcnn.parallel.launcher import launched_by
-from hpcnn.rundir.layout import FEW_RANKS, RunDir
+from hpcnn.rundir.layout import FEW_RANKS, RefusedRunDir, RunDir
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.files import WriteError, write_json
 
@@ -51,7 +51,8 @@ def end_failed(run: RunDir | None, strategy: Strategy | None, error: BaseExcepti
     code = 130 if interrupted else error.exit_code if isinstance(error, HpcnnError) else 1
     if many and rank and run is not None and _is_told(run):
         exit_without_finalize(code)
-    if run is not None and run.path.is_dir() and not run.result.exists():
+    refused = isinstance(error, RefusedRunDir)  # what is in the directory is another attempt's
+    if run is not None and not refused and run.path.is_dir() and not run.result.exists():
         reason = "interrupted" if interrupted else _reason(error)
         try:
             if rank == 0:  # first: where a disk is full, the last bytes are for it

@@ -138,6 +138,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self._context and self._context.state and self._keeps():
             self._context.state.restore(self.model)
             self._fits.epochs = self.model._initial_epoch = self._context.start.epoch - 1
+            self._fits.validation = self._context.record.last_validation()
 
     def _note_state(self) -> None:
         """Remember the state before this epoch, with which a later attempt goes on; write it if the job can resume."""

@@ -94,7 +94,7 @@ class Loop:
         hooks = keras.callbacks.CallbackList(
             [*self.assembled.callbacks, *own], model=self.model, epochs=epochs, steps=self.steps_per_epoch()
         )
-        progress = Progress()
+        progress = Progress(start.epoch - 1)
         self.model.stop_training = False
         hooks.on_train_begin()
         self.record.event("run_start")

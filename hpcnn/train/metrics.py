@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.train.feed import Resident
-from hpcnn.train.sameness import MEAN, Trial, check_metrics, rule_of_loss, tried
+from hpcnn.train.sameness import MEAN, Trial, check_metrics, check_replicas_loss, rule_of_loss, tried
 from hpcnn.util.types import Array, KerasModel, Tensor
 
 
@@ -62,7 +62,7 @@ class Metrics:
     Raises UsageError for a metric or a loss that cannot be added up.
     """
 
-    def __init__(self, model: KerasModel, data: Resident, replicas: int) -> None:
+    def __init__(self, model: KerasModel, data: Resident, strategy: Strategy) -> None:
         self._model = model
         self._metric = model._compile_metrics  # Keras has no public name for "the metrics of compile()"
         self._means = _means_of_outputs(model, data)
@@ -81,8 +81,9 @@ class Metrics:
             self.shapes.append((len(self._means) + 1,))  # with the samples
             self.dtypes.append("float32")
         self.rule = MEAN
-        if replicas > 1:
-            self.rule = rule_of_loss(model, trial, lambda part: self._loss_of(part), replicas)
+        if strategy.size > 1:
+            self.rule = rule_of_loss(model, trial, self._loss_of, strategy.size)
+            check_replicas_loss(model, trial, self._loss_of, strategy)
 
     def _loss_of(self, trial: Trial) -> Tensor:
         predicted = trial.predicted
@@ -95,11 +96,11 @@ class Metrics:
     ) -> tuple[Tensor, list[Tensor]]:
         """*graph*: return the loss of a slice, as Keras has it, and the mean over samples of each output's own."""
         if not self._means:
-            return self._model.compute_loss(x, y, predicted, weights, training=training), []
+            return self._model._compute_loss(x, y, predicted, weights, training=training), []
         variables = [variable for mean in self._means for variable in mean.variables]
         # Keras writes each output's loss to variables of its own; here they are read and never written.
         with keras.StatelessScope([(variable, tf.zeros(variable.shape)) for variable in variables]) as scope:
-            loss = self._model.compute_loss(x, y, predicted, weights, training=training)
+            loss = self._model._compute_loss(x, y, predicted, weights, training=training)
         values = [[scope.get_current_value(variable) for variable in mean.variables] for mean in self._means]
         return loss, [total / count for total, count in values]
 

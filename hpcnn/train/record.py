@@ -10,6 +10,7 @@ directory; must not import Keras.
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from hpcnn.rundir.events import EventLog
 from hpcnn.rundir.layout import FEW_RANKS, SCHEMA_VERSION, RunDir
 from hpcnn.train.agreement import on_rank_0
 from hpcnn.train.state import Position
-from hpcnn.util.files import LineWriter, write_json
+from hpcnn.util.files import LineWriter, read_json, read_lines, write_json
 from hpcnn.util.host import facts_by_rank, facts_of_node, host_facts, job_facts, process_seconds
 from hpcnn.util.seal import sealed
 from hpcnn.util.types import Json
@@ -31,23 +32,31 @@ class Record:
     """The files one rank writes while it trains."""
 
     def __init__(
-        self, path: str | os.PathLike[str], strategy: Strategy, *, resume: bool = False, go_on: Position | None = None
+        self,
+        path: str | os.PathLike[str],
+        strategy: Strategy,
+        *,
+        resume: bool = False,
+        go_on: Position | None = None,
+        own_program: bool = False,
     ) -> None:
         """Open the files anew, or (``go_on``) continue those of an earlier attempt at that position.
 
-        resume: the directory may hold an attempt that left nothing to continue.
+        resume: the directory may hold an attempt that left nothing to continue. own_program: a user's script trains.
         """
         self.run = RunDir(path)
         self._strategy = strategy
+        self._attempt = _attempt_of(self.run) if go_on else secrets.token_hex(8)
         self._started = time.monotonic() - (go_on.elapsed if go_on else 0.0)
         self._of_node = strategy.processes > FEW_RANKS
         own = self._epoch_file()
         if go_on:
-            on_rank_0(strategy, lambda: self.run.prepare_resume(go_on.epoch, self._epoch_files()))
+            written = self._epoch_files()
+            on_rank_0(strategy, lambda: self.run.prepare_resume(go_on.epoch, written, own_program=own_program))
             if own:
                 self.run.forget_epochs(own, go_on.epoch)
         else:
-            on_rank_0(strategy, lambda: self._begin(resume=resume))
+            on_rank_0(strategy, lambda: self._begin(resume=resume, own_program=own_program))
         # nobody has written before rank 0 had cleared what an earlier attempt left
         self._epochs = LineWriter(own) if own else None
         self._events = EventLog(self.run) if strategy.is_chief else None
@@ -55,9 +64,9 @@ class Record:
         if go_on:
             self.event("resumed", go_on.epoch, step=go_on.step)
 
-    def _begin(self, *, resume: bool) -> None:
+    def _begin(self, *, resume: bool, own_program: bool) -> None:
         self.run.create(resume=resume)
-        self.run.clear_attempt()
+        self.run.clear_attempt(own_program=own_program)
 
     def _epoch_file(self) -> Path | None:
         """Return the file to which this rank writes, None where another rank of its node does."""
@@ -83,8 +92,12 @@ class Record:
             self._events.write(key, value, **metadata)
 
     def spec(self, spec: Mapping[str, Json]) -> None:
-        """Write ``spec.json`` unless the submitting side already has (rank 0 only)."""
-        if self._strategy.is_chief and not self.run.spec.exists():
+        """Write ``spec.json`` unless the submitting side already has (rank 0 only).
+
+        In the directory of another job, or of an earlier training, what is there is not this training's.
+        """
+        submitted = os.environ.get("HPCNN_RUN_DIR") and RunDir(os.environ["HPCNN_RUN_DIR"]).path == self.run.path
+        if self._strategy.is_chief and not (submitted and self.run.spec.exists()):
             write_json(self.run.spec, sealed({"schema": SCHEMA_VERSION, **spec}), folders=False)
 
     def provenance(self, device: str | None, **facts: Any) -> list[dict[str, Json]]:
@@ -99,8 +112,8 @@ class Record:
         ranks = facts_by_rank(nodes)
         job = job_facts()
         job["versions"]["mpi"] = self._strategy.mpi_version
-        hosts = nodes if self._of_node else ranks
-        record = {"schema": SCHEMA_VERSION, **job, "hosts": hosts, "world_size": self._strategy.size}
+        record = {"schema": SCHEMA_VERSION, "attempt": self._attempt, **job}
+        record |= {"hosts": nodes if self._of_node else ranks, "world_size": self._strategy.size}
         code = {name: code_digest(name) for name in own_code(facts.get("train") or {})}
         write_json(self.run.provenance, sealed({**record, **facts, "code": code}), folders=False)
         return ranks
@@ -111,6 +124,13 @@ class Record:
         lines = self._strategy.collect_on_node(own) if self._of_node else [own]
         if self._epochs and lines:
             self._epochs.write_all(lines)
+
+    def last_validation(self) -> dict[str, float] | None:
+        """Return what this rank recorded last of its epochs' validations."""
+        of_node = self._of_node and self.run.epochs_of_node(self._strategy.node)
+        lines = list(read_lines(of_node or self.run.epochs(self._strategy.rank)))
+        own = [line for line in lines if line.get("rank") == self._strategy.rank]
+        return own[-1].get("validation") if own else None
 
     def finish(self, status: str, **facts: Any) -> None:
         """Close the files; rank 0 writes ``result.json``, the last file of a run.
@@ -125,3 +145,9 @@ class Record:
             self._events.close()
         if self._strategy.is_chief:
             self.run.write_result(status, seconds_total=self.elapsed, **facts)
+
+
+def _attempt_of(run: RunDir) -> str:
+    """Return the name of the attempt that goes on; a new one where an earlier version of hpcnn began it."""
+    name = (read_json(run.provenance) or {}).get("attempt")
+    return name if isinstance(name, str) else secrets.token_hex(8)

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hpcnn.parallel.base import Strategy
 from hpcnn.train.feed import Resident
 from hpcnn.util.errors import UsageError
 from hpcnn.util.loss_scaling import unscaled
@@ -25,6 +26,12 @@ from hpcnn.util.types import KerasModel, Optimizer, Tensor
 _PASSED_BY = ("make_train_function", "make_test_function", "fit")
 # Options of compile() that say how Keras computes, not what, with Keras's defaults.
 _HOW = {"run_eagerly": (False,), "steps_per_execution": (1,), "jit_compile": ("auto", False)}
+
+WEIGHTED_HERE = (
+    "Does it divide by the number of replicas, or sum over them (num_replicas_in_sync, tf.nn.compute_average_loss, "
+    "all_reduce)? hpcnn does that: compute what is right for one replica"
+)
+"""What to do with losses that know of replicas."""
 
 MEAN = "mean"
 """The loss of a batch is the mean of its parts' losses, weighted by their samples."""
@@ -159,6 +166,22 @@ def rule_of_loss(model: KerasModel, trial: Trial, loss: Callable[[Trial], Tensor
         "replicas would train something else than one. A mean over the samples that are not ignored or masked is of "
         "this kind: return a loss for each sample, with 0 for those, or train with one rank"
     )
+
+
+def check_replicas_loss(model: KerasModel, trial: Trial, loss: Callable[[Trial], Tensor], strategy: Strategy) -> None:
+    """Raise UsageError for a loss of the user's that divides by the number of replicas itself, or sums over them."""
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def run() -> list[Tensor]:
+        with strategy.undivided_losses():
+            return strategy.run(lambda: loss(trial), ())
+
+    alone, in_replica = float(loss(trial)), float(run()[0])
+    if not _near(model, alone, in_replica, [alone]):
+        raise UsageError(
+            f"--model, --loss: the loss of the same samples is {in_replica:.6g} in one of {strategy.size} replicas of "
+            f"{strategy.name}, and {alone:.6g} alone. {WEIGHTED_HERE}"
+        )
 
 
 def _with_penalty(model: KerasModel, loss: Callable[[Trial], Tensor], trial: Trial) -> tuple[float, float]:

@@ -15,6 +15,7 @@ Start it with ``hpcnn submit --ntasks 2 -- python my_script.py``, or alone: then
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,13 +25,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcnn.parallel import open_strategy
-from hpcnn.parallel.base import Strategy, TaskEnvironment
+from hpcnn.parallel.base import Strategy, TaskEnvironment, exit_without_finalize
 from hpcnn.parallel.launcher import forget_the_shells_task, launched_by
-from hpcnn.rundir.layout import RunDir
+from hpcnn.rundir.layout import RefusedRunDir, RunDir
 from hpcnn.specs.train import usual_strategy
 from hpcnn.train.context import Context, Fits
 from hpcnn.train.failure import end_failed
-from hpcnn.train.session import finish_completed, finish_stopped, open_context
+from hpcnn.train.session import finish_completed, finish_stopped, open_context, owned
 from hpcnn.train.shards import shard_arrays, shard_batches, shard_dataset
 from hpcnn.util.errors import HpcnnError, UsageError, bad_value, unknown_value
 from hpcnn.util.types import Array, Optimizer
@@ -81,7 +82,11 @@ class Run:
         self._models: list[keras.Model] = []
         self._meetings = 0
         self.run_dir = run_dir
+        self._owner = contextlib.ExitStack()
         sys.excepthook = self._end_job
+        if run_dir is not None:
+            RunDir(run_dir).create(resume=_resumes())
+            self._owner.enter_context(owned(run_dir))
         self._fits = Fits(
             _open(run_dir, strategy), batch_size=_stated("HPCNN_BATCH_SIZE"), samples=_stated("HPCNN_SAMPLES")
         )
@@ -257,11 +262,15 @@ class Run:
             self._compare_at_the_end()
         if fits.context is None:
             return
+        with self._owner:
+            self._close_record(fits, fits.context)
+
+    def _close_record(self, fits: Fits, context: Context) -> None:
         if fits.stopped:
             reason = f"{fits.stopped}; its state is kept: hpcnn resume goes on there"
-            finish_stopped(fits.context, reason, epochs=fits.epochs)
+            finish_stopped(context, reason, epochs=fits.epochs)
         else:
-            finish_completed(fits.context, epochs=fits.epochs, test=fits.validation)
+            finish_completed(context, epochs=fits.epochs, test=fits.validation)
 
     def _compare_at_the_end(self) -> None:
         """Compare what the ranks' distributed optimizers have trained; end the job where it differs."""
@@ -279,9 +288,12 @@ class Run:
     def _end_job(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Be Python's last exception handler: say what happened, then end the job for all ranks."""
         atexit.unregister(self._close)
-        end_failed(RunDir(self.run_dir) if self.run_dir else None, self._strategy, error)
+        with self._owner:
+            end_failed(RunDir(self.run_dir) if self.run_dir else None, self._strategy, error)
         if isinstance(error, HpcnnError):
             print(f"Error: {error}", file=sys.stderr, flush=True)
+            if isinstance(error, RefusedRunDir):  # before anything was done; Python's own status would be 1
+                exit_without_finalize(error.exit_code)
         else:
             sys.__excepthook__(kind, error, trace)
 
@@ -301,8 +313,11 @@ def _open(run_dir: str | None, strategy: Strategy) -> Context | None:
     """Open the record of a script: anew, or where an earlier attempt of its job stopped."""
     if run_dir is None:
         return None
-    resume = os.environ.get("HPCNN_RESUME") == "1"
-    return open_context(strategy, run_dir, {}, lambda line: print(line, flush=True), resume=resume)
+    return open_context(strategy, run_dir, {}, lambda line: print(line, flush=True), resume=_resumes())
+
+
+def _resumes() -> bool:
+    return os.environ.get("HPCNN_RESUME") == "1"
 
 
 __all__: Sequence[str] = ("Run", "init")

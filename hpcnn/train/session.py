@@ -14,7 +14,10 @@ from typing import Protocol
 
 from hpcnn.parallel import open_strategy
 from hpcnn.parallel.base import Strategy, TaskEnvironment
+from hpcnn.parallel.launcher import launched_by
 from hpcnn.rundir.layout import STOPPED_EXIT_STATUS, RunDir
+from hpcnn.rundir.owner import own
+from hpcnn.scheduler import job_lives
 from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.console import resumed_line, stopped_line
@@ -36,6 +39,20 @@ def train(spec: TrainSpec, run_dir: str, log: Log = print, *, resume: bool = Fal
     end. Raises HpcnnError for a spec, data or a machine with which the training cannot be done.
     """
     RunDir(run_dir).create(resume=resume)  # a finished run is refused before anything heavy is loaded
+    with owned(run_dir):
+        return _train(spec, run_dir, log, resume=resume)
+
+
+def owned(run_dir: str | os.PathLike[str]) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which rank 0 owns the run directory. Raises InUse where another attempt is at work there.
+
+    The other ranks meet rank 0 before they write: one that is refused takes them with it.
+    """
+    launched = launched_by(os.environ)
+    return own(run_dir, job_lives) if launched is None or launched.rank == 0 else contextlib.nullcontext()
+
+
+def _train(spec: TrainSpec, run_dir: str, log: Log, *, resume: bool) -> bool:
     strategy: Strategy | None = None
     try:
         if in_numpy(spec.model):
@@ -136,7 +153,8 @@ def open_context(
     state of another training, and for a run that was cut off and is not to be resumed.
     """
     state = load(RunDir(run_dir).state, strategy, train) if resume else None
-    record = Record(run_dir, strategy, resume=resume, go_on=state.position if state else None)
+    go_on = state.position if state else None
+    record = Record(run_dir, strategy, resume=resume, go_on=go_on, own_program=not train)
     on_rank_0: Log = log if strategy.is_chief else lambda line: None
     stop = StopRequest(record.run.stop, strategy)
     return Context(strategy, record, stop, state, keeps_state=resume, train=train, log=on_rank_0)

@@ -17,7 +17,8 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.specs.complete import OWN_MODEL
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.losses import loss_of
-from hpcnn.train.own_step import has_call, has_own_step
+from hpcnn.train.own_step import has_own_compile, has_own_step
+from hpcnn.train.own_step_trial import has_call
 from hpcnn.train.rates import schedule, set_layer_rates, warmed_up
 from hpcnn.train.sameness import check_methods, check_optimizer, options_without_effect
 from hpcnn.train.start import prepare_start
@@ -84,6 +85,9 @@ def make_model(
             _synchronize_batch_norm(model, strategy)
         if has_own_step(model):
             return _as_it_comes(model, spec, strategy)
+        if has_own_compile(model):
+            _with_its_own_compile(model, spec, strategy)
+            return model
         own = model.optimizer if getattr(model, "compiled", False) else None
         if own is not None and spec.optimizer is None:
             optimizer = _adjusted(own, spec)
@@ -95,27 +99,38 @@ def make_model(
             metrics = [_MAE if data.regression else _OF_LABELS if data.multi_label else "accuracy"]
             options = {"loss": loss_of(spec.loss or _guess_loss(model, data)), "metrics": metrics}
         scales = {} if own is None else {"auto_scale_loss": _of_compile(model, "auto_scale_loss", True)}
-        check_optimizer(optimizer, strategy.size, strategy.name)
         model.compile(optimizer=optimizer, **options, **scales, jit_compile=False)
-        model.optimizer.build(model.trainable_variables)
-        set_layer_rates(model, spec.layer_lr)
-        strategy.prepare_optimizer(model.optimizer)
+        _prepare_optimizer(model, spec, strategy)
     return model
+
+
+def _prepare_optimizer(model: KerasModel, spec: TrainSpec, strategy: Strategy) -> None:
+    check_optimizer(model.optimizer, strategy.size, strategy.name)
+    model.optimizer.build(model.trainable_variables)
+    set_layer_rates(model, spec.layer_lr)
+    strategy.prepare_optimizer(model.optimizer)
+
+
+def _with_its_own_compile(model: KerasModel, spec: TrainSpec, strategy: Strategy) -> None:
+    """Take a model whose ``compile`` is its own as its function compiled it: hpcnn does not know its options."""
+    name = type(model).__name__
+    if not getattr(model, "compiled", False):
+        raise UsageError(f"--model: {name} has a compile() of its own: call it in the model's function")
+    for option, value in (("--optimizer", spec.optimizer), ("--loss", spec.loss)):
+        if value is not None:
+            raise bad_value(option, value, f"no value with {name}, which has a compile() of its own")
+    _adjusted(model.optimizer, spec)
+    _prepare_optimizer(model, spec, strategy)
 
 
 def _as_it_comes(model: KerasModel, spec: TrainSpec, strategy: Strategy) -> KerasModel:
     """Return a model that computes its own step, compiled as its function compiled it.
 
-    Raises UsageError for options that would change it, and for replicas of tf.distribute.
+    Raises UsageError for options that would change it.
     """
     name = type(model).__name__
     if not getattr(model, "compiled", False):
         raise UsageError(f"--model: {name} has a step of its own: compile it in its function")
-    if strategy.size > 1 and strategy.name in ("mirrored", "multiworker"):
-        raise UsageError(
-            f"--strategy: {strategy.name} with {strategy.size} replicas cannot weight the gradients of a step of the "
-            "model's own, because Keras divides some losses by the number of replicas there; use --strategy horovod"
-        )
     for option, value in (
         ("--optimizer", spec.optimizer),
         ("--loss", spec.loss),

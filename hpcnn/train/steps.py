@@ -13,7 +13,6 @@ total.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from hpcnn.train.feed import Resident
 from hpcnn.train.metrics import Metrics, Sums
 from hpcnn.train.own_step import OwnStep
 from hpcnn.train.plan import Block
-from hpcnn.train.rewrite import rewritten
+from hpcnn.train.rewrite import rewrites, rewritten
 from hpcnn.train.sameness import SUM
 from hpcnn.train.tensors import dense, sum_present, when
 from hpcnn.train.update import fuse
@@ -49,14 +48,13 @@ class Steps:
         self._model, self._strategy, self._training = model, strategy, training.unchanged()
         self._own = own
         self.factored = [] if own else factored_layers(model, strategy, batch_size)
-        self._metrics: Any = own or Metrics(model, training, strategy.size)
+        self._metrics: Any = own or Metrics(model, training, strategy)
         self._statistics = moving_statistics(model)
         self._synchronize = tf.function(
             lambda weights: strategy.synchronize(self._statistics, weights), autograph=False
         )
         self.optimizers = own.optimizers if own else [model.optimizer]
-        for optimizer in self.optimizers:
-            fuse(optimizer)
+        self._fused = sum([fuse(optimizer) for optimizer in self.optimizers])
         self._train = self._compile(self._own_train_step if own else self._train_step, training)
         self._test = self._compile(self._test_function(), test) if test is not None and self.tests else None
         self._retest: Callable[..., Any] | None = None
@@ -111,6 +109,15 @@ class Steps:
         return self._own.no_test if self._own else None
 
     @property
+    def rewrites(self) -> dict[str, int]:
+        """Return which rewrites the steps take, by name, and in how many places.
+
+        The layers of a model with a step of its own stay as they are.
+        """
+        of_layers = {} if self._own else rewrites(self._model)
+        return {**of_layers, "optimizer in one pass": self._fused} if self._fused else of_layers
+
+    @property
     def metrics(self) -> list[str]:
         """Return the metrics' names."""
         return list(self.results(self.no_sums().state))
@@ -145,7 +152,7 @@ class Steps:
                 return number + 1, seconds, sums
 
             count = tf.shape(tables[0])[0]
-            with contextlib.nullcontext() if self._own else rewritten(self._model):
+            with strategy.undivided_losses(), self._own.traced() if self._own else rewritten(self._model):
                 _, seconds, sums = tf.while_loop(
                     lambda number, *_: number < count,
                     step_and_add,
@@ -213,7 +220,7 @@ class Steps:
         gathered = when(tf.nest.flatten([x, y]))
         with tf.control_dependencies([gathered]):
             x = tf.nest.map_structure(tf.identity, x)
-        done = self._own.train(x, y, sample_weights, self._strategy, weights[replica])
+        done = self._own.train(x, y, sample_weights, weights[replica])
         waiting = tf.add_n([summed - ready for ready, summed in done.waited])
         times = tf.stack([gathered - start, done.waited[-1][1] - gathered - waiting, waiting])
         return tf.constant(0.0), times, done.state
@@ -247,8 +254,8 @@ class Steps:
         if self._metrics.rule == SUM:
             extra = [self._model._aggregate_additional_loss(penalty) for penalty in self._model.losses]
             penalty = tf.add_n([tf.cast(one, tf.float32) for one in extra]) if extra else tf.constant(0.0)
-            return tf.math.divide_no_nan(loss - penalty, share) + penalty * self._strategy.loss_divisor, losses
-        return loss * self._strategy.loss_divisor, losses
+            return tf.math.divide_no_nan(loss - penalty, share) + penalty, losses
+        return loss, losses
 
 
 def moving_statistics(model: KerasModel) -> list[Tensor]:

@@ -217,6 +217,12 @@ def _checkpoint(run: RunDir, epoch: int | None) -> tuple[int, Path]:
             f"RUN: {str(run.path)!r} has no trained network: there is no {run.checkpoints.name}/epoch-NNN.keras. "
             "Train with --checkpoint, which keeps the network of every epoch"
         )
+    attempt = (read_json(run.provenance) or {}).get("attempt")
+    if attempt is not None and (read_json(run.attempt_of_networks) or {}).get("attempt") != attempt:
+        raise UsageError(
+            f"RUN: the networks in {str(run.checkpoints)!r} are not of the attempt that {run.provenance.name} records: "
+            f"{run.attempt_of_networks.name} there names another one, or none"
+        )
     if epoch is not None and epoch not in kept:
         raise bad_value("--epoch", epoch, f"an epoch whose network was kept: {_ranges(list(kept))}")
     chosen = max(kept) if epoch is None else epoch

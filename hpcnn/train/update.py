@@ -21,12 +21,15 @@ from hpcnn.util.types import Optimizer, Tensor, Variable
 Rule = Callable[[Optimizer, Tensor, Variable, Tensor], bool]
 
 
-def fuse(optimizer: Optimizer) -> None:
-    """Make the optimizer's ``update_step`` use a fused operation where there is one for it."""
+def fuse(optimizer: Optimizer) -> bool:
+    """Make the optimizer's ``update_step`` use a fused operation where there is one for it; return whether it does.
+
+    Under ``tf.distribute``, whose variables have a copy on each device, Keras's own rule stays.
+    """
     optimizer = unscaled(optimizer)
     rule = _rule(optimizer)
     if rule is None or not enabled() or "update_step" in vars(optimizer):
-        return
+        return False
     as_keras_does = optimizer.update_step
 
     def update_step(gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
@@ -34,6 +37,7 @@ def fuse(optimizer: Optimizer) -> None:
             as_keras_does(gradient, variable, learning_rate)
 
     object.__setattr__(optimizer, "update_step", update_step)
+    return bool(_handles(*optimizer.variables))
 
 
 def _rule(optimizer: Optimizer) -> Rule | None:

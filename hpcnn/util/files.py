@@ -129,10 +129,10 @@ def replacing(
         raise
 
 
-def make_folder(path: Path) -> None:
-    """Make one folder, not those above it: a directory that was removed stays so. Raises WriteError."""
+def make_folder(path: Path, *, above: bool = False) -> None:
+    """Make one folder; not those ``above`` it, so that a directory that was removed stays so. Raises WriteError."""
     try:
-        path.mkdir(exist_ok=True)
+        path.mkdir(parents=above, exist_ok=True)
     except OSError as error:
         raise WriteError(path, error) from error
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hpcnn.util.config_dir import config_folder
-from hpcnn.util.files import as_json, replacing
+from hpcnn.util.files import TEMPORARY, as_json
 from hpcnn.util.types import Json
 
 SEAL = "seal"
@@ -58,10 +58,14 @@ def _key(*, make: bool) -> bytes | None:
 
 
 def _make_key(file: Path) -> None:
-    """Write a key, unless another process is faster."""
-    new = file.with_name(f"{_NAME}.{secrets.token_hex(8)}")
-    with contextlib.suppress(FileExistsError), replacing(new, folders=True) as temporary:
-        temporary.chmod(0o600)
-        temporary.write_bytes(secrets.token_bytes(_BYTES))
-        os.link(temporary, file)
-    new.unlink(missing_ok=True)
+    """Write a key, whole, unless another process is faster."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(secrets.token_bytes(_BYTES))
+        with contextlib.suppress(FileExistsError):
+            os.link(new, file)
+    finally:
+        new.unlink()

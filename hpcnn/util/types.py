@@ -91,9 +91,6 @@ class KerasModel(Protocol):
     def get_config(self) -> Mapping[str, Any]:
         """Return what it is made of."""
 
-    def compute_loss(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None, **more: Any) -> Tensor:
-        """Return the mean loss of a batch."""
-
     def train_step(self, data: Any) -> Mapping[str, Tensor]:
         """Do one training step, a user's own or Keras's; return what it measured."""
 
@@ -116,6 +113,9 @@ class KerasModel(Protocol):
     _compile_config: Any
     _compile_loss: Any
     _compile_metrics: Any
+
+    def _compute_loss(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor, *, training: bool) -> Tensor:
+        """Return the mean loss of a batch by ``compute_loss``, with ``training`` where that takes it."""
 
     def _aggregate_additional_loss(self, loss: Tensor) -> Tensor:
         """Return a penalty as ``compute_loss`` adds it: summed, and divided by the replicas of tf.distribute."""

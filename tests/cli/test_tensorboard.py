@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -105,11 +106,47 @@ def test_the_server_answers_on_this_machine_alone_and_only_below_its_secret(
     # what other users can read of a process: its command line, and files in the folder of temporary files
     assert secret not in Path(f"/proc/{process.pid}/cmdline").read_text()
     assert not [file for file in tmp_path.rglob("*.info") if secret in file.read_text()]
+    assert secret not in seen_by_another_user(process.pid)
+    for path in ("", "..", "//", "data/plugin/scalars", "%2e%2e/"):
+        assert secret not in answered(f"http://127.0.0.1:{port}/{path}")
 
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 0
     with pytest.raises(urllib.error.URLError):
         status(url)
+
+
+def seen_by_another_user(pid: int) -> str:
+    """Return what another user sees of a process: in the list of processes, in /proc, and in folders of its files."""
+    looks = (
+        *("ps axeww -o user,args", f"cat /proc/{pid}/cmdline /proc/{pid}/environ /proc/{pid}/stat /proc/{pid}/status"),
+        *(f"ls -l /proc/{pid}/fd /proc/{pid}/cwd /proc/{pid}/map_files", f"cat /proc/{pid}/task/*/comm"),
+        "cat /proc/net/tcp /proc/net/unix",
+        "find /tmp /var/tmp /dev/shm -user 0 -newer /proc/1 -type f -size -64k -exec cat {} +",
+    )
+    another = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    seen = subprocess.run(
+        [*another, "sh", "-c", f"id -u; {'; '.join(looks)}"],
+        capture_output=True,
+        check=False,
+        cwd="/",
+        env={"PATH": os.environ["PATH"]},
+        timeout=120,
+    )
+    text = seen.stdout.decode(errors="replace")
+    if another:
+        assert text.startswith("65534\n")
+        assert "Permission denied" in seen.stderr.decode(errors="replace")  # its environment, which has the address
+    return text if another else ""
+
+
+def answered(url: str) -> str:
+    """Return all that a server answers: its headers and its text."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return f"{answer.headers}{answer.read().decode(errors='replace')}"
+    except urllib.error.HTTPError as error:
+        return f"{error.headers}{error.read().decode(errors='replace')}"
 
 
 @pytest.mark.slow

@@ -12,6 +12,12 @@ if grep -qs '"status": "completed"' "$run_dir/result.json"; then
 fi
 export PATH=/home/me/venv/bin:"$PATH"
 
+# One attempt at a time: another one that is at work in the run directory is named, and this one ends.
+HPCNN_RUN_OWNER=$(/home/me/venv/bin/hpcnn record begin --run-dir "$run_dir" --pid "$$") || exit
+[ "$HPCNN_RUN_OWNER" != completed ] || exit 0 # by an attempt that has just ended
+export HPCNN_RUN_OWNER
+rm -f "$run_dir/stop" # a request that an earlier attempt did not see
+
 # What the ranks check before they train, and the cores of each.
 export HPCNN_RUN_DIR="$run_dir"
 export HPCNN_STRATEGY=multiworker
@@ -41,5 +47,5 @@ mpirun -np 2 \
 status=$?
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
-/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS" --pid "$$"
 exit "$status"

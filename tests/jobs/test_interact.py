@@ -6,6 +6,7 @@ import dataclasses
 import shlex
 import subprocess
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -186,3 +187,16 @@ def test_on_this_machine_the_shell_is_here() -> None:
     for asked, way, named in ((Resources(nodes=2, ntasks=2), "site", "--nodes"), (Resources(), "salloc", "--by")):
         with pytest.raises(UsageError, match=f"^{named}: "):
             session(local, asked, PLAIN, HERE, way=way)
+
+
+def test_a_file_of_secrets_that_others_can_read_is_not_taken(tmp_path: Path) -> None:
+    file = tmp_path / "my keys.env"
+    file.write_text("KEY=open\n")
+    file.chmod(0o600)
+    here = Here(str(tmp_path), "/usr/bin")
+    words = session(load_site("local"), CPU, SoftwareSpec(env_file=file.name), here, ("sh", "-c", 'echo "$KEY"')).words
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "open\n"
+    file.chmod(0o644)
+    refused = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (78, "")
+    assert "my keys.env is not there, not yours, or open to other users" in refused.stderr

@@ -84,3 +84,21 @@ def test_what_cannot_be_given_to_a_process_is_said(here: Path) -> None:
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+
+
+def test_of_another_users_run_a_network_needs_trust(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The functions that a run names are imported once its reader has said so."""
+    from tests.synthetic.runs import write_run
+
+    (here / "theirs.py").write_text("open('imported', 'w').close()\n")
+    monkeypatch.syspath_prepend(here)
+    write_run(here / "run")
+    for name in ("spec.json", "provenance.json"):
+        record = json.loads((here / "run" / name).read_text())
+        record["train"] = {"model": "theirs:build", "data": "digits"}
+        (here / "run" / name).write_text(json.dumps({**record, "seal": "another's"}))
+    result = hpcnn.Result(here / "run")
+    with pytest.raises(UsageError, match=r"Look at it first; network\(trust=True\) runs it"):
+        result.network()
+    with pytest.raises(UsageError, match="has no trained network"):
+        result.network(trust=True)

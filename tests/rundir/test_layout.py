@@ -193,3 +193,34 @@ class TestLines:
         assert [(event["key"], event["value"], event["metadata"]) for event in events] == [
             ("epoch_start", number, {"lr": 0.1}) for number in range(3)
         ]
+
+
+class TestEarlierAttempts:
+    MADE = ("checkpoints/epoch-003.keras", "plots/curves.png", "tensorboard/train/events", "exported/x", "weights.npz")
+
+    def test_what_they_made_is_set_aside_each_by_itself(self, run):
+        for number in ("1", "2"):
+            for name in self.MADE:
+                (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+                (run.path / name).write_text(number)
+            run.clear_attempt()
+            assert not run.networks()
+        assert [(run.path / "earlier" / n / name).read_text() for n in "12" for name in self.MADE] == ["1"] * 5 + [
+            "2"
+        ] * 5
+        run.clear_attempt()
+        assert not (run.path / "earlier" / "3").exists()
+
+    def test_what_a_users_program_made_is_left(self, run):
+        run.checkpoints.mkdir()
+        (run.checkpoints / "epoch-003.keras").write_text("mine")
+        run.clear_attempt(own_program=True)
+        run.prepare_resume(2, [], own_program=True)
+        assert list(run.networks()) == [3]
+
+    def test_a_resumed_attempt_makes_later_networks_again(self, run):
+        run.checkpoints.mkdir()
+        for epoch in (1, 2, 3):
+            (run.checkpoints / f"epoch-00{epoch}.keras").touch()
+        run.prepare_resume(3, [])
+        assert list(run.networks()) == [1, 2]

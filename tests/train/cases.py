@@ -81,6 +81,12 @@ CASES = {
     "two-networks": replace(
         _OWN, model="own:two_networks", optimizer=None, momentum=None, learning_rate=None, samples=201
     ),
+    "of-the-guide": replace(
+        _OWN, model="own:of_the_guide", optimizer=None, momentum=None, learning_rate=None, samples=201
+    ),
+    "loss-by-hand": replace(
+        _OWN, model="own:loss_by_hand", optimizer=None, momentum=None, learning_rate=None, samples=201
+    ),
     "averaged": replace(_OWN, model="own:averaged", optimizer=None, momentum=None, learning_rate=None, samples=201),
     "bfloat16": replace(MOMENTUM, precision="bfloat16"),
     "float16": replace(MOMENTUM, precision="float16"),
@@ -106,6 +112,11 @@ EVERY = {
             "class-weight",
             "rates",
             "summed",
+            "own-step",
+            "own-step-sum",
+            "two-networks",
+            "of-the-guide",
+            "loss-by-hand",
             "averaged",
             "float16",
             ALONE,
@@ -114,7 +125,17 @@ EVERY = {
     "multiworker-2": (
         "multiworker",
         2,
-        ("momentum", "last-batch-of-one", "l2", "own-initial-weights", "sync-batch-norm", "batch-norm-one-step", ALONE),
+        (
+            "momentum",
+            "last-batch-of-one",
+            "l2",
+            "own-initial-weights",
+            "sync-batch-norm",
+            "batch-norm-one-step",
+            "own-step",
+            "two-networks",
+            ALONE,
+        ),
     ),
     "horovod-2": ("horovod", 2, tuple(CASES)),
     "horovod-3": (
@@ -126,7 +147,7 @@ EVERY = {
 }
 # What `make test` leaves to `make test-long`: a rule that it has seen to hold under another of these set-ups.
 LONG = {
-    "mirrored": {"adam", "l2", "two-inputs", "class-weight", "rates"},
+    "mirrored": {"adam", "l2", "two-inputs", "class-weight", "rates", "own-step-sum"},
     "multiworker-2": {"l2", "sync-batch-norm"},
     "horovod-3": {"l2", "factors", "sync-batch-norm"},
 }

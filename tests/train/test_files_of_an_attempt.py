@@ -50,8 +50,9 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Pa
     assert file.read_bytes() == b"whole"
     assert list(run.networks()) == [1]
     assert len(list(run.checkpoints.iterdir())) == 2
-    run.clear_attempt()
-    assert len(list(run.checkpoints.iterdir())) == 1
+    run.clear_attempt()  # a later attempt begins anew, and takes nothing for its own
+    assert not list(run.checkpoints.iterdir())
+    assert (run.path / "earlier" / "1" / "checkpoints" / file.name).read_bytes() == b"whole"
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,7 @@ def test_provenance_names_every_rank(run: RunDir) -> None:
         "weights": None,
         "frozen": [],
         "factored": [],  # its dense layers are small beside its batch
+        "rewrites": {"activation after pooling": 1, "optimizer in one pass": 1},
         "allreduce_bytes": 4 * 11_042,
         **sizes,
     }

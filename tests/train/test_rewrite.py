@@ -13,7 +13,7 @@ import pytest
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from hpcnn.train.rewrite import SWITCH, rewritten  # noqa: E402
+from hpcnn.train.rewrite import SWITCH, rewrites, rewritten  # noqa: E402
 from hpcnn.train.update import fuse  # noqa: E402
 
 Layers = keras.layers
@@ -127,7 +127,13 @@ def test_the_model_is_left_as_it_was() -> None:
     before = [(layer, dict(vars(layer))) for layer in layers]
     with rewritten(model):
         changed = {type(layer) for layer in layers if "call" in vars(layer)}
-    assert changed == {Layers.Activation, Layers.LeakyReLU, Layers.MaxPooling2D, Layers.Dropout}
+    assert changed == {
+        Layers.Activation,
+        Layers.LeakyReLU,
+        Layers.MaxPooling2D,
+        Layers.Dropout,
+        Layers.BatchNormalization,
+    }
     assert [(layer, vars(layer)) for layer in layers] == before
 
 
@@ -164,6 +170,107 @@ def test_dropout_drops_its_share_and_scales_the_rest(rate: float, dtype: str) ->
     neighbours = (kept[:, 1:] & kept[:, :-1]).mean()  # bits of one word do not hang together
     assert abs(neighbours - (1 - rate) ** 2) < 3 * error
     np.testing.assert_array_equal(model(images, training=False), images)
+
+
+def normalized(shape: tuple[int, ...], **options: Any) -> Any:
+    """Return batch normalization of values far from zero, with weights and averages that are not the initial ones."""
+    layer = Layers.BatchNormalization(**{"momentum": 0.8, **options})
+    model = keras.Sequential([keras.Input(shape), layer])
+    draw = np.random.default_rng(2)
+    for variable in layer.weights:
+        variable.assign(draw.uniform(0.5, 2.0, variable.shape))
+    return model
+
+
+def normalized_by(model: Any, values: Any, *, training: bool, fused: bool) -> tuple[Arrays, set[str]]:
+    """Return outputs, all gradients and the moving averages after one step from the same start; and the operations."""
+    start = [v.numpy() for v in model.weights]
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def compute(values: Any) -> Any:
+        with rewritten(model) if fused else nullcontext(), tf.GradientTape() as tape:
+            tape.watch(values)
+            out = model(values, training=training)
+            loss = tf.reduce_sum(tf.sin(3.0 * tf.cast(out, tf.float32)))
+        return out, tape.gradient(loss, [values, *(v.value for v in model.trainable_variables)])
+
+    out, gradients = compute(values)
+    found = [np.asarray(tf.cast(part, tf.float64)) for part in (out, *gradients, *(v.value for v in model.weights))]
+    kinds = {operation.type for operation in compute.get_concrete_function(values).graph.get_operations()}
+    for variable, value in zip(model.weights, start, strict=True):
+        variable.assign(value)
+    return found, kinds
+
+
+NORMALIZATIONS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "images": ((5, 6, 7), {}),
+    "features": ((7,), {}),
+    "sequences": ((5, 7), {"momentum": 0.99}),
+    "volumes": ((3, 4, 2, 7), {"epsilon": 1.1e-5}),
+    "no scale": ((5, 6, 7), {"scale": False}),
+    "no centre": ((5, 6, 7), {"center": False}),
+    "frozen": ((5, 6, 7), {"trainable": False}),
+    "bfloat16": ((5, 6, 7), {"dtype": "mixed_bfloat16"}),
+    "float16": ((5, 6, 7), {"dtype": "mixed_float16"}),
+    "frozen bfloat16": ((5, 6, 7), {"dtype": "mixed_bfloat16", "trainable": False}),
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_fused_batch_normalization_is_that_of_keras(name: str, training: bool) -> None:
+    """Outputs, gradients of inputs and weights, moving averages. Half precision: to one unit of its last place."""
+    shape, options = NORMALIZATIONS[name]
+    model = normalized(shape, **options)
+    dtype = keras.dtype_policies.get(options.get("dtype", "float32")).compute_dtype
+    values = tf.cast(tf.random.stateless_normal([9, *shape], (1, 2)) + 3.0, dtype)
+    (theirs, _), (ours, kinds) = (normalized_by(model, values, training=training, fused=f) for f in (False, True))
+    assert "FusedBatchNormV3" in kinds
+    precision = {"float32": 1e-6, "bfloat16": 2**-7, "float16": 2**-10}[dtype]
+    for number, (mine, expected) in enumerate(zip(ours, theirs, strict=True)):
+        is_average = number >= len(ours) - 2
+        tolerance = (3e-6 if is_average else 10 * precision) * max(float(np.abs(expected).max()), 1.0)
+        np.testing.assert_allclose(mine, expected, rtol=0, atol=tolerance)
+
+
+def test_one_row_has_no_variance() -> None:
+    """TensorFlow's operation would divide by n - 1."""
+    model = normalized((7,))
+    (theirs, _), (ours, _) = (normalized_by(model, tf.ones([1, 7]), training=True, fused=f) for f in (False, True))
+    for mine, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=0, atol=2e-5)
+
+
+LEFT = {
+    "another axis": lambda: Layers.BatchNormalization(axis=1),
+    "a tiny epsilon": lambda: Layers.BatchNormalization(epsilon=1e-6),
+    "renorm": lambda: Layers.BatchNormalization(renorm=True),
+    "synchronized": lambda: Layers.BatchNormalization(synchronized=True),
+    "a subclass": lambda: type("Own", (Layers.BatchNormalization,), {})(),
+    "a call of its own": lambda: with_call_of_its_own(Layers.BatchNormalization()),
+    "double precision": lambda: Layers.BatchNormalization(dtype="float64"),
+}
+
+
+@pytest.mark.parametrize("what", LEFT)
+def test_batch_normalization_that_the_operation_does_not_compute_is_left(what: str) -> None:
+    model = keras.Sequential([keras.Input((4, 6, 3)), LEFT[what]()])
+    assert rewrites(model) == {}
+
+
+def test_masked_values_are_left_to_keras() -> None:
+    layer = Layers.BatchNormalization()
+    keras.Sequential([keras.Input((4, 3)), layer])
+    values, mask = tf.random.stateless_normal([2, 4, 3], (1, 2)), tf.constant([[True, True, False, False]] * 2)
+    expected = layer(values, training=True, mask=mask)
+    with rewritten(keras.Sequential([layer])):
+        np.testing.assert_array_equal(layer(values, training=True, mask=mask), expected)
+
+
+def test_rewrites_are_named() -> None:
+    model = own_layers()
+    assert rewrites(model) == {"activation after pooling": 2, "fused batch normalization": 1}
+    assert not any("call" in vars(layer) for layer in model.layers)
 
 
 OPTIMIZERS: dict[str, Callable[[], Any]] = {

@@ -363,6 +363,59 @@ def own_step(input_shape: Shape, classes: int, kind: str = "mean", dropout: floa
     return model
 
 
+class OfTheGuide(keras.Model):  # type: ignore[misc]
+    """In the words of Keras's guide to one's own ``train_step``; its weights are made in the first step."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.flatten, self.head = keras.layers.Flatten(), keras.layers.Dense(classes, "softmax")
+
+    def get_config(self) -> dict[str, Any]:
+        return {"classes": self.head.units}
+
+    def call(self, inputs: Any) -> Any:
+        return self.head(self.flatten(inputs))
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        with tf.GradientTape() as tape:
+            predicted = self(x, training=True)
+            loss = self.compute_loss(y=y, y_pred=predicted)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+            else:
+                metric.update_state(y, predicted)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+def of_the_guide(classes: int) -> Any:
+    """Return a model whose step is that of Keras's guide."""
+    model = OfTheGuide(classes)
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+class LossByHand(keras.Model):  # type: ignore[misc]
+    """Has a ``compute_loss`` of its own, without the argument ``training``, and a ``compile`` of its own."""
+
+    def compile(self, optimizer: Any) -> None:
+        super().compile(optimizer=optimizer, metrics=["accuracy"])
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+        return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(y, y_pred))
+
+
+def loss_by_hand(input_shape: Shape, classes: int) -> Any:
+    """Return a model that computes its loss itself."""
+    inputs = keras.Input(input_shape)
+    model = LossByHand(inputs, keras.layers.Dense(classes, "softmax")(keras.layers.Flatten()(inputs)))
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+    return model
+
+
 class TwoNetworks(keras.Model):  # type: ignore[misc]
     """In the form of a GAN: two networks, each with an optimizer, and no ``call``."""
 

@@ -49,6 +49,11 @@ listened() { # runs a command that loads a module: before version 4, Modules say
 listened module load apptainer
 must_work 'module load apptainer'
 
+# One attempt at a time: another one that is at work in the run directory is named, and this one ends.
+HPCNN_RUN_OWNER=$(/home/me/venv/bin/hpcnn record begin --run-dir "$run_dir" --pid "$$") || exit
+[ "$HPCNN_RUN_OWNER" != completed ] || exit 0 # by an attempt that has just ended
+export HPCNN_RUN_OWNER
+
 # What the ranks check before they train, and the cores of each.
 export HPCNN_RUN_DIR="$run_dir"
 export HPCNN_STRATEGY=horovod
@@ -125,5 +130,5 @@ fi
 [ -z "${HPCNN_DATA_COPY:-}" ] || srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 rm -f "$copy"
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
-/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS" --pid "$$"
 exit "$status"

@@ -21,6 +21,11 @@ if grep -qs '"status": "completed"' "$run_dir/result.json"; then
 fi
 export PATH=/home/me/venv/bin:"$PATH"
 
+# One attempt at a time: another one that is at work in the run directory is named, and this one ends.
+HPCNN_RUN_OWNER=$(/home/me/venv/bin/hpcnn record begin --run-dir "$run_dir" --pid "$$") || exit
+[ "$HPCNN_RUN_OWNER" != completed ] || exit 0 # by an attempt that has just ended
+export HPCNN_RUN_OWNER
+
 # What the ranks check before they train, and the cores of each.
 export HPCNN_RUN_DIR="$run_dir"
 export HPCNN_STRATEGY=horovod
@@ -78,7 +83,7 @@ case "$status" in
 esac
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
-/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS"
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS" --pid "$$"
 if [ "$time_is_up" = yes ] && [ "$status" -eq 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 10 ]; then
     echo "hpcnn: requeued, to go on after the time limit"
     job=$SLURM_JOB_ID

@@ -1,0 +1,208 @@
+"""Give hostile values to every option of every command, and to every field of every spec: an error at most.
+
+Scripts that are rendered from such values are run, with a `true` in the place of hpcnn: nothing but the program may be.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+from click.testing import CliRunner
+
+from hpcnn.cli.main import COMMANDS, main
+from hpcnn.jobs import submit
+from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.resources import Resources
+from hpcnn.specs.software import SoftwareSpec
+from hpcnn.specs.train import TrainSpec
+from hpcnn.util.errors import HpcnnError
+
+CANARY = "canary"
+HOSTILE = (
+    "",
+    " ",
+    "-",
+    "--",
+    "\n",
+    "0",
+    "-1",
+    "1e999",
+    "nan",
+    "9" * 400,
+    str(2**63),
+    "x" * 5000,
+    "é–\u202e",
+    "\ud800",
+    "\x1b]0;x\x07\x1b[2J",
+    "../../../etc/passwd",
+    "/dev/null",
+    "/proc/self/mem",
+    "a:b",
+    ":",
+    "a=b",
+    "=",
+    "a,b=c",
+    "[[[[",
+    "{}",
+    '{"a": [1]}',
+    "true",
+    "%s%n{0}{x}",
+    "{{ 7 * 7 }}",
+    f"$(touch {CANARY})",
+    f"`touch {CANARY}`",
+    f"; touch {CANARY} #",
+    f"'; touch {CANARY}; '",
+    f'"; touch {CANARY}; "',
+    f"x\ntouch {CANARY}",
+    f"x\n#SBATCH --wrap=touch${{IFS}}{CANARY}",
+    f"A;touch {CANARY};B=1",
+    f"a[$(touch {CANARY})]=1",
+    f"X=$(touch {CANARY})",
+    f"os:system('touch {CANARY}')",
+    f"__import__('os').system('touch {CANARY}')",
+    f"|touch {CANARY}",
+    f"{CANARY}.toml",
+    "*",
+    "~root",
+    "\\",
+)
+# Commands that only parse here: they measure, use the network, take over the terminal, or start what takes long.
+PARSED = {"smoke", "doctor", "bench", "tune", "interact", "container", "record", "tensorboard", "search", "export"}
+PARSED |= {"predict-images", "plot", "models"}
+# What a command needs besides the option that is tried, so that it comes as far as it can without starting anything.
+WORDS = {
+    "train": ["--run-dir", "run", "--data", "none.npz"],
+    "submit": ["--run-dir", "run", "--dry-run"],
+    "study run": ["smoke", "--dry-run"],
+    "study submit": ["smoke", "--dry-run"],
+    "data stage": ["none"],
+    "sites init": ["--help"],
+}
+
+
+def leaves(
+    group: click.Group, context: click.Context, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command of a tree that has no commands below it, with the words that lead to it."""
+    for name in group.list_commands(context) if path else COMMANDS:
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, context, (*path, name))
+        elif command is not None:
+            yield (*path, name), command
+
+
+def options(luck: random.Random, most: int, ended: Callable[[], bool] = lambda: False) -> tuple[int, list[str]]:
+    """Try hostile values of options, as many as ``most``; return the number tried, and what went wrong."""
+    context = click.Context(main)
+    cases = [
+        (path, command, parameter, value)
+        for path, command in leaves(main, context)  # type: ignore[arg-type]
+        for parameter in command.params
+        if not (isinstance(parameter, click.Option) and parameter.is_flag)
+        for value in HOSTILE
+    ]
+    luck.shuffle(cases)
+    wrong: list[str] = []
+    tried = 0
+    for path, command, parameter, value in cases[:most]:
+        if ended():
+            break
+        tried += 1
+        said = _tried(path, command, parameter, value)
+        if Path(CANARY).exists():
+            said += " a command was run"
+            Path(CANARY).unlink()
+        if said:
+            wrong.append(f"{' '.join(path)} {parameter.opts}: {value[:80]!r}: {said}")
+    return tried, wrong
+
+
+def _tried(path: tuple[str, ...], command: click.Command, parameter: click.Parameter, value: str) -> str:
+    given = [parameter.opts[-1], value] if isinstance(parameter, click.Option) else [value]
+    more = [word for word in WORDS.get(" ".join(path), []) if parameter.opts[-1] not in WORDS.get(" ".join(path), [])]
+    if path[0] in PARSED:
+        return _parsed(path, command, given)
+    last = ["--", "true"] if path == ("submit",) and isinstance(parameter, click.Option) else []
+    result = CliRunner().invoke(main, [*path, *more, *given, *last])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        return repr(result.exception)
+    if result.exit_code not in (0, 1, 2):
+        return f"status {result.exit_code}"
+    if path == ("submit",) and result.exit_code == 0:
+        return _run(result.stdout)
+    return ""
+
+
+def _parsed(path: tuple[str, ...], command: click.Command, given: list[str]) -> str:
+    try:
+        with command.make_context(path[-1], given, resilient_parsing=False):
+            pass
+    except (click.ClickException, click.exceptions.Exit, HpcnnError, OSError):
+        return ""
+    except Exception as error:
+        return repr(error)
+    return ""
+
+
+def _run(script: str) -> str:
+    """Run a script that was rendered from hostile values; whatever it says of them, it may only do what it is for."""
+    words = ["bash", "-c", script]
+    if "\0" in script:
+        return ""
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    text = script.encode("utf-8", "surrogateescape") if _is_text(script) else b"exit 0"
+    subprocess.run([*words[:1]], input=text, env=environment, capture_output=True, timeout=60, check=False)
+    return ""
+
+
+def _is_text(script: str) -> bool:
+    try:
+        script.encode("utf-8", "surrogateescape")
+    except UnicodeError:
+        return False
+    return True
+
+
+def with_true_for_hpcnn() -> None:
+    """Let scripts that are rendered in this process have ``true`` in the place of hpcnn."""
+    submit.hpcnn_command = lambda: ("true",)
+
+
+def fields(luck: random.Random, count: int, ended: Callable[[], bool] = lambda: False) -> tuple[int, list[str]]:
+    """Give values of every type, some hostile, to the fields of specs; return the number tried, and what went wrong."""
+    wrong: list[str] = []
+    specs = (TrainSpec, Resources, SoftwareSpec)
+    for number in range(count):
+        if ended():
+            return number, wrong
+        spec = luck.choice(specs)
+        names = [*spec.__dataclass_fields__, luck.choice(HOSTILE)]
+        given = {luck.choice(names): value(luck) for _ in range(luck.randrange(1, 4))}
+        try:
+            from_mapping(spec, given)
+        except HpcnnError:
+            pass
+        except Exception as error:
+            wrong.append(f"{spec.__name__}: {str(given)[:300]}: {error!r}")
+    return count, wrong
+
+
+def value(luck: random.Random, depth: int = 3) -> object:
+    """Return a value such as TOML and JSON have them."""
+    kind = luck.randrange(9 if depth else 7)
+    if kind == 7:
+        return [value(luck, depth - 1) for _ in range(luck.randrange(4))]
+    if kind == 8:
+        return {luck.choice(HOSTILE): value(luck, depth - 1) for _ in range(luck.randrange(4))}
+    numbers = (0, 1, -1, 2**62, 2**63 - 1, -(2**63), luck.randrange(100), luck.randrange(-(10**9), 10**9))
+    reals = (0.0, -0.0, 1e308, -1.5, float("nan"), float("inf"), luck.random())
+    texts = (luck.choice(HOSTILE), "".join(chr(luck.randrange(1, 0x300)) for _ in range(luck.randrange(20))))
+    return luck.choice(
+        (luck.choice(numbers), luck.choice(reals), *texts, luck.random() < 0.5, None, luck.choice(texts))
+    )
