@@ -8,11 +8,12 @@ from typing import TypeAlias
 import click
 
 from hpcnn.cli.options import Command
+from hpcnn.cli.output import wide_option
 from hpcnn.report.views.write import FORMATS
 
 _Decorator: TypeAlias = Callable[[Command], Command]
 
-format_option: _Decorator = click.option(
+_format_option: _Decorator = click.option(
     "--format",
     "fmt",
     type=click.Choice(FORMATS),
@@ -20,6 +21,13 @@ format_option: _Decorator = click.option(
     show_default=True,
     help="How to print: table, markdown, latex for people; json, csv, parquet for programs, with all columns.",
 )
+
+
+def format_option(function: Command) -> Command:
+    """Add ``--format`` with the formats of reports, and ``--wide``."""
+    return _format_option(wide_option(function))
+
+
 warmup_option: _Decorator = click.option(
     "--warmup",
     type=click.IntRange(0),

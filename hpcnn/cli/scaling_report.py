@@ -13,6 +13,7 @@ from hpcnn.cli.report_options import confidence_option, format_option
 from hpcnn.report.views.rules import Rules
 from hpcnn.report.views.write import FOR_PEOPLE, write_data, write_views
 from hpcnn.util.errors import HpcnnError, UsageError, bad_value
+from hpcnn.util.table import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,7 +175,7 @@ def command(
     if "left-out" in tables:
         remarks = [*problem_lines(data, out), *version_lines(data, out)]
     for line in remarks:
-        click.echo(line, err=fmt != "table")
+        note(line, err=fmt != "table")
     advice = _advice(data, tables.get("scaling"), make["scaling"], budget)
     if advice and fmt in FOR_PEOPLE:
         write_views(advice, fmt)

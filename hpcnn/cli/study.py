@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli import study_status, study_submit
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.output import format_option
 from hpcnn.cli.site_option import site_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
@@ -32,6 +33,7 @@ command.add_command(study_status.command)
 
 @command.command(
     "run",
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn study run strong_scaling --set data=mnist --set ntasks=[1,2,4]\n"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.util.errors import UsageError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "status",
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn study status strong_scaling --site narval\n"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.after import after_option
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.util.errors import HpcnnError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "submit",
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn study submit strong_scaling --site narval --account def-prof --dry-run\n"

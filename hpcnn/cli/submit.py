@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.after import after_option
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.cli.site_option import site_option
 from hpcnn.rundir.layout import folder_name
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn submit --site local --ntasks 2 --model psc-cnn-dropout --epochs 3\n"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.rundir.layout import ARRAYS, RunDir, runs_folder
-from hpcnn.util.errors import UsageError
+from hpcnn.util.errors import UsageError, not_there
 from hpcnn.util.files import read_json
 
 
@@ -37,7 +37,7 @@ def find(targets: Sequence[str]) -> list[Job]:
             continue
         jobs = list(_below(Path(target)))
         if not jobs and not _submitted_below(Path(target)):
-            raise UsageError(f"{target!r} is no job id, no run directory of a submitted job, and no folder of such")
+            raise not_there("JOB", target, "a job id, the run directory of a submitted job, or a folder of such")
         found += jobs
     return found
 

@@ -15,7 +15,7 @@ from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util import toml
-from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.errors import UsageError, bad_value, not_there, unknown_value
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import check_name as check_data_name
@@ -44,7 +44,9 @@ def find(name: str) -> Path:
     packaged = sorted(file.stem for file in folder.glob("*.toml"))
     if path.suffix in ("", ".toml") and path.stem in packaged and path.parent.name in ("", "searches"):
         return folder / f"{path.stem}.toml"
-    raise unknown_value("search", name, [*packaged, "FILE.toml"])
+    if path.suffix == ".toml" or "/" in name:
+        raise not_there("search", name, "a file, or the name of a packaged search: " + ", ".join(packaged))
+    raise unknown_value("search", name, packaged, forms=["FILE.toml"])
 
 
 def read(path: Path, changes: Mapping[str, Json] | None = None) -> Search:
@@ -125,7 +127,7 @@ def full_key(key: str, name: str) -> str:
     fields = [field for field in hints(TrainSpec) if field not in _NOT_SEARCHED]
     plain = field if dot and section == "train" else key
     if plain not in fields:
-        raise unknown_value(name, key, [*fields, "model.KEYWORD"])
+        raise unknown_value(name, key, fields, forms=["model.KEYWORD"])
     return f"train.{plain}"
 
 
@@ -177,7 +179,7 @@ def _change(table: dict[str, Json], key: str, value: Json) -> None:
     if not (dot and section in (*_TABLES, "model")):
         homes = [name for name in ("train", "search", "resources", "software") if key in hints(_TABLES[name])]
         if not homes:
-            raise unknown_value("--set", key, [*hints(TrainSpec), *hints(Options), "model.KEYWORD"])
+            raise unknown_value("--set", key, [*hints(TrainSpec), *hints(Options)], forms=["model.KEYWORD"])
         section, field = homes[0], key
     if section in ("search", "resources", "software"):
         table.setdefault(section, {})[field] = check_field(_TABLES[section], field, value, f"--set {key}")

@@ -201,7 +201,7 @@ def known() -> tuple[str, ...]:
 def describe(name: str) -> Entry:
     """Return the entry of data set ``name``. Raises UsageError, with a suggestion, for an unknown name."""
     if name not in _ENTRIES:
-        raise unknown_value("--data", name, known())
+        raise unknown_value("--data", name, known(), see="hpcnn data list")
     return _ENTRIES[name]
 
 
@@ -255,8 +255,8 @@ def file_of(name: str) -> Path | None:
 def check_name(name: str) -> None:
     """Raise UsageError for a ``name`` that is neither known, nor an ``.npz`` file, nor ``package.module:function``."""
     if not name.endswith(".npz") and ":" not in name and name not in known():
-        unknown = unknown_value("--data", name, known())
-        raise UsageError(f"{unknown} A path ending in .npz or package.module:function also works.")
+        forms = ["FILE.npz", "package.module:function"]
+        raise unknown_value("--data", name, known(), forms=forms, see="hpcnn data list")
 
 
 def check_staged(name: str, arguments: Mapping[str, Json] | None = None) -> None:

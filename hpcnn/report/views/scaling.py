@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING
 
 from hpcnn.report.views.rules import Rules, interval_rule, settings, title, warm_up
 from hpcnn.report.views.view import Row, View, count, number, percent, records, same_and_varying, setting, span
-from hpcnn.util.table import Column
+from hpcnn.util.table import Column, narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+
+
+# What a table shows without --wide, where it has it.
+_NARROW = (
+    *("ranks", "runs", "epoch_seconds_median", "speedup", "speedup_interval"),
+    *("efficiency", "efficiency_interval", "test_accuracy", "base"),
+)
 
 
 def scaling_views(table: pd.DataFrame, rules: Rules) -> list[View]:
@@ -31,7 +38,7 @@ def _with_spans(row: Row) -> Row:
 
 
 def _columns(varying: Sequence[str]) -> list[Column]:
-    return [
+    columns = [
         count("ranks", "ranks"),
         count("nodes", "nodes"),
         *(setting(key) for key in varying),
@@ -52,6 +59,8 @@ def _columns(varying: Sequence[str]) -> list[Column]:
         percent("test_accuracy", "test accuracy", 2),
         Column("base", "", lambda is_base: "base" if is_base else ""),
     ]
+    ratios = any(column.key.endswith("y_interval") for column in columns)
+    return narrowed(columns, (*_NARROW, *varying, *(() if ratios else ("interval",))))
 
 
 def _caption(rows: Sequence[Row], rules: Rules) -> str:
