@@ -19,21 +19,21 @@ def command(job: str, follow: bool) -> None:
 
     run = run_of(job)
     if follow and run.job.exists():
+        from hpcnn.cli.progress import LastLine
         from hpcnn.jobs.submission import recover_targets
         from hpcnn.jobs.watch import watch
 
         for lost in recover_targets([str(run.path)]).unanswered:
             raise UsageError(f"{run.path}: {lost.reason}")
-        sys.exit(watch(find([str(run.path)])[0].job_id, run, _warn, on_line=_show))
+        with LastLine(run.path) as shown:
+            job = find([str(run.path)])[0].job_id
+            code = watch(job, run, _warn, on_line=lambda line: shown.echo(visible(line)))
+        sys.exit(code)
     if not run.log.exists():
         raise UsageError(f"{run.path}: there is no log yet")
     with run.log.open(encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
             click.echo(visible(line.replace("\r\n", "\n")), nl=False)
-
-
-def _show(line: str) -> None:
-    click.echo(visible(line))
 
 
 def _warn(line: str) -> None:

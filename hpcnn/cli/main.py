@@ -56,7 +56,7 @@ GROUPS = {
         "sites": ("hpcnn.cli.sites", "List, show, check and start the profiles of machines."),
         "container": ("hpcnn.cli.container", "Build container images, and check whether one fits a machine."),
         "bench": ("hpcnn.cli.bench", "Measure the machine: what summing gradients costs, and its ceilings."),
-        "tune": ("hpcnn.cli.tune", "Find the settings that make a network train fastest on a machine, and keep them."),
+        "tune": ("hpcnn.cli.tune", "Find the settings that make a network train fastest here, and keep them."),
     },
 }
 COMMANDS = {

@@ -99,7 +99,7 @@ def _run_all(study: StudySpec, runs: list[PlannedRun], place: Path) -> list[Outc
             progress.ended(outcome.path.name, f"{outcome.seconds:.1f} s  {word}")
 
         try:
-            outcomes = run_all(here, lambda prepared: progress.started(prepared.run.path.name), ended)
+            outcomes = run_all(here, lambda prepared: progress.started(prepared.run.path.name, prepared.run.path), ended)
         except KeyboardInterrupt:
             click.echo("interrupted; the same command goes on with what is missing", err=True)
             sys.exit(130)

@@ -111,6 +111,7 @@ def run_prepared(
 
 def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool) -> int:
     """Submit to the queue; print job id and run directory; wait if asked, and return the job's status."""
+    from hpcnn.cli.progress import LastLine
     from hpcnn.jobs.submission import whole_submission
     from hpcnn.jobs.submit import enqueue
     from hpcnn.jobs.watch import watch
@@ -127,7 +128,8 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
         return 130
     if not wait:
         return 0
-    code = watch(job_id, prepared.run, _warn, on_line=click.echo if follow else None)
+    with LastLine(prepared.run.path) as shown:
+        code = watch(job_id, prepared.run, _warn, on_line=shown.echo if follow else None)
     if code:
         reason = (prepared.run.read_result() or {}).get("reason")
         click.echo(f"Error: job {job_id} ended with exit status {code}: {reason}", err=True)
@@ -135,11 +137,13 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
 
 
 def _run_here(prepared: Prepared, *, quiet: bool) -> int:
+    from hpcnn.cli.progress import LastLine
     from hpcnn.jobs.submit import submit
 
     click.echo(f"run directory: {prepared.run.path}", err=True)
     try:
-        code = submit(prepared, on_line=None if quiet else click.echo)
+        with LastLine(prepared.run.path) as shown:
+            code = submit(prepared, on_line=None if quiet else shown.echo)
     except KeyboardInterrupt:
         click.echo(f"interrupted; what was written is in {prepared.run.path}", err=True)
         return 130

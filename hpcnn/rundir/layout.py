@@ -16,6 +16,7 @@
       trace.json.gz             all ranks together, written by ``hpcnn profile``
       stop                      asks the ranks to stop and keep their state; gone once they have
       weights.npz               of a network in NumPy: its best weights
+      progress.json             where a training stands, while it trains (rank 0)
       result.json               written last, atomically; without it the run is unfinished
       checkpoints/  tensorboard/  plots/  exported/  log.out
 
@@ -89,6 +90,7 @@ class RunDir:
         self.provenance = self.path / "provenance.json"
         self.events = self.path / "events.jsonl"
         self.result = self.path / "result.json"
+        self.progress = self.path / "progress.json"
         self.allreduce = self.path / "allreduce.json"
         self.machine = self.path / "machine.json"
         self.all_traces = self.path / "trace.json.gz"
@@ -164,7 +166,7 @@ class RunDir:
         killed = [file for folder in (self.path, self.checkpoints) for file in folder.glob(f".*{TEMPORARY}*")]
         for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json"), *killed):
             stale.unlink()
-        for file in (self.all_traces, self.events, self.provenance, self.weights, self.result):
+        for file in (self.all_traces, self.events, self.provenance, self.weights, self.result, self.progress):
             file.unlink(missing_ok=True)
 
     def prepare_resume(self, epoch: int, rank: int) -> None:
