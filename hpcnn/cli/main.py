@@ -9,6 +9,7 @@ import errno
 import importlib
 import os
 import sys
+from typing import IO, Any
 
 import click
 
@@ -77,6 +78,16 @@ class _Message(click.ClickException):
         super().__init__(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
         self.exit_code = error.exit_code  # type: ignore[misc]  # click reads it from the instance
 
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message; on a terminal in colour, and folded at spaces."""
+        if file is not None or not sys.stderr.isatty():
+            super().show(file)
+            return
+        from hpcnn.util.table import note
+
+        click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+        note(self.format_message(), err=True, after=len("Error: "))
+
 
 def _from_system(error: OSError) -> HpcnnError:
     """Return what the operating system refuses: a mistake of the user's where a name cannot be one, else a failure."""
@@ -101,6 +112,10 @@ class LazyGroup(click.Group):
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = module.command
         command.name = cmd_name  # not that of its function, for tools that read the tree of commands
+        if "_HPCNN_COMPLETE" in os.environ:
+            from hpcnn.cli.complete import install
+
+            install(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

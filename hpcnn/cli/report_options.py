@@ -9,14 +9,14 @@ import click
 
 from hpcnn.cli.options import Command
 from hpcnn.cli.output import wide_option
-from hpcnn.report.views.write import FORMATS
+from hpcnn.util.table import REPORT_FORMATS
 
 _Decorator: TypeAlias = Callable[[Command], Command]
 
 _format_option: _Decorator = click.option(
     "--format",
     "fmt",
-    type=click.Choice(FORMATS),
+    type=click.Choice(REPORT_FORMATS),
     default="table",
     show_default=True,
     help="How to print: table, markdown, latex for people; json, csv, parquet for programs, with all columns.",

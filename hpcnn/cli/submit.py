@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import click
 
 from hpcnn.cli.after import after_option
 from hpcnn.cli.grouped import GroupedCommand
+from hpcnn.cli.next import next_lines
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.cli.site_option import site_option
 from hpcnn.rundir.layout import folder_name
@@ -20,6 +22,7 @@ from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.stated import Stated
 from hpcnn.specs.train import TrainSpec, usual_strategy
 from hpcnn.util.errors import UsageError
+from hpcnn.util.text import shown_path
 
 if TYPE_CHECKING:
     from hpcnn.jobs.submit import Prepared
@@ -127,6 +130,7 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
         click.echo(f"interrupted; whether it is submitted says hpcnn status {prepared.run.path}", err=True)
         return 130
     if not wait:
+        next_lines(f"hpcnn logs -f {job_id}", "hpcnn top")
         return 0
     with LastLine(prepared.run.path) as shown:
         code = watch(job_id, prepared.run, _warn, on_line=shown.echo if follow else None)
@@ -151,6 +155,8 @@ def _run_here(prepared: Prepared, *, quiet: bool) -> int:
         reason = (prepared.run.read_result() or {}).get("reason")
         click.echo(f"Error: the job ended with exit status {code}: {reason}", err=True)
         click.echo(f"log: {prepared.run.log}", err=True)
+    elif not quiet and prepared.job.train is not None:
+        next_lines(f"hpcnn plot curves {shlex.quote(shown_path(prepared.run.path))}", "hpcnn status")
     return code
 
 

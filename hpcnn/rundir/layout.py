@@ -30,7 +30,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -66,7 +65,7 @@ def runs_folder() -> Path:
 
 def new_run_id() -> str:
     """Return a unique name that sorts by time: 20261121-101500-3fa9."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
 
 
 def folder_name(model: str) -> str:

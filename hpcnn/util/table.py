@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 FORMATS = ("table", "json", "csv")
+# Those of reports, and which of them people read.
+REPORT_FORMATS = ("table", "json", "csv", "markdown", "latex", "parquet")
+FOR_PEOPLE = ("table", "markdown", "latex")
 
 Row = Mapping[str, Json]
 
@@ -146,18 +149,21 @@ def _cell(value: Json, show: Callable[[Json], str]) -> str:
     return "–" if value is None else in_one_line(show(value))
 
 
-def note(text: str, *, err: bool = False) -> None:
-    """Print a sentence: on a terminal folded at its spaces, else in one line."""
+def note(text: str, *, err: bool = False, after: int = 0) -> None:
+    """Print a sentence: on a terminal folded at its spaces, else in one line. after: columns before it in its line."""
     import textwrap
 
-    stream = sys.stderr if err else sys.stdout
-    if stream.isatty() or _columns_given():
-        indent = " " * (len(text) - len(text.lstrip()))
-        options = {"break_long_words": False, "break_on_hyphens": False}
+    if (sys.stderr if err else sys.stdout).isatty() or _columns_given():
         text = "\n".join(
-            textwrap.fill(line, width(err=err), subsequent_indent=f"{indent}  " if indent else "", **options)
-            for line in text.split("\n")
-        )
+            textwrap.fill(
+                line,
+                width(err=err),
+                subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2) if line.startswith(" ") else "",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line in (" " * after + text).split("\n")
+        )[after:]
     click.echo(text, err=err)
 
 

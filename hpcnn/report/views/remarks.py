@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.view import shown_path
+from hpcnn.util.text import shown_path
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcnn.specs.train import AugmentSpec
@@ -120,14 +119,6 @@ def span(row: Row, low: str, high: str) -> str | None:
 
     ends = [None if row[key] is None else significant(row[key]) for key in (low, high)]
     return None if ends == [None, None] else "..".join("open" if end is None else end for end in ends)
-
-
-def shown_path(path: str | Path) -> str:
-    """Return a path relative to the current directory, if it is below it."""
-    try:
-        return visible(str(Path(path).relative_to(Path.cwd())))
-    except ValueError:
-        return visible(str(path))
 
 
 def _infinite(value: Json) -> bool:

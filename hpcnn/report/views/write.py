@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from hpcnn.report.views.view import Row
 
-FOR_PEOPLE = ("table", "markdown", "latex")
-FORMATS = ("table", "json", "csv", "markdown", "latex", "parquet")
-
 
 def write_views(views: Sequence[View], fmt: str) -> None:
     """Write views as a table of text, Markdown or LaTeX."""
