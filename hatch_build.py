@@ -22,10 +22,5 @@ class ManPages(BuildHookInterface):  # type: ignore[type-arg]
         shutil.rmtree(folder, ignore_errors=True)
         command = [sys.executable, "-m", "hpcnn.cli.manual", str(folder)]
         subprocess.run(command, cwd=self.root, check=True, stdout=subprocess.DEVNULL)
-            [sys.executable, "-m", "hpcnn.cli.manual", str(folder)],
-            cwd=self.root,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
         for page in sorted(folder.glob("*.1")):
             build_data["shared_data"][str(page)] = f"share/man/man1/{page.name}"

@@ -34,6 +34,7 @@ def page(words: tuple[str, ...], context: click.Context) -> str:
     summary, _, description = _plain(command.help or "").partition("\n\n")
     lines = [
         f'.TH "{"-".join(words).upper()}" 1 "" "hpcnn {__version__}" "hpcnn"',
+        ".ad l",
         ".SH NAME",
         f"{'-'.join(words)} \\- {_escaped(summary)}",
         ".SH SYNOPSIS",

@@ -30,6 +30,7 @@ class Seen:
     lines: list[str]
     status: int
     wrapped: list[str]
+    raw: bytes
 
     @property
     def text(self) -> str:
@@ -49,7 +50,7 @@ def shown(raw: bytes, status: int = 0, columns: int = COLUMNS) -> Seen:
     screen = pyte.Screen(columns, len(printed) + sum(len(line) // columns for line in printed) + LINES)
     pyte.ByteStream(screen).feed(raw)
     lines = [line.rstrip() for line in screen.display]
-    return Seen("\n".join(lines).rstrip().split("\n"), status, wrapped)
+    return Seen("\n".join(lines).rstrip().split("\n"), status, wrapped, raw)
 
 
 def _run(words: list[str], folder: Path, variables: Mapping[str, str], columns: int) -> tuple[bytes, int]:

@@ -28,7 +28,8 @@ def scaling_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         rows = [_with_spans(row) for row in records(part)]
         kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(rows[0]["kind"], "throughput")
         same, varying = same_and_varying(rows, settings(records(part)[0], rules.tables))
-        views.append(View(title(rows, kind), rows, _columns(varying), same, _caption(rows, rules)))
+        captions = (_caption(rows, rules), _caption(rows, rules, narrow=True))
+        views.append(View(title(rows, kind), rows, _columns(varying), same, captions[0], short_caption=captions[1]))
     return views
 
 
@@ -63,14 +64,16 @@ def _columns(varying: Sequence[str]) -> list[Column]:
     return narrowed(columns, (*_NARROW, *varying, *(() if ratios else ("interval",))))
 
 
-def _caption(rows: Sequence[Row], rules: Rules) -> str:
+def _caption(rows: Sequence[Row], rules: Rules, *, narrow: bool = False) -> str:
+    """Return the rules of the table; narrow: of the columns alone that it has without --wide."""
     cases = list(dict.fromkeys(row["base_case"] for row in rows))
     parts = [f"{'base case' if len(cases) == 1 else 'base cases'}: {' | '.join(cases)}"]
     if rows[0]["kind"] not in ("strong", "weak"):
         parts.append("speed-up is the ratio of images/s")
     parts += [warm_up(rules.warmup), "slowest rank per epoch", *interval_rule(rows, rules.confidence)]
-    parts.append("5..95 %: percentiles of all measured epochs")
-    if any(row["ceiling_images_per_second"] is not None for row in rows):
+    if not narrow:
+        parts.append("5..95 %: percentiles of all measured epochs")
+    if not narrow and any(row["ceiling_images_per_second"] is not None for row in rows):
         parts.append("ceiling: images/s of runs without communication")
     if outliers := sum(row["outliers"] for row in rows):
         done = "left out" if rules.drop_outliers else "kept"

@@ -31,7 +31,8 @@ _WITH_KEYWORDS = ("train_augment", "train_model_args", "train_data_args")
 class View:
     """One table to show.
 
-    same: what all rows have in common. lines: sentences below the rows. caption: what the numbers are.
+    same: what all rows have in common. lines: sentences below the rows. caption: what the numbers are; short_caption:
+    what those are that a terminal shows without --wide, where it is less.
     """
 
     title: str
@@ -40,6 +41,7 @@ class View:
     same: str = ""
     caption: str = ""
     lines: list[str] = field(default_factory=list)
+    short_caption: str = ""
 
     @property
     def shown(self) -> list[Column]:

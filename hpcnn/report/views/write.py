@@ -14,7 +14,7 @@ import click
 
 from hpcnn.report.views.view import View, records
 from hpcnn.util.errors import HpcnnError, UsageError
-from hpcnn.util.table import emit, note
+from hpcnn.util.table import emit, note, wide_asked
 from hpcnn.util.text import in_one_line, visible
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ def _text(view: View) -> None:
         emit(view.rows, "table", view.shown)
     for line in view.lines:
         note(visible(line))
-    if view.caption:
-        note(view.caption)
+    caption = view.caption if wide_asked() else view.short_caption or view.caption
+    if caption:
+        note(caption)
         click.echo()
 
 
