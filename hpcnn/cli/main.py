@@ -27,6 +27,7 @@ GROUPS = {
         ),
         "models": ("hpcnn.cli.models", "List the networks of the lectures, or show the layers of one."),
         "data": ("hpcnn.cli.data", "List, inspect and stage data sets."),
+        "config": ("hpcnn.cli.config", "Show your defaults, and where each comes from."),
         "completion": ("hpcnn.cli.completion", "Let the shell complete commands, options and their values."),
     },
     "Train": {
@@ -127,11 +128,15 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Resolve a command as click does, with a suggestion for a mistyped one."""
+        """Resolve a command as click does, with a suggestion for a mistyped one, and with the user's defaults."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise _Message(
                 unknown_value("command", args[0], [c for c in COMMANDS if c != "record"], see="hpcnn --help")
             )
+        if args and not ctx.resilient_parsing:
+            from hpcnn.cli.defaults import give
+
+            give(ctx, args[0])
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.after import after_option
+from hpcnn.cli.defaults import is_default
 from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.next import next_lines
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
@@ -176,6 +177,7 @@ def job_from_options(
     software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
     chosen = given_options(TrainSpec, options)
     if program:
+        chosen = {key: value for key, value in chosen.items() if not is_default(key)}
         extra = ", ".join(option_name(key) for key in chosen if key not in _OF_PROGRAMS)
         if extra:
             raise UsageError(f"{extra}: options of training cannot go with a program of your own (after --)")

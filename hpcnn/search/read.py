@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hpcnn.search.space import Dimension, Values, check_count, dimension, points, short
 from hpcnn.search.spec import Options, Search, SearchFile
+from hpcnn.specs.defaults import set_open
 from hpcnn.specs.fields import check_field, from_mapping, hints
 from hpcnn.specs.job import check_ranks
 from hpcnn.specs.resources import Resources
@@ -49,8 +50,10 @@ def find(name: str) -> Path:
     raise unknown_value("search", name, packaged, forms=["FILE.toml"])
 
 
-def read(path: Path, changes: Mapping[str, Json] | None = None) -> Search:
+def read(path: Path, changes: Mapping[str, Json] | None = None, defaults: Mapping[str, Json] | None = None) -> Search:
     """Read the search in ``path``, and apply ``changes`` (dotted key -> value).
+
+    defaults: values of dotted keys for what the file leaves open.
 
     A list among the changes makes a parameter of the space, any other value one that all trials share. Raises
     UsageError naming file, table, key, value and the valid values.
@@ -58,6 +61,7 @@ def read(path: Path, changes: Mapping[str, Json] | None = None) -> Search:
     where = f"{path.name}: "
     table = {"name": path.stem, **toml.read(path)}
     from_mapping(SearchFile, table, where)  # checks the types of the values that are changed below
+    set_open(table, defaults or {})
     for key, value in (changes or {}).items():
         _change(table, key, value)
     return parse(table, where)

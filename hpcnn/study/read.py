@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpcnn.specs.defaults import set_open
 from hpcnn.specs.fields import check_field, from_mapping, hints
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
@@ -46,14 +47,19 @@ def find(name: str) -> Path:
     raise unknown_value("study", name, packaged, forms=["FILE.toml"])
 
 
-def read(path: Path, changes: Mapping[str, Json] | None = None) -> StudySpec:
+def read(
+    path: Path, changes: Mapping[str, Json] | None = None, defaults: Mapping[str, Json] | None = None
+) -> StudySpec:
     """Return the study in ``path`` with ``changes`` (dotted key -> value, or list of values for an axis) made to it.
+
+    defaults: values of dotted keys for what the file leaves open.
 
     Raises UsageError naming file, table, key, value and the valid values.
     """
     where = f"{path.name}: "
     table = {"name": path.stem, **toml.read(path)}
     from_mapping(StudySpec, table, where)  # checks the types of the values that are changed below
+    set_open(table, defaults or {})
     for key, value in (changes or {}).items():
         _change(table, key, value)
     study = from_mapping(StudySpec, table, where)
