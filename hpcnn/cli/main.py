@@ -25,6 +25,7 @@ GROUPS = {
             "hpcnn.cli.smoke",
             "Train serially and with 2 Horovod ranks, and check that they agree (for CI).",
         ),
+        "init": ("hpcnn.cli.init", "Begin a project: a model, data and a study of your own, which run as they stand."),
         "models": ("hpcnn.cli.models", "List the networks of the lectures, or show the layers of one."),
         "data": ("hpcnn.cli.data", "List, inspect and stage data sets."),
         "config": ("hpcnn.cli.config", "Show your defaults, and where each comes from."),
