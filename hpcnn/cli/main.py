@@ -50,6 +50,7 @@ GROUPS = {
     "Look": {
         "status": ("hpcnn.cli.status", "Show what became of runs and jobs, the newest first."),
         "top": ("hpcnn.cli.top", "Watch runs live: states, images/s, accuracy, time left."),
+        "runs": ("hpcnn.cli.runs", "Show many runs side by side, with the settings in which they differ."),
         "logs": ("hpcnn.cli.logs", "Show the log of a run, as it is or as it grows."),
         "plot": ("hpcnn.cli.plot", "Draw a picture of a run, and print the name of its file."),
         "tensorboard": ("hpcnn.cli.tensorboard", "Show the TensorBoard logs of runs, and the tunnel to them."),

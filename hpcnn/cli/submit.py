@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     help="The run directory.  [default: runs/NAME/TIME]",
 )
 @click.option("--dry-run", is_flag=True, help="Print the script, exactly, and do nothing else.")
+@click.option("--diff", "other", metavar="RUN", help="Print what differs from the script of RUN, and do nothing else.")
 @click.option("--quiet", is_flag=True, help="Do not show the job's output; it is in log.out all the same.")
 @click.option("--test-only", is_flag=True, help="Ask Slurm when the job would start, and submit nothing.")
 @click.option("--wait", is_flag=True, help="Wait for a Slurm job to end, and exit with its status.")
@@ -63,6 +64,7 @@ def command(
     name: str | None,
     run_dir: str | None,
     dry_run: bool,
+    other: str | None,
     quiet: bool,
     test_only: bool,
     wait: bool,
@@ -85,6 +87,11 @@ def command(
     job = job_from_options(site, name, program, options, independent=independent)
     folder = Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id()
     prepared = prepare(job, folder)
+    if other is not None:
+        from hpcnn.cli.script_diff import show
+
+        show(other, prepared)
+        return
     if test_only and not dry_run:
         scheduler = scheduler_of(prepared.site.scheduler)
         if not scheduler.queues:

@@ -32,12 +32,13 @@ def differing(every: Sequence[Mapping[str, Json]]) -> list[dict[str, Json]]:
 def words(settings: Mapping[str, Json], without: Sequence[str] = ()) -> str:
     """Return settings as ``ntasks 2, precision bfloat16``."""
     shown = {key: value for key, value in settings.items() if value is not None and key not in without}
-    return ", ".join(f"{key} {_plain(value)}" for key, value in shown.items())
+    return ", ".join(f"{key} {plain(value)}" for key, value in shown.items())
 
 
-def _plain(value: Json) -> str:
+def plain(value: Json) -> str:
+    """Return a value as people write it."""
     if isinstance(value, dict):
-        return " ".join(f"{key}={_plain(item)}" for key, item in value.items())
+        return " ".join(f"{key}={plain(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return " ".join(map(_plain, value))
+        return " ".join(map(plain, value))
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -114,3 +114,28 @@ def test_a_log_has_nothing_that_moves(tmp_path: Path, hpcnn: Command) -> None:
     ended = hpcnn("submit", "--site", "local", "--", "python", "program.py", cwd=tmp_path)
     assert ended.stdout == "first line\nlast line\n"
     assert "7/10 steps" not in ended.stderr
+
+
+def test_runs_stand_side_by_side_with_the_settings_that_differ(folder: Path, in_process: Command) -> None:
+    ended = in_process("runs", cwd=folder)
+    assert ended.stdout.startswith("In all 3 runs: site local, model cnn, data digits, ")
+    (head,) = [line.split() for line in ended.stdout.splitlines() if line.startswith("run ")]
+    assert head == ["run", "precision", "ntasks", "status", "epochs", "images/s", "accuracy"]
+    rows = {line.split()[0]: line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("runs/")}
+    assert list(rows) == ["runs/cnn/alive", "runs/cnn/done", "runs/cnn/dead"]
+    assert rows["runs/cnn/done"] == ["float32", "1", "completed", "3", "100", "70.00%"]
+    (newest,) = json.loads(in_process("runs", "--last", "1", "--format", "json", cwd=folder).stdout)
+    assert (newest["run"], newest["epochs_done"]) == ("runs/cnn/alive", 3)
+
+
+def test_diff_shows_what_differs_from_the_script_of_a_run(tmp_path: Path, in_process: Command) -> None:
+    words = ("submit", "--site", "local", "--run-dir", "first", "--", "true")
+    assert in_process(*words, cwd=tmp_path).returncode == 0
+    same = in_process("submit", "--site", "local", "--diff", "first", "--", "true", cwd=tmp_path)
+    assert same.stdout == "the script is that of first\n"
+    other = in_process(*("submit", "--site", "local", "--env", "A=1", "--diff", "first", "--", "true"), cwd=tmp_path)
+    changed = [line for line in other.stdout.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    assert changed == ["+export A=1"]
+    assert not (tmp_path / "runs").exists(), "nothing was submitted"
+    refused = in_process("submit", "--diff", "nowhere", "--site", "local", cwd=tmp_path)
+    assert (refused.returncode, "there is no file or folder 'nowhere'" in refused.stderr) == (2, True)
