@@ -81,7 +81,7 @@ def command(jobs: tuple[str, ...], efficiency: bool, last: int, fmt: str) -> Non
 def _show(rows: list[dict[str, Json]], runs: list[RunDir], last: int) -> None:
     """Print the newest rows, with the settings in which their runs differ; then reasons, and what goes on."""
     from hpcnn.rundir.settings import differing, settings_of, words
-    from hpcnn.util.text import shown_path
+    from hpcnn.util.text import in_one_line, shown_path
 
     place = {str(run.path): number for number, run in enumerate(runs)}
     rows = sorted(rows, key=lambda row: place.get(str(row["run"]), -1))
@@ -109,7 +109,7 @@ def _show(rows: list[dict[str, Json]], runs: list[RunDir], last: int) -> None:
     emit(shown, "table", [column for column in columns if column.key in filled or column.key in ("run", "status")])
     for row in [] if wide_asked() else shown:
         if row["reason"]:
-            note(f"{row['run'] or row['job_id']}: {row['status']}: {row['reason']}")
+            note(in_one_line(f"{row['run'] or row['job_id']}: {row['status']}: {row['reason']}"))
     for row in [] if wide_asked() else shown:
         if row["reason"]:
             note(f"{row['run'] or row['job_id']}: {row['status']}: {row['reason']}")

@@ -27,6 +27,7 @@ or reports, nor anything heavy: login-node commands read run directories too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -186,6 +187,8 @@ class RunDir:
         """Write ``result.json``, the last file of a run. ``status`` is one of STATUSES."""
         if status not in STATUSES:
             raise ValueError(f"status {status!r} is not one of {STATUSES}")
+        with contextlib.suppress(OSError):
+            self.progress.unlink()  # of a training that was cut off; on a full disk, room for the record
         record = {"schema": SCHEMA_VERSION, "status": status, "finished_at": utc_now(), **facts}
         write_json(self.result, record, folders=False)  # a directory that was removed meanwhile stays so
 

@@ -48,7 +48,6 @@ class ProgressWriter:
 
     def __init__(self, run: RunDir, epochs: int, steps: int, batch: int) -> None:
         self._path, self._epochs, self._steps, self._batch = run.progress, epochs, steps, batch
-        self._file: int | None = None
         self._first: tuple[float, int] | None = None
         self._last: tuple[float, int] = (0.0, 0)
 
@@ -75,10 +74,7 @@ class ProgressWriter:
 
     def close(self) -> None:
         """Remove the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-            self._path.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
 
     @staticmethod
     def _per_second(since: tuple[float, int], now: float, total: int) -> float | None:
@@ -87,9 +83,11 @@ class ProgressWriter:
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError):
-            if self._file is None:
-                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            os.pwrite(self._file, text.ljust(_BYTES).encode(), 0)
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            try:
+                os.pwrite(file, text.ljust(_BYTES).encode(), 0)
+            finally:
+                os.close(file)
 
 
 def standing(run: RunDir) -> Standing | None:

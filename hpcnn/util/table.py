@@ -153,6 +153,7 @@ def note(text: str, *, err: bool = False, after: int = 0) -> None:
     """Print a sentence: on a terminal folded at its spaces, else in one line. after: columns before it in its line."""
     import textwrap
 
+    text = visible(text)
     if (sys.stderr if err else sys.stdout).isatty() or _columns_given():
         text = "\n".join(
             textwrap.fill(
