@@ -73,8 +73,8 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 
 def package_files(names: Iterable[str]) -> list[str]:
-    """Return the names without those of the wheel's metadata."""
-    return [name for name in names if ".dist-info/" not in name]
+    """Return the names without those of the wheel's metadata and of its man pages."""
+    return [name for name in names if ".dist-info/" not in name and ".data/data/share/man/" not in name]
 
 
 def check_same(what: str, wanted: Mapping[str, object], found: Mapping[str, object]) -> None:

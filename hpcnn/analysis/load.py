@@ -17,7 +17,7 @@ from hpcnn.analysis.cache import read_cached
 from hpcnn.analysis.collect import read_runs
 from hpcnn.analysis.columns import encodable, frame
 from hpcnn.rundir.layout import holds_run
-from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.errors import UsageError, not_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +135,7 @@ def find_runs(*dirs: str | os.PathLike[str]) -> list[Path]:
     found: set[Path] = set()
     for directory in dirs:
         if not Path(directory).is_dir():
-            raise bad_value("DIR", str(directory), "a directory that holds run directories")
+            raise not_there("DIR", str(directory), "a directory that holds run directories")
         runs = set(_runs_below(Path(directory).resolve()))
         if not runs:
             raise UsageError(f"DIR: {str(directory)!r} holds no run directory (one with a spec.json in it)")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import click
 
 from hpcnn.cli.options import Command
-from hpcnn.scheduler.dependency import dependency
 
 
 def after_option(function: Command) -> Command:
     """Add ``--after``, whose value is checked at once, also in a dry run."""
 
     def checked(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-        return None if value is None else dependency(value)
+        if value is None:
+            return None
+        from hpcnn.scheduler.dependency import dependency
+
+        return dependency(value)
 
     return click.option(
         "--after",

@@ -6,6 +6,7 @@ import click
 
 from hpcnn.cli.bench_job import job_of, job_options, result_of
 from hpcnn.cli.bench_machine import machine_command
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.options import option_name
 from hpcnn.machine.bench import sizes as message_sizes
 from hpcnn.specs.job import JobSpec, check_ranks
@@ -26,6 +27,7 @@ command.add_command(machine_command)
 
 @command.command(
     "allreduce",
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn bench allreduce --ntasks 2 --output link.json\n"

@@ -7,12 +7,14 @@ import json
 import click
 
 from hpcnn.cli.bench_job import job_of, job_options, result_of
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.util.errors import bad_value
 from hpcnn.util.table import Column, emit
 
 
 @click.command(
     "machine",
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn bench machine --output machine.json\n"

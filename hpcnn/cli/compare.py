@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from hpcnn.cli.report_options import confidence_option, format_option
-from hpcnn.report.views.rules import Rules
-from hpcnn.report.views.write import FOR_PEOPLE, write_data, write_views
 from hpcnn.util.errors import UsageError
+from hpcnn.util.table import FOR_PEOPLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +61,8 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
     from hpcnn.report import compare_runs, differing, left_out, load
     from hpcnn.report.views.comparison import comparison_view, row_names
     from hpcnn.report.views.left_out import left_out_views
+    from hpcnn.report.views.rules import Rules
+    from hpcnn.report.views.write import write_data, write_views
 
     rules = Rules(warmup, confidence)
     sets = load(a), load(b)
@@ -85,6 +86,7 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
 def _compare_benchmarks(a: Path, b: Path, fmt: str, confidence: float, bounds: _Bounds | None) -> None:
     from hpcnn.analysis.benchmarks import compare_benchmarks
     from hpcnn.report.views.benchmarks import benchmarks_view
+    from hpcnn.report.views.write import write_data, write_views
 
     table = compare_benchmarks(a, b, confidence, allowed=bounds.percent / 100 if bounds else 0.0)
     if fmt in FOR_PEOPLE:

@@ -67,9 +67,9 @@ def list_command(fmt: str) -> None:
         Column("train", "train", "{:,}".format, right=True),
         Column("test", "test", "{:,}".format, right=True),
         Column("shape", "shape", _shape),
-        Column("classes", "classes", right=True),
+        Column("classes", "classes", right=True, wide=True),
         Column("staged", "staged"),
-        Column("model", "network"),
+        Column("model", "network", wide=True),
         Column("description", "what"),
     ]
     emit(rows, fmt, columns, title=f"Staged files are looked for in {data_folder()} (HPCNN_DATA)")

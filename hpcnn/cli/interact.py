@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.options import given_options, spec_from_options, spec_options
 from hpcnn.cli.site_option import site_option
 from hpcnn.specs.resources import Resources
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn interact --site bridges2 --gpus-per-node 1 --container tensorflow.sif\n"

@@ -9,6 +9,7 @@ import errno
 import importlib
 import os
 import sys
+from typing import IO, Any
 
 import click
 
@@ -16,36 +17,54 @@ from hpcnn.util.errors import HpcnnError, UsageError, unknown_value
 from hpcnn.util.text import printable, visible
 from hpcnn.version import __version__
 
-# command -> (module, one line for `hpcnn --help`), in the order of the work
+# command -> (module, one line for `hpcnn --help`), below the heading that help shows it under
+GROUPS = {
+    "Start here": {
+        "doctor": ("hpcnn.cli.doctor", "Say what this machine has and what to do about what is missing."),
+        "smoke": (
+            "hpcnn.cli.smoke",
+            "Train serially and with 2 Horovod ranks, and check that they agree (for CI).",
+        ),
+        "init": ("hpcnn.cli.init", "Begin a project: a model, data and a study of your own, which run as they stand."),
+        "models": ("hpcnn.cli.models", "List the networks of the lectures, or show the layers of one."),
+        "data": ("hpcnn.cli.data", "List, inspect and stage data sets."),
+        "config": ("hpcnn.cli.config", "Show your defaults, and where each comes from."),
+        "completion": ("hpcnn.cli.completion", "Let the shell complete commands, options and their values."),
+    },
+    "Train": {
+        "submit": ("hpcnn.cli.submit", "Render a job script, and run it or hand it to Slurm."),
+        "train": ("hpcnn.cli.train", "Train a model: the process of one rank."),
+        "resume": ("hpcnn.cli.resume", "Submit a training that was cut off again: it goes on where it stopped."),
+        "cancel": ("hpcnn.cli.cancel", "Cancel submitted jobs."),
+        "interact": ("hpcnn.cli.interact", "Open a shell on a compute node, in a container if asked."),
+        "predict-images": ("hpcnn.cli.predict_images", "Label image files with the trained network of a run."),
+        "export": ("hpcnn.cli.export", "Write the trained network of a run as Keras, SavedModel or ONNX."),
+    },
+    "Studies": {
+        "study": ("hpcnn.cli.study", "Run or submit every point of a scaling study, or what is missing of it."),
+        "scaling-report": ("hpcnn.cli.scaling_report", "Turn run directories into a scaling table."),
+        "compare": ("hpcnn.cli.compare", "Compare two sets of runs: before and after, or machine A and B."),
+        "predict": ("hpcnn.cli.predict", "Predict a measured study on more ranks."),
+        "search": ("hpcnn.cli.search", "Search hyper-parameters: grid, random or TPE, with pruning."),
+    },
+    "Look": {
+        "status": ("hpcnn.cli.status", "Show what became of runs and jobs, the newest first."),
+        "top": ("hpcnn.cli.top", "Watch runs live: states, images/s, accuracy, time left."),
+        "runs": ("hpcnn.cli.runs", "Show many runs side by side, with the settings in which they differ."),
+        "logs": ("hpcnn.cli.logs", "Show the log of a run, as it is or as it grows."),
+        "plot": ("hpcnn.cli.plot", "Draw a picture of a run, and print the name of its file."),
+        "tensorboard": ("hpcnn.cli.tensorboard", "Show the TensorBoard logs of runs, and the tunnel to them."),
+        "profile": ("hpcnn.cli.profile", "Show what the recorded steps of a run spent their time on."),
+    },
+    "Machine": {
+        "sites": ("hpcnn.cli.sites", "List, show, check and start the profiles of machines."),
+        "container": ("hpcnn.cli.container", "Build container images, and check whether one fits a machine."),
+        "bench": ("hpcnn.cli.bench", "Measure the machine: what summing gradients costs, and its ceilings."),
+        "tune": ("hpcnn.cli.tune", "Find the settings that make a network train fastest here, and keep them."),
+    },
+}
 COMMANDS = {
-    "doctor": ("hpcnn.cli.doctor", "Say what this machine has and what to do about what is missing."),
-    "smoke": (
-        "hpcnn.cli.smoke",
-        "Train serially and with 2 Horovod ranks, and check that they agree (for CI).",
-    ),
-    "models": ("hpcnn.cli.models", "List the networks of the lectures, or show the layers of one."),
-    "data": ("hpcnn.cli.data", "List, inspect and stage data sets."),
-    "train": ("hpcnn.cli.train", "Train a model: the process of one rank."),
-    "submit": ("hpcnn.cli.submit", "Render a job script, and run it or hand it to Slurm."),
-    "resume": ("hpcnn.cli.resume", "Submit a training that was cut off again: it goes on where it stopped."),
-    "interact": ("hpcnn.cli.interact", "Open a shell on a compute node, in a container if asked."),
-    "status": ("hpcnn.cli.status", "Show what became of submitted jobs."),
-    "logs": ("hpcnn.cli.logs", "Show the log of a run, as it is or as it grows."),
-    "tensorboard": ("hpcnn.cli.tensorboard", "Show the TensorBoard logs of runs, and the tunnel to them."),
-    "profile": ("hpcnn.cli.profile", "Show what the recorded steps of a run spent their time on."),
-    "cancel": ("hpcnn.cli.cancel", "Cancel submitted jobs."),
-    "sites": ("hpcnn.cli.sites", "List, show, check and start the profiles of machines."),
-    "container": ("hpcnn.cli.container", "Build container images, and check whether one fits a machine."),
-    "study": ("hpcnn.cli.study", "Run or submit every point of a scaling study, or what is missing of it."),
-    "search": ("hpcnn.cli.search", "Search hyper-parameters: grid, random or TPE, with pruning."),
-    "tune": ("hpcnn.cli.tune", "Find the settings that make a network train fastest on a machine, and keep them."),
-    "bench": ("hpcnn.cli.bench", "Measure the machine: what summing gradients costs, and its ceilings."),
-    "scaling-report": ("hpcnn.cli.scaling_report", "Turn run directories into a scaling table."),
-    "compare": ("hpcnn.cli.compare", "Compare two sets of runs: before and after, or machine A and B."),
-    "predict": ("hpcnn.cli.predict", "Predict a measured study on more ranks."),
-    "plot": ("hpcnn.cli.plot", "Draw a picture of a run, and print the name of its file."),
-    "predict-images": ("hpcnn.cli.predict_images", "Label image files with the trained network of a run."),
-    "export": ("hpcnn.cli.export", "Write the trained network of a run as Keras, SavedModel or ONNX."),
+    **{name: facts for group in GROUPS.values() for name, facts in group.items()},
     "record": ("hpcnn.cli.record", "Serve job scripts: close a record, start a worker."),
 }
 
@@ -61,6 +80,16 @@ class _Message(click.ClickException):
         text = visible(str(error))
         super().__init__(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
         self.exit_code = error.exit_code  # type: ignore[misc]  # click reads it from the instance
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message; on a terminal in colour, and folded at spaces."""
+        if file is not None or not sys.stderr.isatty():
+            super().show(file)
+            return
+        from hpcnn.util.table import note
+
+        click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+        note(self.format_message(), err=True, after=len("Error: "))
 
 
 def _from_system(error: OSError) -> HpcnnError:
@@ -86,19 +115,30 @@ class LazyGroup(click.Group):
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = module.command
         command.name = cmd_name  # not that of its function, for tools that read the tree of commands
+        if "_HPCNN_COMPLETE" in os.environ:
+            from hpcnn.cli.complete import install
+
+            install(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items() if name != "record"])
+        for heading, group in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, line) for name, (_, line) in group.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Resolve a command as click does, with a suggestion for a mistyped one."""
+        """Resolve a command as click does, with a suggestion for a mistyped one, and with the user's defaults."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise _Message(unknown_value("command", args[0], [c for c in COMMANDS if c != "record"]))
+            raise _Message(
+                unknown_value("command", args[0], [c for c in COMMANDS if c != "record"], see="hpcnn --help")
+            )
+        if args and not ctx.resilient_parsing:
+            from hpcnn.cli.defaults import give
+
+            give(ctx, args[0])
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:

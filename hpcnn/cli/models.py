@@ -14,7 +14,7 @@ import click
 from hpcnn.cli.output import format_option
 from hpcnn.models.summary import shape_text
 from hpcnn.util.errors import bad_value
-from hpcnn.util.table import Column, emit
+from hpcnn.util.table import Column, emit, width
 
 if TYPE_CHECKING:
     from hpcnn.zoo.recipe import Recipe
@@ -26,10 +26,10 @@ def _percent(fraction: float) -> str:
 
 LIST_COLUMNS = (
     Column("id", "Model"),
-    Column("source", "Lecture"),
+    Column("source", "Lecture", wide=True),
     Column("input_shape", "Input", shape_text, right=True),
     Column("parameters", "Parameters", "{:,}".format, right=True),
-    Column("optimizer", "Optimizer"),
+    Column("optimizer", "Optimizer", wide=True),
     Column("batch_size", "Batch", right=True),
     Column("epochs", "Epochs", right=True),
     Column("test_accuracy", "Reported test accuracy", _percent, right=True),
@@ -136,14 +136,15 @@ def _facts(recipe: Recipe) -> str:
         "augment": ", ".join(f"{key}={_short(value)}" for key, value in recipe.augment.items()),
         "reported": reported or "nothing",
     }
+    columns = min(width(), 100)
     lines = [f"{recipe.id}: {recipe.title}", ""]
     lines += [
-        textwrap.fill(f"  {label:<10}{fact}", 120, subsequent_indent=" " * 12, break_on_hyphens=False)
+        textwrap.fill(f"  {label:<10}{fact}", columns, subsequent_indent=" " * 12, break_on_hyphens=False)
         for label, fact in facts.items()
         if fact
     ]
     lines += ["", "  Known slips, and what is not from the lecture:"]
-    lines += [textwrap.fill(slip, 100, initial_indent="  - ", subsequent_indent="    ") for slip in recipe.slips]
+    lines += [textwrap.fill(slip, columns, initial_indent="  - ", subsequent_indent="    ") for slip in recipe.slips]
     return "\n".join(lines) + "\n"
 
 

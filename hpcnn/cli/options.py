@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import click
 
+from hpcnn.cli.grouped import GroupedOption, group_of
 from hpcnn.specs.command_line import option_of
 from hpcnn.specs.fields import Field, Spec, facts_of, from_mapping, hints, plain_type
 from hpcnn.util.errors import bad_value
@@ -31,6 +33,8 @@ def spec_options(cls: type[DataclassInstance], only: Collection[str] | None = No
         for f in reversed(dataclasses.fields(cls)):
             if only is None or f.name in only:
                 function = _option(f, hints(cls)[f.name])(function)
+                option = function.__click_params__[-1]  # type: ignore[attr-defined]  # click keeps them there
+                option.group = group_of(cls, f.name)
         return function
 
     return add
@@ -110,6 +114,9 @@ def option_name(field_name: str) -> str:
 def _option(f: Field, hint: object) -> Callable[[Command], Command]:
     facts = facts_of(f)
     kind, name = plain_type(hint), option_of(f)
+    if kind is bool:
+        name = f"{name}/--no-{name[2:]}"
+    option = partial(click.option, name, f.name, cls=GroupedOption)
     if kind in (dict, tuple):
         if kind is tuple:
             metavar = "TEXT"
@@ -117,17 +124,17 @@ def _option(f: Field, hint: object) -> Callable[[Command], Command]:
             metavar = "KEY[=VALUE]"
         else:
             metavar = "NAME[=VALUE]" if facts["bare"] else "KEY=VALUE"
-        return click.option(name, f.name, multiple=True, metavar=metavar, help=facts["help"])
+        return option(multiple=True, metavar=metavar, help=facts["help"])
     help_text = f"{facts['help']}{_default_text(f)}"
     if kind is bool:
-        return click.option(f"{name}/--no-{name[2:]}", f.name, default=None, help=help_text)
+        return option(default=None, help=help_text)
     if facts["own"]:
         words = "|".join((*(facts["choices"] or ()), "package.module:function"))
-        return click.option(name, f.name, default=None, metavar=f"[{words}]", help=help_text)
+        return option(default=None, metavar=f"[{words}]", help=help_text)
     if facts["choices"]:
-        return click.option(name, f.name, type=click.Choice(facts["choices"]), default=None, help=help_text)
+        return option(type=click.Choice(facts["choices"]), default=None, help=help_text)
     metavars = {int: "N", float: "X", str: "TEXT"}
-    return click.option(name, f.name, type=kind, default=None, metavar=metavars[kind], help=help_text)
+    return option(type=kind, default=None, metavar=metavars[kind], help=help_text)
 
 
 def _default_text(f: Field) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.options import Command, given_options, option_name, spec_from_options, spec_options, trust_option
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import bad_value
@@ -172,7 +173,9 @@ def patches(run: str, layer: str | None, count: int, epoch: int | None, trust: b
 
 
 @command.command(
-    "augmentation", epilog="Example:  hpcnn plot augmentation --data digits --augment rotation=15 --augment noise=0.1"
+    "augmentation",
+    cls=GroupedCommand,
+    epilog="Example:  hpcnn plot augmentation --data digits --augment rotation=15 --augment noise=0.1",
 )
 @click.argument("run", metavar="[RUN]", required=False)
 @spec_options(TrainSpec, only=("model", "data", "augment", "seed"))

@@ -11,7 +11,7 @@ from hpcnn.cli.output import format_option
 from hpcnn.interconnect import ALGORITHMS, LINKS, Cluster, link
 from hpcnn.interconnect.allreduce import FUSION_BYTES
 from hpcnn.util.errors import HpcnnError, UsageError, bad_value
-from hpcnn.util.table import Column, emit
+from hpcnn.util.table import Column, emit, note
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -122,16 +122,16 @@ def command(
         found = predict_study(data, measured, wanted, cluster, overlap, kind, parameters)
         remarks = _remarks(found) + (_fit_lines(data, measured) if fits else [])
         if fmt == "table":
-            click.echo(f"{label}: predicted as {found.workload.kind} scaling")
+            note(f"{label}: predicted as {found.workload.kind} scaling")
             emit(_records(found.table), "table", _columns(found))
         for line in remarks:
-            click.echo(line, err=fmt != "table")
+            note(line, err=fmt != "table")
         rows += [{"series": label, "kind": found.workload.kind, **row} for row in _records(found.table)]
     if fmt != "table":
         emit(rows, fmt, [])
     if budget is not None:
         for line in advice_lines(data, table, budget):
-            click.echo(line, err=fmt != "table")
+            note(line, err=fmt != "table")
 
 
 def parse_ranks(text: str) -> list[int]:
@@ -185,16 +185,16 @@ def _columns(found: Prediction) -> list[Column]:
     columns = [
         Column("ranks", "ranks", "{:,}".format, right=True),
         Column("nodes", "nodes", "{:,}".format, right=True),
-        Column("batch_size", "batch", "{:,}".format, right=True),
+        Column("batch_size", "batch", "{:,}".format, right=True, wide=True),
         Column("measured_seconds", "measured s/epoch", significant, right=True),
         Column("seconds_per_epoch", "s/epoch", significant, right=True),
-        Column("seconds_all_hidden", "all hidden", significant, right=True),
-        Column("seconds_none_hidden", "none hidden", significant, right=True),
+        Column("seconds_all_hidden", "all hidden", significant, right=True, wide=True),
+        Column("seconds_none_hidden", "none hidden", significant, right=True, wide=True),
         Column("speedup", "speed-up", "{:.2f}".format, right=True),
         Column("efficiency", "efficiency", percent, right=True),
-        Column("step_compute", "compute ms", milliseconds, right=True),
-        Column("step_allreduce", "allreduce ms", milliseconds, right=True),
-        Column("step_communication", "waited ms", milliseconds, right=True),
+        Column("step_compute", "compute ms", milliseconds, right=True, wide=True),
+        Column("step_allreduce", "allreduce ms", milliseconds, right=True, wide=True),
+        Column("step_communication", "waited ms", milliseconds, right=True, wide=True),
     ]
     return [column for column in columns if found.table[column.key].notna().any()]
 
@@ -250,4 +250,4 @@ def _print_published(fmt: str) -> None:
     ]
     emit(rows, "table", columns)
     for row in rows:
-        click.echo(f"{row['name']}, {row['ranks']:,}: {row['source']}. {row['inputs']}. Assumed: {row['assumed']}.")
+        note(f"{row['name']}, {row['ranks']:,}: {row['source']}. {row['inputs']}. Assumed: {row['assumed']}.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hpcnn.cli.output import format_option
-from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.errors import UsageError, not_there
 from hpcnn.util.table import Column, emit
 from hpcnn.util.types import Json
 
@@ -36,7 +36,7 @@ def command(run: Path, top: int, fmt: str) -> None:
 
     directory = RunDir(run)
     if not run.is_dir():
-        raise bad_value("RUN", str(run), "a run directory")
+        raise not_there("RUN", str(run), "a run directory")
     traces = [read(file) for _, file in directory.traces()]
     if not traces:
         raise UsageError(f"RUN: {str(run)!r} holds no recorded steps; train with --profile N")

@@ -8,18 +8,26 @@ from typing import TypeAlias
 import click
 
 from hpcnn.cli.options import Command
-from hpcnn.report.views.write import FORMATS
+from hpcnn.cli.output import wide_option
+from hpcnn.util.table import REPORT_FORMATS
 
 _Decorator: TypeAlias = Callable[[Command], Command]
 
-format_option: _Decorator = click.option(
+_format_option: _Decorator = click.option(
     "--format",
     "fmt",
-    type=click.Choice(FORMATS),
+    type=click.Choice(REPORT_FORMATS),
     default="table",
     show_default=True,
     help="How to print: table, markdown, latex for people; json, csv, parquet for programs, with all columns.",
 )
+
+
+def format_option(function: Command) -> Command:
+    """Add ``--format`` with the formats of reports, and ``--wide``."""
+    return _format_option(wide_option(function))
+
+
 warmup_option: _Decorator = click.option(
     "--warmup",
     type=click.IntRange(0),

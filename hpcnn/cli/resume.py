@@ -6,11 +6,13 @@ import sys
 
 import click
 
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.options import given_options, spec_options, trust_option
 from hpcnn.specs.resources import Resources
 
 
 @click.command(
+    cls=GroupedCommand,
     epilog="\b\nExamples:\n  hpcnn resume runs/psc-cnn/20261121-101500-3fa9\n  hpcnn resume 1234 --time 4:00:00",
 )
 @click.argument("run")

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.report_options import confidence_option, format_option
-from hpcnn.report.views.rules import Rules
-from hpcnn.report.views.write import FOR_PEOPLE, write_data, write_views
 from hpcnn.util.errors import HpcnnError, UsageError, bad_value
+from hpcnn.util.table import FOR_PEOPLE, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpcnn.report import RunData
+    from hpcnn.report.views.rules import Rules
     from hpcnn.report.views.view import View
 
 TITLES = {
@@ -135,6 +135,9 @@ def command(
     last. Runs that did not complete are listed with their reason (on standard error unless --format is table),
     and never counted.
     """
+    from hpcnn.report.views.rules import Rules
+    from hpcnn.report.views.write import write_data, write_views
+
     wanted = _pairs(base)
     rules = Rules(warmup, confidence, drop_outliers, _names(by))
 
@@ -182,7 +185,7 @@ def command(
     if "scaling" in tables:
         remarks += repeat_lines(data, tables["scaling"], warmup)
     for line in remarks:
-        click.echo(line, err=fmt != "table")
+        note(line, err=fmt != "table")
     advice = _advice(data, tables.get("scaling"), make["scaling"], budget)
     if advice and fmt in FOR_PEOPLE:
         write_views(advice, fmt)
@@ -252,6 +255,8 @@ def _says_something(name: str, table: pd.DataFrame) -> bool:
 
 
 def _show(tables: dict[str, pd.DataFrame], rules: Rules, fmt: str) -> None:
+    from hpcnn.report.views.write import write_views
+
     for name, table in tables.items():
         write_views(_views()[name](table, rules), fmt)
 

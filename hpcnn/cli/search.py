@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli import search_submit, search_table
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.output import format_option
 from hpcnn.cli.search_options import folder_of, read_search, search_options
 from hpcnn.cli.site_option import site_option
@@ -34,6 +35,7 @@ command.add_command(search_table.plot)
 
 @command.command(
     "run",
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn search run psc_hparams --set data=fashion_mnist\n"

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.defaults import is_default
 from hpcnn.cli.options import Command, given_options, key_values, spec_options
 from hpcnn.cli.study_options import runs_option
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
+from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
     from hpcnn.search.spec import Search
@@ -35,9 +37,11 @@ def read_search(file: str, changes: tuple[str, ...], options: dict[str, object])
     from hpcnn.search.read import find, read
 
     assembled = key_values("--set", changes)
+    defaults: dict[str, Json] = {}
     for section, cls in (("resources", Resources), ("software", SoftwareSpec)):
-        assembled |= {f"{section}.{key}": value for key, value in given_options(cls, options).items()}
-    return read(find(file), assembled)
+        for key, value in given_options(cls, options).items():
+            (defaults if is_default(key) else assembled)[f"{section}.{key}"] = value
+    return read(find(file), assembled, defaults)
 
 
 def folder_of(search: Search, folder: str | None) -> Path:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import click
 
 from hpcnn.cli.after import after_option
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.search_options import folder_of, read_search, search_options
 
 
 @click.command(
     "submit",
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn search submit psc_hparams --site narval --account def-prof --dry-run\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.output import format_option
+from hpcnn.cli.output import format_option, wide_option
 from hpcnn.cli.search_options import open_search
 from hpcnn.cli.study_options import runs_option
 from hpcnn.util.table import Column, emit
@@ -59,6 +59,7 @@ def status(target: str, folder: str | None, fmt: str) -> None:
 @target
 @runs_option
 @click.option("--format", "fmt", type=click.Choice(_FORMATS), default="table", show_default=True, help="How to print.")
+@wide_option
 def table(target: str, folder: str | None, fmt: str) -> None:
     """Show the trials of SEARCH, the best first: its folder, or its file."""
     from hpcnn.search.storage import trials_of
@@ -131,8 +132,8 @@ def show(search: Search, study: Study, place: Path, fmt: str) -> None:
         *([Column("best_accuracy", "best", "{:.4f}".format, right=True)] if _by(search, "best_accuracy") else []),
         *([Column("loss", "loss", "{:.4f}".format, right=True)] if _by(search, "loss") else []),
         Column("reference", "reported", "{:.4f}".format, right=True),
-        Column("epochs", "epochs", right=True),
-        Column("seconds", "seconds", "{:.1f}".format, right=True),
+        Column("epochs", "epochs", right=True, wide=True),
+        Column("seconds", "seconds", "{:.1f}".format, right=True, wide=True),
         Column("state", "state"),
     ]
     title = f"{search.name} ({search.options.method}): {len(found)} of {search.trials} trials, by {_by_what(search)}"

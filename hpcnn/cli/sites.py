@@ -28,7 +28,8 @@ def list_command(fmt: str) -> None:
     sites = [load_site(name) for name in known_sites()]
     keys = ("name", "scheduler", "launcher", "gpu_request", "status", "description")
     rows = [{key: getattr(site, key) for key in keys} for site in sites]
-    emit(rows, fmt, [Column(key, key.replace("_", " ")) for key in keys])
+    wide = ("launcher", "gpu_request", "status")
+    emit(rows, fmt, [Column(key, key.replace("_", " "), wide=key in wide) for key in keys])
 
 
 @command.command("show", epilog="Example:  hpcnn sites show narval --origin")
@@ -60,9 +61,11 @@ def show_command(name: str, origin: bool, fmt: str) -> None:
 @command.command("check", epilog="Example:  hpcnn sites check my-cluster.toml")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def check_command(file: Path) -> None:
-    """Check a profile: unknown keys and values are errors with a suggestion (exit status 2)."""
-    from hpcnn.sites.load import read_profile
+    """Check a profile: every unknown key and value is named, with a suggestion (exit status 2)."""
+    from hpcnn.sites.load import mistakes, read_profile
 
+    if found := mistakes(file):
+        raise UsageError("\n".join(found))
     site = read_profile(file)
     click.echo(f"{file}: ok ({site.name}, {site.scheduler})")
 

@@ -1,15 +1,17 @@
-"""``hpcnn status``: show the states of submitted jobs, by one query."""
+"""``hpcnn status``: show the states of runs and submitted jobs, by one query."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hpcnn.cli.output import format_option
 from hpcnn.rundir.memory import OUT_OF_MEMORY
-from hpcnn.util.table import Column, emit
+from hpcnn.util.files import read_json
+from hpcnn.util.table import Column, emit, note, wide_asked
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -23,21 +25,27 @@ if TYPE_CHECKING:
 @click.option(
     "--efficiency", is_flag=True, help="Show what each job used of what it had, and what to ask for next time."
 )
+@click.option(
+    "--last", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Of a table: the newest N runs."
+)
 @format_option
-def command(jobs: tuple[str, ...], efficiency: bool, fmt: str) -> None:
+def command(jobs: tuple[str, ...], efficiency: bool, last: int, fmt: str) -> None:
     """Show the state of JOBS: job ids, run directories, or folders of runs. Without any: all of the runs folder.
+
+    Runs of this machine are shown too, the newest first, with the settings in which they differ.
 
     A job that neither squeue nor sacct knows is shown as unknown, unless its record says how it ended. So is one of
     which they give no answer; the reason says why. For a job that its time limit or its memory has ended, the command
     that resumes it with more is shown.
     """
     from hpcnn.jobs.submission import recover_targets
-    from hpcnn.rundir.find import find
+    from hpcnn.rundir.find import find, runs_of
     from hpcnn.scheduler import batch_scheduler
     from hpcnn.scheduler.states import requeued
 
     lost = recover_targets(jobs).unanswered
-    found = find(jobs)
+    runs = runs_of(jobs)
+    found = find(jobs, or_none=bool(runs))
     if efficiency:
         from hpcnn.cli.efficiency import show
 
@@ -62,20 +70,65 @@ def command(jobs: tuple[str, ...], efficiency: bool, fmt: str) -> None:
             }
         )
     rows += [_row_of_lost(one) for one in lost]
+    submitted = {row["run"] for row in rows}
+    rows += [_row_of_run(run) for run in runs if str(run.path) not in submitted]
+    if fmt == "table":
+        _show(rows, runs, last)
+    else:
+        emit(rows, fmt, [Column("job_id", "job")])
+
+
+def _show(rows: list[dict[str, Json]], runs: list[RunDir], last: int) -> None:
+    """Print the newest rows, with the settings in which their runs differ; then reasons, and what goes on."""
+    from hpcnn.rundir.settings import differing, settings_of, words
+    from hpcnn.util.text import in_one_line, shown_path
+
+    place = {str(run.path): number for number, run in enumerate(runs)}
+    rows = sorted(rows, key=lambda row: place.get(str(row["run"]), -1))
+    left, rows = max(len(rows) - last, 0), rows[:last]
+    settings = differing([settings_of(read_json(Path(str(row["run"])) / "spec.json") or {}) for row in rows])
+    shown = [
+        {
+            **row,
+            "run": shown_path(row["run"]) if row["run"] else None,
+            "settings": words(own, without=("name", "study")) or None,
+        }
+        for row, own in zip(rows, settings, strict=True)
+    ]
+    filled = {key for row in shown for key, value in row.items() if value}
     columns = [
+        Column("run", "run directory"),
         Column("job_id", "job", right=True),
         Column("status", "status"),
-        Column("slurm_state", "Slurm"),
-        Column("elapsed", "elapsed", right=True),
-        Column("nodes", "nodes"),
-        Column("reason", "reason"),
-        Column("run", "run directory"),
+        Column("slurm_state", "Slurm", wide=True),
+        Column("elapsed", "elapsed", right=True, wide=True),
+        Column("nodes", "nodes", wide=True),
+        Column("settings", "what differs"),
+        Column("reason", "reason", wide=True),
     ]
-    emit(rows, fmt, columns)
-    if fmt == "table":
-        for row in rows:
-            if row["next"]:
-                click.echo(f"job {row['job_id']} goes on with:  {row['next']}")
+    emit(shown, "table", [column for column in columns if column.key in filled or column.key in ("run", "status")])
+    for row in [] if wide_asked() else shown:
+        if row["reason"]:
+            note(in_one_line(f"{row['run'] or row['job_id']}: {row['status']}: {row['reason']}"))
+    for row in [] if wide_asked() else shown:
+        if row["reason"]:
+            note(f"{row['run'] or row['job_id']}: {row['status']}: {row['reason']}")
+    if left:
+        note(f"{left} older runs: --last {left + len(rows)} shows them too")
+    for row in rows:
+        if row["next"]:
+            click.echo(f"job {row['job_id']} goes on with:  {row['next']}")
+
+
+def _row_of_run(run: RunDir) -> dict[str, Json]:
+    """Return the row of a run that was not submitted: one of this machine."""
+    from hpcnn.rundir.live import shows_life
+
+    result = run.read_result() or {}
+    status = result.get("status") or ("running" if shows_life(run) else "unknown")
+    reason = result.get("reason") or ("it has no result, and writes nothing" if status == "unknown" else None)
+    row = dict.fromkeys(("job_id", "status", "slurm_state", "elapsed", "nodes", "reason", "run", "next"))
+    return {**row, "status": status, "reason": reason, "run": str(run.path)}
 
 
 def _next(run: RunDir | None, state: JobState, result: Mapping[str, Json]) -> str | None:
@@ -90,7 +143,7 @@ def _next(run: RunDir | None, state: JobState, result: Mapping[str, Json]) -> st
 
 def _row_of_lost(one: Unanswered) -> dict[str, Json]:
     """Return the row of a submission that was interrupted, and whose job is not found."""
-    row = dict.fromkeys(("job_id", "status", "slurm_state", "elapsed", "nodes", "reason", "run"))
+    row = dict.fromkeys(("job_id", "status", "slurm_state", "elapsed", "nodes", "reason", "run", "next"))
     return {**row, "status": one.state.status, "reason": one.reason, "run": str(one.record.parent)}
 
 

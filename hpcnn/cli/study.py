@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli import study_status, study_submit
+from hpcnn.cli.grouped import GroupedCommand
+from hpcnn.cli.next import next_lines
 from hpcnn.cli.output import format_option
 from hpcnn.cli.site_option import site_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
@@ -32,6 +35,7 @@ command.add_command(study_status.command)
 
 @command.command(
     "run",
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn study run strong_scaling --set data=mnist --set ntasks=[1,2,4]\n"
@@ -54,6 +58,7 @@ def run_command(
     from hpcnn.study.expand import expand
     from hpcnn.study.run import check_all_staged, for_this_machine, missing
     from hpcnn.util.lock import lock
+    from hpcnn.util.text import shown_path
 
     load_site(site)  # raises for an unknown site first, in a dry run too
     study = read_study(file, changes, options)
@@ -79,6 +84,8 @@ def run_command(
         failed = []
     for outcome in failed:
         click.echo(f"failed: {outcome.path}: {outcome.reason}", err=True)
+    there = shlex.quote(shown_path(place))
+    next_lines(f"hpcnn study status {there} --each" if failed else f"hpcnn scaling-report {there}")
     sys.exit(1 if failed else 0)
 
 
@@ -97,7 +104,7 @@ def _run_all(study: StudySpec, runs: list[PlannedRun], place: Path) -> list[Outc
             progress.ended(outcome.path.name, f"{outcome.seconds:.1f} s  {word}")
 
         try:
-            outcomes = run_all(here, lambda prepared: progress.started(prepared.run.path.name), ended)
+            outcomes = run_all(here, lambda one: progress.started(one.run.path.name, one.run.path), ended)
         except KeyboardInterrupt:
             click.echo("interrupted; the same command goes on with what is missing", err=True)
             sys.exit(130)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.defaults import is_default
 from hpcnn.cli.options import Command, given_options, key_values, spec_options, toml_value
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
@@ -42,9 +43,11 @@ def read_study(file: str, changes: tuple[str, ...], options: dict[str, object]) 
     from hpcnn.study.read import find, read
 
     assembled = {key: _listed(key, value) for key, value in key_values("--set", changes).items()}
+    defaults: dict[str, Json] = {}
     for section, cls in (("resources", Resources), ("software", SoftwareSpec)):
-        assembled |= {f"{section}.{key}": value for key, value in given_options(cls, options).items()}
-    return read(find(file), assembled)
+        for key, value in given_options(cls, options).items():
+            (defaults if is_default(key) else assembled)[f"{section}.{key}"] = value
+    return read(find(file), assembled, defaults)
 
 
 def _listed(key: str, value: Json) -> Json:

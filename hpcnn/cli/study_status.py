@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli import top
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.util.errors import UsageError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "status",
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn study status strong_scaling --site narval\n"
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--site", default=None, help="Site profile.  [default: that of the runs that are there]")
 @study_options
 @click.option("--each", is_flag=True, help="A row for each run instead of one for each point.")
+@click.option("--watch", is_flag=True, help="Show the runs live, as `hpcnn top` does.")
 @click.option("--check", is_flag=True, help="Exit with status 1 unless all runs are completed.")
 @format_option
 def command(
@@ -40,6 +44,7 @@ def command(
     folder: str | None,
     changes: tuple[str, ...],
     each: bool,
+    watch: bool,
     check: bool,
     fmt: str,
     **options: object,
@@ -55,6 +60,9 @@ def command(
         title = str(Path(study).absolute())
     else:
         points, title = _points_of(study, site, folder, changes, options)
+    if watch:
+        top.watch(tuple(str(path) for path in points if path.exists()))
+        return
     states = with_causes(look(points))
     rows = _by_run(states, points) if each else _by_point(states, points)
     emit(rows, fmt, _columns(rows, states, each), title=f"{title}: {_counts(states)}")

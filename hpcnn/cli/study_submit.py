@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterable
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.after import after_option
+from hpcnn.cli.grouped import GroupedCommand
+from hpcnn.cli.next import next_lines
 from hpcnn.cli.output import format_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.table import Column, emit
+from hpcnn.util.text import shown_path
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "submit",
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn study submit strong_scaling --site narval --account def-prof --dry-run\n"
@@ -103,6 +108,8 @@ def command(
                 plan = make_plan(runs, place, profile, max_concurrent)
                 _print_left_out(plan, runs, profile)
                 _submit(plan, place, waits_for, fmt)
+        if not wait and plan.batches:
+            next_lines(f"hpcnn study status {shlex.quote(shown_path(place))} --watch")
         if wait:
             _wait([place / run.run_id for run in runs], plan.left)
         elif plan.left and not plan.batches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.after import after_option
+from hpcnn.cli.defaults import is_default
+from hpcnn.cli.grouped import GroupedCommand
+from hpcnn.cli.next import next_lines
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.cli.site_option import site_option
 from hpcnn.rundir.layout import folder_name
@@ -19,12 +23,14 @@ from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.stated import Stated
 from hpcnn.specs.train import TrainSpec, usual_strategy
 from hpcnn.util.errors import UsageError
+from hpcnn.util.text import shown_path
 
 if TYPE_CHECKING:
     from hpcnn.jobs.submit import Prepared
 
 
 @click.command(
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn submit --site local --ntasks 2 --model psc-cnn-dropout --epochs 3\n"
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     help="The run directory.  [default: runs/NAME/TIME]",
 )
 @click.option("--dry-run", is_flag=True, help="Print the script, exactly, and do nothing else.")
+@click.option("--diff", "other", metavar="RUN", help="Print what differs from the script of RUN, and do nothing else.")
 @click.option("--quiet", is_flag=True, help="Do not show the job's output; it is in log.out all the same.")
 @click.option("--test-only", is_flag=True, help="Ask Slurm when the job would start, and submit nothing.")
 @click.option("--wait", is_flag=True, help="Wait for a Slurm job to end, and exit with its status.")
@@ -57,6 +64,7 @@ def command(
     name: str | None,
     run_dir: str | None,
     dry_run: bool,
+    other: str | None,
     quiet: bool,
     test_only: bool,
     wait: bool,
@@ -79,6 +87,11 @@ def command(
     job = job_from_options(site, name, program, options, independent=independent)
     folder = Path(run_dir) if run_dir else runs_folder() / job.name / new_run_id()
     prepared = prepare(job, folder)
+    if other is not None:
+        from hpcnn.cli.script_diff import show
+
+        show(other, prepared)
+        return
     if test_only and not dry_run:
         scheduler = scheduler_of(prepared.site.scheduler)
         if not scheduler.queues:
@@ -109,6 +122,7 @@ def run_prepared(
 
 def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool) -> int:
     """Submit to the queue; print job id and run directory; wait if asked, and return the job's status."""
+    from hpcnn.cli.progress import LastLine
     from hpcnn.jobs.submission import whole_submission
     from hpcnn.jobs.submit import enqueue
     from hpcnn.jobs.watch import watch
@@ -124,8 +138,10 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
         click.echo(f"interrupted; whether it is submitted says hpcnn status {prepared.run.path}", err=True)
         return 130
     if not wait:
+        next_lines(f"hpcnn logs -f {job_id}", "hpcnn top")
         return 0
-    code = watch(job_id, prepared.run, _warn, on_line=click.echo if follow else None)
+    with LastLine(prepared.run.path) as shown:
+        code = watch(job_id, prepared.run, _warn, on_line=shown.echo if follow else None)
     if code:
         reason = (prepared.run.read_result() or {}).get("reason")
         click.echo(f"Error: job {job_id} ended with exit status {code}: {reason}", err=True)
@@ -133,11 +149,13 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
 
 
 def _run_here(prepared: Prepared, *, quiet: bool) -> int:
+    from hpcnn.cli.progress import LastLine
     from hpcnn.jobs.submit import submit
 
     click.echo(f"run directory: {prepared.run.path}", err=True)
     try:
-        code = submit(prepared, on_line=None if quiet else click.echo)
+        with LastLine(prepared.run.path) as shown:
+            code = submit(prepared, on_line=None if quiet else shown.echo)
     except KeyboardInterrupt:
         click.echo(f"interrupted; what was written is in {prepared.run.path}", err=True)
         return 130
@@ -145,6 +163,8 @@ def _run_here(prepared: Prepared, *, quiet: bool) -> int:
         reason = (prepared.run.read_result() or {}).get("reason")
         click.echo(f"Error: the job ended with exit status {code}: {reason}", err=True)
         click.echo(f"log: {prepared.run.log}", err=True)
+    elif not quiet and prepared.job.train is not None:
+        next_lines(f"hpcnn plot curves {shlex.quote(shown_path(prepared.run.path))}", "hpcnn status")
     return code
 
 
@@ -164,6 +184,7 @@ def job_from_options(
     software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
     chosen = given_options(TrainSpec, options)
     if program:
+        chosen = {key: value for key, value in chosen.items() if not is_default(key)}
         extra = ", ".join(option_name(key) for key in chosen if key not in _OF_PROGRAMS)
         if extra:
             raise UsageError(f"{extra}: options of training cannot go with a program of your own (after --)")

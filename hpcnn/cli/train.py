@@ -6,11 +6,13 @@ import sys
 
 import click
 
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.specs.train import TrainSpec, check_strategy, check_weights, check_weights_file
 
 
 @click.command(
+    cls=GroupedCommand,
     epilog="\b\nExample:\n  hpcnn train --run-dir runs/first --model psc-cnn-dropout --epochs 3",
 )
 @click.option(

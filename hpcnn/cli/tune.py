@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.cli.output import format_option
 from hpcnn.cli.site_option import site_option
@@ -32,6 +33,7 @@ WORK = ("model", "model_args", "data", "strategy", "batch_size", "optimizer", "l
 
 
 @click.command(
+    cls=GroupedCommand,
     epilog=(
         "\b\nExamples:\n"
         "  hpcnn tune --ntasks 2 --model scinet-cnn1\n"

@@ -79,7 +79,8 @@ def link(text: str, option: str = "--network") -> Link:
         return _measured(Path(text), option)
     if "=" in text:
         return _given(text, option)
-    raise unknown_value(option, text, [*LINKS, "alpha=SECONDS,beta=BYTES_PER_SECOND", "FILE.json"])
+    forms = ["alpha=SECONDS,beta=BYTES_PER_SECOND", "FILE.json"]
+    raise unknown_value(option, text, LINKS, forms=forms, see="hpcnn predict --help")
 
 
 def _given(text: str, option: str) -> Link:

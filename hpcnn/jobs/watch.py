@@ -22,7 +22,7 @@ def watch(job_id: str, run: RunDir, warn: Callable[[str], None], on_line: Callab
     the scheduler gives no answer, the wait goes on with growing pauses, and ``warn`` gets a line; after half an hour it
     raises NoAnswer.
     """
-    log, patience, silence, pause = _Log(run.log), Patience(), Silence(warn), _FIRST_PAUSE
+    log, patience, silence, pause = Log(run.log), Patience(), Silence(warn), _FIRST_PAUSE
     while True:
         state = batch_scheduler().query([job_id])[job_id]
         if on_line is not None:
@@ -75,7 +75,7 @@ def _exit_status(run: RunDir, state: JobState) -> int:
     return state.exit_status
 
 
-class _Log:
+class Log:
     """Reads the new lines of a log that another process writes."""
 
     def __init__(self, path: Path) -> None:

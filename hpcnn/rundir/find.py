@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.rundir.layout import ARRAYS, RunDir, runs_folder
-from hpcnn.util.errors import UsageError
+from hpcnn.util.errors import UsageError, not_there
 from hpcnn.util.files import read_json
 
 
@@ -20,11 +20,11 @@ class Job:
     run: RunDir | None
 
 
-def find(targets: Sequence[str]) -> list[Job]:
+def find(targets: Sequence[str], *, or_none: bool = False) -> list[Job]:
     """Return the jobs that ``targets`` name: job ids, run directories, or folders that hold some.
 
     No target means all jobs of the runs folder. The id of an array names all of its tasks. Raises UsageError for any
-    other target.
+    other target; with ``or_none``, a folder without a submitted job names none.
     """
     if not targets:
         return list(_below(runs_folder()))
@@ -36,10 +36,28 @@ def find(targets: Sequence[str]) -> list[Job]:
             found += tasks or [Job(target, None)]
             continue
         jobs = list(_below(Path(target)))
-        if not jobs and not _submitted_below(Path(target)):
-            raise UsageError(f"{target!r} is no job id, no run directory of a submitted job, and no folder of such")
+        if not jobs and not or_none and not _submitted_below(Path(target)):
+            raise not_there("JOB", target, "a job id, the run directory of a submitted job, or a folder of such")
         found += jobs
     return found
+
+
+def runs_of(targets: Sequence[str]) -> list[RunDir]:
+    """Return all runs that ``targets`` name, submitted or not, the newest first.
+
+    A target is a run directory, or a folder that holds some; no target means the runs folder. Attempts that were set
+    aside are left out, and job ids are passed over. Raises UsageError for a path without a run.
+    """
+    found: dict[Path, float] = {}
+    for target in targets or [str(runs_folder())]:
+        if re.fullmatch(r"\d+(_\d+)?", target):
+            continue
+        here = {file.parent.absolute(): file.stat().st_mtime for file in Path(target).rglob("spec.json")}
+        here = {path: time for path, time in here.items() if "~" not in path.name}
+        if not here and targets:
+            raise not_there("RUN", target, "a run directory, a folder of runs, or a job id")
+        found |= here
+    return [RunDir(path) for path in sorted(found, key=lambda path: (found[path], path), reverse=True)]
 
 
 def run_of(target: str) -> RunDir:

@@ -18,6 +18,7 @@
       owner-1.json              which attempt is at work in the directory, while one is (``owner.py``)
       stop                      asks the ranks to stop and keep their state; gone once they have
       weights.npz               of a network in NumPy: its best weights
+      progress.json             where a training stands, while it trains (rank 0)
       result.json               written last, atomically; without it the run is unfinished
       checkpoints/  tensorboard/  plots/  exported/  log.out
       earlier/1/                networks, pictures and logs of an attempt that was begun anew
@@ -29,10 +30,10 @@ or reports, nor anything heavy: login-node commands read run directories too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -82,7 +83,7 @@ def runs_folder() -> Path:
 
 def new_run_id() -> str:
     """Return a unique name that sorts by time: 20261121-101500-3fa9."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
 
 
 def folder_name(model: str) -> str:
@@ -106,6 +107,7 @@ class RunDir:
         self.provenance = self.path / "provenance.json"
         self.events = self.path / "events.jsonl"
         self.result = self.path / "result.json"
+        self.progress = self.path / "progress.json"
         self.allreduce = self.path / "allreduce.json"
         self.machine = self.path / "machine.json"
         self.all_traces = self.path / "trace.json.gz"
@@ -201,7 +203,16 @@ class RunDir:
         of_ranks = (*self.epoch_files(), *self.node_files(), *self.traces())
         for stale in (*(file for _, file in of_ranks), *self.path.glob("failed.rank*.json")):
             stale.unlink(missing_ok=True)
-        for file in (self.all_traces, self.events, self.provenance, self.result, self.allreduce, self.machine):
+        of_all = (
+            self.all_traces,
+            self.events,
+            self.provenance,
+            self.result,
+            self.progress,
+            self.allreduce,
+            self.machine,
+        )
+        for file in of_all:
             file.unlink(missing_ok=True)
         if not own_program:
             self._set_aside()
@@ -253,6 +264,8 @@ class RunDir:
         """Write ``result.json``, the last file of a run. ``status`` is one of STATUSES."""
         if status not in STATUSES:
             raise ValueError(f"status {status!r} is not one of {STATUSES}")
+        with contextlib.suppress(OSError):
+            self.progress.unlink()  # of a training that was cut off; on a full disk, room for the record
         record = {"schema": SCHEMA_VERSION, "status": status, "finished_at": utc_now(), **facts}
         write_json(self.result, record, folders=False)  # a directory that was removed meanwhile stays so
 

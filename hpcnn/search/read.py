@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from hpcnn.search.space import Dimension, Values, check_count, dimension, points, short
 from hpcnn.search.spec import Options, Search, SearchFile
+from hpcnn.specs.defaults import set_open
 from hpcnn.specs.fields import check_field, from_mapping, hints
 from hpcnn.specs.job import check_ranks
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util import toml
-from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.errors import UsageError, bad_value, not_there, unknown_value
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import check_name as check_data_name
@@ -44,11 +45,15 @@ def find(name: str) -> Path:
     packaged = sorted(file.stem for file in folder.glob("*.toml"))
     if path.suffix in ("", ".toml") and path.stem in packaged and path.parent.name in ("", "searches"):
         return folder / f"{path.stem}.toml"
-    raise unknown_value("search", name, [*packaged, "FILE.toml"])
+    if path.suffix == ".toml" or "/" in name:
+        raise not_there("search", name, "a file, or the name of a packaged search: " + ", ".join(packaged))
+    raise unknown_value("search", name, packaged, forms=["FILE.toml"])
 
 
-def read(path: Path, changes: Mapping[str, Json] | None = None) -> Search:
+def read(path: Path, changes: Mapping[str, Json] | None = None, defaults: Mapping[str, Json] | None = None) -> Search:
     """Read the search in ``path``, and apply ``changes`` (dotted key -> value).
+
+    defaults: values of dotted keys for what the file leaves open.
 
     A list among the changes makes a parameter of the space, any other value one that all trials share. Raises
     UsageError naming file, table, key, value and the valid values.
@@ -56,6 +61,7 @@ def read(path: Path, changes: Mapping[str, Json] | None = None) -> Search:
     where = f"{path.name}: "
     table = {"name": path.stem, **toml.read(path)}
     from_mapping(SearchFile, table, where)  # checks the types of the values that are changed below
+    set_open(table, defaults or {})
     for key, value in (changes or {}).items():
         _change(table, key, value)
     return parse(table, where)
@@ -125,7 +131,7 @@ def full_key(key: str, name: str) -> str:
     fields = [field for field in hints(TrainSpec) if field not in _NOT_SEARCHED]
     plain = field if dot and section == "train" else key
     if plain not in fields:
-        raise unknown_value(name, key, [*fields, "model.KEYWORD"])
+        raise unknown_value(name, key, fields, forms=["model.KEYWORD"])
     return f"train.{plain}"
 
 
@@ -177,7 +183,7 @@ def _change(table: dict[str, Json], key: str, value: Json) -> None:
     if not (dot and section in (*_TABLES, "model")):
         homes = [name for name in ("train", "search", "resources", "software") if key in hints(_TABLES[name])]
         if not homes:
-            raise unknown_value("--set", key, [*hints(TrainSpec), *hints(Options), "model.KEYWORD"])
+            raise unknown_value("--set", key, [*hints(TrainSpec), *hints(Options)], forms=["model.KEYWORD"])
         section, field = homes[0], key
     if section in ("search", "resources", "software"):
         table.setdefault(section, {})[field] = check_field(_TABLES[section], field, value, f"--set {key}")

@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from hpcnn.scheduler import scheduler_of
@@ -20,7 +20,7 @@ from hpcnn.sites.profile import PLACEHOLDERS, Site
 from hpcnn.specs.fields import from_mapping
 from hpcnn.util import toml
 from hpcnn.util.config_dir import config_folder
-from hpcnn.util.errors import bad_value, unknown_value
+from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
 
@@ -47,7 +47,7 @@ def load_with_origin(name: str) -> tuple[Site, dict[str, str]]:
     """Return the profile and, for each key, the origin of its value: ``default``, or the file that set it."""
     files = [file for file in (folder / f"{name}.toml" for folder in _folders()) if file.is_file()]
     if not files:
-        raise unknown_value("--site", name, known_sites())
+        raise unknown_value("--site", name, known_sites(), see="hpcnn sites list")
     merged: dict[str, Json] = {"name": name}
     origin = {field.name: "default" for field in dataclasses.fields(Site)}
     for file in files:
@@ -66,19 +66,45 @@ def read_profile(file: Path) -> Site:
 def check(table: Mapping[str, Json], where: str) -> Site:
     """Return the profile of a table. Raises UsageError for an invalid key or value, with ``where`` before the key."""
     site = from_mapping(Site, table, where)
+    for mistake in _mistakes_within(site, where):
+        raise mistake
+    return site
+
+
+def mistakes(file: Path) -> list[str]:
+    """Return everything that is wrong with the profile in one file. Raises UsageError for one that is no TOML."""
+    table, where = {"name": file.stem, **toml.read(file)}, f"{file}: "
+    found, valid = [], {}
+    for key, value in table.items():
+        try:
+            from_mapping(Site, {"name": file.stem, key: value}, where)
+            valid[key] = value
+        except UsageError as error:
+            found.append(str(error))
+    try:
+        site = from_mapping(Site, valid, where)
+    except UsageError as error:  # keys that contradict each other
+        return [*found, str(error)]
+    return [*found, *map(str, _mistakes_within(site, where))]
+
+
+def _mistakes_within(site: Site, where: str) -> Iterator[UsageError]:
+    """Yield what is wrong inside tables and commands of a profile, each of whose keys has a value of its type."""
     for section in ("environment", "environment_gpu"):
         for key, value in getattr(site, section).items():
             # POSIX (IEEE Std 1003.1, 3.216, "Name"): what a shell can export
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
-                raise bad_value(f"{where}[{section}] key", key, "letters, digits and underscores")
+                yield bad_value(f"{where}[{section}] key", key, "letters, digits and underscores")
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-                raise bad_value(f"{where}[{section}] {key}", value, "a string or a number")
+                yield bad_value(f"{where}[{section}] {key}", value, "a string or a number")
     for key in ("interactive", "interactive_gpu"):
-        _check_command(f"{where}{key}", getattr(site, key))
+        try:
+            _check_command(f"{where}{key}", getattr(site, key))
+        except UsageError as error:
+            yield error
     for key in site.sources:
         if key not in {field.name for field in dataclasses.fields(Site)}:
-            raise unknown_value(f"{where}[sources] key", key, [field.name for field in dataclasses.fields(Site)])
-    return site
+            yield unknown_value(f"{where}[sources] key", key, [field.name for field in dataclasses.fields(Site)])
 
 
 def _check_command(key: str, command: str) -> None:

@@ -33,6 +33,7 @@ class Site:
     description: str = field("", "One line for people.")
     status: str = field("", "Whether the machine is in service, and since or until when.")
     checked: str = field("", "Date on which the sources were read.")
+    hosts: tuple[str, ...] = field((), "Patterns of the host names of its login nodes, by which they are recognised.")
     scheduler: str = field("slurm", "What runs job scripts.", choices=SCHEDULERS)
     template: str = field("slurm/job.sh.j2", "Job script template, below templates/.")
     # starting ranks

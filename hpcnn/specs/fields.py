@@ -175,7 +175,7 @@ def _check_range(name: str, value: Json, facts: Facts) -> None:
     choices = facts.get("choices")
     if choices and facts.get("own"):
         if value not in choices and ":" not in value:
-            raise unknown_value(name, value, [*choices, "package.module:function"])
+            raise unknown_value(name, value, choices, forms=["package.module:function"])
     elif choices and value not in choices:
         raise unknown_value(name, value, choices)
     if isinstance(value, float) and not math.isfinite(value):

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpcnn.specs.defaults import set_open
 from hpcnn.specs.fields import check_field, from_mapping, hints
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.study import StudySpec
 from hpcnn.specs.train import AugmentSpec, TrainSpec
 from hpcnn.util import toml
-from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.errors import UsageError, bad_value, not_there, unknown_value
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
 
@@ -41,17 +42,24 @@ def find(name: str) -> Path:
     wanted = path.stem if path.suffix in ("", ".toml") else ""
     if wanted in packaged and path.parent.name in ("", "scaling_studies"):
         return folder / f"{wanted}.toml"
-    raise unknown_value("study", name, [*packaged, "FILE.toml"])
+    if path.suffix == ".toml" or "/" in name:
+        raise not_there("study", name, "a file, or the name of a packaged study: " + ", ".join(packaged))
+    raise unknown_value("study", name, packaged, forms=["FILE.toml"])
 
 
-def read(path: Path, changes: Mapping[str, Json] | None = None) -> StudySpec:
+def read(
+    path: Path, changes: Mapping[str, Json] | None = None, defaults: Mapping[str, Json] | None = None
+) -> StudySpec:
     """Return the study in ``path`` with ``changes`` (dotted key -> value, or list of values for an axis) made to it.
+
+    defaults: values of dotted keys for what the file leaves open.
 
     Raises UsageError naming file, table, key, value and the valid values.
     """
     where = f"{path.name}: "
     table = {"name": path.stem, **toml.read(path)}
     from_mapping(StudySpec, table, where)  # checks the types of the values that are changed below
+    set_open(table, defaults or {})
     for key, value in (changes or {}).items():
         _change(table, key, value)
     study = from_mapping(StudySpec, table, where)
@@ -89,7 +97,8 @@ def full_key(key: str, name: str) -> str:
         if key in hints(cls):
             return f"{section}.{key}"
     fields = [field for cls in _SECTIONS.values() for field in hints(cls)]
-    raise unknown_value(name, key, [*fields, *(f"{section}.KEYWORD" for section in _KEYWORDS), "augment.KEY"])
+    forms = [*(f"{section}.KEYWORD" for section in _KEYWORDS), "augment.KEY"]
+    raise unknown_value(name, key, fields, forms=forms)
 
 
 def _check_table(cls: type[DataclassInstance], table: Mapping[str, Json], where: str) -> None:

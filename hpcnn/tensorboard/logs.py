@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hpcnn.rundir.find import find
 from hpcnn.rundir.layout import RunDir
-from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.errors import UsageError, not_there
 from hpcnn.util.files import read_json
 
 # The names of event files (tensorboard, "--logdir") and of profiles.
@@ -44,7 +44,7 @@ def _path(target: str) -> Path:
     if Path(target).is_dir():
         return Path(target).absolute()
     if not target.isdigit():
-        raise bad_value("RUN", target, "a run directory, a folder of runs, or a job id")
+        raise not_there("RUN", target, "a run directory, a folder of runs, or a job id")
     run = find([target])[0].run
     if run is None:
         raise UsageError(f"job {target}: none of the runs here has this id; name its run directory")

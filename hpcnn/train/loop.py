@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcnn.parallel.devices import device_name, threads
+from hpcnn.rundir.progress import ProgressWriter
 from hpcnn.specs.complete import complete
 from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.train import TrainSpec
@@ -64,6 +65,9 @@ class Loop:
         self.context, self.strategy, self.record = context, context.strategy, record
         self.assembled = assemble(spec, context.strategy, context.state, record.event, self._note, context.run.path)
         self.model, self.steps = self.assembled.model, self.assembled.steps
+        self.live: ProgressWriter | None = None
+        if context.strategy.is_chief:
+            self.live = ProgressWriter(context.run, spec.epochs or 0, self.steps_per_epoch(), self.assembled.batch)
         self.profile = Profile(spec.profile, context.run, context.strategy) if spec.profile else None
         hosts = record.provenance(
             device_name(),
@@ -125,6 +129,8 @@ class Loop:
         if progress.stopped is None and progress.epochs:
             self._finish_weights(progress)
         hooks.on_train_end()
+        if self.live:
+            self.live.close()
         return progress
 
     def _finish_weights(self, progress: Progress) -> None:
@@ -208,7 +214,7 @@ class Loop:
             "validation": validation,
             "learning_rate": rate,
             **({"resumed": True} if start.resumed else {}),
-            **({"bad_samples": len(bad)} if bad else {}),
+            **({"bad_samples": bad} if bad else {}),
             **({"profiled": True} if self.profile and self.profile.epoch == epoch else {}),
         }
 
@@ -234,6 +240,8 @@ class Loop:
                 in_graph = float((sums.seconds - before.seconds).sum())
                 self.record.event("first_call", time.monotonic() - called, steps=call.steps, seconds_in_graph=in_graph)
             hooks.on_train_batch_end(done - 1, self._own_logs(sums))
+            if self.live:
+                self.live.done(epoch, done)
             stops, seconds = self.context.stop.agreed(time.monotonic() - called)
             if stops:
                 if not whole:

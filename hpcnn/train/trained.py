@@ -21,7 +21,7 @@ from hpcnn.rundir.read import read_run
 from hpcnn.rundir.trust import check_trusted
 from hpcnn.specs.fields import from_mapping, to_mapping
 from hpcnn.specs.train import TrainSpec
-from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.errors import UsageError, bad_value, not_there
 from hpcnn.util.files import read_json
 from hpcnn.util.types import Array, KerasModel, Tensor
 from hpcnn.util.unreadable import UNREADABLE
@@ -169,7 +169,7 @@ def spec_of(run: RunDir, *, trust: bool = False) -> TrainSpec:
     """
     asked = read_json(run.spec)
     if asked is None:
-        raise bad_value("RUN", str(run.path), f"a run directory (one with a {run.spec.name} in it)")
+        raise not_there("RUN", str(run.path), f"a run directory (one with a {run.spec.name} in it)")
     done = (read_json(run.provenance) or {}).get("train")
     train = done or asked.get("train")
     if not train:

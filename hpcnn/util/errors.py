@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 
 # Of a value that is longer, an error shows the beginning.
 _LONGEST = 400
@@ -30,18 +30,44 @@ class RunError(HpcnnError):
     exit_code = 1
 
 
-def closest(value: str, valid: Iterable[str]) -> str | None:
-    """Return the valid word that is closest to a mistyped ``value``, or None."""
-    found = difflib.get_close_matches(value, list(valid), n=1, cutoff=0.6)
-    return found[0] if found else None
+# An error lists all valid words where they are no more than this; of more, it names those that are close.
+_MOST_WORDS = 12
+_MOST_GUESSES = 3
 
 
-def unknown_value(key: str, value: object, valid: Iterable[str]) -> UsageError:
-    """Return the error for a ``value`` of ``key`` that is not one of ``valid``, with a suggestion."""
+def closest(value: str, valid: Iterable[str]) -> list[str]:
+    """Return the valid words that are closest to a mistyped ``value``, the best first: at most three, or none."""
+    import difflib
+
+    found = difflib.get_close_matches(value, list(valid), n=_MOST_GUESSES, cutoff=0.6)
+    likeness = [difflib.SequenceMatcher(None, word, value).ratio() for word in found]
+    return [word for word, ratio in zip(found, likeness, strict=True) if ratio > likeness[0] - 0.1]
+
+
+def unknown_value(
+    key: str, value: object, valid: Iterable[str], *, forms: Sequence[str] = (), see: str = ""
+) -> UsageError:
+    """Return the error for a ``value`` of ``key`` that is not one of ``valid``, with what may have been meant.
+
+    forms: what else is valid, as in ``FILE.toml``. see: the command that lists the valid words.
+    """
     words = list(valid)
-    guess = closest(str(value)[:_LONGEST], words)
-    hint = f" Did you mean {guess!r}?" if guess else ""
-    return UsageError(f"{key}: {_shown(value)} is not known.{hint} Valid: {', '.join(words)}.")
+    guesses = [repr(word) for word in closest(str(value)[:_LONGEST], words)]
+    text = f"{key}: {_shown(value)} is not known."
+    if guesses:
+        text += f" Did you mean {' or '.join([', '.join(guesses[:-1]), guesses[-1]]) if guesses[1:] else guesses[0]}?"
+    if len(words) <= _MOST_WORDS or not (guesses or see):
+        return UsageError(f"{text} Valid: {', '.join([*words, *forms])}.")
+    if see:
+        text += f" `{see}` lists all {len(words)}."
+    return UsageError(f"{text} Also valid: {', '.join(forms)}." if forms else text)
+
+
+def not_there(key: str, path: str | os.PathLike[str], expected: str) -> UsageError:
+    """Return the error for a path that does not exist, or that exists and is not what was ``expected`` (a phrase)."""
+    if os.path.lexists(path):
+        return bad_value(key, str(path), expected)
+    return UsageError(f"{key}: there is no file or folder {str(path)!r}; expected {expected}.")
 
 
 def bad_value(key: str, value: object, expected: str) -> UsageError:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -108,7 +106,7 @@ def replacing(
     folders: make the folders above it if they are missing. suffix: the end of the new file's name, for a library that
     goes by it. Raises WriteError where the operating system refuses.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}{suffix}")
+    temporary = path.with_name(f".{os.urandom(8).hex()}{TEMPORARY}{suffix}")
     try:
         if folders:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,6 +145,8 @@ def open_own(path: Path, mode: str) -> BinaryIO:
 
 def file_sha256(file: Path) -> str:
     """Return the SHA-256 of a file, as ``sha256sum`` prints it."""
+    import hashlib
+
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -21,22 +22,39 @@ from hpcnn.util.types import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hpcnn.util.layout import Block
+
 # What a cell that is a formula begins with (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 FORMATS = ("table", "json", "csv")
+# Those of reports, and which of them people read.
+REPORT_FORMATS = ("table", "json", "csv", "markdown", "latex", "parquet")
+FOR_PEOPLE = ("table", "markdown", "latex")
 
 Row = Mapping[str, Json]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the printed table: the key of the row, its heading, and how to format a value."""
+    """One column of the printed table: the key of the row, its heading, and how to format a value.
+
+    right: numbers, which are never broken. Cells of other columns may be folded, unless ``folds`` is false. wide: the
+    column is shown with ``--wide`` only. leads: it is repeated where a table goes on below itself; the first always is.
+    """
 
     key: str
     heading: str
     show: Callable[[Json], str] = str
     right: bool = False
+    folds: bool = True
+    wide: bool = False
+    leads: bool = False
+
+
+def narrowed(columns: Sequence[Column], keys: Collection[str]) -> list[Column]:
+    """Return the columns, with those beyond ``keys`` shown by ``--wide`` only."""
+    return [replace(column, wide=column.key not in keys) for column in columns]
 
 
 def emit(rows: Sequence[Row], fmt: str, columns: Sequence[Column], *, title: str | None = None) -> None:
@@ -66,29 +84,120 @@ def no_formula(value: Json) -> Json:
 
 
 def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | None) -> None:
-    from rich import box
-    from rich.table import Table
+    from rich.cells import cell_len
+
+    from hpcnn.util.layout import Content, fit
 
     if title:
-        # As a table's own title, it would be folded to the table's width; in a file, a line is not folded at all.
-        console().print(title, markup=False, soft_wrap=not sys.stdout.isatty())
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row.get(column.key), column.show) for column in columns))
-    console().print(table)
+        note(title)
+    shown = [column for column in columns if wide_asked() or not column.wide]
+    if not shown:
+        return
+    texts = [[_cell(row.get(column.key), column.show) for row in rows] for column in shown]
+    contents = [
+        Content(column.heading, cells, folds=column.folds and not column.right, leads=column.leads)
+        for column, cells in zip(shown, texts, strict=True)
+    ]
+    click.echo()
+    for block in fit(contents, width(), cell_len):
+        _print_block(block, shown, texts)
+    hidden = len(columns) - len(shown)
+    if hidden and sys.stdout.isatty():
+        click.secho(f"--wide shows {hidden} more {'column' if hidden == 1 else 'columns'}", dim=True)
+
+
+def _print_block(block: Block, columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    # the box has a divider of one space
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, block.gap - 2), show_edge=False)
+    for placed in block.columns:
+        column = columns[placed.number]
+        # rich counts the padding before the first column, which it leaves out, as width
+        table.add_column(
+            placed.heading,
+            justify="right" if column.right else "left",
+            overflow="fold",
+            min_width=placed.width,
+            max_width=placed.width,
+        )
+    for number in range(len(texts[0])):
+        cells = [texts[placed.number][number] for placed in block.columns]
+        keys = [columns[placed.number].key for placed in block.columns]
+        table.add_row(*(Text(cell, _style(key, cell)) for key, cell in zip(keys, cells, strict=True)))
+    output = console(least=sum(placed.width + block.gap for placed in block.columns))
+    output.print(table)
+    click.echo()
+
+
+# How a person sees the states of runs and checks, on a terminal.
+_COLOURS = {
+    **dict.fromkeys(("completed", "ok", "yes", "finished"), "green"),
+    **dict.fromkeys(("running", "pruned"), "cyan"),
+    **dict.fromkeys(("failed", "error", "FAILED"), "red"),
+    **dict.fromkeys(("interrupted", "warning", "unknown", "missing", "no"), "yellow"),
+}
+
+
+def _style(key: str, cell: str) -> str:
+    return _COLOURS.get(cell, "") if key in ("status", "state", "staged") else ""
 
 
 def _cell(value: Json, show: Callable[[Json], str]) -> str:
-    from rich.markup import escape
-
-    return "–" if value is None else escape(in_one_line(show(value)))
+    return "–" if value is None else in_one_line(show(value))
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Return a rich console that does not break long lines when the output goes into a file."""
+def note(text: str, *, err: bool = False, after: int = 0) -> None:
+    """Print a sentence: on a terminal folded at its spaces, else in one line. after: columns before it in its line."""
+    import textwrap
+
+    text = visible(text)
+    if (sys.stderr if err else sys.stdout).isatty() or _columns_given():
+        text = "\n".join(
+            textwrap.fill(
+                line,
+                width(err=err),
+                subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2) if line.startswith(" ") else "",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line in (" " * after + text).split("\n")
+        )[after:]
+    click.echo(text, err=err)
+
+
+# Where a file, or a program, gets a table: nothing is folded before so many columns.
+_IN_FILES = 200
+_WIDE = "hpcnn.wide"
+
+
+def ask_wide(context: click.Context) -> None:
+    """Let the tables of this command show all their columns, as ``--wide`` does."""
+    context.meta[_WIDE] = True
+
+
+def wide_asked() -> bool:
+    """Return whether the command that runs was given ``--wide``."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_WIDE))
+
+
+def width(*, err: bool = False) -> int:
+    """Return the columns that a line may take: those of the terminal, or of $COLUMNS, or very many for a file."""
+    import shutil
+
+    is_terminal = (sys.stderr if err else sys.stdout).isatty()
+    return shutil.get_terminal_size().columns if is_terminal or _columns_given() else _IN_FILES
+
+
+def _columns_given() -> bool:
+    return os.environ.get("COLUMNS", "").isdecimal()
+
+
+def console(*, stderr: bool = False, least: int = 0) -> Console:
+    """Return a rich console that does not break long lines when the output goes into a file. least: its width."""
     from rich.console import Console
 
-    plain = not (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, width=200 if plain else None, highlight=False, soft_wrap=False)
+    return Console(stderr=stderr, width=max(width(err=stderr), least), highlight=False, soft_wrap=False)

@@ -6,6 +6,7 @@ import codecs
 import io
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 # How what a stream or a file cannot encode is written: a byte of a path as it is, anything else as text.
 BYTES_OR_ESCAPES = "hpcnn.bytes_or_escapes"
@@ -22,6 +23,14 @@ def visible(text: str) -> str:
 def in_one_line(text: str) -> str:
     """Return ``visible`` text for a cell: a line of its own would take the next cells along."""
     return visible(text).replace("\n", "\\n").replace("\t", " ")
+
+
+def shown_path(path: str | Path) -> str:
+    """Return a path relative to the current directory, if it is below it."""
+    try:
+        return visible(str(Path(path).relative_to(Path.cwd())))
+    except ValueError:
+        return visible(str(path))
 
 
 def printable(stream: object) -> None:

@@ -202,7 +202,7 @@ def known() -> tuple[str, ...]:
 def describe(name: str) -> Entry:
     """Return the entry of data set ``name``. Raises UsageError, with a suggestion, for an unknown name."""
     if name not in _ENTRIES:
-        raise unknown_value("--data", name, known())
+        raise unknown_value("--data", name, known(), see="hpcnn data list")
     return _ENTRIES[name]
 
 
@@ -260,9 +260,8 @@ def check_name(name: str) -> None:
     if forms.form_of(name):
         forms.location_of(name)
     if not name.endswith(".npz") and ":" not in name and name not in known():
-        unknown = unknown_value("--data", name, known())
-        others = ", ".join(forms.FORMS.values())
-        raise UsageError(f"{unknown} A path ending in .npz, {others} or package.module:function also works.")
+        others = [*forms.FORMS.values(), "FILE.npz", "package.module:function"]
+        raise unknown_value("--data", name, known(), forms=others, see="hpcnn data list")
 
 
 def check_staged(name: str, arguments: Mapping[str, Json] | None = None) -> None:

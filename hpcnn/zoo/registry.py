@@ -39,7 +39,7 @@ def in_numpy(name: str) -> bool:
 def check_name(name: str) -> None:
     """Raise UsageError for a ``name`` that is neither an id of the zoo nor ``package.module:function``."""
     if ":" not in name and not is_zoo(name):
-        raise unknown_value("--model", name, [*RECIPES, OWN])
+        raise unknown_value("--model", name, RECIPES, forms=[OWN], see="hpcnn models")
 
 
 def check_arguments(name: str, arguments: Iterable[str]) -> None:
@@ -56,7 +56,7 @@ def check_arguments(name: str, arguments: Iterable[str]) -> None:
 def recipe(id: str) -> Recipe:
     """Return the recipe of an id of the zoo. Raises UsageError for any other name."""
     if id not in RECIPES:
-        raise unknown_value("--model", id, RECIPES)
+        raise unknown_value("--model", id, RECIPES, see="hpcnn models")
     return RECIPES[id]
 
 

@@ -47,8 +47,8 @@ MISTAKES = {
     "--target-accuracy 2": "--target-accuracy: 2.0 is not valid; expected at most 1.",
     "--model-arg numfm": "--model-arg: 'numfm' is not valid; expected KEY=VALUE.",
     "--devices 2": "--devices: 2 is not valid; expected no value unless --strategy is mirrored.",
-    "--model scinet-cnn3": "--model: 'scinet-cnn3' is not known. Did you mean 'scinet-cnn2'? Valid: ",
-    "--data digit": "--data: 'digit' is not known. Did you mean 'digits'? Valid: ",
+    "--model scinet-cnn3": "--model: 'scinet-cnn3' is not known. Did you mean 'scinet-cnn",
+    "--data digit": "--data: 'digit' is not known. Did you mean 'digits'? `hpcnn data list` lists",
     "--data mnist": "--data: 'mnist' is not staged: ",
 }
 TRAIN = "train --run-dir trained "

@@ -34,7 +34,7 @@ def keras(monkeypatch):
 
 @pytest.mark.parametrize("words", [(), ("list",)])
 def test_list_as_table(words):
-    text = succeed(*words)
+    text = succeed(*words, "--wide")
     line = next(line for line in text.splitlines() if line.strip().startswith("psc-cnn-dropout"))
     for word in ("PSC, J. Urbanic", "28x28x1", "1,199,882", "sgd 0.01, momentum 0.9", "32", "15", "99.19 %"):
         assert word in line

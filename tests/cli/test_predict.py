@@ -38,7 +38,7 @@ def test_what_is_no_list_of_ranks_is_refused(text):
 
 
 def test_table_check_and_assumptions(study):
-    result = predict(study, "--ranks", "1..8", "--network", "roce-25g")
+    result = predict(study, "--ranks", "1..8", "--network", "roce-25g", "--wide")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == "scale: strong scaling of cnn on digits: predicted as strong scaling"

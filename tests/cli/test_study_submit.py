@@ -128,7 +128,7 @@ class TestRefused:
             (["mine.toml", "--site", "nowhere"], "--site: 'nowhere' is not known."),
             (["mine.toml", "--site", "local"], "--site: site local has no scheduler to submit to; `hpcnn study run`"),
             (["mine.toml", "--site", "lumi"], "--account: site lumi needs the account"),
-            (["mien.toml", "--site", "narval"], "study: 'mien.toml' is not known."),
+            (["mien.toml", "--site", "narval"], "study: there is no file or folder 'mien.toml'"),
             (["mine.toml", "--site", "narval", "--max-concurrent", "0"], "Invalid value for '--max-concurrent'"),
         ],
     )

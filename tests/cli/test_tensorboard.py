@@ -193,7 +193,7 @@ def test_in_a_job_the_tunnel_ends_on_the_node(in_process: Command, run_dir: Path
     ("target", "message"),
     [
         ("empty", "there are no TensorBoard logs in .*--tensorboard"),
-        ("nowhere", "RUN: 'nowhere' is not valid; expected a run directory"),
+        ("nowhere", "RUN: there is no file or folder 'nowhere'; expected a run directory"),
         ("12", "job 12: none of the runs here"),
     ],
 )

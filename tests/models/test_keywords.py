@@ -7,7 +7,6 @@ import pytest
 from hpcnn.models import registry
 from hpcnn.util.errors import UsageError
 from hpcnn.zoo.registry import recipe
-from tests.models.zoo_counts import COUNTS
 
 pytest.importorskip("keras")
 
@@ -57,9 +56,9 @@ def test_wrong_resnet_depth(depth):
 
 
 def test_unknown_id_suggests_the_nearest():
-    with pytest.raises(UsageError, match=r"--model: 'psc-cn1' is not known. Did you mean 'psc-cnn1'\?") as error:
+    with pytest.raises(UsageError, match=r"--model: 'psc-cn1' is not known. Did you mean 'psc-cnn1'") as error:
         recipe("psc-cn1")
-    assert all(name in str(error.value) for name in COUNTS)
+    assert "`hpcnn models` lists all" in str(error.value)
 
 
 def test_unknown_name_also_tells_of_own_functions():

@@ -65,14 +65,14 @@ def test_a_site_of_the_users_own(sites):
 
 def test_an_unknown_site_is_suggested():
     message = error_of("locla")
-    assert message.startswith("--site: 'locla' is not known. Did you mean 'local'? Valid: ")
-    assert all(name in message for name in known_sites())
+    assert message.startswith("--site: 'locla' is not known. Did you mean 'local'? `hpcnn sites list` lists all ")
+    assert message.endswith(f"lists all {len(known_sites())}.")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("core = 4", "key: 'core' is not known. Did you mean 'cores'? Valid: name, description, "),
+        ("core = 4", "key: 'core' is not known. Did you mean 'cores'?"),
         ("cores = 0", "cores: 0 is not valid; expected at least 1."),
         ('cores = "4"', "cores: '4' is not valid; expected a whole number."),
         ('launcher = "mpirum"', "launcher: 'mpirum' is not known. Did you mean 'mpirun'? Valid: "),

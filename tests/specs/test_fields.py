@@ -52,9 +52,9 @@ def test_a_choice_names_all_choices_and_suggests_the_closest(item):
     valid = [*choices, "package.module:function"] if field.metadata["own"] else choices
     mistyped = choices[-1] + "x"
     message = wrong(cls, {field.name: mistyped})
-    assert message == (
-        f"{field.name}: {mistyped!r} is not known. Did you mean {choices[-1]!r}? Valid: {', '.join(valid)}."
-    )
+    assert message.startswith(f"{field.name}: {mistyped!r} is not known. Did you mean ")
+    assert repr(choices[-1]) in message
+    assert message.endswith(f"? Valid: {', '.join(valid)}.")
 
 
 @pytest.mark.parametrize("item", [x for x in FIELDS if x[1].metadata["minimum"] is not None], ids=of)
@@ -98,7 +98,7 @@ def test_numbers_are_finite(key, value):
 
 def test_an_unknown_key_is_suggested():
     message = wrong(TrainSpec, {"epoch": 3}, "smoke.toml: [train] ")
-    assert message.startswith("smoke.toml: [train] key: 'epoch' is not known. Did you mean 'epochs'? Valid: model, ")
+    assert message.startswith("smoke.toml: [train] key: 'epoch' is not known. Did you mean 'epochs'?")
     assert message.endswith(f", {list(TrainSpec.__dataclass_fields__)[-1]}.")
 
 

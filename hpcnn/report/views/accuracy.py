@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from hpcnn.report.views.rules import Rules, interval_rule, settings, title
 from hpcnn.report.views.view import Row, View, count, percent, records, same_and_varying, setting, span
-from hpcnn.util.table import Column
+from hpcnn.util.table import Column, narrowed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# What a table shows without --wide.
+_NARROW = ("ranks", "target", "runs", "reached", "seconds", "interval", "epochs", "quality")
 
 
 def accuracy_views(table: pd.DataFrame, rules: Rules) -> list[View]:
@@ -35,6 +39,7 @@ def accuracy_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             Column("epochs", "epochs", right=True),
             Column("quality", "test accuracy", right=True),
         ]
+        columns = narrowed(columns, (*_NARROW, *varying))
         origin = rows[0]["target_from"]
         parts = [
             f"target {origin}" if origin else "no target: no accuracy is recorded",

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from hpcnn.report.views.rules import Rules, warm_up
 from hpcnn.report.views.view import Row, View, count, name, number, percent, records, same_and_varying, setting, span
-from hpcnn.util.table import Column
+from hpcnn.util.table import Column, narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
+
+
+# What a table shows without --wide.
+_NARROW = ("ranks", "runs_a", "runs_b", "epoch_seconds_a", "epoch_seconds_b", "change", "difference_span", "p_value")
 
 
 def comparison_view(
@@ -34,6 +38,7 @@ def comparison_view(
         percent("test_accuracy_a", "accuracy A", 2),
         percent("test_accuracy_b", "accuracy B", 2),
     ]
+    columns = narrowed(columns, (*_NARROW, *varying))
     lines = [f"{_row_text(row, varying)}: {row['words']}." for row in rows] + ([apart] if apart else [])
     differ = "; ".join(f"{name(key)}: {one} | {other}" for key, (one, other) in differing.items())
     parts = [

@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING
 
 from hpcnn.report.views.rules import Rules, settings, title, warm_up
 from hpcnn.report.views.view import View, count, number, percent, records, same_and_varying, setting
-from hpcnn.util.table import Column
+from hpcnn.util.table import Column, narrowed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# What a table shows without --wide.
+_NARROW = (
+    *("ranks", "epoch_seconds_median", "efficiency", "core_hours_per_epoch", "gpu_hours_per_epoch", "charge_per_epoch"),
+    *("target", "core_hours_to_target", "gpu_hours_to_target", "charge_to_target", "energy_kwh", "sweet_spot"),
+)
 
 
 def cost_views(table: pd.DataFrame, rules: Rules) -> list[View]:
@@ -36,6 +43,7 @@ def cost_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             number("carbon_g", "g CO2e/run"),
             Column("sweet_spot", "", lambda best: "sweet spot" if best else ""),
         ]
+        columns = narrowed(columns, (*_NARROW, *varying))
         parts = ["hours: nodes, cores or GPUs of the row times its median time", warm_up(rules.warmup)]
         if any(row["sweet_spot"] for row in rows):
             parts.append("sweet spot: largest efficiency / epoch time (Eager, Zahorjan and Lazowska 1989)")

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from hpcnn.report.views.rules import Rules, warm_up
 from hpcnn.report.views.view import View, count, number, records
-from hpcnn.util.table import Column
+from hpcnn.util.table import Column, narrowed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# What a table shows without --wide.
+_NARROW = ("source", "samples", "model", "device", "ranks", "epoch_seconds", "total_seconds", "speedup_epoch")
 
 
 def devices_views(table: pd.DataFrame, rules: Rules) -> list[View]:
@@ -46,4 +50,4 @@ def devices_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     ):
         if missing:
             parts.append(f"no {kind} was measured: the {kind} rows are the lectures' alone")
-    return [View("CPU and GPU", rows, columns, caption="; ".join(parts))]
+    return [View("CPU and GPU", rows, narrowed(columns, _NARROW), caption="; ".join(parts))]

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 from hpcnn.report.views.accuracy import accuracy_range
 from hpcnn.report.views.rules import Rules, warm_up
 from hpcnn.report.views.view import View, count, number, percent, records
-from hpcnn.util.table import Column
+from hpcnn.util.table import Column, narrowed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# What a table shows without --wide.
+_NARROW = ("model", "otherwise", "runs", "quality", "lecture_accuracy", "lecture_lies")
 
 
 def lectures_views(table: pd.DataFrame, rules: Rules) -> list[View]:
@@ -36,4 +40,4 @@ def lectures_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         warm_up(rules.warmup),
     ]
     caption = "; ".join(parts) if rows else "no run trained a network of the lectures (hpcnn models)"
-    return [View("Beside the lectures", rows, columns, caption=caption)]
+    return [View("Beside the lectures", rows, narrowed(columns, _NARROW), caption=caption)]

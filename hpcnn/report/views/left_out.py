@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.view import View, records, shown_path
+from hpcnn.report.views.view import View, records
 from hpcnn.util.table import Column
+from hpcnn.util.text import shown_path
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from hpcnn.analysis.quality import quality_table
 from hpcnn.analysis.table_runs import row_names
-from hpcnn.report.views.view import shown_path
 from hpcnn.util.errors import HpcnnError
+from hpcnn.util.text import shown_path
 
 if TYPE_CHECKING:
     import pandas as pd

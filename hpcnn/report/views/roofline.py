@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from hpcnn.report.views.rules import Rules, settings, title, warm_up
 from hpcnn.report.views.view import Row, View, count, number, percent, records, same_and_varying, setting
-from hpcnn.util.table import Column
+from hpcnn.util.table import Column, narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+
+
+# What a table shows without --wide.
+_NARROW = ("ranks", "images_per_second", "gflops_per_second", "share_of_peak", "intensity", "roof_gflops_per_second")
 
 
 def roofline_views(table: pd.DataFrame, rules: Rules) -> list[View]:
@@ -37,6 +41,7 @@ def roofline_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             number("bandwidth_gbytes_per_second", "GB/s"),
             number("roof_gflops_per_second", "roof"),
         ]
+        columns = narrowed(columns, (*_NARROW, *varying))
         views.append(View(title(rows, "roofline"), rows, columns, same, _caption(rows, rules)))
     return views
 

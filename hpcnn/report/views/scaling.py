@@ -10,13 +10,20 @@ from hpcnn.report.views.rules import LEAST_COVERAGE, Rules, interval_rule, setti
 from hpcnn.report.views.view import Row, View, count, number, percent, records, same_and_varying, setting, span
 from hpcnn.stats.medians import LEAST_FOR_FENCES
 from hpcnn.stats.rank_tests import values_needed
-from hpcnn.util.table import Column
+from hpcnn.util.table import Column, narrowed
 from hpcnn.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+
+
+# What a table shows without --wide, where it has it.
+_NARROW = (
+    *("ranks", "runs", "epoch_seconds_median", "speedup", "speedup_interval"),
+    *("efficiency", "efficiency_interval", "test_accuracy", "base"),
+)
 
 
 def scaling_views(table: pd.DataFrame, rules: Rules) -> list[View]:
@@ -26,9 +33,9 @@ def scaling_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         rows = [_with_spans(row) for row in records(part)]
         kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(rows[0]["kind"], "throughput")
         same, varying = same_and_varying(rows, settings(records(part)[0], rules.tables))
-        views.append(
-            View(title(rows, kind), rows, _columns(varying), same, _caption(rows, rules), _remarks(rows, rules))
-        )
+        captions = (_caption(rows, rules), _caption(rows, rules, narrow=True))
+        remarks = _remarks(rows, rules)
+        views.append(View(title(rows, kind), rows, _columns(varying), same, captions[0], remarks, captions[1]))
         intervals = _intervals(rows, varying, rules)
         if any(value for row in intervals.rows for key, value in row.items() if key.endswith("_span")):
             views.append(intervals)
@@ -92,7 +99,7 @@ def _with_spans(row: Row) -> Row:
 
 
 def _columns(varying: Sequence[str]) -> list[Column]:
-    return [
+    columns = [
         count("ranks", "ranks"),
         count("nodes", "nodes"),
         *(setting(key) for key in varying),
@@ -113,16 +120,20 @@ def _columns(varying: Sequence[str]) -> list[Column]:
         percent("test_accuracy", "test accuracy", 2),
         Column("base", "", lambda is_base: "base" if is_base else ""),
     ]
+    ratios = any(column.key.endswith("y_interval") for column in columns)
+    return narrowed(columns, (*_NARROW, *varying, *(() if ratios else ("interval",))))
 
 
-def _caption(rows: Sequence[Row], rules: Rules) -> str:
+def _caption(rows: Sequence[Row], rules: Rules, *, narrow: bool = False) -> str:
+    """Return the rules of the table; narrow: of the columns alone that it has without --wide."""
     cases = list(dict.fromkeys(row["base_case"] for row in rows))
     parts = [f"{'base case' if len(cases) == 1 else 'base cases'}: {' | '.join(cases)}"]
     if rows[0]["kind"] not in ("strong", "weak"):
         parts.append("speed-up is the ratio of images/s")
     parts += [warm_up(rules.warmup), "slowest rank per epoch", *interval_rule(rows, rules.confidence)]
-    parts.append("5..95 %: percentiles of all measured epochs")
-    if any(row["ceiling_images_per_second"] is not None for row in rows):
+    if not narrow:
+        parts.append("5..95 %: percentiles of all measured epochs")
+    if not narrow and any(row["ceiling_images_per_second"] is not None for row in rows):
         parts.append("ceiling: images/s of runs without communication")
     if any(row["ratio_coverage"] is None and not row["base"] and row["runs"] > 1 for row in rows) and not _has_scipy():
         parts.append("no intervals of ratios without scipy: pip install 'hpcnn[report]'")

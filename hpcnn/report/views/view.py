@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcnn.specs.train import AugmentSpec
@@ -32,7 +31,8 @@ _WITH_KEYWORDS = ("train_augment", "train_model_args", "train_data_args")
 class View:
     """One table to show.
 
-    same: what all rows have in common. lines: sentences below the rows. caption: what the numbers are.
+    same: what all rows have in common. lines: sentences below the rows. caption: what the numbers are; short_caption:
+    what those are that a terminal shows without --wide, where it is less.
     """
 
     title: str
@@ -41,6 +41,7 @@ class View:
     same: str = ""
     caption: str = ""
     lines: list[str] = field(default_factory=list)
+    short_caption: str = ""
 
     @property
     def shown(self) -> list[Column]:
@@ -120,14 +121,6 @@ def span(row: Row, low: str, high: str) -> str | None:
 
     ends = [None if row[key] is None else significant(row[key]) for key in (low, high)]
     return None if ends == [None, None] else "..".join("open" if end is None else end for end in ends)
-
-
-def shown_path(path: str | Path) -> str:
-    """Return a path relative to the current directory, if it is below it."""
-    try:
-        return visible(str(Path(path).relative_to(Path.cwd())))
-    except ValueError:
-        return visible(str(path))
 
 
 def _infinite(value: Json) -> bool:

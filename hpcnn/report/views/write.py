@@ -14,7 +14,7 @@ import click
 
 from hpcnn.report.views.view import View, records
 from hpcnn.util.errors import HpcnnError, UsageError
-from hpcnn.util.table import emit
+from hpcnn.util.table import emit, note, wide_asked
 from hpcnn.util.text import in_one_line, visible
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpcnn.report.views.view import Row
-
-FOR_PEOPLE = ("table", "markdown", "latex")
-FORMATS = ("table", "json", "csv", "markdown", "latex", "parquet")
 
 
 def write_views(views: Sequence[View], fmt: str) -> None:
@@ -62,15 +59,17 @@ def _only(tables: Mapping[str, pd.DataFrame], fmt: str) -> pd.DataFrame:
 
 
 def _text(view: View) -> None:
-    click.echo(visible(view.title))
+    note(visible(view.title))
     if view.same:
-        click.echo(visible(view.same))
+        note(visible(view.same))
     if view.rows:
         emit(view.rows, "table", view.shown)
     for line in view.lines:
-        click.echo(visible(line))
-    if view.caption:
-        click.echo(view.caption + "\n")
+        note(visible(line))
+    caption = view.caption if wide_asked() else view.short_caption or view.caption
+    if caption:
+        note(caption)
+        click.echo()
 
 
 # What begins markup in a cell, and in a sentence, where hpcnn itself writes `code`; an underscore in a word does not.

@@ -234,10 +234,9 @@ def test_curves_are_the_recorded_epochs(digits_run: Path, own_run: Path) -> None
     assert title(figure) == f"digits-run: psc-cnn-dropout on digits: test accuracy {rows[1]['validation_accuracy']:.2%}"
     both = curves.draw([digits_run, own_run])
     labels = [text.get_text() for text in both.legends[0].get_texts()]
-    assert [label.rpartition("/")[2] for label in labels] == [
-        *("digits-run, training", "digits-run, test"),
-        *("own-run, training", "own-run, test"),
-    ]
+    assert [label.rpartition(": ")[2] for label in labels] == ["training", "test"] * 2
+    assert labels[0].startswith("model psc-cnn-dropout, ")
+    assert labels[0].rpartition(": ")[0] == labels[1].rpartition(": ")[0] != labels[2].rpartition(": ")[0]
     colours = [line.get_color() for line in both.axes[0].lines]
     assert colours[0] == colours[1] != colours[2] == colours[3]
 

@@ -1,0 +1,46 @@
+"""Commands whose help shows the options of specs in groups, under headings."""
+
+from __future__ import annotations
+
+import click
+
+RESOURCES, SOFTWARE = "Resources", "Software"
+NETWORK, DATA, TRAINING, OUTPUT = "Network", "Data", "Training", "Output"
+# The order in which help shows the groups, after the options without one.
+_ORDER = (RESOURCES, SOFTWARE, NETWORK, DATA, TRAINING, OUTPUT)
+# Of the options of a training, those that are not about how it trains.
+_OF_TRAINING = {
+    **dict.fromkeys(("model", "model_args", "weights", "weights_except", "freeze"), NETWORK),
+    **dict.fromkeys(("data", "data_args", "samples", "expand", "test_samples", "pixel_scale"), DATA),
+    **dict.fromkeys(("augment", "augmentation"), DATA),
+    **dict.fromkeys(("tensorboard", "profile", "checkpoint", "checkpoint_best", "evaluate_training"), OUTPUT),
+}
+_OF_SPECS = {"Resources": RESOURCES, "SoftwareSpec": SOFTWARE}
+
+
+def group_of(cls: type, field: str) -> str:
+    """Return the group of the option of a spec's field."""
+    return _OF_SPECS.get(cls.__name__) or _OF_TRAINING.get(field, TRAINING)
+
+
+class GroupedOption(click.Option):
+    """An option with the heading below which help shows it."""
+
+    group = ""
+
+
+class GroupedCommand(click.Command):
+    """A command whose help shows options under the headings of their groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options without a group, then a section for each group."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
+            if record is not None:
+                group = parameter.group if isinstance(parameter, GroupedOption) else ""
+                found.setdefault(group, []).append(record)
+        for group in ("", *_ORDER):
+            if group in found:
+                with formatter.section(group or "Options"):
+                    formatter.write_dl(found[group])

@@ -1,0 +1,78 @@
+"""Tables in a real terminal of 80 columns: every line fits, no number is broken, nothing that was asked for is lost."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.synthetic.runs import write_run
+from tests.terminal.screen import Seen, see
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the runs of two studies: of six repeats, that differ in what is long."""
+    folder = tmp_path_factory.mktemp("terminal")
+    for study, change in (("before", 1.0), ("after", 0.9)):
+        for ranks in (1, 2, 4):
+            for repeat in range(6):
+                write_run(
+                    folder / study / f"ntasks={ranks}-r{repeat + 1:02d}-abcdef",
+                    study="strong",
+                    ranks=ranks,
+                    samples=60000,
+                    seconds=[change * (1234.5 + repeat) / ranks] * 3,
+                    repeat=repeat,
+                    cpu_model="Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz",
+                )
+    return folder
+
+
+TABLES = {
+    "scaling-report before": ("speed-up", "efficiency", "interval", "accuracy", "base case: 1 rank"),
+    "scaling-report before --wide": ("communication", "node-h/epoch", "coverage"),
+    "scaling-report before --table all": ("time to accuracy", "s to target", "core-h/epoch"),
+    "compare before after": ("s/epoch A", "change", "B - A, s"),
+    "predict before --ranks 1..64 --network infiniband-hdr": ("s/epoch", "efficiency", "Assumed:"),
+    "predict --published": ("published", "predicted"),
+    "models": ("scinet-dense-sigmoid-2017", "1,199,882"),
+    "models --wide": ("Optimizer", "SciNet"),
+    "models show psc-toy-3-3-2": ("parameters",),
+    "sites list": ("generic-slurm", "description"),
+    "sites list --wide": ("launcher", "gpu request"),
+    "sites show narval": ("source", "Narval"),
+    "data list": ("california_housing", "60,000"),
+    "study status before --each": ("completed",),
+    "study status before": ("completed",),
+    "study run smoke --dry-run": ("missing",),
+}
+
+
+@pytest.mark.parametrize("words", TABLES)
+def test_a_table_fits_the_terminal(words: str, folder: Path) -> None:
+    seen = see(*words.split(), folder=folder)
+    assert seen.status == 0, seen.text
+    assert not seen.wrapped
+    for text in TABLES[words]:
+        assert text in re.sub(r"\s+", " ", seen.text), seen.text
+
+
+def test_no_number_of_a_report_is_broken(folder: Path) -> None:
+    """Every number of the table in a file, which is as wide as it likes, is in the one of the terminal."""
+    seen = see("scaling-report", "before", "--wide", folder=folder)
+    wide = see("scaling-report", "before", "--wide", folder=folder, columns=400)
+    numbers = {word for line in _rows(wide) for word in re.findall(r"[\d,.]+%?", line)}
+    assert len(numbers) > 20
+    assert numbers <= set(re.findall(r"[\d,.]+%?", seen.text))
+
+
+def _rows(seen: Seen) -> list[str]:
+    start = next(number for number, line in enumerate(seen.lines) if line.startswith("──"))
+    return seen.lines[start + 1 : start + 4]
+
+
+def test_the_terminal_says_that_there_are_more_columns(folder: Path) -> None:
+    assert "--wide shows " in see("models", folder=folder).text
+    assert "--wide shows " not in see("models", "--wide", folder=folder).text
