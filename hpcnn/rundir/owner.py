@@ -96,8 +96,8 @@ def end(path: str | os.PathLike[str], pid: int) -> None:
     """Let process ``pid``, a job script, give up a run directory; nothing happens where it has only joined."""
     folder = Path(path).absolute()
     _, owner = _newest(folder)
-    first = (_processes(owner) or [{}])[0]
-    if owner and first.get("pid") == pid and _lives(first):
+    first, *_ = [*_processes(owner), {}]
+    if first.get("pid") == pid and _lives(first):
         _release(folder, str(owner.get("token")))
 
 
@@ -190,24 +190,22 @@ def _temporary(folder: Path) -> Path:
 def _release(folder: Path, token: str) -> None:
     """Remove the files of an owner and of the dead ones before it; its own goes last, so that no number is free before.
 
-    What cannot be removed is that of a dead owner soon.
+    What cannot be removed is that of a dead owner soon. A directory may have been removed meanwhile.
     """
-    newest, owner = _newest(folder)
-    if newest is None or not owner or owner.get("token") != token:
-        return
-    with contextlib.suppress(OSError):
-        for file in sorted(_files(folder), key=_number):
-            file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError, RefusedRunDir):
+        _, owner = _newest(folder)
+        if owner.get("token") == token:
+            for file in sorted(_files(folder), key=_number):
+                file.unlink(missing_ok=True)
 
 
 def _beat(folder: Path, token: str, ended: threading.Event) -> None:
     """Renew the time of the owner's file until the end, as the server of the files has it."""
     while not ended.wait(_SECONDS_BETWEEN_BEATS):
-        file, owner = _newest(folder)
-        if file is None or not owner or owner.get("token") != token:
-            return
-        with contextlib.suppress(OSError):
-            os.utime(file)
+        with contextlib.suppress(OSError, RefusedRunDir):  # the next time, perhaps
+            file, owner = _newest(folder)
+            if file is not None and owner.get("token") == token:
+                os.utime(file)
 
 
 def _newest(folder: Path) -> tuple[Path | None, dict[str, Json]]:
@@ -233,13 +231,20 @@ def _why_alive(file: Path, owner: Mapping[str, Json], job_lives: JobLives) -> st
     doubt = _doubt(file, owner, job_lives)
     if doubt is None:
         return ""
-    first = (_processes(owner) or [{}])[-1]
-    job = f", job {owner['job']}" if owner.get("job") else ""
-    who = f"{owner.get('command')}, process {first.get('pid')} on {first.get('host')}{job}, of {owner.get('user')}"
-    said = f"--run-dir: {str(file.parent)!r} is in use by {who}, since {owner.get('since')}"
+    said = f"--run-dir: {str(file.parent)!r} is in use by {_named(owner)}"
     if not doubt:
         return f"{said}; wait until it has ended, or name another directory"
     return f"{said}, as far as can be told from here: {doubt}. If you know that it has ended, remove {file.name} there"
+
+
+def _named(owner: Mapping[str, Json]) -> str:
+    """Return an owner for people."""
+    processes = _processes(owner)
+    if not processes:
+        return "somebody whose file is not whole"
+    job = f", job {owner['job']}" if owner.get("job") else ""
+    where = f"process {processes[-1].get('pid')} on {processes[-1].get('host')}{job}"
+    return f"{owner.get('command')}, {where}, of {owner.get('user')}, since {owner.get('since')}"
 
 
 def _doubt(file: Path, owner: Mapping[str, Json], job_lives: JobLives) -> str | None:

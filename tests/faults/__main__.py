@@ -7,6 +7,7 @@ was wrong.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -21,7 +22,18 @@ from pathlib import Path
 from tests.faults import damage, disk, kills, values
 
 # The part of the time of each campaign that ends by the clock.
-_PARTS = {"chains": 0.4, "damage": 0.3, "options": 0.3}
+_PARTS = {"kills": 0.4, "chains": 0.15, "damage": 0.25, "options": 0.2}
+# Kinds of kills. Of the changes of each, every fifth in turn.
+_STRIDE = 5
+_KINDS: dict[str, dict[str, bool]] = {
+    "training": {},
+    "resumed, torn": {"resume": True, "torn": True},
+    "beside what was left": {"left": True},
+    "record, submit": {},
+    "training, torn": {"torn": True},
+    "resumed": {"resume": True},
+    "beside what was left, torn": {"left": True, "torn": True},
+}
 
 
 @dataclass
@@ -73,25 +85,30 @@ def campaigns(place: Path, seconds: float, luck: random.Random) -> Figures:
     values.with_true_for_hpcnn()
     found = Figures()
     kills.undisturbed(place)
-    for torn in (False, True):
-        found.add("kills: training", lambda torn=torn: kills.train_kills(place, torn=torn))
-        found.add("kills: resumed", lambda torn=torn: kills.train_kills(place, torn=torn, resume=True))
-        found.add("kills: what was left", lambda torn=torn: kills.train_kills(place, torn=torn, left=True))
-    found.add("kills: record, submit", lambda: kills.command_kills(place))
-    found.add("two at once", lambda: kills.both_at_once(place, 20))
-    if disk.can_mount(place / "disk"):
-        found.add("full disks", lambda: disk.fill_levels(place, range(4, 96, 4)))
 
     def until(part: str) -> Callable[[], bool]:
         end = time.monotonic() + seconds * _PARTS[part]
         return lambda: time.monotonic() > end
 
+    found.add("two at once", lambda: kills.both_at_once(place, 10))
+    if disk.can_mount(place / "disk"):
+        found.add("full disks", lambda: disk.fill_levels(place, range(4, 64, 4)))
+    ended = until("kills")
+    for first, kind in itertools.product(range(1, _STRIDE + 1), _KINDS):  # all changes, if there is time
+        if not ended():
+            found.add(f"kills: {kind}", lambda first=first, kind=kind: _kills(place, first, kind))
     ended = until("chains")
     while not ended():
-        found.add("kills: chains", lambda: kills.chains(place, 50, luck.randrange(10**9)))
+        found.add("kills: chains", lambda: kills.chains(place, 20, luck.randrange(10**9)))
     _damage(found, place, luck, until("damage"))
     _values(found, luck, until("options"))
     return found
+
+
+def _kills(place: Path, first: int, kind: str) -> int:
+    if kind == "record, submit":
+        return kills.command_kills(place, first=first, every=_STRIDE)
+    return kills.train_kills(place, first=first, every=_STRIDE, **_KINDS[kind])
 
 
 def _damage(found: Figures, place: Path, luck: random.Random, ended: Callable[[], bool]) -> None:
@@ -114,7 +131,7 @@ def _values(found: Figures, luck: random.Random, ended: Callable[[], bool]) -> N
         return count
 
     def of_options() -> int:
-        count, wrong = values.options(luck, 1000, ended)
+        count, wrong = values.options(luck, 500, ended)
         found.wrong += wrong
         return count
 

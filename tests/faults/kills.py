@@ -90,14 +90,16 @@ def go_on(folder: Path, *more: object) -> Ended:
     return ended
 
 
-def train_kills(place: Path, *, every: int = 1, torn: bool = False, resume: bool = False, left: bool = False) -> int:
+def train_kills(
+    place: Path, *, first: int = 1, every: int = 1, torn: bool = False, resume: bool = False, left: bool = False
+) -> int:
     """Kill a training at each of its changes; return how many kills there were.
 
-    every: leave out all but each N-th. resume: with a state that an earlier attempt left. left: where an earlier
-    attempt with another seed has left what it made.
+    first, every: begin with this change, and leave out all but each N-th after it. resume: with a state that an earlier
+    attempt left. left: where an earlier attempt with another seed has left what it made.
     """
     oracle = undisturbed(place)
-    kills, number = 0, every
+    kills, number = 0, first
     while True:
         folder = place / "killed"
         shutil.rmtree(folder, ignore_errors=True)
@@ -216,14 +218,14 @@ def _commands(place: Path) -> Iterator[tuple[str, Callable[[Path], None], tuple[
     yield "submit", nothing, ("submit", "--site", "local", "--run-dir", folder, "--", "true"), submitted
 
 
-def command_kills(place: Path, *, every: int = 1, names: tuple[str, ...] = ()) -> int:
+def command_kills(place: Path, *, first: int = 1, every: int = 1, names: tuple[str, ...] = ()) -> int:
     """Kill each other command that writes at each of its changes; begun again, it must do its work."""
     kills = 0
     folder = place / "command"
     for name, before, words, check in _commands(place):
         if names and name not in names:
             continue
-        number = every
+        number = first
         while True:
             shutil.rmtree(folder, ignore_errors=True)
             before(folder)

@@ -86,7 +86,7 @@ def test_facts_of_a_node_are_those_of_its_ranks() -> None:
     ]
     entry = facts_of_node(ranks)
     assert entry == {
-        **{"host": "n", "devices": ["CPU"]},
+        **{"host": "n", "devices": ["/CPU:0"]},
         "ranks": [{"rank": 4, "pid": 4, "cores_allowed": [4]}, {"rank": 5, "pid": 5, "cores_allowed": [5]}],
     }
     assert facts_by_rank([entry]) == ranks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -223,3 +224,9 @@ def test_many_at_once_one_owner(tmp_path: Path, run: Path) -> None:
     assert [process.returncode for process in running] == [0] * 6
     assert [text for text in output if text] == ["15\n"] * 3
     check_free(run)
+
+
+def test_a_directory_that_is_removed_meanwhile_is_not_made_again(run: Path) -> None:
+    with own(run):
+        shutil.rmtree(run)
+    assert not run.exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.conftest import Cluster, wait_for
+from tests.testbed import cluster as testbed
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -23,24 +23,16 @@ def limit(cluster: Cluster) -> Iterator[int]:
     if not cluster.own:
         pytest.skip("changes the cluster: not one that `make testbed` started")
     before = cluster.bed.slurm_conf.read_text()
-    user = cluster.slurm("whoami").strip()
-    account = ("sacctmgr", "-i")
-
-    def configure(text: str) -> None:
-        cluster.bed.slurm_conf.write_text(text)
-        cluster.slurm("scontrol", "reconfigure")
-        time.sleep(2)
-
-    cluster.slurm(*account, "add", "account", "course")
-    cluster.slurm(*account, "add", "user", user, "account=course")
-    cluster.slurm(*account, "modify", "user", user, "set", f"MaxSubmitJobs={LIMIT}")
-    configure(f"{before}AccountingStorageEnforce=limits\n")
+    user = ("sacctmgr", "-i", "modify", "user", cluster.slurm("whoami").strip(), "set")
+    cluster.slurm(*user, f"MaxSubmitJobs={LIMIT}")
+    cluster.bed.slurm_conf.write_text(f"{before}AccountingStorageEnforce=limits\n")
+    testbed.restart_controller(cluster.bed)
     try:
         yield LIMIT
     finally:
-        configure(before)
-        cluster.slurm(*account, "delete", "user", user)
-        cluster.slurm(*account, "delete", "account", "course")
+        cluster.slurm(*user, "MaxSubmitJobs=-1")
+        cluster.bed.slurm_conf.write_text(before)
+        testbed.restart_controller(cluster.bed)
 
 
 def test_the_rest_is_submitted_as_room_appears(limit: int, cluster: Cluster, keep: Path) -> None:

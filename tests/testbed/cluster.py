@@ -60,7 +60,7 @@ def up(bed: Testbed) -> None:
         _wait_for("slurmdbd", lambda: _ok(bed, "sacctmgr", "-n", "list", "cluster"), bed)
         # Made before slurmctld registers, so that its first job is already kept.
         _ok(bed, "sacctmgr", "-i", "add", "cluster", "testbed")
-    _daemon(bed, "slurmctld", [*_head(bed), _which("slurmctld"), "-D"])
+    _start_controller(bed)
     for number in range(1, bed.nodes + 1):
         start_node(bed, number)
     _wait_for("slurmctld", lambda: idle_nodes(bed) == bed.nodes, bed)
@@ -90,6 +90,19 @@ def start_node(bed: Testbed, number: int) -> None:
     # `ip netns exec` would remount /sys, where slurmd then finds no cgroup file system.
     inside = ["nsenter", f"--net=/run/netns/hpcnn-{name}", *_host(bed, name)]
     _daemon(bed, f"slurmd.{name}", [*inside, _which("slurmd"), "-N", name, "-D"])
+
+
+def restart_controller(bed: Testbed) -> None:
+    """Let slurmctld begin anew, with what slurm.conf says now: whether it keeps limits, it asks only then."""
+    _ok(bed, "scontrol", "shutdown", "slurmctld")
+    _wait_for("slurmctld", lambda: not is_up(bed), bed)
+    time.sleep(1)  # its port is free a moment after it has stopped to answer
+    _start_controller(bed)
+    _wait_for("slurmctld", lambda: idle_nodes(bed) == bed.nodes, bed)
+
+
+def _start_controller(bed: Testbed) -> None:
+    _daemon(bed, "slurmctld", [*_head(bed), _which("slurmctld"), "-D"])
 
 
 def kill_node(bed: Testbed, number: int) -> None:
