@@ -87,6 +87,7 @@ bench: venv ## Measure hpcnn beside its peers (long; BENCH_REPEATS=N, PEERS=ENV,
 	$(BIN)/python benchmarks/report_load.py --repeats 1 --json $(BENCH_RESULTS)/report_load.json --runs 400
 	$(BIN)/python benchmarks/start.py $(BENCH_ALL)/start.json
 	$(BIN)/python benchmarks/horovod.py $(BENCH_ALL)/horovod.json
+	$(BIN)/python benchmarks/input.py $(BENCH_ALL)/input.json
 	$(BIN)/python benchmarks/training.py $(BENCH_ALL)/training.json $(if $(TORCH),--torch $(TORCH))
 	$(BIN)/python benchmarks/time_to_accuracy.py $(BENCH_ALL)/time_to_accuracy.json
 

@@ -17,7 +17,7 @@ from hpcnn.analysis.columns import text_or
 from hpcnn.analysis.configuration import SETTINGS, TABLE, configured
 from hpcnn.analysis.measured import counted_runs, epoch_times
 from hpcnn.stats.medians import CONFIDENCE
-from hpcnn.stats.rank_tests import Shift, shift, values_needed
+from hpcnn.stats.rank_tests import Shift, holm, p_of_no_shift, shift, values_needed
 from hpcnn.util.errors import UsageError
 from hpcnn.util.text import counted, significant
 
@@ -36,10 +36,11 @@ _OPPOSITE = {"slower": "faster", "faster": "slower", "larger": "smaller"}
 class Comparison(NamedTuple):
     """B against A, in the unit of the values: positive where B's are larger.
 
-    ``difference``, ``low``, ``high``: the shift from A to B and its interval, ``coverage`` (0..1) its true coverage.
-    ``p_value``: two-sided, of the Mann-Whitney rank test. ``effect_size``: Cliff's delta, -1 to 1: the fraction of the
-    pairs of a value of A and one of B in which B's is larger, less that in which it is smaller. ``conclusive``: whether
-    the interval has the coverage asked for and zero is outside it. ``words``: the result in words.
+    ``difference``, ``low``, ``high``: the shift from A to B and its interval, ``coverage`` (0..1) the least that it
+    covers. ``p_value``: two-sided, of the tests of ``stats.rank_tests``. ``effect_size``: Cliff's delta, -1 to 1: the
+    fraction of the pairs of a value of A and one of B in which B's is larger, less that in which it is smaller.
+    ``conclusive``: whether the interval has the coverage asked for and zero is outside it. ``words``: the result in
+    words.
     """
 
     difference: float
@@ -86,16 +87,70 @@ def _signed(value: float) -> str:
     return f"{'+' if value >= 0 else '-'}{significant(abs(value))}"
 
 
-def compare_runs(a: RunData, b: RunData, warmup: int = 1, confidence: float = CONFIDENCE) -> pd.DataFrame:
+class RelativeShift(NamedTuple):
+    """By which fraction B takes longer than A, from ``low`` to ``high``, and the p value of a bound on it."""
+
+    low: float
+    high: float
+    p_allowed: float
+
+
+def relative_shift(
+    a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE, allowed: float = 0.0, *, rate: bool = False
+) -> RelativeShift:
+    """Return the interval of the fraction by which B takes longer, and how likely the data are if that is ``allowed``.
+
+    The interval is that of the shift between the logarithms, so it does not depend on the unit. ``p_allowed`` is
+    two-sided. ``rate``: the values are rates, of which twice as much is half as long. All are missing where a value is
+    not positive, and where the values are too few to reach ``confidence``.
+    """
+    nothing = RelativeShift(math.nan, math.nan, math.nan)
+    if not len(a) or not len(b) or min(*a, *b) <= 0:
+        return nothing
+    first, second = (np.log(values) * (-1 if rate else 1) for values in (a, b))
+    found = shift(first, second, confidence)
+    if found.coverage < confidence:
+        return nothing
+    p_allowed = p_of_no_shift(first + math.log1p(allowed), second)
+    return RelativeShift(math.expm1(found.low), math.expm1(found.high), p_allowed)
+
+
+def together(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Return a table of comparisons, one a row, with the p values adjusted for their number in ``p_holm``.
+
+    A row whose interval leaves out zero, but whose adjusted p value does not reach the confidence, is not
+    ``conclusive`` any more, and its words say so: of twenty comparisons without a difference, one looks like one.
+    """
+    adjusted = holm(table["p_value"].where(table["coverage"] >= confidence).to_numpy("float64"))
+    chance = table["conclusive"].to_numpy(dtype=bool) & ~(adjusted <= 1 - confidence)
+    several = int(np.isfinite(adjusted).sum())
+    needed = values_needed(1 - (1 - confidence) / max(several, 1))
+    words = [
+        f"no verdict: among {several} comparisons it may be chance (p after Holm {p:.2g}; {needed} runs of A and "
+        f"{needed} of B can tell); alone, {said}"
+        if by_chance
+        else said
+        for by_chance, p, said in zip(chance, adjusted, table["words"], strict=True)
+    ]
+    at = list(table.columns).index("p_value") + 1
+    table = table.assign(conclusive=table["conclusive"].to_numpy(dtype=bool) & ~chance, words=words)
+    table.insert(at, "p_holm", adjusted)
+    return table
+
+
+def compare_runs(
+    a: RunData, b: RunData, warmup: int = 1, confidence: float = CONFIDENCE, allowed: float = 0.0
+) -> pd.DataFrame:
     """Return one row for each configuration of two sets of runs, and how B's epoch times compare with A's.
 
     Configurations are matched by the work they do (model, data, samples, global batch size, ranks), and by each other
     setting that varies within A or within B. Settings that are constant in each set may differ between the sets: the
     comparison is about these (``differing``). Columns: the matching ones; ``runs_a``, ``runs_b``; ``epoch_seconds_a``,
-    ``_b`` (medians over the runs' medians); ``change`` (b/a - 1, of these); ``difference``, ``difference_low``,
-    ``difference_high``, ``coverage``, ``p_value``, ``effect_size``, ``conclusive`` and ``words`` of ``compare``, in
-    seconds; ``test_accuracy_a``, ``_b`` (medians). Where one set has no such run, the comparison is missing, and
-    ``words`` says so.
+    ``_b`` (medians over the runs' medians); ``change`` (b/a - 1, of these), ``change_low``, ``change_high`` and
+    ``p_allowed`` of ``relative_shift``; ``difference``, ``difference_low``, ``difference_high``, ``coverage``,
+    ``p_value``, ``effect_size``, ``conclusive`` and ``words`` of ``compare``, in seconds; ``p_holm`` of ``together``;
+    ``test_accuracy_a``, ``_b`` (medians), ``test_accuracy_change`` (the shift, in fractions) with ``_low`` and
+    ``_high``. Where one set has no such run, the comparison is missing, and ``words`` says so.
 
     Raises UsageError where nothing matches, where one row of a set would mix machines, and for a run in both sets.
     """
@@ -109,11 +164,41 @@ def compare_runs(a: RunData, b: RunData, warmup: int = 1, confidence: float = CO
                 machines = " and ".join(sorted(repr(text_or(cpu)) for cpu in own["cpu_model"].unique()))
                 raise UsageError(f"{name}: its runs are of several machines ({machines}); name directories of one")
         first = matching.iloc[0]
-        rows.append({**{key: first[key] for key in keys}, **_compared(of["A"], of["B"], confidence)})
-    table = pd.DataFrame(rows, columns=[*keys, *_compared(runs[:0], runs[:0], confidence)])
+        rows.append({**{key: first[key] for key in keys}, **_compared(of["A"], of["B"], confidence, allowed)})
+    table = pd.DataFrame(rows, columns=[*keys, *_compared(runs[:0], runs[:0], confidence, allowed)])
     if not ((table["runs_a"] > 0) & (table["runs_b"] > 0)).any():
         raise UsageError("A and B have no configuration in common: no model, data, samples, batch size and ranks agree")
-    return table.astype({key: runs[key].dtype for key in keys})
+    return together(table.astype({key: runs[key].dtype for key in keys}), confidence)
+
+
+def apart_in_time(a: RunData, b: RunData, warmup: int = 1) -> str | None:
+    """Return that A and B were measured one after the other, in words; None where they overlap, or it is unknown.
+
+    What changes on a machine from one day to the next then looks like a difference of A and B, and no test can tell.
+    """
+    spans = []
+    for data in (a, b):
+        runs = counted_runs(data, warmup)
+        finished = pd.to_datetime(runs["finished_at"], errors="coerce", utc=True, format="ISO8601")
+        started = finished - pd.to_timedelta(runs["seconds_total"].fillna(0.0).astype("float64"), unit="s")
+        spans.append((started.min(), finished.max()))
+    (start_a, end_a), (start_b, end_b) = spans
+    if any(pd.isna(time) for span in spans for time in span) or (start_a <= end_b and start_b <= end_a):
+        return None
+    first, second = ("A", "B") if end_a < start_b else ("B", "A")
+    gap = start_b - end_a if end_a < start_b else start_a - end_b
+    return (
+        f"All of {first} ran before {second} began ({_duration(gap)} between them): what changed on the machine "
+        "meanwhile looks like a difference of A and B. Measure them in turn, a repeat of each at a time."
+    )
+
+
+def _duration(gap: pd.Timedelta) -> str:
+    seconds = gap.total_seconds()
+    for unit, size in (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0)):
+        if seconds >= size:
+            return counted(round(seconds / size), unit)
+    return counted(round(seconds), "second")
 
 
 def differing(a: RunData, b: RunData, warmup: int = 1) -> dict[str, tuple[str, str]]:
@@ -153,16 +238,24 @@ def _options(runs: pd.DataFrame) -> list[str]:
     return [key for key in runs if isinstance(key, str) and key.startswith(("train_", "version_"))]
 
 
-def _compared(a: pd.DataFrame, b: pd.DataFrame, confidence: float) -> dict[str, Json]:
+def _compared(a: pd.DataFrame, b: pd.DataFrame, confidence: float, allowed: float) -> dict[str, Json]:
     nothing = Comparison(*Shift(*[math.nan] * 6), False, "only in A" if len(a) else "only in B")
-    found = compare(list(a["seconds"]), list(b["seconds"]), confidence) if len(a) and len(b) else nothing
+    one, other = list(a["seconds"]), list(b["seconds"])
+    found = compare(one, other, confidence) if len(a) and len(b) else nothing
+    relative = relative_shift(one, other, confidence, allowed)
     seconds_a, seconds_b = _median(a["seconds"]), _median(b["seconds"])
+    quality_a, quality_b = a["test_accuracy"].dropna(), b["test_accuracy"].dropna()
+    quality = shift(list(quality_a), list(quality_b), confidence) if len(quality_a) and len(quality_b) else None
+    enough = quality is not None and quality.coverage >= confidence
     return {
         "runs_a": len(a),
         "runs_b": len(b),
         "epoch_seconds_a": seconds_a,
         "epoch_seconds_b": seconds_b,
         "change": seconds_b / seconds_a - 1,
+        "change_low": relative.low,
+        "change_high": relative.high,
+        "p_allowed": relative.p_allowed,
         "difference": found.difference,
         "difference_low": found.low,
         "difference_high": found.high,
@@ -170,8 +263,11 @@ def _compared(a: pd.DataFrame, b: pd.DataFrame, confidence: float) -> dict[str, 
         "p_value": found.p_value,
         "effect_size": found.effect_size,
         "conclusive": found.conclusive,
-        "test_accuracy_a": _median(a["test_accuracy"].dropna()),
-        "test_accuracy_b": _median(b["test_accuracy"].dropna()),
+        "test_accuracy_a": _median(quality_a),
+        "test_accuracy_b": _median(quality_b),
+        "test_accuracy_change": quality.difference if quality else math.nan,
+        "test_accuracy_change_low": quality.low if quality and enough else math.nan,
+        "test_accuracy_change_high": quality.high if quality and enough else math.nan,
         "words": found.words,
     }
 

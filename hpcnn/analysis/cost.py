@@ -14,7 +14,6 @@ import pandas as pd
 from hpcnn.analysis.accuracy import time_to_accuracy
 from hpcnn.analysis.measured import counted_runs
 from hpcnn.analysis.scaling import scaling_table
-from hpcnn.analysis.summary import allocated
 from hpcnn.stats.medians import CONFIDENCE
 from hpcnn.util.errors import bad_value
 
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from hpcnn.analysis.load import RunData
 
 _JOULES_PER_KWH = 3.6e6
+# What hours are counted of, and the column that says how many were held.
+_HELD = {"node": "nodes", "core": "cores_held", "gpu": "gpus_held"}
+_ENDS = ("", "_low", "_high")
 
 
 class Charge(NamedTuple):
@@ -49,9 +51,10 @@ def cost_table(
     """Return one row a configuration of ``scaling_table``, with the costs of an epoch and of reaching an accuracy.
 
     Columns: those of the configuration; ``runs``, ``epoch_seconds_median``, ``speedup``, ``efficiency`` and
-    ``node_hours_per_epoch``, ``core_hours_per_epoch``, ``gpu_hours_per_epoch`` of the scaling table; ``target``,
-    ``seconds_to_target`` and ``node_hours_to_target``, ``core_hours_to_target``, ``gpu_hours_to_target`` by the time of
-    ``time_to_accuracy``; and
+    ``node_hours_per_epoch``, ``core_hours_per_epoch``, ``gpu_hours_per_epoch`` of the scaling table, ``_low`` and
+    ``_high`` of each, and ``cores_held``, ``gpus_held``; ``target``, ``seconds_to_target`` and
+    ``node_hours_to_target``, ``core_hours_to_target``, ``gpu_hours_to_target`` by the time of ``time_to_accuracy``,
+    with ``_low`` and ``_high``; and
 
     - ``charge_per_epoch``, ``charge_to_target`` in ``charge_unit``: core-hours and GPU-hours by the ``charges`` of the
       site, by its name; missing where the row's runs are from several sites, or its site has none;
@@ -66,13 +69,18 @@ def cost_table(
         raise bad_value("carbon_g_per_kwh", carbon_g_per_kwh, "grams per kWh, 0 or more")
     scaling = scaling_table(data, base, warmup, confidence, drop_outliers, by)
     keys = list(scaling.columns[: scaling.columns.get_loc("runs")])
-    hours = [f"{of}_hours_per_epoch" for of in ("node", "core", "gpu")]
-    rows = scaling[[*keys, "runs", "epoch_seconds_median", "speedup", "efficiency", *hours]].reset_index(drop=True)
+    ratios = [f"{of}{end}" for of in ("speedup", "efficiency") for end in _ENDS]
+    hours = [f"{of}_hours_per_epoch{end}" for of in _HELD for end in _ENDS]
+    taken = [*keys, "runs", "epoch_seconds_median", *ratios, "cores_held", "gpus_held", *hours]
+    rows = scaling[taken].reset_index(drop=True)
     counted = counted_runs(data, warmup)
     reached = time_to_accuracy(data._replace(runs=counted), target, confidence, by)
-    rows = rows.merge(reached[[*keys, "target", "seconds_to_target"]], on=keys, how="left")
-    for of, number in allocated(rows).items():
-        rows[f"{of}_hours_to_target"] = number * rows["seconds_to_target"] / 3600
+    to_target = {"": "seconds_to_target", "_low": "interval_low", "_high": "interval_high"}
+    rows = rows.merge(reached[[*keys, "target", *to_target.values()]], on=keys, how="left")
+    for of, held in _HELD.items():
+        for end, seconds in to_target.items():
+            rows[f"{of}_hours_to_target{end}"] = rows[held].astype("float64") * rows[seconds] / 3600
+    rows = rows.drop(columns=["interval_low", "interval_high"])
     runs = counted.rename(columns={"world_size": "ranks"}).merge(rows[keys].assign(row=rows.index), on=keys)
     rows = rows.assign(**_charges(rows, runs, charges or {}))
     energy = runs["path"].map(dict(joules or {})).astype("float64").groupby(runs["row"]).median()

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 # Medians that contradict a law by less than this may do so by chance; by more, and in every run, they do not.
 MARGIN = 0.05
-# Of two runs of each size, intervals that should hold in 95 % of studies held in 80 % of simulated ones (and of three
-# in 96 to 98 %, see docs/prediction.md): fits to fewer than three have none.
-RUNS_FOR_BANDS = 3
+# Of three runs of each size, bands that should hold in 95 % of studies held in 84 to 93 % of simulated ones: fits to
+# fewer than five have none (docs/prediction.md).
+RUNS_FOR_BANDS = 5
 
 
 def too_few_sizes(law: Law, times: Times) -> str | None:

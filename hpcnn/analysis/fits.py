@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from hpcnn.util.types import Array
 
 RESAMPLES = 2000
+# Squares of relative deviations below this are rounding.
+_ROUNDING = 1e-16
 
 Value = tuple[float, float, float]
 
@@ -40,6 +42,9 @@ class Fit:
     (ranks, low, high) of the largest throughput by the USL, a bound infinite where some resample has no peak; None if
     there is no peak, or for another law. refused: why there is no fit, in words, else None. remarks: limits of the
     numbers. confidence: nominal, of all intervals. largest_deviation: of a measured median from the fit, relative.
+    lack_of_fit: the p value of "the sizes deviate from the law by no more than repeats do"; where it is small, the law
+    does not stand and there is no interval. aicc: of the law, to compare with others of the same runs (the
+    smaller, the better). left_out_error: of the largest size as predicted from the others, relative.
     """
 
     model: str
@@ -49,6 +54,9 @@ class Fit:
     remarks: tuple[str, ...] = ()
     confidence: float = CONFIDENCE
     largest_deviation: float = np.nan
+    lack_of_fit: float = np.nan
+    aicc: float = np.nan
+    left_out_error: float = np.nan
     base_ranks: int = 1
     law: Law | None = field(default=None, repr=False)
     coefficients: Array | None = field(default=None, repr=False)
@@ -62,7 +70,13 @@ class Fit:
         parts = [f"{name.replace('_', ' ')} {_value_text(value)}" for name, value in self.parameters.items()]
         parts += [] if self.peak is None else [f"peak at {_value_text(self.peak)} ranks"]
         remarks = "".join(f"; {remark}" for remark in self.remarks)
-        return f"{self.model}: {', '.join(parts)}; medians at most {self.largest_deviation:.1%} from the fit{remarks}"
+        deviation = f"medians at most {self.largest_deviation:.1%} from the fit{self._left_out()}"
+        return f"{self.model}: {', '.join(parts)}; {deviation}{remarks}"
+
+    def _left_out(self) -> str:
+        if np.isnan(self.left_out_error):
+            return ""
+        return f", the largest size, predicted from the others, {self.left_out_error:+.1%} off"
 
     def curve(self, ranks: Sequence[int]) -> pd.DataFrame:
         """Return the fitted curve at ``ranks``, one row each, with pointwise bounds (NaN without an interval).
@@ -130,7 +144,8 @@ def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
     values = law.values(coefficients)
     if not np.isfinite(values).all():
         return Fit(law.name, {}, None, "the times rise with the ranks from the first: nothing of them is parallel")
-    resampled, level, remarks = None, np.nan, interval_remarks(times)
+    lack = lack_of_fit(law, times)
+    resampled, level, remarks = None, np.nan, (*interval_remarks(times), *_refuted(lack))
     if not remarks:
         resampled, level = _solve(law, ranks, _resampled(times, resamples), runs), _quantile_level(runs)
     deviation = np.abs(law.seconds(ranks, coefficients) / medians - 1).max()
@@ -142,12 +157,69 @@ def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
         refused=None,
         remarks=(*remarks, *_peak_remarks(found, ranks)),
         largest_deviation=float(deviation),
+        lack_of_fit=lack,
+        aicc=_aicc(law, times, coefficients),
+        left_out_error=_left_out_error(law, times),
         base_ranks=int(ranks[0]),
         law=law,
         coefficients=coefficients,
         resampled=resampled,
         level=level,
     )
+
+
+def lack_of_fit(law: Law, times: Times) -> float:
+    """Return the p value of the F test of lack of fit (Draper and Smith, Applied Regression Analysis, section 2.1).
+
+    The deviations of the sizes' means from ``law``, in logarithms, against those of the runs from their size's mean.
+    NaN where a size has too few runs, or there are no more sizes than coefficients.
+    """
+    from scipy.stats import f
+
+    logs = [np.log(seconds) for seconds in times.values()]
+    ranks, runs = np.array(list(times), dtype="float64"), np.array([len(own) for own in logs])
+    means = np.array([own.mean() for own in logs])
+    basis = law.basis(ranks)
+    of_sizes, of_runs = len(ranks) - basis.shape[1], int((runs - 1).sum())
+    if of_sizes < 1 or of_runs < 1:
+        return float("nan")
+    (coefficients,) = _solve(law, ranks, np.exp(means)[None], runs)
+    deviations = (runs * (means - np.log(law.seconds(ranks, coefficients))) ** 2).sum() / of_sizes
+    noise = sum(((own - mean) ** 2).sum() for own, mean in zip(logs, means, strict=True)) / of_runs
+    if deviations < _ROUNDING:
+        return 1.0
+    return float(f.sf(deviations / noise, of_sizes, of_runs)) if noise > 0 else 0.0
+
+
+def _refuted(lack: float) -> tuple[str, ...]:
+    if not lack < 1 - CONFIDENCE:
+        return ()
+    return (
+        f"no interval: the sizes deviate from the law by more than repeats of one do (p {lack:.2g}), so it does not "
+        "stand, and what it says of other sizes is no prediction",
+    )
+
+
+def _aicc(law: Law, times: Times, coefficients: Array) -> float:
+    """Return Akaike's criterion with Hurvich and Tsai's correction (Biometrika 76, 1989), of the runs' logarithms."""
+    fitted = law.seconds(np.array(list(times), dtype="float64"), coefficients)
+    residuals = np.concatenate([np.log(own / at) for own, at in zip(times.values(), fitted, strict=True)])
+    n, unknowns = len(residuals), len(coefficients) + 1
+    if n <= unknowns + 1:
+        return float("nan")
+    variance = max(float((residuals**2).mean()), _ROUNDING)
+    return float(n * np.log(variance) + 2 * unknowns + 2 * unknowns * (unknowns + 1) / (n - unknowns - 1))
+
+
+def _left_out_error(law: Law, times: Times) -> float:
+    *smaller, largest = times
+    if len(smaller) < len(law.basis(np.array([1.0]))[0]):
+        return float("nan")
+    medians = np.array([np.median(times[p]) for p in smaller])
+    runs = np.array([len(times[p]) for p in smaller])
+    (coefficients,) = _solve(law, np.array(smaller, dtype="float64"), medians[None], runs)
+    predicted = law.seconds(np.array([float(largest)]), coefficients)[0]
+    return float(predicted / np.median(times[largest]) - 1)
 
 
 def _value_text(value: Value) -> str:

@@ -40,6 +40,8 @@ RUN_COLUMNS = {
     "ntasks": "Int64",
     "world_size": "Int64",
     "cpus_per_task": "Int64",
+    "cores_held": "Int64",
+    "gpus_held": "Int64",
     "batch_size": "Int64",
     "seed": "Int64",
     "train_communication": "boolean",

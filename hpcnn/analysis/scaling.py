@@ -14,7 +14,8 @@ import pandas as pd
 from hpcnn.analysis.base import SIZE, base_case, base_of_rows, check_constant
 from hpcnn.analysis.configuration import SETTINGS, TABLE, configured
 from hpcnn.analysis.measured import counted_runs, epoch_times
-from hpcnn.analysis.summary import summarised, with_ceiling
+from hpcnn.analysis.ratios import with_ratios
+from hpcnn.analysis.summary import kept_times, summarised, with_ceiling, with_own_medians
 from hpcnn.stats.medians import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def scaling_table(
     - ``speedup`` S and ``efficiency`` E, with T the median epoch time, p the ranks, and 0 the base case. Strong
       scaling: S = T0/T, E = T0 p0/(T p) (Amdahl, AFIPS 1967). Weak scaling: E = T0/T, and no S, as the
       problem is not the same one (Gustafson, CACM 1988). Otherwise S is the ratio of images per second, and
-      there is no E;
+      there is no E. Both have an interval, ``_low`` to ``_high``, and ``ratio_coverage`` (see ``ratios.with_ratios``);
     - ``base`` (is this row a base case) and ``base_case`` (the one of this row, with its absolute measure).
 
     The base case is the smallest of the rows that differ in size alone (see ``base.base_of_rows``), or the
@@ -55,7 +56,8 @@ def scaling_table(
     found = configured(counted_runs(data, warmup), by)
     times = epoch_times(data, warmup).merge(found.runs[["path", "row"]], on="path")
     rows = found.rows
-    rows = rows.assign(**summarised(rows, found.runs, times, confidence, drop_outliers))
+    runs = with_own_medians(found.runs, kept_times(times, drop_outliers))
+    rows = rows.assign(**summarised(rows, runs, times, confidence, drop_outliers))
     rows = with_ceiling(rows, data, [key for key in found.keys if key not in ("study", "kind")], warmup)
 
     for _, study in rows.groupby(TABLE, dropna=False):
@@ -67,7 +69,7 @@ def scaling_table(
         labels.append(of_rows)
         cases |= {label: base_case(table, label, found.settings) for label in of_rows.unique()}
     of_row = pd.concat([part for part in labels if len(part)] or labels).reindex(rows.index)
-    return _compared(rows, rows.loc[of_row].set_axis(rows.index)).assign(
+    return with_ratios(rows, of_row, runs, confidence).assign(
         base=of_row == rows.index, base_case=of_row.map(cases).astype("string")
     )
 
@@ -84,18 +86,3 @@ def weak_scaling(data: RunData, base: Mapping[str, str] | None = None, warmup: i
 
 def _of_kind(data: RunData, kind: str) -> RunData:
     return data._replace(runs=data.runs[data.runs["kind"] == kind])
-
-
-def _compared(rows: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    """Return ``rows`` with speed-up and efficiency; ``base`` has the base case of each, in the same order."""
-    faster = base["epoch_seconds_median"] / rows["epoch_seconds_median"]
-    throughput = rows["images_per_second"] / base["images_per_second"]
-    per_rank = faster * (base["ranks"] / rows["ranks"]).astype("float64")
-    strong, weak = (rows["kind"].eq(kind).fillna(False).astype(bool) for kind in ("strong", "weak"))
-    at = rows.columns.get_loc("share_compute")
-    before, after = rows.iloc[:, :at], rows.iloc[:, at:]
-    ratios = {
-        "speedup": throughput.mask(strong, faster).mask(weak),
-        "efficiency": per_rank.where(strong).mask(weak, faster),
-    }
-    return pd.concat([before.assign(**ratios), after], axis=1)

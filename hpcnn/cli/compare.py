@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -14,6 +14,8 @@ from hpcnn.report.views.write import FOR_PEOPLE, write_data, write_views
 from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 
@@ -30,65 +32,86 @@ if TYPE_CHECKING:
     "percent",
     metavar="PCT",
     type=click.FloatRange(0),
-    help="Exit with status 1 if B is slower than A by more than PCT % anywhere, and the interval shows it.",
+    help="Exit with status 1 if B is slower than A by more than PCT %: if the whole interval is above it; with 0 if "
+    "all of it is below; with 2 if it cannot tell.",
 )
-def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: float | None) -> None:
+@click.option(
+    "--accuracy-tolerance",
+    "points",
+    metavar="POINTS",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="For --fail-on-regression: by how many points of 100 the test accuracy of B may be lower.",
+)
+def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: float | None, points: float) -> None:
     """Compare the epoch times of the runs below B with those of the runs below A.
 
     Configurations are matched by what they compute: model, data, samples, batch size, ranks, and what else varies
-    within A or B. With --fail-on-regression, runs that are too few to tell exit with status 2.
+    within A or B. With --fail-on-regression, a configuration that B lacks, runs of B that did not complete, and runs
+    that are too few or too noisy to tell exit with status 2.
 
     A and B may also be two files that one benchmark wrote (benchmarks/NAME.py --json FILE): each way of each case is
     compared, a value being a repeat.
     """
+    bounds = None if percent is None else _Bounds(percent, points, confidence)
     if Path(a).is_file() and Path(b).is_file():
-        _compare_benchmarks(Path(a), Path(b), fmt, confidence, percent)
+        _compare_benchmarks(Path(a), Path(b), fmt, confidence, bounds)
         return
+    from hpcnn.analysis.compare import apart_in_time
     from hpcnn.report import compare_runs, differing, left_out, load
-    from hpcnn.report.views.comparison import comparison_view
+    from hpcnn.report.views.comparison import comparison_view, row_names
     from hpcnn.report.views.left_out import left_out_views
 
     rules = Rules(warmup, confidence)
     sets = load(a), load(b)
-    table = compare_runs(*sets, warmup=warmup, confidence=confidence)
+    table = compare_runs(*sets, warmup=warmup, confidence=confidence, allowed=(percent or 0.0) / 100)
+    apart = apart_in_time(*sets, warmup=warmup)
     if fmt in FOR_PEOPLE:
-        write_views([comparison_view(table, differing(*sets, warmup=warmup), rules)], fmt)
+        write_views([comparison_view(table, differing(*sets, warmup=warmup), rules, apart)], fmt)
     else:
         write_data({"comparison": table}, fmt)
+        if apart:
+            click.echo(apart, err=True)
     for name, data in zip(("A", "B"), sets, strict=True):
         for view in left_out_views(left_out(data, warmup), rules):
             for row in view.rows:
                 click.echo(f"Left out of {name}: {row['path']}: {row['status']}: {row['reason']}", err=fmt != "table")
-    if percent is not None:
-        _fail_on_regression(table.assign(slower=table["change"]), percent, confidence)
+    if bounds is not None:
+        failed = int((left_out(sets[1], warmup)["status"] != "completed").sum())
+        _exit_by(table, row_names(table), bounds, failed)
 
 
-def _compare_benchmarks(a: Path, b: Path, fmt: str, confidence: float, percent: float | None) -> None:
+def _compare_benchmarks(a: Path, b: Path, fmt: str, confidence: float, bounds: _Bounds | None) -> None:
     from hpcnn.analysis.benchmarks import compare_benchmarks
     from hpcnn.report.views.benchmarks import benchmarks_view
 
-    table = compare_benchmarks(a, b, confidence)
+    table = compare_benchmarks(a, b, confidence, allowed=bounds.percent / 100 if bounds else 0.0)
     if fmt in FOR_PEOPLE:
         write_views([benchmarks_view(table)], fmt)
     else:
         write_data({"comparison": table}, fmt)
-    if percent is not None:
-        _fail_on_regression(table, percent, confidence)
+    if bounds is not None:
+        _exit_by(table, [f"{case}, {way}" for case, way in zip(table["case"], table["way"], strict=True)], bounds)
 
 
-def _fail_on_regression(table: pd.DataFrame, percent: float, confidence: float) -> None:
-    """Exit with status 1 on a regression; raise UsageError if the runs are too few to decide."""
-    slower = table[table["conclusive"] & (table["slower"] > 0) & (table["slower"] * 100 > percent)]
-    if len(slower):
-        worst = slower["slower"].max()
-        click.echo(f"Regression: B is slower by up to {worst:.1%}; no more than {percent:g} % is allowed.", err=True)
+class _Bounds(NamedTuple):
+    """What --fail-on-regression allows: slower by ``percent``, less accurate by ``points`` of 100."""
+
+    percent: float
+    points: float
+    confidence: float
+
+
+def _exit_by(table: pd.DataFrame, names: Sequence[str], bounds: _Bounds, failed: int = 0) -> None:
+    """Exit with status 1 on a regression; raise UsageError, which is status 2, where the data cannot tell."""
+    from hpcnn.analysis.regression import decide
+
+    percent, points, confidence = bounds
+    found = decide(table, names, percent / 100, points, confidence, failed)
+    allowed = f"no more than {percent:g} % in time and {points:g} points of accuracy is allowed"
+    if found.worse:
+        click.echo(f"Regression: {'; '.join(found.worse)}; {allowed}.", err=True)
         sys.exit(1)
-    few = table[(table["runs_a"] > 0) & (table["runs_b"] > 0) & (table["coverage"] < confidence)]
-    if len(few):
-        from hpcnn.stats.rank_tests import values_needed
-
-        needed = values_needed(confidence)
-        raise UsageError(
-            f"--fail-on-regression: {len(few)} of the configurations have too few runs to tell; "
-            f"{needed} in A and {needed} in B can"
-        )
+    if found.undecided:
+        raise UsageError(f"--fail-on-regression: it cannot be told: {'; '.join(found.undecided)} ({allowed})")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.data_on_disk import check_command, convert_command
 from hpcnn.cli.output import format_option
 from hpcnn.util.table import Column, console, emit
 from hpcnn.util.types import Json
@@ -21,7 +22,17 @@ _SHOWN_COUNTS = 10
 
 @click.group(epilog="Example:  hpcnn data stage mnist")
 def command() -> None:
-    """List, inspect and stage data sets."""
+    """List, inspect, check, convert and stage data sets.
+
+    Data on disk, which a training reads a slice at a time: npy:DIR or npy:X.npy,Y.npy; h5:FILES, zarr:DIR,
+    tfrecord:FILES and parquet:FILES, with #x,y for the names of features and labels; images:DIR, a folder a class.
+    FILES are paths or patterns, separated by commas. Training and test samples stand apart (x_train, y_train, x_test,
+    y_test; train/ and test/; or the test files after ::), or every fifth sample, by chance, is for the test.
+    """
+
+
+command.add_command(check_command)
+command.add_command(convert_command)
 
 
 @command.command("list", epilog="Example:  hpcnn data list --format json")
@@ -29,7 +40,7 @@ def command() -> None:
 def list_command(fmt: str) -> None:
     """List the data sets known by name, which are staged on this machine, and the network each is for by default.
 
-    Wherever a name goes, a path ending in .npz or package.module:function also works.
+    Wherever a name goes, a path ending in .npz, data on disk (see `hpcnn data`) or package.module:function also works.
     """
     from hpcnn.zoo.catalogue import data_folder, describe, known, staged_file
 
@@ -68,18 +79,23 @@ def list_command(fmt: str) -> None:
 @click.argument("name")
 @click.option("--data-arg", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set.")
 @click.option("--samples", type=int, help="Only the first so many training samples, or the set expanded to so many.")
+@click.option("--image-size", metavar="HxW", help="Height and width to which the pictures of images:DIR are scaled.")
 @format_option
-def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: str) -> None:
-    """Load data set NAME and say what is in it.
+def info_command(name: str, pairs: tuple[str, ...], samples: int | None, image_size: str | None, fmt: str) -> None:
+    """Say what is in data set NAME: of data on disk, smallest and largest value of some samples.
 
-    NAME is a known name, a path ending in .npz, or package.module:function.
+    NAME is a known name, a path ending in .npz, data on disk (see `hpcnn data`), or package.module:function.
     """
     from hpcnn.cli.options import key_values
     from hpcnn.data.registry import file_of, load
+    from hpcnn.data.stream.opened import Options
+    from hpcnn.data.stream.sizes import image_size as size_of
+    from hpcnn.data.stream.streamed import Column as OnDisk
     from hpcnn.data.structure import named_leaves
     from hpcnn.util.files import file_sha256
 
-    data = load(name, arguments=key_values("--data-arg", pairs), samples=samples)
+    options = Options(size_of(image_size))
+    data = load(name, arguments=key_values("--data-arg", pairs), samples=samples, options=options)
     file = file_of(name)
     origin = {
         "source": data.source,
@@ -89,6 +105,8 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, fmt: st
     }
     rows = []
     for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
+        if isinstance(y, OnDisk):
+            y = y.all_or_some()
         if data.is_structured:
             arrays = [*named_leaves(x, "x"), *named_leaves(y, "y")]
             rows += [{**_numbers(data, f"{part} {key}", array), **origin} for key, array in arrays]

@@ -29,6 +29,8 @@ TITLES = {
     "lectures": "Beside the lectures",
     "cost": "Cost",
     "roofline": "Roofline",
+    "pop": "POP efficiencies",
+    "quality": "Quality of this measurement",
     "left-out": "Runs left out",
 }
 TABLES = tuple(TITLES)
@@ -48,7 +50,9 @@ TABLES = tuple(TITLES)
     default="scaling",
     show_default=True,
     help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); "
-    "lectures (their accuracies beside these); cost; roofline (share of the machine); left-out (runs).",
+    "lectures (their accuracies beside these); cost; roofline (share of the machine); "
+    "pop (load balance and communication efficiency); "
+    "quality (whether repeats are repeats of one thing); left-out (runs).",
 )
 @click.option(
     "--base",
@@ -138,7 +142,7 @@ def command(
     from hpcnn.analysis.roofline import read_machine
     from hpcnn.report import left_out, load
     from hpcnn.report.views.prices import charges, joules
-    from hpcnn.report.views.remarks import left_out_lines, problem_lines, version_lines
+    from hpcnn.report.views.remarks import left_out_lines, problem_lines, repeat_lines, version_lines
 
     ceilings = read_machine(machine) if machine else None
     data = load(*dirs, cache=cache)
@@ -164,6 +168,8 @@ def command(
             carbon_g_per_kwh=carbon_g_per_kwh,
         ),
         "roofline": lambda: report.roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
+        "pop": lambda: report.pop_table(data, make["scaling"](), warmup),
+        "quality": lambda: report.quality_table(data, make["scaling"](), warmup),
         "left-out": lambda: out,
     }
     tables = {name: make[name]() for name in (TABLES if which == "all" else (which,))}
@@ -173,6 +179,8 @@ def command(
         write_data(tables, fmt)
     if "left-out" in tables:
         remarks = [*problem_lines(data, out), *version_lines(data, out)]
+    if "scaling" in tables:
+        remarks += repeat_lines(data, tables["scaling"], warmup)
     for line in remarks:
         click.echo(line, err=fmt != "table")
     advice = _advice(data, tables.get("scaling"), make["scaling"], budget)
@@ -213,11 +221,10 @@ def _write(
     from hpcnn.report.page import Section
     from hpcnn.report.views.forecast import prediction_plots
 
-    measured = (tables["devices"]["source"] == "measured").any()
     sections = [
         Section(TITLES[name], _views()[name](table, rules))
         for name, table in tables.items()
-        if len(table) and (name != "devices" or measured)
+        if len(table) and _says_something(name, table)
     ]
     sections += [Section("What to measure next", advice)] if advice else []
     write_report(
@@ -236,6 +243,14 @@ def _write(
     )
 
 
+def _says_something(name: str, table: pd.DataFrame) -> bool:
+    """Return whether a table belongs on the page: no lectures' GPUs beside CPUs alone, no roofline without a roof."""
+    if name == "devices":
+        measured = table.loc[table["source"] == "measured", "device"].fillna("CPU")
+        return bool((measured != "CPU").any())
+    return name != "roofline" or bool(table["roof_gflops_per_second"].notna().any())
+
+
 def _show(tables: dict[str, pd.DataFrame], rules: Rules, fmt: str) -> None:
     for name, table in tables.items():
         write_views(_views()[name](table, rules), fmt)
@@ -248,6 +263,8 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
     from hpcnn.report.views.devices import devices_views
     from hpcnn.report.views.lectures import lectures_views
     from hpcnn.report.views.left_out import left_out_views
+    from hpcnn.report.views.pop import pop_views
+    from hpcnn.report.views.quality import quality_views
     from hpcnn.report.views.roofline import roofline_views
     from hpcnn.report.views.scaling import scaling_views
 
@@ -258,6 +275,8 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
         "lectures": lectures_views,
         "cost": cost_views,
         "roofline": roofline_views,
+        "pop": pop_views,
+        "quality": quality_views,
         "left-out": left_out_views,
     }
 

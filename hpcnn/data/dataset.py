@@ -64,7 +64,7 @@ class DataSet:
     test_weights: Array | None = None
 
     def __post_init__(self) -> None:
-        moved = any(_has_channels_first(self._array(key, x).shape) for key, x in named_leaves(self.x_train, "x_train"))
+        moved = any(channels_first(self._array(key, x).shape) for key, x in named_leaves(self.x_train, "x_train"))
         clean = {key: self._clean(key, getattr(self, key)) for key in ("x_train", "y_train", "x_test", "y_test")}
         clean["notes"] = (*self.notes, "channels moved from first to last") if moved else self.notes
         for key, value in clean.items():
@@ -153,7 +153,7 @@ class DataSet:
         x = self._array(key, values)
         if x.dtype.kind not in "uif" or (self.tokens and x.dtype.kind == "f"):
             raise self._error(key, x, "whole numbers of words" if self.tokens else "integer pixels or float features")
-        if _has_channels_first(x.shape) and not self.tokens:
+        if channels_first(x.shape) and not self.tokens:
             x = np.ascontiguousarray(np.moveaxis(x, 1, -1))
         if x.ndim < 2 or x.size == 0:
             raise self._error(key, x, "at least one sample of at least one feature, shape (N, ...)")
@@ -216,7 +216,7 @@ class DataSet:
         return UsageError(f"data set {self.name!r}: {key} is {_facts(array)}; expected {expected}.")
 
 
-def _has_channels_first(shape: tuple[int, ...]) -> bool:
+def channels_first(shape: tuple[int, ...]) -> bool:
     """Return whether a shape is that of images (N, 1 or 3, H, W): the last two axes are too long for channels."""
     return len(shape) == 4 and shape[1] in _CHANNELS and min(shape[2:]) > max(_CHANNELS)
 

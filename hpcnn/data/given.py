@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from hpcnn.data.dataset import DataSet
+from hpcnn.data.stream.given import source_of
+from hpcnn.data.stream.opened import NO_OPTIONS, Options, assembled_set
 from hpcnn.data.structure import named_leaves
 from hpcnn.util.errors import UsageError
 
@@ -17,13 +19,17 @@ _EXPECTED = "(x_train, y_train), (x_test, y_test), each pair with the weights of
 _OWN_LOOP = "or keep it, and call fit() in a script of your own with hpcnn.init(): docs/own-script.md"
 
 
-def data_set_of(name: str, given: Any) -> DataSet:
-    """Return the data set that the function ``name`` returned: a DataSet, or two pairs or triples.
+def data_set_of(name: str, given: Any, options: Options = NO_OPTIONS) -> DataSet:
+    """Return the data set that the function ``name`` returned: a DataSet, two pairs or triples, or two sources.
 
-    Raises UsageError, saying what to do instead, for batches in any form: hpcnn makes the batches itself, of arrays.
+    Raises UsageError, saying what to do instead, for batches in any other form: hpcnn makes the batches itself.
     """
     if isinstance(given, DataSet):
         return given
+    if isinstance(given, (tuple, list)) and len(given) == 2:
+        train, test = (source_of(name, part) for part in given)
+        if train and test:
+            return assembled_set(name, train, test, {"classes": None}, options, source=name)
     _refuse_batches(name, "", given)
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         raise UsageError(f"--data: {name} returned {_what(given)}; expected {_EXPECTED}, or an hpcnn DataSet.")
@@ -66,13 +72,14 @@ def _batches(given: Any) -> tuple[str, str] | None:
     if any(root == "tensorflow" and word in ("Dataset", "DatasetV2") for root, word in classes):
         return (
             "a tf.data.Dataset",
-            "return arrays: x, y = map(np.stack, zip(*dataset.unbatch().as_numpy_iterator())), without unbatch() if it "
-            "has no batches",
+            "return two datasets of samples, (training, test); or arrays: x, y = map(np.stack, "
+            "zip(*dataset.unbatch().as_numpy_iterator())), without unbatch() if it has no batches",
         )
     if any(root == "keras" and word in ("PyDataset", "Sequence") for root, word in classes):
         return (
             "a keras.utils.PyDataset",
-            "return arrays: x, y = map(np.concatenate, zip(*(dataset[i] for i in range(len(dataset)))))",
+            "return two of them, (training, test); or arrays: x, y = map(np.concatenate, "
+            "zip(*(dataset[i] for i in range(len(dataset)))))",
         )
     if any(root == "torch" and word in ("DataLoader", "Dataset") for root, word in classes):
         return f"a {type(given).__name__} of PyTorch", "return arrays: np.stack of its samples"

@@ -14,10 +14,16 @@ import numpy as np
 
 from hpcnn.data import halves, points, sequences, sources, tables
 from hpcnn.data.expand import take
+from hpcnn.data.stream.chosen import First
+from hpcnn.data.stream.opened import NO_OPTIONS, Options, in_memory, open_set
+from hpcnn.data.stream.sizes import image_size
+from hpcnn.data.stream.source import Source
+from hpcnn.data.stream.streamed import MANY_LABELS, StreamedSet, source_of, streamed_set
 from hpcnn.data.structure import Structure, map_structure
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import check_name, describe, file_of, known, options_of
+from hpcnn.zoo.forms import form_of
 
 if TYPE_CHECKING:
     from hpcnn.data.dataset import DataSet
@@ -46,8 +52,9 @@ def load(
     test_samples: int | None = None,
     expand: int = 1,
     seed: int = 1,
+    options: Options = NO_OPTIONS,
 ) -> DataSet:
-    """Return data set ``name``: a known name, a path ending in ``.npz``, or ``package.module:function``.
+    """Return data set ``name``: a known name, an ``.npz`` file, files of a form, or ``package.module:function``.
 
     ``arguments``: options of a known set (``Entry.options``), or keywords of the function.
     ``samples``: the number of training samples; the first ones, or more than the set has, by shifted, turned and noisy
@@ -58,7 +65,11 @@ def load(
     Never downloads anything. Raises UsageError for an unknown name, a file that is not staged, invalid data, and a part
     that would hold only some of the classes because the set is sorted by class.
     """
-    data = _read(name, arguments or {})
+    data = open_set(name, arguments or {}, options) if form_of(name) else _read(name, arguments or {}, options)
+    if isinstance(data, StreamedSet):
+        if expand > 1:
+            raise bad_value("--expand", expand, "1: data on disk is never expanded")
+        return _first_of(data, samples, test_samples)
     count, test_count = data.samples, data.test_samples
     wanted = count if samples is None else samples
     test_wanted = test_count if test_samples is None else test_samples
@@ -96,13 +107,41 @@ def load(
 
 def load_of(spec: TrainSpec) -> DataSet:
     """Return the data set that a spec trains and tests on, with its options. Raises UsageError as ``load``."""
-    return load(
+    data = load(
         spec.data,
         arguments=spec.data_args,
         samples=spec.samples,
         test_samples=spec.test_samples,
         expand=spec.expand,
         seed=spec.seed,
+        options=Options(image_size(spec.image_size), spec.skip_bad),
+    )
+    if isinstance(data, StreamedSet):
+        return in_memory(data) if spec.cache == "memory" else data
+    for option, value in (("--cache", spec.cache if spec.cache != "memory" else None), ("--skip-bad", spec.skip_bad)):
+        if value:
+            raise bad_value(option, value, f"no value with {spec.data}, which is read into memory as a whole")
+    return data
+
+
+def _first_of(data: StreamedSet, samples: int | None, test_samples: int | None) -> StreamedSet:
+    """Return the first samples of a set on disk."""
+    notes = data.notes
+    parts: list[Source] = []
+    wanted = (("--samples", samples, data.y_train, "training"), ("--test-samples", test_samples, data.y_test, "test"))
+    for option, count, labels, part in wanted:
+        source, there = source_of(labels), len(labels)
+        if count is not None and not 1 <= count <= there:
+            raise bad_value(option, count, f"1 to {there}: data on disk is never expanded")
+        if count is not None and count < there:
+            if source.cheap_labels and data.classes:
+                _check_part(data.name, option, source.labels(np.arange(min(there, MANY_LABELS))), count)
+            notes = (*notes, *_notes(count, there, part))
+            source = First(source, count)
+        parts.append(source)
+    train, test = parts
+    return streamed_set(
+        data.name, train, test, data.classes, description=data.description, source=data.source, notes=notes
     )
 
 
@@ -115,20 +154,20 @@ def _first(arrays: Structure, count: int) -> Structure:
     return map_structure(lambda array: array[:count], arrays)
 
 
-def _read(name: str, arguments: Mapping[str, Json]) -> DataSet:
+def _read(name: str, arguments: Mapping[str, Json], options: Options = NO_OPTIONS) -> DataSet:
     if ":" in name and not name.endswith(".npz"):
-        return sources.read_function(name, arguments)
+        return sources.read_function(name, arguments, options)
     check_name(name)
     if name.endswith(".npz"):
         if arguments:
             raise bad_value("--data-arg", next(iter(arguments)), "no value: a file has no options")
         return sources.read_npz(name)
-    options = options_of(name, arguments)
+    own = options_of(name, arguments)
     if name == "halves":
-        halves.check_whole(options["of"])
-        return halves.cut(_read(options["of"], {}))
+        halves.check_whole(own["of"])
+        return halves.cut(_read(own["of"], {}))
     reader = _READERS.get(name, partial(sources.read_staged, name))
-    return reader(**options)
+    return reader(**own)
 
 
 def _check_part(name: str, option: str, labels: Array, wanted: int) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from hpcnn.data.dataset import PIXEL_MAX, Arrays, DataSet
 from hpcnn.data.given import data_set_of
+from hpcnn.data.stream.opened import NO_OPTIONS, Options
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.extras import optional_module
 from hpcnn.util.types import Array, Json
@@ -91,19 +92,20 @@ def _local_copy() -> Path | None:
     return Path(copy) if copy and os.access(copy, os.R_OK) else None
 
 
-def read_function(name: str, arguments: Mapping[str, Json]) -> DataSet:
+def read_function(name: str, arguments: Mapping[str, Json], options: Options = NO_OPTIONS) -> DataSet:
     """Call a user's ``package.module:function`` with these keywords, and return its data set.
 
     The function returns (x_train, y_train), (x_test, y_test), as Keras's loaders do, or a DataSet; each of the four may
-    be a dictionary or a tuple of arrays, and each pair may have the weights of its samples after it. Modules in the
-    working directory are found, as ``python -m`` finds them. An exception of the user's code passes unchanged.
+    be a dictionary or a tuple of arrays, and each pair may have the weights of its samples after it. Instead of a pair,
+    each part may be a source (``stream/given.py``), which is read a slice at a time. Modules in the working directory
+    are found, as ``python -m`` finds them. An exception of the user's code passes unchanged.
     """
     function = import_function("--data", name)
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
         raise UsageError(f"--data-arg: {name}{inspect.signature(function)}: {error}") from error
-    return data_set_of(name, function(**arguments))
+    return data_set_of(name, function(**arguments), options)
 
 
 def from_catalogue(entry: Entry, arrays: Arrays, origin: str) -> DataSet:

@@ -14,7 +14,9 @@ from hpcnn.analysis.base import row_name
 from hpcnn.analysis.columns import text_or
 from hpcnn.analysis.scaling import TABLE
 from hpcnn.analysis.series import settings_of
-from hpcnn.figures.scaling.points import Series, least_coverage, ratio_bars, scaling_kind, series_in
+from hpcnn.figures.scaling.points import Series, scaling_kind, series_in
+from hpcnn.report.views.rules import LEAST_COVERAGE
+from hpcnn.stats.rank_tests import values_needed
 from hpcnn.util.text import counted, significant
 
 if TYPE_CHECKING:
@@ -56,23 +58,34 @@ def _result(table: pd.DataFrame) -> str:
     if best is None:
         return _fastest(table)
     series = best[1]
-    bars = ratio_bars(series, "efficiency")[:, -1]
     row = series.rows.astype(object).iloc[-1]
     efficiency = float(row["efficiency"])
     what = f"a speed-up of {row['speedup']:.2f}, " if row["kind"] == "strong" else ""
-    last = Series(series.label, series.rows.iloc[-1:], series.bases.iloc[-1:], series.joined)
-    least = least_coverage([last], of_ratio=True)
-    if least is None:
-        interval = "; with one run of a size there is no interval"
+    coverage = row["ratio_coverage"]
+    if pd.isna(coverage) or coverage < LEAST_COVERAGE:
+        runs = min(int(row["runs"]), int(series.bases["runs"].iloc[-1]))
+        interval = (
+            f". Only {counted(runs, 'run')} of a size: no meaningful interval ({values_needed()} are needed for 95 %)"
+        )
     else:
-        ends = f"{efficiency - bars[0]:.1%} to {efficiency + bars[1]:.1%}"
-        interval = f", with an interval of {ends} that covers it with {least:.1%} or more"
+        ends = f"{row['efficiency_low']:.1%} to {row['efficiency_high']:.1%}"
+        interval = f", with a {coverage:.1%} interval of {ends}"
     series_name = f", {series.label}" if series.label else ""
     return (
         f"{text_or(row['study'], 'Runs of no study')}, {row['kind']} scaling{series_name}: an epoch took "
         f"{significant(row['epoch_seconds_median'])} s on {counted(int(row['ranks']), 'rank')}, "
-        f"{what}an efficiency of {efficiency:.1%} over the base case of {row['base_case']}{interval}."
+        f"{what}an efficiency of {efficiency:.1%} over the base case of {row['base_case']}{interval}.{_advice(series)}"
     )
+
+
+def _advice(series: Series) -> str:
+    """Return which size to use, where more ranks are no faster; empty where the largest size is the fastest."""
+    rows = series.rows
+    best, largest = rows.iloc[int(rows["images_per_second"].argmax())], rows.iloc[-1]
+    if best["ranks"] == largest["ranks"]:
+        return ""
+    slower = counted(int(largest["ranks"]), "rank")
+    return f" {_capital(slower)} are slower here than {counted(int(best['ranks']), 'rank')}: use {best['ranks']}."
 
 
 def _fastest(table: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ room that reports.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from itertools import islice
@@ -30,6 +31,8 @@ _IMPLIED = ("devices",)
 _RESOURCES = ("nodes", "ntasks", "cpus_per_task")
 _WORK = ("flops_training", "bytes_per_sample", "bytes_per_step")
 _RESULT = ("exit_code", "reason", "epochs", "seconds_total", "seconds_to_target", "finished_at")
+# SLURM_JOB_CPUS_PER_NODE is 16(x2),8: so many CPUs on each of two nodes, and of a third (sbatch(1)).
+_CPUS_OF_NODES = re.compile(r"(\d{1,9})(?:\(x(\d{1,9})\))?")
 _EPOCH = (
     "seconds_total",
     "seconds_compute",
@@ -77,6 +80,7 @@ def read_run(path: Path) -> RunRecord:
     run: Row = {"path": str(path), "run": path.name, "status": _status(result)}
     run |= _spec_columns(spec or {}, _object((provenance or {}).get("train")))
     run |= _provenance_columns(provenance or {}, run) | _result_columns(result or {})
+    run |= _held_columns(spec or {}, provenance or {}, run)
     if directory.job.exists():
         run["job_id"] = (_read_object(directory.job, problems) or {}).get("job_id")
     if spec is None:
@@ -225,6 +229,28 @@ def _provenance_columns(provenance: Row, asked: Row) -> Row:
         "hpcnn": _first(asked["hpcnn"], versions.get("hpcnn")),
         **_prefixed("version_", versions),
     }
+
+
+def _held_columns(spec: Row, provenance: Row, run: Row) -> Row:
+    """Return the cores and GPUs that the job held, as far as Slurm or the spec says so.
+
+    Several runs may share an allocation that was not made for them, and they have the site "local": what Slurm says of
+    it says nothing of one of them.
+    """
+    resources, slurm = _object(spec.get("resources")), _object(provenance.get("slurm"))
+    own = slurm if run["site"] != "local" else {}
+    nodes = run["nodes"] if isinstance(run["nodes"], int) else 1
+    of_node = _first(_whole(own.get("SLURM_GPUS_ON_NODE")), resources.get("gpus_per_node"))
+    cores = [_CPUS_OF_NODES.fullmatch(part) for part in str(own.get("SLURM_JOB_CPUS_PER_NODE", "")).split(",")]
+    counts = [int(found[1]) * int(found[2] or 1) for found in cores if found]
+    return {
+        "cores_held": sum(counts) if counts and len(counts) == len(cores) else None,
+        "gpus_held": of_node * nodes if isinstance(of_node, int) else None,
+    }
+
+
+def _whole(value: Json) -> int | None:
+    return int(value) if str(value).isdecimal() else None
 
 
 def _result_columns(result: Row) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from hpcnn.specs.schedule import parse_schedule
+from hpcnn.specs.shuffle import check_shuffle
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import bad_value
 from hpcnn.util.types import Json
@@ -45,6 +46,7 @@ def complete(spec: TrainSpec) -> TrainSpec:
 
 def _check_effect(spec: TrainSpec) -> None:
     """Raise UsageError for an option that would have no effect beside the others."""
+    check_shuffle(spec.shuffle)
     if spec.warmup_epochs and spec.lr_scaling == "none":
         raise bad_value("--warmup-epochs", spec.warmup_epochs, "no value unless --lr-scaling is linear or sqrt")
     if spec.lr_schedule is not None:

@@ -19,6 +19,7 @@ def check_options(spec: TrainSpec) -> None:
         "optimizer": (None, "sgd"),
         "momentum": (None, 0.0),
         "precision": ("float32",),
+        "shuffle": ("global",),
         "augment": ({},),
         "lr_scaling": ("none",),
         "sync_batch_norm": (False,),

@@ -32,6 +32,8 @@ PIXEL_SCALES = ("raw", "unit")
 
 FLIPS = ("none", "horizontal", "vertical", "both")
 
+CACHES = ("memory", "local-disk", "none")
+
 FILLS = ("nearest", "constant", "reflect", "wrap")
 
 LARGEST_SEED = 2**31 - 1
@@ -88,13 +90,28 @@ class TrainSpec:
     freeze: tuple[str, ...] = field(
         (), "Layer that is not trained (a name, or a pattern such as 'conv*'); may be repeated."
     )
-    data: str = field("digits", "Data set (see `hpcnn data list`), FILE.npz or package.module:function.")
+    data: str = field(
+        "digits",
+        "Data set (see `hpcnn data list`), FILE.npz, files of a form (h5:FILE, images:DIR, ...: see `hpcnn data`) or "
+        "package.module:function.",
+    )
     data_args: dict[str, Json] = field(
         NO_KEYS, "An option of the data set, or a keyword of the data function; may be repeated.", option="--data-arg"
     )
     samples: int | None = field(None, "Training samples: the first N, or the set expanded to N by shifts.", minimum=1)
     expand: int = field(1, "Times the training samples: 5 is each image and its four one-pixel shifts.", minimum=1)
     test_samples: int | None = field(None, "Test samples: the first N.", minimum=1)
+    shuffle: str = field(
+        "global",
+        "Order of an epoch: all samples mixed (global), N neighbours read together (block:N), as in the files (none).",
+    )
+    cache: str | None = field(
+        None,
+        "Where data of a form is kept while it is trained on; without, it is read as it goes (none).",
+        choices=CACHES,
+    )
+    image_size: str | None = field(None, "Height and width of the pictures of images:DIR, HxW or one number for both.")
+    skip_bad: int = field(0, "Bad samples that their next neighbours may replace; one more ends the run.", minimum=0)
     strategy: str = field("serial", "How ranks share the work.", choices=STRATEGIES)
     devices: int | None = field(
         None, "Replicas of a mirrored process: GPUs, or logical CPU devices where there is no GPU.", minimum=1

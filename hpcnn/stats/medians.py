@@ -24,6 +24,8 @@ CONFIDENCE = 0.95
 
 # Tukey, Exploratory Data Analysis (1977): a value further than this many interquartile ranges from the quartiles.
 FENCES = 1.5
+# Of three values, none can lie outside their own fences: the farthest of them pulls a quartile half of its way along.
+LEAST_FOR_FENCES = 4
 
 Quartile = TypeVar("Quartile", float, "pd.Series[float]")
 

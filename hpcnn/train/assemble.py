@@ -6,12 +6,17 @@ Read top-down. Must not write records or print.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.registry import load_of
+from hpcnn.data.stream.given import take_share
+from hpcnn.data.stream.streamed import StreamedSet
+from hpcnn.data.structure import leaves
 from hpcnn.models.work import work_of
 from hpcnn.parallel.base import Strategy
 from hpcnn.specs.train import TrainSpec
@@ -19,6 +24,7 @@ from hpcnn.train.augment import augmentation_of
 from hpcnn.train.dropout import draw_own_masks
 from hpcnn.train.factors import allreduce_bytes
 from hpcnn.train.feed import Form, Resident, fit_shape, one_hot_sizes, pixel_factor, place, sample_shape
+from hpcnn.train.local_copy import on_local_disk
 from hpcnn.train.losses import check_loss, check_output, class_weights
 from hpcnn.train.own_step import OwnStep, has_own_step
 from hpcnn.train.plan import steps_per_epoch
@@ -26,10 +32,14 @@ from hpcnn.train.setup import check_batch, check_target, make_model, prepare_ker
 from hpcnn.train.start import frozen, origin_of, without_weights
 from hpcnn.train.state import State, optimizers_of
 from hpcnn.train.steps import Steps
+from hpcnn.train.streamed import stream
 from hpcnn.util.types import Json, KerasModel
 
 if TYPE_CHECKING:
     import keras
+
+TEST_BATCH = 1000
+_TEST_VALUES = 2**26
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,12 @@ class Assembled:
         return self.data.samples
 
     @property
+    def test_batch(self) -> int:
+        """Samples of a batch of an evaluation: fewer of large ones."""
+        values: int = sum(math.prod(part.shape[1:]) for part in leaves(self.data.x_train))
+        return int(max(min(TEST_BATCH, _TEST_VALUES // max(values, 1)), 1))
+
+    @property
     def steps_per_epoch(self) -> int:
         """Steps of an epoch."""
         return steps_per_epoch(self.samples, self.batch)
@@ -60,18 +76,25 @@ def assemble(
     spec: TrainSpec,
     strategy: Strategy,
     state: State | None,
-    mark: Callable[[str], object],
+    mark: Callable[..., object],
     say: Callable[[str], object],
+    run: Path = Path(),
 ) -> Assembled:
     """Load the data, build and compile the network, and give every rank the same weights.
 
     spec: resolved. state: where an earlier attempt stopped. mark: called with ``data_stop`` and ``model_stop`` when the
-    data and the model are ready. say: takes a line for people.
+    data and the model are ready. run: the run directory. say: takes a line for people.
     Raises UsageError for a network, data and options that do not go together.
     """
     assert spec.batch_size is not None
     data = load_of(spec)
     mark("data_stop")
+    if spec.cache == "local-disk":
+        data, seconds = on_local_disk(data, strategy, run)
+        say(f"copied to this node's disk in {seconds:.1f} s")
+        mark("copied_to_local_disk", seconds)
+    if isinstance(data, StreamedSet):
+        take_share(data, strategy.rank, strategy.processes)
     prepare_keras(spec)
     batch = min(spec.batch_size, data.samples)
     check_batch(spec, data.samples, strategy.size)
@@ -125,6 +148,9 @@ def _on_devices(spec: TrainSpec, model: KerasModel, data: DataSet, strategy: Str
     shape = sample_shape(model, data)
     form = Form(pixel_factor(data, spec.pixel_scale), data.tokens, one_hot_sizes(model, data.classes))
     weighted = dataclasses.replace(form, class_weights=class_weights(spec.class_weight, data))
+    if isinstance(data, StreamedSet):
+        here = len(strategy.devices)
+        return stream(data.x_train, shape, here, weighted), stream(data.x_test, shape, here, form)
     return (
         place(fit_shape(data.x_train, shape), data.y_train, strategy.devices, weighted, data.train_weights),
         place(fit_shape(data.x_test, shape), data.y_test, strategy.devices, form, data.test_weights),

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.structure import is_structure, leaves, map_structure
+from hpcnn.train.plan import Block
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import KerasModel, Tensor
 
@@ -69,11 +70,10 @@ class Resident:
 
     def gather(self, replica: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the samples ``indices`` as the model and the loss want them, and their weights in the loss or None."""
-        x = map_structure(lambda part: self.form.features(tf.gather(part, indices)), self.features[replica])
-        y = map_structure(lambda part: tf.gather(part, indices), self.labels[replica])
+        x, y, weights = self._slice(replica, indices)
+        x = map_structure(self.form.features, x)
         if self.change is not None:
             x = self.change(replica, x, indices)
-        weights = None if self.weights is None else tf.gather(self.weights[replica], indices)
         if self.form.class_weights is not None:
             of_class = tf.gather(self.form.class_weights, y)
             weights = of_class if weights is None else weights * of_class
@@ -81,6 +81,20 @@ class Resident:
         if classes is not None:
             y = map_structure(lambda part, size: part if size is None else tf.one_hot(part, size), y, classes)
         return _as_keras(x), _as_keras(y), weights
+
+    def expect(self, block: Block, first: int) -> None:
+        """Hear which steps come next: those of a block from number ``first`` on. What is resident needs no time."""
+
+    def failure(self) -> BaseException | None:
+        """Return why samples could not be read, if that ended a step."""
+        return None
+
+    def _slice(self, replica: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return features and labels as the set has them, and the samples' own weights or None."""
+        x, y = (
+            map_structure(lambda part: tf.gather(part, indices), of[replica]) for of in (self.features, self.labels)
+        )
+        return x, y, None if self.weights is None else tf.gather(self.weights[replica], indices)
 
 
 def pixel_factor(data: DataSet, pixel_scale: str | None) -> float | None:

@@ -18,15 +18,18 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.train import callbacks
 from hpcnn.train.agreement import check_same_weights
 from hpcnn.train.assemble import assemble, facts
+from hpcnn.train.bad_samples import bad_samples
 from hpcnn.train.console import ceiling_line, devices_line, epoch_line, first_line, last_line, profile_line
 from hpcnn.train.context import Context, Progress, Results
 from hpcnn.train.metrics import Sums
-from hpcnn.train.plan import Block, blocks, epoch_order
+from hpcnn.train.order import InFileOrder, order_of
+from hpcnn.train.plan import Block, blocks
 from hpcnn.train.profiler import Profile
 from hpcnn.train.state import Position, values_of
 from hpcnn.util.files import read_json
 from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import Array, Json
+from hpcnn.zoo.forms import form_of
 
 if TYPE_CHECKING:
     import keras
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
 STEPS_PER_CALL = 64
 _FIRST_CALL = 4
 _SECONDS_PER_CALL = 2.0
-TEST_BATCH = 1000
 
 
 class _Stopped(Exception):  # no error: how an epoch ends that was asked to stop
@@ -53,13 +55,14 @@ class Loop:
         """Resolve the spec. Raises UsageError for an option that could have no effect."""
         self.spec = complete(spec)
         self._call_steps = _FIRST_CALL
+        self._bad = 0  # bad samples that were told
         self._traced = False  # the first call's seconds are mostly TensorFlow's tracing
 
     def assemble(self, context: Context) -> None:
         """Load the data, build and compile the network, and record what is trained on what."""
         spec, record = self.spec, context.record
         self.context, self.strategy, self.record = context, context.strategy, record
-        self.assembled = assemble(spec, context.strategy, context.state, record.event, self._note)
+        self.assembled = assemble(spec, context.strategy, context.state, record.event, self._note, context.run.path)
         self.model, self.steps = self.assembled.model, self.assembled.steps
         self.profile = Profile(spec.profile, context.run, context.strategy) if spec.profile else None
         hosts = record.provenance(
@@ -153,15 +156,17 @@ class Loop:
 
     def evaluate(self) -> dict[str, float]:
         """Return loss and metrics of the whole test set, the same on every rank."""
-        return self._evaluated(self.assembled.data.test_samples, self.steps.test)
+        return self._evaluated("test", self.assembled.data.test_samples, self.steps.test)
 
     def evaluate_training(self) -> dict[str, float]:
         """Return loss and metrics of the whole training set, as ``evaluate`` does: without dropout."""
-        return self._evaluated(self.assembled.samples, self.steps.test_on_training_set)
+        return self._evaluated("training", self.assembled.samples, self.steps.test_on_training_set)
 
-    def _evaluated(self, samples: int, test: Callable[[Block, Sums], Sums]) -> dict[str, float]:
+    def _evaluated(self, part: str, samples: int, test: Callable[[Block, Sums], Sums]) -> dict[str, float]:
         sums = self.steps.no_sums()
-        for block in blocks(np.arange(samples, dtype=np.int32), TEST_BATCH, self.strategy.size, self.strategy.replicas):
+        batch = self.assembled.test_batch
+        for block in blocks(InFileOrder(samples), batch, self.strategy.size, self.strategy.replicas):
+            self.steps.expect(part, block)
             sums = test(block, sums)
         return self._logs(sums)
 
@@ -172,6 +177,10 @@ class Loop:
         sums, seconds = self._train_epoch(epoch, hooks, start)
         logs = self._logs(sums)
         check_same_weights(self.model, self.strategy)
+        bad = bad_samples(self.assembled.data, self.strategy, self.spec.skip_bad)
+        if len(bad) > self._bad:
+            self._bad = len(bad)
+            self._note(f"bad samples so far: {len(bad)}, the last of them {max(bad)}: {bad[max(bad)]}")
         validation, seconds_evaluation = None, None
         if self.spec.evaluate and self.steps.tests:
             begin = time.monotonic()
@@ -199,6 +208,7 @@ class Loop:
             "validation": validation,
             "learning_rate": rate,
             **({"resumed": True} if start.resumed else {}),
+            **({"bad_samples": len(bad)} if bad else {}),
             **({"profiled": True} if self.profile and self.profile.epoch == epoch else {}),
         }
 
@@ -241,10 +251,12 @@ class Loop:
         With each, whether it ends STEPS_PER_CALL steps of a block, or the block: at the same steps in every run,
         however fast it is.
         """
-        order = epoch_order(self.assembled.samples, self.spec.seed, epoch)
+        table = form_of(self.spec.data) is None
+        order = order_of(self.assembled.samples, self.spec.seed, epoch, self.spec.shuffle, table=table)
         for block in blocks(order, self.assembled.batch, self.strategy.size, self.strategy.replicas):
             first = min(skip, block.steps)
             skip -= first
+            self.steps.expect("training", block, first)
             while first < block.steps:
                 to_mark = STEPS_PER_CALL - first % STEPS_PER_CALL
                 call = block.part(first, first + (self._to_profile(block) or min(self._call_steps, to_mark)))

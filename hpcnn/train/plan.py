@@ -1,52 +1,66 @@
 """Which samples each replica sees in each step: pure arithmetic on NumPy arrays.
 
-One seed fixes one global order of the samples for every epoch, whatever the number of ranks. Step k takes the k-th
-run of ``batch_size`` samples of that order as its global batch, and replica r of N takes the r-th of N nearly equal
-slices of it. So every sample is seen exactly once an epoch, and the sequence of global batches does not depend on N.
+One seed fixes one global order of the samples for every epoch (``order.py``), whatever the number of ranks. Step k
+takes the k-th run of ``batch_size`` samples of that order as its global batch, and replica r of N takes the r-th of N
+nearly equal slices of it. So every sample is seen exactly once an epoch, and the sequence of global batches does not
+depend on N.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-Indices = npt.NDArray[np.int32]
+from hpcnn.train.order import Indices, Order, epoch_order
+
+__all__ = ["Block", "blocks", "epoch_order", "steps_per_epoch"]
 
 
 @dataclass(frozen=True)
 class Block:
     """Consecutive steps whose global batches have the same size.
 
-    indices: for each local replica, an array (steps, b): the samples of its slice. Where its slice is empty (a last
-        batch smaller than the number of replicas), b is 1: a stand-in sample that carries the weight 0.
-    weights: for each local replica, the share of the global batch that its slice is; they sum to 1 over all replicas.
-    batch: size of the global batch.
+    order: of the samples of an epoch; ``first``: where in it the block begins. batch: size of the global batch.
+    size: replicas in all; replicas: the numbers of the local ones. Tables are made when they are asked for: those of a
+    whole epoch may be larger than memory.
     """
 
-    indices: tuple[Indices, ...]
-    weights: tuple[float, ...]
+    order: Order
+    first: int
+    steps: int
     batch: int
+    size: int
+    replicas: tuple[int, ...]
+
+    @cached_property
+    def indices(self) -> tuple[Indices, ...]:
+        """For each local replica, an array (steps, b): the samples of its slice.
+
+        Where its slice is empty (a last batch smaller than the number of replicas), b is 1: a stand-in sample that
+        carries the weight 0.
+        """
+        samples = self.order[self.first : self.first + self.steps * self.batch]
+        batches = samples.reshape(self.steps, self.batch)
+        tables = [batches[:, first:last] if last > first else batches[:, :1] for first, last in self._slices]
+        return tuple(map(np.ascontiguousarray, tables))
 
     @property
-    def steps(self) -> int:
-        """Number of steps."""
-        return len(self.indices[0])
+    def weights(self) -> tuple[float, ...]:
+        """For each local replica, the share of the global batch that its slice is; they sum to 1 over all replicas."""
+        return tuple((last - first) / self.batch for first, last in self._slices)
 
     def part(self, first: int, last: int) -> Block:
         """Return the steps ``first`` to ``last`` (exclusive)."""
-        return Block(tuple(table[first:last] for table in self.indices), self.weights, self.batch)
+        last = min(last, self.steps)
+        return replace(self, first=self.first + first * self.batch, steps=max(last - first, 0))
 
-
-def epoch_order(samples: int, seed: int, epoch: int) -> Indices:
-    """Return the order of the samples in one epoch (from 1): a permutation of 0..samples-1, int32.
-
-    Philox, a counter-based generator, keyed by (seed, epoch): any rank, and a resumed run, gets the same order.
-    """
-    generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
-    return generator.permutation(samples).astype(np.int32)
+    @property
+    def _slices(self) -> list[tuple[int, int]]:
+        edges = [replica * self.batch // self.size for replica in range(self.size + 1)]
+        return [(edges[replica], edges[replica + 1]) for replica in self.replicas]
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -54,25 +68,13 @@ def steps_per_epoch(samples: int, batch_size: int) -> int:
     return -(-samples // batch_size)
 
 
-def blocks(order: Indices, batch_size: int, size: int, replicas: Sequence[int]) -> Iterator[Block]:
+def blocks(order: Order, batch_size: int, size: int, replicas: Sequence[int]) -> Iterator[Block]:
     """Yield the full global batches of ``order`` as one block, then the smaller last one, if any, as another.
 
     size: replicas in all; replicas: the numbers of the local ones.
     """
-    full = len(order) // batch_size
+    full, rest = divmod(len(order), batch_size)
     if full:
-        yield _block(order[: full * batch_size].reshape(full, batch_size), size, replicas)
-    if len(order) % batch_size:
-        yield _block(order[full * batch_size :].reshape(1, -1), size, replicas)
-
-
-def _block(batches: Indices, size: int, replicas: Sequence[int]) -> Block:
-    """Cut global batches (steps, B) into the slices of the local replicas."""
-    batch = batches.shape[1]
-    edges = [replica * batch // size for replica in range(size + 1)]
-    tables, weights = [], []
-    for replica in replicas:
-        table = batches[:, edges[replica] : edges[replica + 1]]
-        weights.append(table.shape[1] / batch)
-        tables.append(np.ascontiguousarray(table if table.shape[1] else batches[:, :1]))
-    return Block(tuple(tables), tuple(weights), batch)
+        yield Block(order, 0, full, batch_size, size, tuple(replicas))
+    if rest:
+        yield Block(order, full * batch_size, 1, rest, size, tuple(replicas))

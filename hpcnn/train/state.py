@@ -29,6 +29,7 @@ _FREE = (
     "target_accuracy",
     "evaluate",
     "evaluate_training",
+    "cache",
     "tensorboard",
     "profile",
     "checkpoint",

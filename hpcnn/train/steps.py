@@ -46,6 +46,7 @@ class Steps:
     ) -> None:
         """own: the model's own step, which takes the place of hpcnn's."""
         self._model, self._strategy, self._training = model, strategy, training.unchanged()
+        self._fed = {"training": training, "test": test}
         self._own = own
         self.factored = [] if own else factored_layers(model, strategy, batch_size)
         self._metrics: Any = own or Metrics(model, training, strategy)
@@ -73,6 +74,12 @@ class Steps:
         if self._retest is None:
             self._retest = self._compile(self._test_function(), self._training)
         return self._call(self._retest, block, sums)
+
+    def expect(self, part: str, block: Block, first: int = 0) -> None:
+        """Announce the steps of a block from number ``first`` on. part: ``training`` or ``test``."""
+        data = self._fed[part]
+        if data is not None:
+            data.expect(block, first)
 
     def synchronize(self, block: Block) -> None:
         """Average over the replicas what batch normalisation gathered in steps of this block.
@@ -126,7 +133,13 @@ class Steps:
         tables = [tf.constant(table) for table in block.indices]
         weights = [tf.constant(weight, tf.float32) for weight in block.weights]
         so_far = [tf.constant(part, tf.float64) for part in (sums.loss, *sums.state)]
-        seconds, loss, *state = function(tables, weights, so_far)
+        try:
+            seconds, loss, *state = function(tables, weights, so_far)
+        except tf.errors.OpError as error:
+            for data in self._fed.values():
+                if data is not None and (failure := data.failure()) is not None:
+                    raise failure from error
+            raise
         samples = sum(t.shape[1] for t, w in zip(block.indices, block.weights, strict=True) if w) * block.steps
         return Sums(
             float(loss), sums.samples + samples, sums.seconds + seconds.numpy(), [part.numpy() for part in state]

@@ -16,13 +16,20 @@ from hpcnn.util.types import Json, UserFunction
 
 # The form of the name of a user's own network, data set or loss.
 OWN = "package.module:function"
+# The forms of data whose names have a colon too: those of zoo/forms.py.
+DATA_FORMS = ("npy", "h5", "images", "zarr", "tfrecord", "parquet")
+_NO_CODE = tuple(f"{form}:" for form in DATA_FORMS)
 _KERAS = ("keras.applications:", "keras.applications.")
 
 
 def own_code(train: Mapping[str, Json]) -> list[str]:
     """Return the names of the user's own functions among the options of a training: model, data set, loss."""
     values = (train.get(key) for key in ("model", "data", "loss"))
-    return [value for value in values if isinstance(value, str) and ":" in value and not value.startswith(_KERAS)]
+    return [
+        value
+        for value in values
+        if isinstance(value, str) and ":" in value and not value.startswith((*_KERAS, *_NO_CODE))
+    ]
 
 
 def code_digest(name: str) -> str | None:

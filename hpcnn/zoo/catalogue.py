@@ -13,6 +13,7 @@ from pathlib import Path
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.types import Json
 from hpcnn.util.user import expanded
+from hpcnn.zoo import forms
 
 FOLDER_VARIABLE = "HPCNN_DATA"
 
@@ -225,6 +226,8 @@ def check_arguments(name: str, given: Mapping[str, Json]) -> None:
     """Raise UsageError for an option that a known data set does not have. A user's own data passes."""
     if name in _ENTRIES:
         options_of(name, given)
+    elif forms.form_of(name):
+        forms.check_options(dict(given))
 
 
 def data_folder() -> Path:
@@ -253,10 +256,13 @@ def file_of(name: str) -> Path | None:
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError for a ``name`` that is neither known, nor an ``.npz`` file, nor ``package.module:function``."""
+    """Raise UsageError for a ``name`` that is neither known, nor files of a form, nor ``package.module:function``."""
+    if forms.form_of(name):
+        forms.location_of(name)
     if not name.endswith(".npz") and ":" not in name and name not in known():
         unknown = unknown_value("--data", name, known())
-        raise UsageError(f"{unknown} A path ending in .npz or package.module:function also works.")
+        others = ", ".join(forms.FORMS.values())
+        raise UsageError(f"{unknown} A path ending in .npz, {others} or package.module:function also works.")
 
 
 def check_staged(name: str, arguments: Mapping[str, Json] | None = None) -> None:
@@ -266,6 +272,8 @@ def check_staged(name: str, arguments: Mapping[str, Json] | None = None) -> None
     """
     if name == "halves":
         name = str((arguments or {}).get("of", name))
+    if forms.form_of(name):
+        forms.check_there(name)
     if name not in known() or describe(name).built_in:
         return
     file = staged_file(name)

@@ -131,3 +131,24 @@ def test_no_run_gives_no_row_and_all_columns(run_in, tmp_path):
     run_in("r2")
     assert empty.empty
     assert list(empty) == list(time_to_accuracy(load(tmp_path)))
+
+
+def test_a_run_that_was_cut_off_counts_until_then(run_in, tmp_path):
+    """Three reached it after 2110, 2120 and 2130 s; one was stopped after 1100 s, one crashed after it."""
+    for n in (1, 2, 3):
+        run_in(f"r{n}", seconds=[10.0 * n], accuracies=[0.5, 0.9])
+    run_in("stopped", seconds=[], accuracies=[0.5], status="interrupted", train={"epochs": 2})
+    run_in("crashed", seconds=[40.0], accuracies=[0.5, 0.9], status="failed")
+    row = only(time_to_accuracy(load(tmp_path), 0.9))
+    assert (row["runs"], row["reached"], row["not_reached"], row["cut_off"]) == (5, 4, 0, 1)
+    start = FIRST + 2 * EVALUATION
+    assert row["seconds_to_target"] == start + (20.0 + 30.0) / 2
+    assert (row["interval_low"], row["interval_high"]) == (FIRST + EVALUATION, math.inf)
+    assert row["epochs_to_target"] == 2
+    assert row["test_accuracy_median"] == 0.9
+
+
+def test_a_configuration_of_which_all_runs_were_cut_off_is_left_out(run_in, tmp_path):
+    run_in("r1", accuracies=[0.5, 0.9, 0.9])
+    run_in("r2", ranks=2, accuracies=[0.5, 0.9, 0.9], status="failed")
+    assert time_to_accuracy(load(tmp_path), 0.9)["ranks"].tolist() == [1]

@@ -68,7 +68,7 @@ def test_the_peak_by_hand():
     assert peak(np.array([1.5, 0.01])) == 1
 
 
-@pytest.mark.parametrize("runs", [3, 6])
+@pytest.mark.parametrize("runs", [5, 6])
 @pytest.mark.parametrize("outliers", [0.0, 0.05])
 def test_95_percent_intervals_hold_in_95_percent_of_studies(runs, outliers):
     """Runs differ by 3 %; of the outliers, each takes half as long again."""
@@ -81,14 +81,37 @@ def test_95_percent_intervals_hold_in_95_percent_of_studies(runs, outliers):
         found = fit_of(study(usl, runs, 0.03, outliers, seed), "usl")
         held["contention"].append(inside(found.parameters["contention"], CONTENTION))
         held["coherency"].append(inside(found.parameters["coherency"], COHERENCY))
-        held["peak"].append(found.peak is not None and inside(found.peak, PEAK))
-    coverage = {name: np.mean(values) for name, values in held.items()}
-    assert min(coverage.values()) >= 0.95, coverage
+        held["peak"].append(False if found.peak is None else inside(found.peak, PEAK))
+    # a law that is true is refuted, and has no interval, in 5 % of studies: 9 of 60 by chance
+    assert all(sum(value is None for value in values) <= 9 for values in held.values()), held
+    coverage = {name: np.mean([value for value in values if value is not None]) for name, values in held.items()}
+    assert min(coverage.values()) >= 0.94, coverage
 
 
 def inside(value, truth):
     _, low, high = value
-    return low <= truth <= high
+    return None if math.isnan(low) else low <= truth <= high
+
+
+def test_a_law_that_does_not_stand_has_no_band():
+    """Amdahl's on data with contention and crosstalk: no law of a constant serial part, and far too fast at 128."""
+    found = fit_of(study(usl, 6, 0.02), "amdahl")
+    assert found.lack_of_fit < 0.001
+    assert "deviate from the law by more than repeats of one do" in found.remarks[0]
+    assert np.isnan(found.parameters["serial_fraction"][1:]).all()
+    curve = found.curve([128])
+    assert curve[["seconds_low", "seconds_high"]].isna().all(axis=None)
+    assert curve["seconds"][0] < 0.7 * usl(128)
+    true = fit_of(study(usl, 6, 0.02), "usl")
+    assert true.lack_of_fit > 0.05
+    assert true.remarks == ()
+    assert true.aicc < found.aicc - 10
+    assert abs(true.left_out_error) < abs(found.left_out_error)
+
+
+def test_a_law_is_not_refuted_by_rounding_or_by_one_run_a_size():
+    assert fit_of(study(amdahl), "amdahl").lack_of_fit == 1
+    assert math.isnan(fit_of(study(amdahl, runs=1, noise=0.01), "amdahl").lack_of_fit)
 
 
 def test_intervals_narrow_with_runs():
@@ -165,11 +188,13 @@ def test_times_that_rise_again_are_the_usls():
 
 def test_a_fit_is_told_in_one_line():
     assert str(fit_of(study(amdahl), "amdahl")) == (
-        "amdahl: serial fraction 0.05 (95%: 0.05..0.05); medians at most 0.0% from the fit"
+        "amdahl: serial fraction 0.05 (95%: 0.05..0.05); medians at most 0.0% from the fit, "
+        "the largest size, predicted from the others, +0.0% off"
     )
     assert str(fit_of(study(usl, runs=1, sizes=(1, 2, 4, 8, 16, 64)), "usl")) == (
-        "usl: contention 0.05, coherency 0.0008, peak at 34.5 ranks; medians at most 0.0% from the fit; "
-        "no interval: 1, 2, 4, 8, 16, 64 ranks measured in 1 run, and a bootstrap over runs needs 3 of each size"
+        "usl: contention 0.05, coherency 0.0008, peak at 34.5 ranks; medians at most 0.0% from the fit, "
+        "the largest size, predicted from the others, +0.0% off; "
+        "no interval: 1, 2, 4, 8, 16, 64 ranks measured in 1 run, and a bootstrap over runs needs 5 of each size"
     )
     assert str(fit_of(study(amdahl, sizes=(1, 2)), "amdahl")).startswith("amdahl: no fit: 2 sizes measured")
 
@@ -188,7 +213,7 @@ def test_few_runs_carry_a_fit_but_no_interval():
     assert value == pytest.approx(SERIAL, rel=0.5)
     assert math.isnan(low)
     assert math.isnan(high)
-    assert found.remarks == ("no interval: 4 ranks measured in 1 run, and a bootstrap over runs needs 3 of each size",)
+    assert found.remarks == ("no interval: 4 ranks measured in 1 run, and a bootstrap over runs needs 5 of each size",)
     assert found.curve([2])[["low", "high"]].isna().all(axis=None)
 
 
@@ -204,7 +229,7 @@ def test_a_law_without_a_peak_says_so_and_one_beyond_the_data_is_extrapolated():
 
 def test_an_uncertain_peak_has_no_upper_bound():
     """The true one is at 100 ranks, three times the largest measured size."""
-    found = fit_of(study(lambda p: 10 * (1 + 1e-4 * p * (p - 1)) / p, 3, 0.05, seed=1), "usl")
+    found = fit_of(study(lambda p: 10 * (1 + 1e-4 * p * (p - 1)) / p, 5, 0.05, seed=1), "usl")
     value, low, high = found.peak
     assert SIZES[-1] < low < 100
     assert low < value < high == math.inf

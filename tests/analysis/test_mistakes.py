@@ -21,7 +21,7 @@ def test_the_base_is_not_the_first_input_but_the_smallest(run_in, tmp_path):
 def test_the_first_points_speed_up_is_one_and_not_its_size(run_in, tmp_path):
     run_in("a", ranks=4, seconds=[9.0])
     run_in("b", ranks=8, seconds=[5.0])
-    assert scaling_table(load(tmp_path)).set_index("ranks")["speedup"].to_dict() == {4: 1.0, 8: 1.8}
+    assert scaling_table(load(tmp_path)).set_index("ranks")["speedup"].to_dict() == pytest.approx({4: 1.0, 8: 1.8})
 
 
 def test_weak_scaling_never_goes_by_the_name_of_strong(run_in, tmp_path):
@@ -91,8 +91,8 @@ def test_outliers_are_kept_and_counted_unless_asked_for(run_in, tmp_path):
     (dropped,) = scaling_table(data, drop_outliers=True).to_dict("records")
     assert (kept["outliers"], kept["epochs"]) == (1, 9)
     assert (dropped["outliers"], dropped["epochs"], dropped["runs"]) == (1, 8, 2)
-    assert kept["images_per_second"] == pytest.approx(9000 / 251.2)
-    assert dropped["images_per_second"] == pytest.approx(8000 / 201.2)
+    assert kept["images_per_second"] == pytest.approx(1000 / ((10.2 + 40.15) / 2))
+    assert dropped["images_per_second"] == pytest.approx(1000 / ((10.15 + 40.15) / 2))
     assert dropped["epoch_seconds_max"] == kept["epoch_seconds_max"] == pytest.approx(40.15)
 
 

@@ -17,6 +17,10 @@ WAYS = {
     "report_load": {"no cache", "cache: first time", "cache: second time", "pandas.read_json"},
     "start": {"serial", "model.fit"},
     "training": {"hpcnn", "model.fit"},
+    "input": {
+        *("npy", "h5, one piece", "h5", "zarr", "tfrecord", "parquet"),
+        *("tf.data by hand", "hpcnn", "Keras's folder", "in memory"),
+    },
     "time_to_accuracy": {"hpcnn", "the lecture's"},
     "horovod": {
         "hpcnn, horovod",
@@ -45,6 +49,7 @@ def test_every_benchmark_is_tried_documented_and_part_of_make_bench():
         "report_load",
         pytest.param("start", marks=pytest.mark.slow),
         pytest.param("training", marks=LONG),
+        pytest.param("input", marks=LONG),
         pytest.param("time_to_accuracy", marks=LONG),
         pytest.param("horovod", marks=MPI),
     ],

@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpcnn.cli.main import main
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_json, write_json
 
 
 def compare(*arguments):
@@ -30,7 +32,7 @@ def test_a_table_with_words_below(sets):
     assert result.stdout.splitlines()[0] == "B against A"
     assert "A and B differ in cpu_model: Model C CPU | new." in result.stdout
     assert "1 rank: B is slower (B - A from +1.70 to +2.30 s, 97.1% interval; so in 100% of the pairs" in result.stdout
-    assert "Mann and Whitney's rank test" in result.stdout
+    assert "Mann and Whitney's and of Brunner and Munzel's test" in result.stdout
 
 
 def test_json_has_every_number(sets):
@@ -48,7 +50,8 @@ def test_json_has_every_number(sets):
         ([12.0, 12.1, 12.2, 12.3], 5, 1),  # slower by 20 %, and all runs of B are
         ([12.0, 12.1, 12.2, 12.3], 25, 0),  # no more than was allowed
         ([8.0, 8.1, 8.2, 8.3], 5, 0),  # faster
-        ([9.0, 10.0, 11.0, 14.0], 0, 0),  # slower by the median, and the data cannot tell
+        ([9.0, 10.0, 11.0, 14.0], 5, 2),  # slower by the median, and the data cannot tell
+        ([9.0, 10.0, 11.0, 14.0], 50, 0),  # whatever it is, it is less
         ([12.0, 12.1, 12.2], 5, 2),  # too few runs to tell
     ],
 )
@@ -58,9 +61,48 @@ def test_fail_on_regression(sets, b, percent, status):
     assert result.exit_code == status, result.output
     assert "B against A" in result.stdout
     if status == 1:
-        assert "Regression: B is slower by up to 19.7%; no more than 5 % is allowed." in result.stderr
-    if status == 2:
-        assert "too few runs to tell; 4 in A and 4 in B can" in result.stderr
+        assert "Regression: 1 rank: B is slower by 16.5% to 23.0%; no more than 5 % in time" in result.stderr
+    if status == 2 and len(b) == 3:
+        assert "1 rank: 3 runs of A and 3 of B are too few runs to tell; 4 and 4 can" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "accuracy", "options", "code", "words"),
+    [
+        ("failed", 0.9, (), 2, "4 runs of B did not complete"),
+        ("completed", 0.1, (), 1, "the test accuracy of B is lower by 80.00 to 80.00 points"),
+        ("completed", 0.895, (), 0, ""),
+        ("completed", 0.895, ("--accuracy-tolerance", 0.2), 1, "lower by 0.50 to 0.50 points"),
+        ("completed", None, (), 2, "B records no test accuracy"),
+    ],
+)
+def test_a_crash_and_a_lost_accuracy_are_no_pass(sets, run_at, status, accuracy, options, code, words):
+    """B is as fast as A, so nothing but the crash or the accuracy decides."""
+    a, b = sets("a", 10.0, 10.1, 10.2, 10.3), sets("b", 10.0, 10.1, 10.2, 10.3, accuracy=accuracy)
+    for n in range(4 if status == "failed" else 0):
+        run_at(b / f"crashed{n}", status=status)
+    result = compare(a, b, "--fail-on-regression", 5, *options)
+    assert (result.exit_code, words in result.stderr) == (code, True), result.output
+
+
+def test_a_configuration_that_b_lacks_is_no_pass(sets, run_at):
+    a, b = sets("a", 10.0, 10.1, 10.2, 10.3), sets("b", 10.0, 10.1, 10.2, 10.3)
+    run_at(a / "two", ranks=2, seconds=[20.0])
+    result = compare(a, b, "--fail-on-regression", 5)
+    assert result.exit_code == 2
+    assert "2 ranks: not in B" in result.stderr
+    assert compare(b, a, "--fail-on-regression", 5).exit_code == 0  # what A lacks is new
+
+
+def test_sets_that_were_measured_one_after_the_other_are_told(sets):
+    a, b = sets("a", 10.0, 10.1), sets("b", 10.0, 10.1)
+    assert "before" not in compare(a, b).stdout  # written within a second of each other
+    for n in range(2):
+        record = RunDir(b / f"r{n}").result
+        write_json(record, {**read_json(record), "finished_at": "2031-01-05T10:00:00Z", "seconds_total": 60.0})
+        write_json(RunDir(a / f"r{n}").result, {**read_json(record), "finished_at": "2031-01-02T09:59:00Z"})
+    assert "All of A ran before B began (3 days between them)" in compare(a, b).stdout
+    assert "All of B ran before A began" in compare(b, a).stdout
 
 
 def test_runs_left_out_are_named(sets, tmp_path, run_at):
@@ -94,7 +136,7 @@ def benchmark(tmp_path):
     return write
 
 
-FAST, SLOW = [200.0, 201.0, 202.0, 203.0], [150.0, 151.0, 152.0, 153.0]
+FAST, SLOW = [200.0, 201.0, 201.5, 202.0, 203.0], [150.0, 151.0, 151.5, 152.0, 153.0]
 
 
 def test_two_results_of_a_benchmark(benchmark):
@@ -102,7 +144,7 @@ def test_two_results_of_a_benchmark(benchmark):
     b = benchmark("b", {("cnn1", "hpcnn"): SLOW, ("cnn1", "fit"): SLOW})
     result = compare(a, b)
     assert result.exit_code == 0, result.output
-    assert "cnn1, hpcnn: B is slower (B - A from -53.0 to -47.0 images/s, 97.1% interval;" in result.stdout
+    assert "cnn1, hpcnn: B is slower (B - A from -52.0 to -48.0 images/s, 96.8% interval;" in result.stdout
     assert "cnn1, fit: no difference shown" in result.stdout
     rows = json.loads(compare(a, b, "--format", "json").stdout)
     assert [(row["case"], row["way"]) for row in rows] == [("cnn1", "hpcnn"), ("cnn1", "fit")]

@@ -60,11 +60,15 @@ def test_table(study):
     ]
     one_run = ["2", "1", "1", "1", "4.00", "–", "–", "4.00..4.00"]
     assert two.split() == [*one_run, "250", "2.50", "125.0%", *shares, "0.00111", "90.00%"]
-    caption, out, failed = others
+    superlinear, caption, out, failed = others
+    assert superlinear.startswith(
+        "2 ranks: an efficiency of 125%, which ranks cannot give. 1 run cannot tell noise from"
+    )
     assert caption == (
         "base case: 1 rank, 10.0 s per epoch (median of 3 runs); warm-up epoch left out; "
         "slowest rank per epoch; interval: exact, of the median over runs, with its true coverage; "
-        "too few runs: a 95 % interval needs 6; 5..95 %: percentiles of all measured epochs"
+        "too few runs: a 95 % interval needs 6; 5..95 %: percentiles of all measured epochs; "
+        "outliers: not testable, a run needs 4 measured epochs"
     )
     assert out == "Left out (1):"
     assert failed.endswith("four: failed: out of memory; exit code 1")
@@ -153,7 +157,7 @@ def test_parquet_holds_the_table_as_it_is(study, tmp_path):
     pd.testing.assert_frame_equal(pd.read_parquet(file), table, check_dtype=False)
 
 
-@pytest.mark.parametrize("table", ["scaling", "accuracy", "devices", "cost", "left-out"])
+@pytest.mark.parametrize("table", ["scaling", "accuracy", "devices", "cost", "pop", "quality", "left-out"])
 @pytest.mark.parametrize("fmt", ["table", "json", "csv", "markdown", "latex"])
 def test_every_table_in_every_format(study, table, fmt):
     result = report(study, "--table", table, "--format", fmt)
@@ -164,8 +168,18 @@ def test_every_table_in_every_format(study, table, fmt):
 
 def test_all_tables(study):
     tables = json.loads(report(study, "--table", "all", "--format", "json").stdout)
-    assert list(tables) == ["scaling", "accuracy", "devices", "lectures", "cost", "roofline", "left_out"]
-    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 1]
+    assert list(tables) == [
+        "scaling",
+        "accuracy",
+        "devices",
+        "lectures",
+        "cost",
+        "roofline",
+        "pop",
+        "quality",
+        "left_out",
+    ]
+    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 2, 2, 1]
     for title in ("strong scaling", "time to accuracy", "CPU and GPU", "cost", "Left out: 1"):
         assert title in report(study, "--table", "all").stdout
     for fmt in ("csv", "parquet"):

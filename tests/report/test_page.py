@@ -173,8 +173,8 @@ def test_the_summary_is_three_sentences_of_what_was_measured(tmp_path):
     assert summary["text"].strip() == (
         "12 runs of cnn on 1 to 2 ranks (Model C CPU) are counted; 1 more are left out, each with its reason. "
         "scale, strong scaling: an epoch took 8.00 s on 2 ranks, a speed-up of 1.25, an efficiency of 62.5% over the "
-        "base case of 1 rank, 10.0 s per epoch (median of 6 runs), with an interval of 62.5% to 62.5% that covers it "
-        "with 93.8% or more. "
+        "base case of 1 rank, 10.0 s per epoch (median of 6 runs), with a 95.9% interval of 62.5% to "
+        "62.5%. "
         "The test accuracy after the last epoch was 90.00% (medians over runs); the costliest reason found for what "
         "was lost is the bandwidth of communication (scale, 2 ranks on 1 node)."
     )
@@ -184,7 +184,7 @@ def test_a_summary_without_repeats_or_accuracy_claims_neither(tmp_path):
     for ranks in (1, 2):
         write_run(tmp_path / "runs" / f"{ranks}", ranks=ranks, accuracy=None, seconds=[10.0 / ranks] * 2)
     (summary,) = page_of(tmp_path / "runs").all("p", class_="summary")
-    assert "; with one run of a size there is no interval." in summary["text"]
+    assert ". Only 1 run of a size: no meaningful interval (4 are needed for 95 %)." in summary["text"]
     assert summary["text"].strip().endswith("No test accuracy is recorded, so speed stands alone.")
 
 

@@ -26,6 +26,7 @@ _OWN = replace(MOMENTUM, model_args={}, optimizer="sgd")
 # The measurement of the ceiling, in which each replica trains a network of its own.
 CEILING = replace(MOMENTUM, strategy="horovod", checkpoint=False, communication=False)
 ALONE = "no-communication"
+STREAMED = "streamed"
 # Batches of 40: 8 full ones and one of 13 an epoch.
 PROFILED = replace(MOMENTUM, batch_size=40, checkpoint=False, epochs=3, profile=3)
 
@@ -44,6 +45,8 @@ CASES = {
         _OWN, model="own:one_normalized_layer", data="own:seven_samples", samples=None, test_samples=None, epochs=1
     ),
     "dropout": replace(MOMENTUM, model="psc-cnn-dropout"),
+    # the samples of "momentum", read from files a slice at a time
+    STREAMED: replace(MOMENTUM, data="own:on_disk", samples=None, test_samples=None),
     "augment": replace(
         MOMENTUM,
         augment={"rotation": 10.0, "zoom": 0.1, "translation": 0.1, "flip": "both", "gamma": 0.2, "noise": 0.05},
@@ -108,6 +111,7 @@ EVERY = {
             "batch-norm-one-step",
             "dropout",
             "augment",
+            STREAMED,
             "two-inputs",
             "class-weight",
             "rates",
@@ -141,7 +145,7 @@ EVERY = {
     "horovod-3": (
         "horovod",
         3,
-        ("momentum", "last-batch-of-one", "l2", "factors", "sync-batch-norm", "batch-norm-one-step"),
+        ("momentum", "last-batch-of-one", "l2", "factors", "sync-batch-norm", "batch-norm-one-step", STREAMED),
     ),
     "horovod-4": ("horovod", 4, ("momentum", "last-batch-of-one")),
 }
@@ -158,10 +162,10 @@ SETUPS = {
 }
 # Cases that are also stopped and resumed, under these set-ups.
 STOPPED = {
-    "serial": ("momentum", "adam", "dropout", "augment", "float16"),
+    "serial": ("momentum", "adam", "dropout", "augment", "float16", STREAMED),
     "mirrored": ("dropout",),
     "multiworker-2": ("momentum",),
-    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates"),
+    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED),
 }
 REPLICAS = {"serial": 1, "mirrored": 2, "multiworker-2": 2, "horovod-2": 2, "horovod-3": 3, "horovod-4": 4}
 

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpcnn.specs.shuffle import check_shuffle
+from hpcnn.train.order import LARGEST_TABLE, WINDOW, Computed, order_of
 from hpcnn.train.plan import Block, blocks, epoch_order, steps_per_epoch
+from hpcnn.util.errors import UsageError
 
 SAMPLES = st.integers(1, 400)
 BATCHES = st.integers(1, 130)
@@ -101,3 +104,65 @@ def test_epochs_of_one_seed_are_unlike_those_of_the_next_seed() -> None:
 def test_the_order_is_the_same_for_ever() -> None:
     """A resumed run, or one on another machine, must meet the samples in the same order."""
     assert epoch_order(8, 1, 1).tolist() == [2, 3, 6, 7, 1, 4, 0, 5]
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 10, 1000, 1023, 1024, 1025, 99_991])
+def test_a_computed_order_is_a_permutation(samples: int) -> None:
+    found = Computed(samples, 1, 1)[:samples]
+    assert np.array_equal(np.sort(found), np.arange(samples))
+
+
+def test_a_computed_order_of_a_billion_needs_no_table_and_is_the_same_for_ever() -> None:
+    order = order_of(10**9, 1, 1)
+    middle = order[500_000_000:500_000_100]
+    assert order[:4].tolist() == [196500611, 809700502, 470554229, 376821193]
+    assert len(set(middle.tolist())) == 100
+    assert np.array_equal(middle[10:20], order[500_000_010:500_000_020])
+
+
+def test_a_computed_order_is_as_mixed_as_a_table() -> None:
+    """Neighbours are as far apart, and epochs as unlike, as in a random permutation."""
+    count = 100_000
+    first, second = (Computed(count, 3, epoch)[:count].astype(float) for epoch in (1, 2))
+    assert abs(np.corrcoef(first[:-1], first[1:])[0, 1]) < 0.02
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.02
+    assert abs(np.corrcoef(first, np.arange(count))[0, 1]) < 0.02
+    assert np.mean(np.abs(np.diff(first))) == pytest.approx(count / 3, rel=0.02)
+    halves = np.add.reduceat(first < count / 2, range(0, count, 1000))
+    assert halves.std() == pytest.approx(np.sqrt(250), rel=0.3)
+
+
+def test_a_small_set_is_ordered_as_ever_and_a_large_one_in_memory_too() -> None:
+    assert order_of(8, 1, 1)[:].tolist() == epoch_order(8, 1, 1).tolist()
+    large = LARGEST_TABLE + 1
+    assert isinstance(order_of(large, 1, 1), Computed)
+    assert isinstance(order_of(large, 1, 1, table=True), np.ndarray)
+
+
+@given(SAMPLES, st.integers(1, 50), SEEDS, EPOCHS)
+def test_blocks_hold_every_sample_once(samples: int, block: int, seed: int, epoch: int) -> None:
+    order = order_of(samples, seed, epoch, f"block:{block}")
+    whole = order[0:samples]
+    assert sorted(whole.tolist()) == list(range(samples))
+    cut = np.concatenate([order[first : first + 7] for first in range(0, samples, 7)])
+    assert np.array_equal(whole, cut)
+
+
+def test_a_window_of_blocks_is_read_before_the_next() -> None:
+    order = order_of(10_000, 1, 1, "block:100")
+    windows = [order[first : first + WINDOW * 100] for first in range(0, 10_000, WINDOW * 100)]
+    touched = [set((window // 100).tolist()) for window in windows]
+    assert all(len(blocks) <= WINDOW for blocks in touched)
+    assert sum(len(blocks) for blocks in touched) == 100
+    assert windows[0].tolist() != sorted(windows[0].tolist())
+    assert order[:].tolist() != order_of(10_000, 1, 2, "block:100")[:].tolist()
+
+
+def test_no_shuffle_is_the_order_of_the_files() -> None:
+    assert order_of(5, 1, 1, "none")[1:4].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("shuffle", ["block", "block:0", "block:x", "blocks:3", "", "yes"])
+def test_another_word_for_shuffle_is_refused(shuffle: str) -> None:
+    with pytest.raises(UsageError, match=r"--shuffle: .* expected global, block:N"):
+        check_shuffle(shuffle)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -146,6 +151,40 @@ def two_outputs(input_shape: Shape) -> Any:
 def for_other_images(classes: int) -> Any:
     """For images of another size than any data set of these tests."""
     return ridge((5, 5, 3), classes)
+
+
+def on_disk() -> Any:
+    """Digits in NumPy's files, mapped into memory: hpcnn reads them a slice at a time."""
+    from hpcnn.data.registry import load
+
+    data = load("digits", samples=333, test_samples=120)
+    folder = Path(tempfile.mkdtemp())
+    parts = []
+    for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
+        for kind, array in (("x", x), ("y", y)):
+            np.save(folder / f"{kind}_{part}.npy", array)
+        parts.append(tuple(np.load(folder / f"{kind}_{part}.npy", mmap_mode="r") for kind in "xy"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return tuple(parts)
+
+
+class Slow:
+    """Samples with ``len`` and ``read``, each slice of which takes a while."""
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self._count, self._seconds = count, seconds
+
+    def __len__(self) -> int:
+        return self._count
+
+    def read(self, indices: Any) -> Any:
+        time.sleep(self._seconds)
+        return np.ones((len(indices), 28, 28, 1), np.uint8), np.asarray(indices) % 10
+
+
+def slow_samples(seconds: float) -> Any:
+    """Two sources of a user's own."""
+    return Slow(200, seconds), Slow(20, seconds)
 
 
 def halves() -> Any:

@@ -74,7 +74,7 @@ def evidence_of(table: pd.DataFrame, table_runs: TableRuns) -> list[Evidence]:
     """Return the evidence of each row of a scaling table, in its order."""
     facts = _facts(table_runs)
     plain = {label: _plain(row) for label, row in zip(table.index, table.to_dict("records"), strict=True)}
-    return [_evidence(plain, label, base, facts) for label, base in _bases(table)]
+    return [_evidence(plain, label, base, facts) for label, base in bases_of(table)]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _facts(table_runs: TableRuns) -> _Facts:
     )
 
 
-def _bases(table: pd.DataFrame) -> Iterator[tuple[Hashable, Hashable]]:
+def bases_of(table: pd.DataFrame) -> Iterator[tuple[Hashable, Hashable]]:
     """Yield each row's label with the label of its base case, by the text in ``base_case``, of its own table first.
 
     A row without a base case has itself.

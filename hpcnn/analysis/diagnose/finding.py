@@ -27,7 +27,8 @@ class Finding:
 
     kind: input, latency, bandwidth, communication, imbalance, oversubscription, compute, overhead, superlinear or
     unsplit. severity: high, medium or low. words: for people. numbers: its reasons (seconds, bytes, fractions).
-    command: what to try. where: the row. lost: the fraction of the epoch that it costs, by which findings are ordered.
+    command: what to try, empty where a finding before it says the same. where: the row. lost: the fraction of the epoch
+    that it costs, by which findings are ordered.
     """
 
     kind: str
@@ -67,7 +68,7 @@ def finding_of(e: Evidence, kind: str, part: str, words: str, numbers: dict[str,
     command = submit_command(e.path, **changes) if changes else None
     best = _best_efficiency(e)
     if best is not None and best >= GOOD_EFFICIENCY:
-        words += f" The intervals of both times allow for an efficiency of up to {best:.0%}: it may be noise."
+        words += f" Its interval allows for an efficiency of up to {best:.0%}: it may be noise."
         own["efficiency_at_most"] = best
     return Finding(kind, severity_of(lost), words, {**own, **numbers}, command or "hpcnn doctor", where_of(e), lost)
 
@@ -78,11 +79,9 @@ def severity_of(lost: float) -> str:
 
 
 def _best_efficiency(e: Evidence) -> float | None:
-    """Return the efficiency at the far ends of the intervals of both times; None where there are no intervals."""
-    ends = e.base.get("interval_high"), e.row.get("interval_low")
-    if ends[0] is None or ends[1] is None:
-        return None
-    return float(e.row["efficiency"] * ends[0] / e.base["epoch_seconds_median"] * e.seconds / ends[1])
+    """Return the upper end of the efficiency's interval; None where there is none."""
+    high = e.row["efficiency_high"]
+    return None if high is None else float(high)
 
 
 def time_text(seconds: float) -> str:

@@ -51,8 +51,8 @@ def findings(data: RunData, table: pd.DataFrame, warmup: int = 1, table_runs: Ta
             if (found := cause(evidence)) is not None:
                 worst.setdefault((found.kind, *(evidence.row[key] for key in TABLE)), []).append(found)
     costliest = [_costliest(alike) for alike in worst.values()]
-    return sorted(
-        costliest, key=lambda found: (_SEVERITIES.index(found.severity), -found.lost, found.kind, found.where)
+    return _each_command_once(
+        sorted(costliest, key=lambda found: (_SEVERITIES.index(found.severity), -found.lost, found.kind, found.where))
     )
 
 
@@ -70,6 +70,19 @@ def verdict(found: Sequence[Finding], table: pd.DataFrame) -> str:
         f"Nothing found: {counted(below, 'row')} below {GOOD_EFFICIENCY:.0%} efficiency, "
         "and no single cause that costs enough to be told from noise."
     )
+
+
+def _each_command_once(found: Sequence[Finding]) -> list[Finding]:
+    """Return the findings, each with a remark instead where one before it gives the same command."""
+    given: set[str] = set()
+    once = []
+    for finding in found:
+        if finding.command in given:
+            words = f"{finding.words} The command of a finding above tries this too."
+            finding = replace(finding, words=words, command="")
+        given.add(finding.command)
+        once.append(finding)
+    return once
 
 
 def _costliest(alike: Sequence[Finding]) -> Finding:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpcnn.analysis.diagnose.finding import LEAST_LOST, Finding, is_inefficient, severity_of, time_text, where_of
 from hpcnn.analysis.table_runs import submit_command
+from hpcnn.stats.medians import CONFIDENCE
 from hpcnn.util.text import counted
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 # Ranks that share data evenly differ by one sample; a tenth more work of one's own is another machine, or a busy one.
 IMBALANCE = 0.10
-# Efficiency from which scaling is better than linear by more than runs of one row differ.
-SUPERLINEAR = 1.05
+# Efficiency from which scaling is better than linear by more than runs of one row differ; and by more than noise of 5 %
+# in three runs makes of perfect scaling once in a thousand studies, where runs are too few for an interval.
+SUPERLINEAR, SUPERLINEAR_ALONE = 1.05, 1.25
 
 
 def find_imbalance(e: Evidence) -> Finding | None:
@@ -86,9 +88,10 @@ def find_oversubscription(e: Evidence) -> Finding | None:
 
 
 def find_superlinear(e: Evidence) -> Finding | None:
-    """Find an efficiency above ideal: usually the base case was slow."""
+    """Find an efficiency above ideal: usually the base case was slow. What may be noise is no finding."""
     efficiency = e.row["efficiency"]
-    if efficiency is None or efficiency < SUPERLINEAR:
+    clear = _clear_of_noise(e)
+    if efficiency is None or efficiency < (SUPERLINEAR if clear else SUPERLINEAR_ALONE) or clear is False:
         return None
     words = f"Better than ideal: the efficiency is {efficiency:.0%} of the base case ({e.row['base_case']}). "
     numbers = {"efficiency": float(efficiency), "base_seconds": float(e.base["epoch_seconds_median"])}
@@ -99,11 +102,9 @@ def find_superlinear(e: Evidence) -> Finding | None:
         taken, left = time_text(e.parts[part]), time_text(ideal)
         words += f"Mostly {part}: {taken} an epoch, where the base case scaled leaves {left}. "
         numbers |= {f"seconds_{part}": e.parts[part], f"seconds_{part}_ideal": ideal}
-    clear = _clear_of_noise(e)
-    if clear is False:
-        words += "The intervals of both times allow for less than ideal, so it may be noise. "
-    elif clear is None:
-        words += f"The base case has {counted(e.base['runs'], 'run')}, too few to say whether it is more than noise. "
+    if clear is None:
+        runs = f"The base case has {counted(e.base['runs'], 'run')} and this row {e.row['runs']}"
+        words += f"{runs}, too few to say whether it is more than noise. "
     words += (
         "A slow base case makes every other row look good: a busy host, threads that were not set, data too large for "
         "one rank's cache. Repeat it before you report a speed-up."
@@ -120,9 +121,6 @@ def find_superlinear(e: Evidence) -> Finding | None:
 
 
 def _clear_of_noise(e: Evidence) -> bool | None:
-    """Return whether even the intervals' far ends are better than ideal; None where there are no intervals."""
-    ends = e.base.get("interval_low"), e.row.get("interval_high")
-    if ends[0] is None or ends[1] is None:
-        return None
-    ideal = e.base["ranks"] / e.row["ranks"] if e.row["kind"] == "strong" else 1.0
-    return bool(ends[0] * ideal > ends[1])
+    """Return whether the whole interval is better than ideal; None where the runs are too few for one."""
+    low, coverage = e.row["efficiency_low"], e.row["ratio_coverage"]
+    return None if low is None or coverage < CONFIDENCE else bool(low > 1)

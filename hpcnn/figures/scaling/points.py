@@ -92,30 +92,18 @@ def time_bars(series: Series) -> Array:
 
 
 def ratio_bars(series: Series, ratio: str) -> Array:
-    """Return how far an interval of ``speedup`` or ``efficiency`` reaches below and above it (2 x rows).
+    """Return how far the interval of ``speedup`` or ``efficiency`` reaches below and above it (2 x rows); NaN without.
 
-    From the far ends of both intervals: the base case's low over the row's high, and the other way round. Both medians
-    are inside their intervals at once with a probability of at least c + c0 - 1 (Bonferroni), so that is the least
-    coverage. The base case over itself is 1, and has none.
+    The base case over itself is 1, and has none.
     """
-    rows, bases = series.rows, series.bases
-    value, median = _column(rows, ratio), _column(rows, "epoch_seconds_median")
-    of_base = _column(bases, "epoch_seconds_median")
-    low = value * _column(bases, "interval_low") / of_base * median / _column(rows, "interval_high")
-    high = value * _column(bases, "interval_high") / of_base * median / _column(rows, "interval_low")
-    bars = np.array([value - low, high - value])
-    bars[:, rows["base"].to_numpy(dtype=bool)] = np.nan
-    return bars
+    value, low, high = (_column(series.rows, f"{ratio}{end}") for end in ("", "_low", "_high"))
+    return np.array([value - low, high - value])
 
 
 def least_coverage(series: list[Series], *, of_ratio: bool) -> float | None:
     """Return the least coverage of the bars that are drawn; None where no bar is."""
-    coverages: list[float] = []
-    for one in series:
-        own, base = _column(one.rows, "interval_coverage"), _column(one.bases, "interval_coverage")
-        both = np.where(one.rows["base"].to_numpy(dtype=bool), np.nan, own + base - 1)
-        coverages += [value for value in (both if of_ratio else own) if not np.isnan(value)]
-    return min(coverages, default=None)
+    key = "ratio_coverage" if of_ratio else "interval_coverage"
+    return min((value for one in series for value in _column(one.rows, key) if not np.isnan(value)), default=None)
 
 
 def ceiling_seconds(series: Series) -> Array:

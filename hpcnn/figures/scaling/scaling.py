@@ -246,7 +246,7 @@ def _caption(series: list[Series], more: int, *, of_ratio: bool) -> str:
     if least is None:
         parts.append("One run a size carries no interval.")
     elif of_ratio:
-        parts.append(f"Bars: from both times' intervals; they cover the ratio with {least:.1%} or more.")
+        parts.append(f"Bars: the interval of the ratio, by a rank test over runs; the least coverage is {least:.1%}.")
     else:
         parts.append(f"Bars: the exact interval of the median over runs; the least coverage is {least:.1%}.")
     if any(not one.joined for one in series):

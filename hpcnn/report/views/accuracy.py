@@ -18,6 +18,7 @@ def accuracy_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     for _, part in table.groupby(rules.tables, dropna=False):
         rows = [_with_texts(row) for row in records(part)]
         same, varying = same_and_varying(rows, settings(records(part)[0], rules.tables))
+        cut_off = any(row["cut_off"] for row in rows)
         columns = [
             count("ranks", "ranks"),
             count("nodes", "nodes"),
@@ -26,6 +27,7 @@ def accuracy_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             count("runs", "runs"),
             count("reached", "reached"),
             count("not_reached", "not reached"),
+            *([count("cut_off", "cut off")] if cut_off else []),
             Column("unknown", "unknown", lambda number: str(number) if number else "", right=True),
             Column("seconds", "s to target", right=True),
             Column("interval", "interval", right=True),
@@ -41,6 +43,10 @@ def accuracy_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             *interval_rule(rows, rules.confidence),
             "test accuracy: after the last epoch, median over runs (smallest..largest)",
         ]
+        if cut_off:
+            parts.append(
+                "a run that was cut off counts until then (Kaplan and Meier), its interval allows for any time"
+            )
         if any(row["clock"] in ("sum of epochs", "both") for row in rows):
             parts.append("some clocks are sums of epochs, without what happened between them")
         views.append(View(title(rows, "time to accuracy"), rows, columns, same, "; ".join(parts)))

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def comparison_view(table: pd.DataFrame, differing: Mapping[str, tuple[str, str]], rules: Rules) -> View:
-    """Return the view of ``compare_runs``."""
+def comparison_view(
+    table: pd.DataFrame, differing: Mapping[str, tuple[str, str]], rules: Rules, apart: str | None = None
+) -> View:
+    """Return the view of ``compare_runs``; ``apart``: what ``apart_in_time`` says."""
     rows = [{**row, "difference_span": span(row, "difference_low", "difference_high")} for row in records(table)]
-    keys = list(rows[0])
-    same, varying = same_and_varying(rows, keys[: keys.index("runs_a")])
-    varying = [key for key in varying if any(row[key] != row["ranks"] for row in rows)]
+    same, varying = _same_and_varying(rows)
     columns = [
         count("ranks", "ranks"),
         *(setting(key) for key in varying),
@@ -34,20 +34,35 @@ def comparison_view(table: pd.DataFrame, differing: Mapping[str, tuple[str, str]
         percent("test_accuracy_a", "accuracy A", 2),
         percent("test_accuracy_b", "accuracy B", 2),
     ]
-    lines = [f"{_row_text(row, varying)}: {row['words']}." for row in rows]
+    lines = [f"{_row_text(row, varying)}: {row['words']}." for row in rows] + ([apart] if apart else [])
     differ = "; ".join(f"{name(key)}: {one} | {other}" for key, (one, other) in differing.items())
     parts = [
         "change: of the medians over runs",
         "B - A: interval of the shift (Hodges and Lehmann)",
-        "p: Mann and Whitney's rank test",
+        "p: the larger of Mann and Whitney's and of Brunner and Munzel's test",
         "effect: Cliff's delta, -1 to 1",
         warm_up(rules.warmup),
     ]
-    if (several := sum(row["words"][:5] != "only " for row in rows)) > 1:
-        chance = (1 - rules.confidence) * several
-        parts.append(f"{several} comparisons: {chance:.2g} false alarms are to be expected by chance alone")
+    if (several := sum(row["p_holm"] is not None for row in rows)) > 1:
+        parts.append(
+            f"{several} comparisons: a difference counts if its p after Holm is at most {1 - rules.confidence:.2g}, so "
+            "that all of them together raise no more false alarms than one"
+        )
     same_and_differing = " ".join(text for text in (same, f"A and B differ in {differ}." if differ else "") if text)
     return View("B against A", rows, columns, same_and_differing, "; ".join(parts), lines)
+
+
+def row_names(table: pd.DataFrame) -> list[str]:
+    """Return the configuration of each row of ``compare_runs``, in words."""
+    rows = records(table)
+    _, varying = _same_and_varying(rows)
+    return [_row_text(row, varying) for row in rows]
+
+
+def _same_and_varying(rows: Sequence[Row]) -> tuple[str, list[str]]:
+    keys = list(rows[0])
+    same, varying = same_and_varying(rows, keys[: keys.index("runs_a")])
+    return same, [key for key in varying if any(row[key] != row["ranks"] for row in rows)]
 
 
 def _row_text(row: Row, varying: Sequence[str]) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpcnn.analysis.quality import quality_table
+from hpcnn.analysis.table_runs import row_names
 from hpcnn.report.views.view import shown_path
+from hpcnn.util.errors import HpcnnError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +30,17 @@ def problem_lines(data: RunData, out: pd.DataFrame) -> list[str]:
         return []
     lines = (f"  {shown_path(str(row.path))}: {row.problem}" for row in runs.itertuples())
     return [f"Counted, with a problem ({len(runs)}):", *lines]
+
+
+def repeat_lines(data: RunData, table: pd.DataFrame, warmup: int) -> list[str]:
+    """Return the rows of a scaling table whose repeats are not of one measurement; none without SciPy."""
+    try:
+        quality = quality_table(data, table, warmup)
+    except HpcnnError:
+        return []
+    names = row_names(table)
+    lines = [f"  {names[row]}: {words}" for row, words in quality["remarks"].items() if words]
+    return [f"Repeats that are not alike ({len(lines)}):", *lines] if lines else []
 
 
 def version_lines(data: RunData, out: pd.DataFrame) -> list[str]:

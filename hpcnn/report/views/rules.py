@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from hpcnn.report.views.view import Row
 
+# An interval that holds the truth less often than this is not shown to people.
+LEAST_COVERAGE = 0.9
+
 
 @dataclass(frozen=True)
 class Rules:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, interval_rule, settings, title, warm_up
+from hpcnn.analysis.diagnose.machine import SUPERLINEAR
+from hpcnn.report.views.rules import LEAST_COVERAGE, Rules, interval_rule, settings, title, warm_up
 from hpcnn.report.views.view import Row, View, count, number, percent, records, same_and_varying, setting, span
+from hpcnn.stats.medians import LEAST_FOR_FENCES
+from hpcnn.stats.rank_tests import values_needed
 from hpcnn.util.table import Column
+from hpcnn.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +26,64 @@ def scaling_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         rows = [_with_spans(row) for row in records(part)]
         kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(rows[0]["kind"], "throughput")
         same, varying = same_and_varying(rows, settings(records(part)[0], rules.tables))
-        views.append(View(title(rows, kind), rows, _columns(varying), same, _caption(rows, rules)))
+        views.append(
+            View(title(rows, kind), rows, _columns(varying), same, _caption(rows, rules), _remarks(rows, rules))
+        )
+        intervals = _intervals(rows, varying, rules)
+        if any(value for row in intervals.rows for key, value in row.items() if key.endswith("_span")):
+            views.append(intervals)
     return views
+
+
+def _remarks(rows: Sequence[Row], rules: Rules) -> list[str]:
+    """Return what cannot be, row by row: an efficiency of more than 100 % that noise alone does not explain."""
+    lines = []
+    for row in rows:
+        if row["efficiency"] is None or row["efficiency"] <= SUPERLINEAR:
+            continue
+        enough = row["ratio_coverage"] is not None and row["ratio_coverage"] >= rules.confidence
+        if enough and row["efficiency_low"] <= 1:
+            why = "its interval allows for 100 %: it may be noise"
+        elif enough:
+            why = "and noise does not explain it: the base case was slow, or its data fit no cache. Measure it again"
+        else:
+            why = (
+                f"which ranks cannot give. {counted(row['runs'], 'run')} cannot tell noise from a slow base case (a "
+                "busy machine): measure both again"
+            )
+        lines.append(f"{counted(row['ranks'], 'rank')}: an efficiency of {row['efficiency']:.0%}, {why}.")
+    return lines
+
+
+def _intervals(rows: Sequence[Row], varying: Sequence[str], rules: Rules) -> View:
+    """Return the view of the ratios of ``rows`` with their intervals."""
+    shown = []
+    for row in rows:
+        known = row["ratio_coverage"] is not None and row["ratio_coverage"] >= LEAST_COVERAGE
+        of_time = row["interval_coverage"] is not None and row["interval_coverage"] >= LEAST_COVERAGE
+        keys = {"speedup": known, "efficiency": known, "images_per_second": of_time, "node_hours_per_epoch": of_time}
+        spans = {f"{key}_span": span(row, f"{key}_low", f"{key}_high") if has else None for key, has in keys.items()}
+        if spans["efficiency_span"]:
+            spans["efficiency_span"] = f"{row['efficiency_low']:.1%}..{row['efficiency_high']:.1%}"
+        shown.append({**row, **spans})
+    columns = [
+        count("ranks", "ranks"),
+        *(setting(key) for key in varying),
+        Column("speedup_span", "speed-up", right=True),
+        Column("efficiency_span", "efficiency", right=True),
+        percent("ratio_coverage", "coverage"),
+        Column("images_per_second_span", "images/s", right=True),
+        Column("node_hours_per_epoch_span", "node-h/epoch", right=True),
+        percent("interval_coverage", "coverage"),
+    ]
+    parts = ["speed-up, efficiency: of the shift between the runs of both sizes, by a rank test"]
+    parts.append("images/s, node-h: exact, of the median over runs")
+    if any(value is None for row in shown for key, value in row.items() if key.endswith("_span")):
+        parts.append(
+            f"no interval below {LEAST_COVERAGE:.0%}: a ratio needs {values_needed(rules.confidence)} runs of each "
+            f"size for {100 * rules.confidence:.4g} %, a median {rows[0]['runs_needed']}"
+        )
+    return View("Intervals", shown, columns, "", "; ".join(parts))
 
 
 def _with_spans(row: Row) -> Row:
@@ -63,9 +124,17 @@ def _caption(rows: Sequence[Row], rules: Rules) -> str:
     parts.append("5..95 %: percentiles of all measured epochs")
     if any(row["ceiling_images_per_second"] is not None for row in rows):
         parts.append("ceiling: images/s of runs without communication")
+    if any(row["ratio_coverage"] is None and not row["base"] and row["runs"] > 1 for row in rows) and not _has_scipy():
+        parts.append("no intervals of ratios without scipy: pip install 'hpcnn[report]'")
     if outliers := sum(row["outliers"] for row in rows):
         done = "left out" if rules.drop_outliers else "kept"
         parts.append(f"outliers {done}: {outliers} (epochs outside Tukey's fences of their run)")
+    elif not any(row["outliers_testable"] for row in rows):
+        parts.append(f"outliers: not testable, a run needs {LEAST_FOR_FENCES} measured epochs")
     elif rules.drop_outliers:
         parts.append("outliers left out: none (no epoch outside Tukey's fences of its run)")
     return "; ".join(parts)
+
+
+def _has_scipy() -> bool:
+    return importlib.util.find_spec("scipy") is not None

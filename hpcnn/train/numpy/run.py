@@ -60,7 +60,7 @@ class NumpyTraining:
 
     def __init__(self, spec: TrainSpec) -> None:
         """Load the data, whose size is the default of the batch size, and resolve the spec."""
-        self.data = load_of(spec)
+        self.data = load_of(dataclasses.replace(spec, cache="memory"))
         if self.data.train_weights is not None or self.data.test_weights is not None:
             raise bad_value("--data", spec.data, f"a set without weights of samples, with {spec.model} in NumPy")
         samples = len(self.data.x_train)

@@ -72,10 +72,11 @@ def test_bars_are_the_intervals_and_their_coverage_is_stated(strong):
     plots, _, _ = plots_of(strong)
     assert bars(plots["time"]) == [(9.0, 13.0), (5.0, 8.0)]
     assert "Bars: the exact interval of the median over runs; the least coverage is 96.9%." in plots["time"].caption
-    # the ratio's ends: 9/8 and 13/5, each over 2 ranks; the base case over itself has none
-    assert bars(plots["efficiency"])[0] == (1.0, 1.0)
-    assert bars(plots["efficiency"])[1] == pytest.approx((9 / 8 / 2, 13 / 5 / 2))
-    assert "they cover the ratio with 93.8% or more" in plots["efficiency"].caption
+    # of the 36 ratios of a run on 1 rank and one on 2, the sixth and the sixth last, each over 2 ranks
+    ratios = sorted(one / two / 2 for one in ONE for two in TWO)
+    assert bars(plots["efficiency"])[0] == (1.0, 1.0)  # the base case over itself
+    assert bars(plots["efficiency"])[1] == pytest.approx((ratios[5], ratios[-6]))
+    assert "by a rank test over runs; the least coverage is 95.9%" in plots["efficiency"].caption
 
 
 def test_one_run_a_size_has_no_bars(tmp_path):

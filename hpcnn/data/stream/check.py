@@ -1,0 +1,47 @@
+"""Read all samples of a data set and say which are bad: ``hpcnn data check``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcnn.data.dataset import DataSet
+from hpcnn.data.stream.bulk import slices
+from hpcnn.data.stream.convert import sources_of
+from hpcnn.data.stream.streamed import StreamedSet, bad_of
+from hpcnn.util.types import Array
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found in one part. bad: number of a sample -> where it is and why. counts: samples of each class."""
+
+    part: str
+    samples: int
+    bytes: int
+    seconds: float
+    low: float
+    high: float
+    counts: Array | None
+    bad: dict[int, str]
+
+
+def check(data: DataSet, progress: Callable[[str, int, int], None] = lambda part, done, count: None) -> list[Checked]:
+    """Read every sample of both parts. progress: called with part, samples that are done, and samples in all."""
+    found = []
+    for part, source in sources_of(data).items():
+        begin, low, high = time.monotonic(), float("inf"), float("-inf")
+        one_class = bool(data.classes) and not source.y.shape
+        counts = np.zeros(int(data.classes), np.int64) if one_class else None
+        for first, x, y in slices(source):
+            low, high = min(low, float(x.min())), max(high, float(x.max()))
+            if counts is not None:
+                counts += np.bincount(y, minlength=len(counts))
+            progress(part, first + len(x), len(source))
+        bad = bad_of(source) if isinstance(data, StreamedSet) else {}
+        size = len(source) * (source.x.bytes + source.y.bytes)
+        found.append(Checked(part, len(source), size, time.monotonic() - begin, low, high, counts, bad))
+    return found

@@ -1,0 +1,76 @@
+"""Write a data set in another form, chunk by chunk; what was written stays when the command is stopped.
+
+Beside the result stands ``NAME.convert.json`` until the end: what is converted, and how many samples of each part are
+on disk. Each chunk has its place, so that one which was cut off is written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hpcnn.data.dataset import DataSet
+from hpcnn.data.stream.bulk import slices
+from hpcnn.data.stream.pairs import Pairs
+from hpcnn.data.stream.rows import MappedRows
+from hpcnn.data.stream.source import Source
+from hpcnn.data.stream.streamed import StreamedSet, source_of
+from hpcnn.data.stream.writers import WRITERS, Writer
+from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.files import make_folder, read_json, write_json
+from hpcnn.util.user import expanded
+
+Progress = Callable[[str, int, int], None]
+
+
+def convert(
+    data: DataSet, target: str, chunk: int, progress: Progress = lambda part, done, count: None, *, force: bool = False
+) -> Path:
+    """Write the training and test samples of a set as ``FORM:PATH``; return the path.
+
+    chunk: samples that are written together, and read together where the form has chunks. force: start anew where there
+    is something at the path. progress: called with part, samples that are done, and samples in all.
+    Raises UsageError for a set of several arrays, for another form, and for a path that is taken.
+    """
+    form, _, place = target.partition(":")
+    if form not in WRITERS:
+        raise unknown_value("DEST", form, [f"{name}:PATH" for name in WRITERS])
+    if not place:
+        raise bad_value("DEST", target, f"{form}:PATH")
+    sources = sources_of(data)
+    path = expanded(place).absolute()
+    log = path.with_name(path.name + ".convert.json")
+    samples = {part: len(source) for part, source in sources.items()}
+    wanted = {"source": data.name, "form": form, "chunk": chunk, "samples": samples, "notes": list(data.notes)}
+    state = read_json(log) if log.exists() else None
+    goes_on = state is not None and not force and all(state.get(key) == value for key, value in wanted.items())
+    if path.exists() and not goes_on and not force:
+        what = "the rest of another conversion" if state else "something already"
+        raise UsageError(f"DEST: there is {what} at {path}; --force writes it anew")
+    make_folder(path.parent)
+    done: dict[str, int] = dict(state["done"]) if goes_on and state else dict.fromkeys(sources, 0)
+    writer: Writer = WRITERS[form](path, sources, chunk, fresh=not goes_on, classes=data.classes or None)
+    write_json(log, {**wanted, "done": done}, durable=False)
+    for part, source in sources.items():
+        progress(part, done[part], len(source))
+        for first, x, y in slices(source, done[part], chunk):
+            writer.write(part, first, x, y)
+            done[part] = first + len(x)
+            write_json(log, {**wanted, "done": done}, durable=False)
+            progress(part, done[part], len(source))
+    writer.close()
+    log.unlink()
+    return path
+
+
+def sources_of(data: DataSet) -> dict[str, Source]:
+    """Return training and test samples as sources, of arrays in memory too."""
+    if isinstance(data, StreamedSet):
+        return {"train": source_of(data.x_train), "test": source_of(data.x_test)}
+    if data.is_structured or data.train_weights is not None or data.tokens:
+        raise UsageError(
+            f"{data.name} has several arrays, weights or words; one array of features and labels is written"
+        )
+    parts: dict[str, tuple[Any, Any]] = {"train": (data.x_train, data.y_train), "test": (data.x_test, data.y_test)}
+    return {part: Pairs([(data.name, MappedRows(x), MappedRows(y))]) for part, (x, y) in parts.items()}

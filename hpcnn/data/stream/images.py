@@ -1,0 +1,156 @@
+"""Read ``images:DIR``: JPEG and PNG files, a folder a class, decoded by TensorFlow's own operations.
+
+``DIR/train/CLASS/FILE`` and ``DIR/test/CLASS/FILE``, or ``DIR/CLASS/FILE``, of which some are split off. The order is
+a fixed one by chance, so that the first samples are of every class.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from hpcnn.data.stream.source import BadSample, Indices, Source, Spec
+from hpcnn.util.errors import UsageError
+from hpcnn.util.tf_import import import_tensorflow
+from hpcnn.util.types import Array
+from hpcnn.zoo.forms import Location
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+_PARTS = ("train", "test")
+
+
+def open_images(location: Location, size: tuple[int, int] | None, seed: int) -> tuple[Source, Source | None]:
+    """Return training and test pictures; no test pictures where they are to be split off.
+
+    size: (height, width) to which pictures are scaled; None if all have that of the first. seed: of their order.
+    """
+    folders = location.files(location.training)
+    test = location.files(location.test)
+    if len(folders) != 1 or len(test) > 1 or not folders[0].is_dir():
+        raise UsageError(f"--data: images:{','.join(location.training)} is not valid; expected images:DIR, one folder")
+    if not test and all((folders[0] / part).is_dir() for part in _PARTS):
+        folders, test = [folders[0] / "train"], [folders[0] / "test"]
+    classes = _classes(folders[0])
+    train = Pictures(folders[0], classes, size, seed)
+    height, width, channels = train.x.shape
+    return train, Pictures(test[0], classes, size or (height, width), seed, channels) if test else None
+
+
+def _classes(folder: Path) -> list[str]:
+    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    if not names:
+        raise UsageError(f"--data: {folder} has no folders; expected one for each class, with its pictures")
+    return names
+
+
+class Pictures(Source):
+    """Pictures of one folder a class, uint8 (height, width, channels). Labels are the numbers of the folders' names.
+
+    channels: 1 or 3; None for those of the first picture.
+    """
+
+    cheap_labels = True
+
+    def __init__(
+        self, folder: Path, classes: list[str], size: tuple[int, int] | None, seed: int, channels: int | None = None
+    ) -> None:
+        import_tensorflow()
+        self._folder, self._names = folder, classes
+        self.classes = len(classes)
+        found = [sorted(_pictures(folder / name)) for name in classes]
+        counts = [len(names) for names in found]
+        if not sum(counts):
+            raise UsageError(f"--data: no picture ({', '.join(SUFFIXES)}) in the folders of {folder}")
+        # Bytes in one array: ten million names as Python's texts would take a gigabyte.
+        names = np.array([os.fsencode(name) for names in found for name in names])
+        order = np.random.RandomState(seed).permutation(len(names))
+        self._files, self._labels = names[order], np.repeat(np.arange(len(classes)), counts)[order]
+        first = self._content(0)
+        height, width, depth = _size_of(first) or (0, 0, 0)
+        if size is None and not height:
+            raise UsageError(
+                f"--data: {self.where(0)} cannot be read as a picture; --image-size HxW needs no first one"
+            )
+        # grey with transparency has 2 channels, colour with transparency 4: without it they are 1 and 3
+        self._channels = channels or (1 if depth in (1, 2) else 3)
+        self._size = size
+        self.x = Spec((*(size or (height, width)), self._channels), np.dtype(np.uint8))
+        self.y = Spec((), np.dtype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def read(self, indices: Indices) -> tuple[Array, Array]:
+        """Return pictures and labels of these samples."""
+        found = np.empty((len(indices), *self.x.shape), np.uint8)
+        for row, index in enumerate(indices):
+            found[row] = self._picture(int(index))
+        return found, self._labels[indices]
+
+    def labels(self, indices: Indices) -> Array:
+        """Return the labels alone."""
+        found: Array = self._labels[indices]
+        return found
+
+    def where(self, index: int) -> str:
+        """Return the file of a picture."""
+        return str(self._path(index))
+
+    def _path(self, index: int) -> Path:
+        label: int = int(self._labels[index])
+        return self._folder / self._names[label] / os.fsdecode(bytes(self._files[index]))
+
+    def _content(self, index: int) -> bytes:
+        try:
+            return self._path(index).read_bytes()
+        except OSError as error:
+            raise BadSample(index, self.where(index), f"cannot be read: {error.strerror}") from error
+
+    def _picture(self, index: int) -> Array:
+        """Return one picture. Operations run one after another in the calling thread: threads are the parallel part.
+
+        Within one slice TensorFlow's own threads may all be waiting for it.
+        """
+        import tensorflow as tf
+
+        with tf.device("/CPU:0"):
+            try:
+                content = self._content(index)
+                # The operation for JPEG takes PNG too, and any form with the number of channels that is asked for.
+                picture = tf.io.decode_jpeg(content, channels=self._channels)
+            except tf.errors.InvalidArgumentError as error:
+                reason = str(error).splitlines()[0].split("}} ")[-1]
+                raise BadSample(index, self.where(index), f"cannot be decoded: {reason[:200]}") from error
+            if self._size is not None and tuple(picture.shape[:2]) != self._size:
+                scaled = tf.image.resize(picture, self._size)
+                picture = tf.cast(tf.round(scaled), tf.uint8)
+        pixels: Array = picture.numpy()
+        if pixels.shape != self.x.shape:
+            sizes = "x".join(map(str, pixels.shape[:2])), "x".join(map(str, self.x.shape[:2]))
+            raise BadSample(index, self.where(index), f"is {sizes[0]} pixels; expected {sizes[1]} (or --image-size)")
+        return pixels
+
+
+def _pictures(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES)]
+
+
+def _size_of(content: bytes) -> tuple[int, int, int] | None:
+    """Return height, width and channels as the head of a PNG or JPEG file has them; None for anything else."""
+    if content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) > 26:
+        width, height = struct.unpack(">II", content[16:24])
+        return height, width, {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}.get(content[25], 3)
+    position = 2
+    while content[:2] == b"\xff\xd8" and position + 10 < len(content):
+        marker, length = content[position + 1], int.from_bytes(content[position + 2 : position + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame
+            height, width, channels = struct.unpack(">HHB", content[position + 5 : position + 10])
+            return height, width, channels
+        position += 2 + length
+    return None

@@ -1,0 +1,115 @@
+"""Open data of any form as a data set that stays on disk. Chooses the reader by the form.
+
+``--cache memory`` makes arrays of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpcnn.data.dataset import DataSet
+from hpcnn.data.stream.bulk import read_all
+from hpcnn.data.stream.chosen import Split
+from hpcnn.data.stream.clean import Clean
+from hpcnn.data.stream.npy import open_npy
+from hpcnn.data.stream.source import Source
+from hpcnn.data.stream.streamed import StreamedSet, streamed_set
+from hpcnn.data.stream.tolerant import Tolerant
+from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.types import Json
+from hpcnn.zoo.forms import OPTIONS, check_options, location_of
+
+# Form -> module and function that open a Location.
+_READERS = {
+    "npy": ("npy", "open_npy"),
+    "h5": ("hdf5", "open_hdf5"),
+    "images": ("images", "open_images"),
+    "zarr": ("zarr_arrays", "open_zarr"),
+    "tfrecord": ("tfrecord", "open_tfrecord"),
+    "parquet": ("parquet", "open_parquet"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How data on disk is read. image_size: (height, width) of pictures. skip_bad: bad samples that are allowed."""
+
+    image_size: tuple[int, int] | None = None
+    skip_bad: int = 0
+
+
+NO_OPTIONS = Options()
+
+
+def open_set(
+    name: str,
+    arguments: Mapping[str, Json],
+    options: Options,
+) -> StreamedSet:
+    """Return the data set ``FORM:FILES`` with these options of --data-arg.
+
+    Raises UsageError for files that are missing or no data of the form.
+    """
+    check_options(dict(arguments))
+    values: dict[str, Any] = {**OPTIONS, **arguments}
+    location = location_of(name)
+    if options.image_size and location.form != "images":
+        raise bad_value("--image-size", "x".join(map(str, options.image_size)), f"no value with {location.form}: data")
+    module, function = _READERS[location.form]
+    reader = getattr(importlib.import_module(f"hpcnn.data.stream.{module}"), function)
+    pictures = {"size": options.image_size, "seed": values["split_seed"]} if location.form == "images" else {}
+    train, test = reader(location, **pictures)
+    return assembled_set(name, train, test, values, options, source=name.partition(":")[2])
+
+
+def assembled_set(
+    name: str,
+    train: Source,
+    test: Source | None,
+    values: Mapping[str, Any],
+    options: Options,
+    **facts: Any,
+) -> StreamedSet:
+    """Return the data set of opened sources: split where there is no test set, cleaned, forgiving."""
+    notes: list[str] = []
+    if test is None:
+        every, seed = max(round(1 / values["test_share"]), 2), values["split_seed"]
+        train, test = Split(train, every, seed, test=False), Split(train, every, seed, test=True)
+        notes.append(f"{len(train)} + {len(test)} samples: one of {every} is for the test, by seed {seed}")
+    cleaned = Clean(train, name)
+    if cleaned.moved:
+        notes.append("channels moved from first to last")
+    train, test = (Tolerant(part, options.skip_bad) for part in (cleaned, Clean(test, name)))
+    return streamed_set(name, train, test, values["classes"], notes=tuple(notes), **facts)
+
+
+def in_place_of(data: StreamedSet, copy: str) -> StreamedSet:
+    """Return a copy of a set's samples as the set itself: with its name, its facts and its classes."""
+    train, test = open_npy(location_of(copy))
+    assert test is not None
+    train, test = (Tolerant(Clean(part, data.name), 0) for part in (train, test))
+    return streamed_set(
+        data.name, train, test, data.classes, description=data.description, source=data.source, notes=data.notes
+    )
+
+
+def in_memory(data: StreamedSet) -> DataSet:
+    """Return the same set as arrays in memory. Raises UsageError where memory is too small."""
+    try:
+        (x_train, y_train), (x_test, y_test) = (read_all(column.source) for column in (data.x_train, data.x_test))
+    except MemoryError as error:
+        raise UsageError(f"--cache: {data.name} does not fit into memory; --cache none reads it as it goes") from error
+    return DataSet(
+        data.name,
+        x_train,
+        y_train,
+        x_test,
+        y_test,
+        classes=data.classes,
+        description=data.description,
+        source=data.source,
+        notes=data.notes,
+    )

@@ -1,0 +1,39 @@
+"""Views of the tables of the POP Centre's efficiencies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpcnn.report.views.rules import Rules, settings, title, warm_up
+from hpcnn.report.views.view import View, count, percent, records, same_and_varying, setting
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def pop_views(table: pd.DataFrame, rules: Rules) -> list[View]:
+    """Return the views of ``pop_table``; a note where no run says where its time goes."""
+    if table.empty:
+        return [View("POP efficiencies", [], [], caption="no run records where the seconds of an epoch go")]
+    views = []
+    for _, part in table.groupby(rules.tables, dropna=False):
+        rows = records(part)
+        same, varying = same_and_varying(rows, settings(rows[0], rules.tables))
+        columns = [
+            count("ranks", "ranks"),
+            *(setting(key) for key in varying),
+            percent("global_efficiency", "global"),
+            percent("parallel_efficiency", "parallel"),
+            percent("load_balance", "balance"),
+            percent("communication_efficiency", "communication"),
+            percent("computational_scalability", "scalability"),
+        ]
+        parts = [
+            "global = parallel x computational scalability, over the base case",
+            "parallel = load balance x communication efficiency, medians over epochs and runs",
+            "useful time: outside communication, and outside waiting for slower ranks",
+            "serialization and transfer: not told apart, which needs a simulated ideal network",
+            warm_up(rules.warmup),
+        ]
+        views.append(View(title(rows, "POP efficiencies"), rows, columns, same, "; ".join(parts)))
+    return views

@@ -1,0 +1,42 @@
+"""Views of the tables of the quality of a measurement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpcnn.report.views.rules import Rules, settings, title
+from hpcnn.report.views.view import View, count, number, records, same_and_varying, setting
+from hpcnn.util.table import Column
+from hpcnn.util.text import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def quality_views(table: pd.DataFrame, rules: Rules) -> list[View]:
+    """Return the views of ``quality_table``."""
+    views = []
+    for _, part in table.groupby(rules.tables, dropna=False):
+        rows = records(part)
+        same, varying = same_and_varying(rows, settings(rows[0], rules.tables))
+        columns = [
+            count("ranks", "ranks"),
+            *(setting(key) for key in varying),
+            count("runs", "runs"),
+            Column("first_finished", "first", _minute),
+            Column("last_finished", "last", _minute),
+            number("largest_gap_hours", "gap, h"),
+            count("hosts", "hosts"),
+            Column("drift_p_holm", "drift p", "{:.3f}".format, right=True),
+        ]
+        lines = [f"{counted(row['ranks'], 'rank')}: {row['remarks']}." for row in rows if row["remarks"]]
+        parts = ["first, last: ends of runs (UTC)", "gap: the longest between two ends", "hosts: distinct sets"]
+        parts.append("drift: Kendall's rank correlation with the order in time, five runs or more, p after Holm")
+        if not lines:
+            parts.append("nothing speaks against the repeats of any row being of one measurement")
+        views.append(View(title(rows, "quality of the measurement"), rows, columns, same, "; ".join(parts), lines))
+    return views
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")

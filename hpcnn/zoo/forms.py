@@ -1,0 +1,98 @@
+"""The forms of data that are read a slice at a time: ``FORM:FILES[::TEST FILES][#NAMES]``. Facts alone, no readers."""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.user import expanded
+
+# Form -> how it is written: those of user_code.DATA_FORMS, whose names are no functions of a user's.
+FORMS = {
+    "npy": "npy:DIR or npy:X.npy,Y.npy",
+    "h5": "h5:FILES[#x,y]",
+    "images": "images:DIR",
+    "zarr": "zarr:DIR[#x,y]",
+    "tfrecord": "tfrecord:FILES[#x,y]",
+    "parquet": "parquet:FILES[#x,y]",
+}
+# Options of --data-arg, with their defaults: None where the data says it.
+OPTIONS: dict[str, object] = {"test_share": 0.2, "split_seed": 1, "classes": None}
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where data of one form is. training, test: paths or patterns; ``names``: of the features and the labels."""
+
+    form: str
+    training: tuple[str, ...]
+    test: tuple[str, ...]
+    names: tuple[str, str] | None
+
+    def files(self, paths: tuple[str, ...]) -> list[Path]:
+        """Return the files (or folders) of paths and patterns, each pattern's in the order of their names.
+
+        Raises UsageError for a path that is not there, and for a pattern that matches nothing.
+        """
+        found: list[Path] = []
+        for path in paths:
+            pattern = str(expanded(path))
+            matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
+            if not matches or not all(map(os.path.lexists, matches)):
+                raise bad_value("--data", path, f"a path or a pattern of files for {FORMS[self.form]}; there is none")
+            found += map(Path, matches)
+        return found
+
+    def parts(self, suffix: str) -> tuple[list[Path], list[Path]]:
+        """Return the files for training and for test; of a folder, those that begin with ``train`` and ``test``."""
+        found = self.files(self.training)
+        if len(found) == 1 and found[0].is_dir() and not self.test:
+            folder = found[0]
+            if list(folder.glob(f"train*{suffix}")):
+                return sorted(folder.glob(f"train*{suffix}")), sorted(folder.glob(f"test*{suffix}"))
+            return self.files((str(folder / f"*{suffix}"),)), []
+        return found, self.files(self.test)
+
+
+def form_of(name: str) -> str | None:
+    """Return the form of data of this name, None for a known set, an .npz file or a user's function."""
+    form = name.partition(":")[0]
+    return form if ":" in name and form in FORMS else None
+
+
+def location_of(name: str) -> Location:
+    """Return the parts of a name. Raises UsageError, with the grammar, for a name without files."""
+    form, _, rest = name.partition(":")
+    if form not in FORMS:
+        raise unknown_value("--data", form, FORMS)
+    places, _, names = rest.partition("#")
+    training, _, test = places.partition("::")
+    chosen = tuple(part for part in names.split(",") if part)
+    parts = [tuple(part for part in place.split(",") if part) for place in (training, test)]
+    if not parts[0] or (chosen and len(chosen) != 2):
+        raise bad_value("--data", name, f"{FORMS[form]}, and after :: the files of the test set if they are others")
+    return Location(form, parts[0], parts[1], (chosen[0], chosen[1]) if chosen else None)
+
+
+def check_there(name: str) -> None:
+    """Raise UsageError where a file of the data is missing."""
+    location = location_of(name)
+    for paths in (location.training, location.test):
+        location.files(paths)
+
+
+def check_options(given: dict[str, object]) -> None:
+    """Raise UsageError for an option that these forms do not have."""
+    for key in given:
+        if key not in OPTIONS:
+            raise unknown_value("--data-arg", key, OPTIONS)
+    share = given.get("test_share", 0.2)
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 0.5:
+        raise UsageError(f"--data-arg test_share: {share!r} is not valid; expected a share above 0, at most 0.5.")
+    for key, least in (("split_seed", 0), ("classes", 1)):
+        value = given.get(key, least)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UsageError(f"--data-arg {key}: {value!r} is not valid; expected a whole number from {least} on.")
