@@ -13,20 +13,20 @@ from hpcnn.util.errors import UsageError
 _NAMED = 20
 
 
-def bad_samples(data: DataSet, strategy: Strategy, allowed: int) -> int:
-    """Return the number of bad training samples that all ranks have met so far; all ranks must call it.
+def bad_samples(data: DataSet, strategy: Strategy, allowed: int) -> dict[int, str]:
+    """Return the bad training samples of all ranks so far, by number, with the reason; all ranks must call it.
 
     Raises UsageError on every rank where they are more than are allowed.
     """
     if not allowed or not isinstance(data, StreamedSet):
-        return 0
+        return {}
     of_ranks = strategy.collect(bad_of(source_of(data.x_train)))
-    return on_rank_0(strategy, lambda: _number(of_ranks or [], allowed))
+    return on_rank_0(strategy, lambda: _together(of_ranks or [], allowed))
 
 
-def _number(of_ranks: Iterable[Mapping[int, str]], allowed: int) -> int:
+def _together(of_ranks: Iterable[Mapping[int, str]], allowed: int) -> dict[int, str]:
     found = {number: reason for bad in of_ranks for number, reason in bad.items()}
     if len(found) > allowed:
         named = "; ".join(f"{number}: {reason}" for number, reason in sorted(found.items())[:_NAMED])
         raise UsageError(f"--skip-bad: {len(found)} samples are bad, and {allowed} are allowed: {named}")
-    return len(found)
+    return found

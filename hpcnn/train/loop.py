@@ -214,7 +214,7 @@ class Loop:
             "validation": validation,
             "learning_rate": rate,
             **({"resumed": True} if start.resumed else {}),
-            **({"bad_samples": bad} if bad else {}),
+            **({"bad_samples": len(bad)} if bad else {}),
             **({"profiled": True} if self.profile and self.profile.epoch == epoch else {}),
         }
 

@@ -264,8 +264,8 @@ def test_the_files_of_a_run_have_the_documented_keys(name: str, file: str, run_d
 
 def test_the_documented_keys_of_a_host_and_the_documented_events_are_there(run_dir: Path) -> None:
     document = text("docs/run-directory.md")
-    hosts = re.search(r"^- An entry of `hosts` has (.+?)\. In an entry of a node", document, re.MULTILINE | re.DOTALL)
-    events = re.search(r"^The events are (.+?)\.$", document, re.MULTILINE | re.DOTALL)
+    hosts = re.search(r"^\| `hosts` \| (.+) \|$", document, re.MULTILINE)
+    events = re.search(r"^\| `key` \| \| (.+) \|$", document, re.MULTILINE)
     assert hosts
     assert events
     host = keys_in(records(run_dir / "provenance.json")[0]["hosts"])
