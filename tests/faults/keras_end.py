@@ -94,10 +94,8 @@ def main() -> None:
             if again.status or facts(folder) != right:
                 at = f"{what.__name__}, killed at {number} of {whole.changes}"
                 raise Wrong(f"{at}: {facts(folder)}: {again.output}")
-            print(
-                f"{what.__name__}: {'killed' if ended.killed else 'ended before'} at {number} of {whole.changes}: {facts(folder)[:3]}",
-                flush=True,
-            )
+            how = "killed" if ended.killed else "ended before"
+            print(f"{what.__name__}: {how} at {number} of {whole.changes}: {facts(folder)[:3]}", flush=True)
         shutil.rmtree(place / "oracle")
     print(f"{kills} kills of Keras trainings near their end, 0 records wrong")
 
