@@ -173,4 +173,5 @@ def finish_completed(context: Context, **facts: Json) -> None:
     """Close the record of a training that came to its end. Its state goes last: until then a kill loses nothing."""
     context.record.finish("completed", exit_code=0, reason=None, **facts)
     if context.strategy.is_chief:
+        context.run.stop.unlink(missing_ok=True)  # a request that came after the last step
         context.run.state.unlink(missing_ok=True)

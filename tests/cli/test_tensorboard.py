@@ -122,7 +122,7 @@ def seen_by_another_user(pid: int) -> str:
         *("ps axeww -o user,args", f"cat /proc/{pid}/cmdline /proc/{pid}/environ /proc/{pid}/stat /proc/{pid}/status"),
         *(f"ls -l /proc/{pid}/fd /proc/{pid}/cwd /proc/{pid}/map_files", f"cat /proc/{pid}/task/*/comm"),
         "cat /proc/net/tcp /proc/net/unix",
-        "find /tmp /var/tmp /dev/shm -user 0 -newer /proc/1 -type f -size -64k -exec cat {} +",
+        "find /tmp /var/tmp /dev/shm -maxdepth 3 -path '*tensorboard*' -type f -exec cat {} +",
     )
     another = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
     seen = subprocess.run(
