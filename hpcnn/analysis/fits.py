@@ -8,7 +8,7 @@ reason instead. Must not import files or figures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -62,6 +62,8 @@ class Fit:
     coefficients: Array | None = field(default=None, repr=False)
     resampled: Array | None = field(default=None, repr=False)
     level: float = field(default=np.nan, repr=False)
+    most_ranks: float = field(default=np.inf, repr=False)
+    general: Fit | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         """Return the fit in one line: its parameters and peak with their intervals, or why there is none."""
@@ -81,9 +83,10 @@ class Fit:
     def curve(self, ranks: Sequence[int]) -> pd.DataFrame:
         """Return the fitted curve at ``ranks``, one row each, with pointwise bounds (NaN without an interval).
 
-        Columns: ``ranks``; ``speedup``, ``low``, ``high``: relative to the series' smallest size (for weak scaling
-        the scaled speed-up); ``seconds``, ``seconds_low``, ``seconds_high``: of an epoch. Raises ValueError for a
-        fit that was refused.
+        Beyond the measured sizes the bounds hold those of the USL too, which allows for what does not show there yet;
+        without a fit of the USL there are none. Columns: ``ranks``; ``speedup``, ``low``, ``high``: relative to the
+        series' smallest size (for weak scaling the scaled speed-up); ``seconds``, ``seconds_low``, ``seconds_high``: of
+        an epoch. Raises ValueError for a fit that was refused.
         """
         if self.law is None or self.coefficients is None:
             raise ValueError(f"there is no {self.model} fit: {self.refused}")
@@ -95,7 +98,20 @@ class Fit:
             speedups, times = _speedup_and_seconds(self.law, self.resampled, p, self.base_ranks)
             table["low"], table["high"] = np.quantile(speedups, [self.level, 1 - self.level], axis=0)
             table["seconds_low"], table["seconds_high"] = np.quantile(times, [self.level, 1 - self.level], axis=0)
-        return pd.DataFrame(table)
+        return self._widened(pd.DataFrame(table))
+
+    def _widened(self, curve: pd.DataFrame) -> pd.DataFrame:
+        """Return a curve whose band beyond the measured sizes holds that of the more general law; none without one."""
+        beyond = curve["ranks"] > self.most_ranks
+        if self.law is None or self.law.name == "usl" or not beyond.any():
+            return curve
+        ranks = curve["ranks"].tolist()
+        other = curve * np.nan if self.general is None else self.general.curve(ranks)
+        for low, high in (("low", "high"), ("seconds_low", "seconds_high")):
+            narrow = curve[[low, high]].isna().any(axis=1) | other[[low, high]].isna().any(axis=1)
+            curve[low] = curve[low].where(~beyond, other[low].clip(upper=curve[low]).mask(narrow))
+            curve[high] = curve[high].where(~beyond, other[high].clip(lower=curve[high]).mask(narrow))
+        return curve
 
 
 class FittedSeries(NamedTuple):
@@ -129,7 +145,9 @@ def times_of(runs: pd.DataFrame) -> Times:
 def fit_times(times: Times, kind: str, resamples: int = RESAMPLES) -> list[Fit]:
     """Return the fits of the laws of ``kind`` ("strong" or "weak") to ``times`` (ranks to seconds of each run)."""
     ordered = {ranks: np.sort(np.asarray(times[ranks], dtype="float64")) for ranks in sorted(times)}
-    return [fit_law(law, ordered, resamples) for law in LAWS if law.kind == kind]
+    found = [fit_law(law, ordered, resamples) for law in LAWS if law.kind == kind]
+    general = next((fit for fit in found if fit.model == "usl" and fit.resampled is not None), None)
+    return [fit if fit is general else replace(fit, general=general) for fit in found]
 
 
 def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
@@ -161,6 +179,7 @@ def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:
         aicc=_aicc(law, times, coefficients),
         left_out_error=_left_out_error(law, times),
         base_ranks=int(ranks[0]),
+        most_ranks=float(ranks[-1]),
         law=law,
         coefficients=coefficients,
         resampled=resampled,

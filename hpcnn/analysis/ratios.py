@@ -32,11 +32,11 @@ def with_ratios(rows: pd.DataFrame, base: pd.Series[int], runs: pd.DataFrame, co
     """Return ``rows`` with ``speedup`` and ``efficiency``, ``_low`` and ``_high`` of both, and ``ratio_coverage``.
 
     base: the label of the base case of each row. runs: one line a run, with its ``row``, ``run_seconds`` and
-    ``run_rate``. A base case over itself is 1 and has no interval; nor has a ratio of which either side is one run.
+    ``sample_seconds``. A base case over itself is 1 and has no interval; nor has a ratio of which a side is one run.
     """
     logs = {
         key: {row: np.log(own.to_numpy("float64")) for row, own in runs.groupby("row")[key]}
-        for key in ("run_seconds", "run_rate")
+        for key in ("run_seconds", "sample_seconds")
     }
     facts = rows.astype(object).to_dict("index")
     found = []
@@ -45,11 +45,9 @@ def with_ratios(rows: pd.DataFrame, base: pd.Series[int], runs: pd.DataFrame, co
         scales = row["kind"] in ("strong", "weak")
         if scales:
             value, own = first["epoch_seconds_median"] / row["epoch_seconds_median"], logs["run_seconds"]
-            before, after = -own[of_base], -own[label]
         else:
-            value, own = row["images_per_second"] / first["images_per_second"], logs["run_rate"]
-            before, after = own[of_base], own[label]
-        ratio = _interval(float(value), before, after, confidence, itself=label == of_base)
+            value, own = row["images_per_second"] / first["images_per_second"], logs["sample_seconds"]
+        ratio = _interval(float(value), -own[of_base], -own[label], confidence, itself=label == of_base)
         per_rank = first["ranks"] / row["ranks"] if row["kind"] == "strong" else 1.0
         found.append(
             {

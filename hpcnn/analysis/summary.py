@@ -64,7 +64,7 @@ def summarised(
         "epoch_seconds_p95": of_times["seconds"].quantile(0.95),
         "outliers": found.astype("int64"),
         "outliers_testable": most_epochs >= LEAST_FOR_FENCES,
-        "images_per_second": 1 / (1 / runs["run_rate"]).groupby(runs["row"]).median(),
+        "images_per_second": 1 / of_runs["sample_seconds"].median(),
         **_rate_intervals(runs, rows.index, confidence),
     }
     for part in PARTS:
@@ -85,9 +85,9 @@ def kept_times(times: pd.DataFrame, drop_outliers: bool) -> pd.DataFrame:
 
 
 def with_own_medians(runs: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
-    """Return ``runs`` with the medians of their own epochs: ``run_seconds``, and ``run_rate`` in images/s."""
+    """Return ``runs`` with the medians of their epochs, in s: ``run_seconds``, and ``sample_seconds`` of a sample."""
     of_run = times.assign(each=times["seconds"] / times["samples"]).groupby("path")[["seconds", "each"]].median()
-    own = pd.DataFrame({"run_seconds": of_run["seconds"], "run_rate": 1 / of_run["each"]})
+    own = pd.DataFrame({"run_seconds": of_run["seconds"], "sample_seconds": of_run["each"]})
     return runs.merge(own, left_on="path", right_index=True)
 
 
@@ -140,8 +140,10 @@ def _intervals(runs: pd.DataFrame, labels: pd.Index[Any], confidence: float) -> 
 
 
 def _rate_intervals(runs: pd.DataFrame, labels: pd.Index[Any], confidence: float) -> dict[str, Json]:
-    found = {row: median_interval(own.to_numpy(), confidence) for row, own in runs.groupby("row")["run_rate"]}
-    ends = {row: (interval.low, interval.high) if interval else (np.nan, np.nan) for row, interval in found.items()}
+    found = {row: median_interval(own.to_numpy(), confidence) for row, own in runs.groupby("row")["sample_seconds"]}
+    ends = {
+        row: (1 / interval.high, 1 / interval.low) if interval else (np.nan, np.nan) for row, interval in found.items()
+    }
     names = ["images_per_second_low", "images_per_second_high"]
     frame = pd.DataFrame.from_dict(ends, orient="index", columns=names, dtype="float64").reindex(labels)
     return {name: frame[name] for name in names}

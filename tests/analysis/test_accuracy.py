@@ -114,7 +114,6 @@ def test_a_clock_with_a_hole_is_unknown(run_in, tmp_path):
 def test_what_trains_nothing_reaches_no_accuracy(run_in, tmp_path):
     run_in("r1", accuracies=[0.5, 0.9, 0.9])
     run_in("r2", accuracies=[0.9, 0.9, 0.9], train={"communication": False})
-    run_in("r3", accuracies=[0.9, 0.9, 0.9], status="interrupted")
     assert only(time_to_accuracy(load(tmp_path), 0.9))["runs"] == 1
 
 

@@ -54,7 +54,7 @@ def study(noise, runs, chance):
     """Return rows and runs of perfect strong scaling on 1 and 2 ranks."""
     seconds = np.concatenate([np.exp(noise(runs, chance)), np.exp(noise(runs, chance)) / 2])
     row = np.repeat([0, 1], runs)
-    measured = pd.DataFrame({"row": row, "run_seconds": seconds, "run_rate": 1 / seconds})
+    measured = pd.DataFrame({"row": row, "run_seconds": seconds, "sample_seconds": seconds})
     median = measured.groupby("row")["run_seconds"].median()
     rows = pd.DataFrame({"kind": "strong", "ranks": [1, 2], "epoch_seconds_median": median, "images_per_second": 1.0})
     return rows.assign(share_compute=0.5), measured

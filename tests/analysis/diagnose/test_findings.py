@@ -7,7 +7,8 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from hpcnn.analysis.diagnose import findings, verdict
+from hpcnn.analysis.diagnose import Finding, findings, verdict
+from hpcnn.analysis.diagnose.findings import _each_command_once
 from hpcnn.cli.main import main
 from hpcnn.report import load, scaling_table
 from hpcnn.rundir.layout import RunDir
@@ -272,3 +273,10 @@ def test_every_command_is_one_that_hpcnn_understands(study, parts, facts):
         result = CliRunner().invoke(main, [*words[1:], "--dry-run"])
         assert result.exit_code == 0, f"{finding.command}: {result.output}"
         assert "--model scinet-cnn1" in result.output
+
+
+def test_a_command_is_given_once():
+    found = [Finding(kind, "low", "Words.", {}, command) for kind, command in [("a", "x"), ("b", "y"), ("c", "x")]]
+    once = _each_command_once(found)
+    assert [finding.command for finding in once] == ["x", "y", ""]
+    assert once[2].words == "Words. The command of a finding above tries this too."
