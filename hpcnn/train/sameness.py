@@ -111,8 +111,14 @@ class Trial:
         return self._each(lambda array: array[chosen], len(range(self.samples)[chosen]))
 
     def _each(self, change: Callable[[Any], Any], samples: int) -> Trial:
+        def change_with_mask(array: Any) -> Any:
+            changed, mask = change(array), getattr(array, "_keras_mask", None)
+            if mask is not None:
+                changed._keras_mask = change(mask)  # Keras's losses take the mask from the prediction
+            return changed
+
         x, y, weights, predicted = (
-            None if nest is None else keras.tree.map_structure(change, nest)
+            None if nest is None else keras.tree.map_structure(change_with_mask, nest)
             for nest in (self.x, self.y, self.weights, self.predicted)
         )
         return Trial(x, y, weights, samples, predicted)

@@ -23,6 +23,8 @@ from tests.train.launching import Train
 keras = pytest.importorskip("keras")
 
 from hpcnn.train import loop, sameness  # noqa: E402
+from hpcnn.train.assemble import _on_devices  # noqa: E402
+from hpcnn.train.metrics import Metrics  # noqa: E402
 from hpcnn.train.setup import make_model, prepare_keras  # noqa: E402
 
 OWN = replace(
@@ -176,6 +178,19 @@ def test_the_rule_of_a_loss_is_found_or_it_is_refused(name: str, penalty: float)
         return
     with pytest.raises(UsageError, match=r"the loss of 60 samples is .* 2 replicas would train something else"):
         sameness.rule_of_loss(model, trial, loss_of, 2)
+
+
+def test_masked_values_count_in_the_trial_as_in_training() -> None:
+    """The mask travels with the predictions: a mean over what is not masked is neither rule, and on one rank right."""
+    spec = complete(replace(OWN, model="tests.user.own:masking", data="tests.user.own:padded", samples=None))
+    data = load(spec.data)
+    keras.backend.clear_session()
+    prepare_keras(spec)
+    model = make_model(spec, SingleReplica(), data, 7)
+    training = _on_devices(spec, model, data, SingleReplica())[0]
+    assert Metrics(model, training, SingleReplica()).rule == sameness.MEAN
+    with pytest.raises(UsageError, match=r"the loss of 60 samples is .* 2 replicas would train something else"):
+        Metrics(model, training, type("Two", (SingleReplica,), {"size": 2})())
 
 
 def test_a_loss_that_ignores_a_class_is_right_on_one_rank(train: Train) -> None:

@@ -366,6 +366,23 @@ class Largest(keras.metrics.Metric):  # type: ignore[misc]
         return self.largest
 
 
+def padded() -> Any:
+    """Sentences of one to six words, padded with zeros, and for each word whether it is one of the last ten."""
+    generator = np.random.default_rng(8)
+    words = generator.integers(1, 20, (60, 6)) * (np.arange(6) < np.arange(60)[:, None] % 6 + 1)
+    return (words, (words > 9).astype(int)), (words[:12], (words[:12] > 9).astype(int))
+
+
+def masking() -> Any:
+    """Two classes for each word; Keras's loss leaves out the padding: it is a mean over what is not masked."""
+    layers = keras.layers
+    words = keras.Input((6,), dtype="int32")
+    embedded = layers.Embedding(20, 4, mask_zero=True)(words)
+    model = keras.Model(words, layers.Dense(2, activation="softmax")(embedded))
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
 class OwnStep(keras.Model):  # type: ignore[misc]
     """Its step trains with gradients that are cut to one length, and keeps a mean of its own: ``size``.
 
