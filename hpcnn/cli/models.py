@@ -137,7 +137,7 @@ def _facts(recipe: Recipe) -> str:
         "reported": reported or "nothing",
     }
     columns = min(width(), 100)
-    lines = [f"{recipe.id}: {recipe.title}", ""]
+    lines = [textwrap.fill(f"{recipe.id}: {recipe.title}", columns), ""]
     lines += [
         textwrap.fill(f"  {label:<10}{fact}", columns, subsequent_indent=" " * 12, break_on_hyphens=False)
         for label, fact in facts.items()

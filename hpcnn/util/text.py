@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 # How what a stream or a file cannot encode is written: a byte of a path as it is, anything else as text.
 BYTES_OR_ESCAPES = "hpcnn.bytes_or_escapes"
@@ -25,12 +25,10 @@ def in_one_line(text: str) -> str:
     return visible(text).replace("\n", "\\n").replace("\t", " ")
 
 
-def shown_path(path: str | Path) -> str:
+def shown_path(path: str | os.PathLike[str]) -> str:
     """Return a path relative to the current directory, if it is below it."""
-    try:
-        return visible(str(Path(path).relative_to(Path.cwd())))
-    except ValueError:
-        return visible(str(path))
+    text, here = os.fspath(path), os.getcwd()  # noqa: PTH109  # pathlib would be loaded for `hpcnn --help`
+    return visible("." if text == here else text.removeprefix(f"{here}/"))
 
 
 def printable(stream: object) -> None:

@@ -26,3 +26,24 @@ def test_a_slurm_that_does_not_answer_is_an_error_with_its_words(in_process: Com
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Unable to contact controller" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_check_reports_every_mistake(in_process: Command, tmp_path: Path) -> None:
+    file = tmp_path / "ours.toml"
+    file.write_text(
+        'launcher = "mpirum"\ncore = 4\ninteractive = "salloc {node}"\n'
+        '[environment]\n"1A" = "x"\nB = [1]\n[sources]\nlaunchr = "a page"\n'
+    )
+    ended = in_process("sites", "check", file)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    lines = ended.stderr.removeprefix("Error: ").splitlines()
+    assert [line.removeprefix(f"{file}: ").partition(":")[0] for line in lines] == [
+        "launcher",
+        "key",
+        "[environment] key",
+        "[environment] B",
+        "interactive",
+        "[sources] key",
+    ]
+    file.write_text('launcher = "mpirun"\n')
+    assert in_process("sites", "check", file).stdout == f"{file}: ok (ours, slurm)\n"

@@ -47,6 +47,9 @@ TABLES = {
     "study status before --each": ("completed",),
     "study status before": ("completed",),
     "study run smoke --dry-run": ("missing",),
+    "status before": ("run directory", "completed", "what differs", "ntasks 4"),
+    "runs before after": ("In all 36 runs: ", "ntasks"),
+    "top before --once": ("18 runs: 18 completed", "images/s"),
 }
 
 
@@ -57,6 +60,21 @@ def test_a_table_fits_the_terminal(words: str, folder: Path) -> None:
     assert not seen.wrapped
     for text in TABLES[words]:
         assert text in re.sub(r"\s+", " ", seen.text), seen.text
+
+
+def test_the_doctors_table_fits_too(folder: Path) -> None:
+    seen = see("doctor", folder=folder)
+    assert not seen.wrapped
+    assert "What to do" in seen.text
+
+
+def test_an_error_is_folded_at_spaces(folder: Path) -> None:
+    seen = see("models", "show", "psc-cn", folder=folder)
+    assert seen.status == 2
+    assert not seen.wrapped
+    assert seen.lines[0].startswith("Error: --model: 'psc-cn' is not known. Did you mean ")
+    assert len(seen.lines) > 1
+    assert b"\x1b[31m" in seen.raw
 
 
 def test_no_number_of_a_report_is_broken(folder: Path) -> None:

@@ -33,9 +33,8 @@ def scaling_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         rows = [_with_spans(row) for row in records(part)]
         kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(rows[0]["kind"], "throughput")
         same, varying = same_and_varying(rows, settings(records(part)[0], rules.tables))
-        captions = (_caption(rows, rules), _caption(rows, rules, narrow=True))
-        remarks = _remarks(rows, rules)
-        views.append(View(title(rows, kind), rows, _columns(varying), same, captions[0], remarks, captions[1]))
+        columns, short = _columns(varying, kind), _caption(rows, rules, narrow=True)
+        views.append(View(title(rows, kind), rows, columns, same, _caption(rows, rules), _remarks(rows, rules), short))
         intervals = _intervals(rows, varying, rules)
         if any(value for row in intervals.rows for key, value in row.items() if key.endswith("_span")):
             views.append(intervals)
@@ -98,7 +97,7 @@ def _with_spans(row: Row) -> Row:
     return {**row, "interval": span(row, "interval_low", "interval_high"), "percentiles": percentiles}
 
 
-def _columns(varying: Sequence[str]) -> list[Column]:
+def _columns(varying: Sequence[str], kind: str) -> list[Column]:
     columns = [
         count("ranks", "ranks"),
         count("nodes", "nodes"),
@@ -120,8 +119,10 @@ def _columns(varying: Sequence[str]) -> list[Column]:
         percent("test_accuracy", "test accuracy", 2),
         Column("base", "", lambda is_base: "base" if is_base else ""),
     ]
-    ratios = any(column.key.endswith("y_interval") for column in columns)
-    return narrowed(columns, (*_NARROW, *varying, *(() if ratios else ("interval",))))
+    # The interval of an epoch's seconds gives way to that of the efficiency, where there is one.
+    more: tuple[str, ...] = () if any(column.key == "efficiency_interval" for column in columns) else ("interval",)
+    more += ("images_per_second",) if kind == "throughput" else ()
+    return narrowed(columns, (*_NARROW, *varying, *more))
 
 
 def _caption(rows: Sequence[Row], rules: Rules, *, narrow: bool = False) -> str:
