@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.given import data_set_of
 from hpcnn.data.registry import load
+from hpcnn.data.stream.given import take_share
+from hpcnn.data.stream.streamed import StreamedSet, source_of
 from hpcnn.util.errors import UsageError
 
 X = np.linspace(0, 1, 12).reshape(6, 2)
@@ -94,7 +97,9 @@ def test_a_dataset_of_two_batches_is_not_training_and_test() -> None:
     assert len(list(dataset)) == 2
     text = refusal(dataset)
     assert "mine:load returned a tf.data.Dataset; expected" in text
-    assert "returned a tf.data.Dataset as its training part" in refusal((dataset, dataset))
+    assert "the elements have shapes [(None, 2), (None,)]; return samples without batches" in refusal(
+        (dataset, dataset)
+    )
     # what the refusal says to do
     x, y = map(np.stack, zip(*dataset.unbatch().as_numpy_iterator(), strict=True))
     assert (x == X).all()
@@ -206,3 +211,65 @@ def test_test_samples_may_happen_to_have_one_label_each() -> None:
 )
 def test_other_integers_are_refused(labels: Any, words: str) -> None:
     assert words in refusal(((X, labels), (X, labels)))
+
+
+def read(data: Any, indices: list[int]) -> tuple[Any, Any]:
+    x, y = source_of(data.x_train).read(np.array(indices))
+    return x.tolist(), y.tolist()
+
+
+def test_two_datasets_of_samples_are_read_to_their_end_and_again_a_share_a_rank() -> None:
+    tf = pytest.importorskip("tensorflow")
+    samples = tf.data.Dataset.from_tensor_slices((X, Y))
+    data = data_set_of("mine:load", (samples, samples.take(3)))
+    assert isinstance(data, StreamedSet)
+    assert (data.samples, data.test_samples, data.classes) == (6, 3, 3)
+    take_share(data, 1, 2)
+    _, y = read(data, [0, 1, 2, 3])
+    assert y == [0, 0, 2, 0]  # every second label, from number 1 on, then from the begin
+    endless = refusal((samples.repeat(), samples))
+    assert "a tf.data.Dataset of infinite length" in endless
+    assert "assert_cardinality" in refusal((samples.filter(lambda x, y: y > 0), samples))
+
+
+def test_two_pydatasets_are_read_by_number() -> None:
+    keras = pytest.importorskip("keras")
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> Any:
+            return X[4 * index : 4 * index + 4], Y[4 * index : 4 * index + 4]
+
+    data = data_set_of("mine:load", (Batches(), Batches()))
+    assert data.samples == 6
+    assert read(data, [5, 0, 3]) == (X[[5, 0, 3]].tolist(), Y[[5, 0, 3]].tolist())
+
+
+def test_arrays_on_disk_stay_there(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    data = data_set_of("mine:load", ((x, Y), (x, Y)))
+    assert isinstance(data, StreamedSet)
+    assert read(data, [2, 1]) == (X[[2, 1]].tolist(), Y[[2, 1]].tolist())
+    assert not isinstance(data_set_of("mine:load", ((X, Y), (X, Y))), StreamedSet)
+
+
+def test_an_object_that_reads_by_number() -> None:
+    class Own:
+        def __len__(self) -> int:
+            return 6
+
+        def read(self, indices: Any) -> Any:
+            return X[indices], Y[indices]
+
+    data = data_set_of("mine:load", (Own(), Own()))
+    assert (data.samples, data.classes) == (6, 3)
+    assert read(data, [4, 2]) == (X[[4, 2]].tolist(), Y[[4, 2]].tolist())
+
+    class Wrong(Own):
+        def read(self, indices: Any) -> Any:
+            return X[:1], Y[:1]
+
+    assert "read() of mine:load returned features of float64 (1, 2) for 6 samples" in refusal((Wrong(), Wrong()))

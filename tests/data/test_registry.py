@@ -28,7 +28,8 @@ def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(UsageError) as caught:
         load("fashion-mnist")
     assert "--data: 'fashion-mnist' is not known. Did you mean 'fashion_mnist'?" in str(caught.value)
-    assert "A path ending in .npz or package.module:function also works." in str(caught.value)
+    assert "A path ending in .npz, npy:DIR or npy:X.npy,Y.npy, h5:FILES" in str(caught.value)
+    assert "or package.module:function also works." in str(caught.value)
     assert all(name in str(caught.value) for name in known())
 
 

@@ -184,7 +184,7 @@ class Passing(Source):
 
     def share(self, rank: int, size: int) -> None:
         """Read only this rank's elements from now on: every ``size``-th."""
-        self._dataset = self._dataset.shard(size, rank)
+        self._dataset, self._elements = self._dataset.shard(size, rank), iter(())
 
     def read(self, indices: Indices) -> tuple[Array, Array]:
         """Return as many samples as are asked for, the next ones, whatever their numbers."""
