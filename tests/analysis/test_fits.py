@@ -104,7 +104,7 @@ def test_a_law_that_does_not_stand_has_no_band():
     assert curve["seconds"][0] < 0.7 * usl(128)
     true = fit_of(study(usl, 6, 0.02), "usl")
     assert true.lack_of_fit > 0.05
-    assert true.remarks == ()
+    assert not any("no interval" in remark for remark in true.remarks)
     assert true.aicc < found.aicc - 10
     assert abs(true.left_out_error) < abs(found.left_out_error)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # Ranks that share data evenly differ by one sample; a tenth more work of one's own is another machine, or a busy one.
 IMBALANCE = 0.10
-# Efficiency from which scaling is better than linear by more than runs of one row differ; and, where runs are too few for
-# an interval, by more than four standard errors of the ratio of two medians of three runs that differ by 5 %.
+# Efficiency from which scaling is better than linear by more than runs of one row differ; and, where runs are too few
+# for an interval, by more than four standard errors of the ratio of two medians of three runs that differ by 5 %.
 SUPERLINEAR, SUPERLINEAR_ALONE = 1.05, 1.25
 
 
