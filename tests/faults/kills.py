@@ -62,8 +62,8 @@ def check_whole(ended: Ended, folder: Path, oracle: Path) -> None:
     names = {str(file.relative_to(folder)) for file in folder.rglob("*") if not str(file).startswith(f"{folder}/earl")}
     more = names - {str(file.relative_to(oracle)) for file in oracle.rglob("*")}
     check_free(folder)
-    # a kill after the result, as the last thing of all, may leave the name of a dead owner, and the state
-    if {name for name in more if not name.startswith("owner-")} - {"checkpoints", "checkpoints/state.npz"}:
+    # a kill after the result may leave the name of a dead owner, the state, and a request to stop
+    if {name for name in more if not name.startswith("owner-")} - {"checkpoints", "checkpoints/state.npz", "stop"}:
         raise Wrong(f"left behind: {more}")
 
 
