@@ -75,7 +75,8 @@ def command(jobs: tuple[str, ...], efficiency: bool, last: int, fmt: str) -> Non
     if fmt == "table":
         _show(rows, runs, last)
     else:
-        emit(rows, fmt, [Column("job_id", "job")])
+        keys = ("job_id", "status", "slurm_state", "elapsed", "nodes", "reason", "run")
+        emit(rows, fmt, [Column(key, key) for key in keys])
 
 
 def _show(rows: list[dict[str, Json]], runs: list[RunDir], last: int) -> None:
@@ -110,9 +111,6 @@ def _show(rows: list[dict[str, Json]], runs: list[RunDir], last: int) -> None:
     for row in [] if wide_asked() else shown:
         if row["reason"]:
             note(in_one_line(f"{row['run'] or row['job_id']}: {row['status']}: {row['reason']}"))
-    for row in [] if wide_asked() else shown:
-        if row["reason"]:
-            note(f"{row['run'] or row['job_id']}: {row['status']}: {row['reason']}")
     if left:
         note(f"{left} older runs: --last {left + len(rows)} shows them too")
     for row in rows:
