@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -45,7 +44,8 @@ def _run(target: str) -> RunDir:
     from hpcnn.rundir.find import run_of, runs_of
     from hpcnn.util.text import counted, shown_path
 
-    if not Path(target).is_dir() or RunDir(target).log.exists() or RunDir(target).spec.exists():
+    own = RunDir(target)
+    if not own.path.is_dir() or any(file.exists() for file in (own.log, own.spec, own.job)):
         return run_of(target)
     runs = runs_of([target])
     others = f"; {counted(len(runs) - 1, 'other run')} beside it (hpcnn status {target})" if len(runs) > 1 else ""

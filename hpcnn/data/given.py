@@ -27,7 +27,8 @@ def data_set_of(name: str, given: Any, options: Options = NO_OPTIONS) -> DataSet
     if isinstance(given, DataSet):
         return given
     if isinstance(given, (tuple, list)) and len(given) == 2:
-        train, test = (source_of(name, part) for part in given)
+        train = source_of(name, given[0])
+        test = source_of(name, given[1]) if train else None
         if train and test:
             return assembled_set(name, train, test, {"classes": None}, options, source=name)
     _refuse_batches(name, "", given)

@@ -46,7 +46,7 @@ def test_forms(text: str, given: str) -> None:
         ("afterok", "expected job ids"),
         ("1:2", "expected job ids"),
         ("1,2?3", "expected either commas (all of them) or question marks (one of them)"),
-        ("afterk:1", "'afterk' is not known. Did you mean 'afterok'? Valid: afterok, afterany, "),
+        ("afterk:1", "'afterk' is not known. Did you mean 'afterok' or 'after'? Valid: afterok, afterany, "),
         ("AfterOk:1", "'AfterOk' is not known."),
         ("singleton:1", "'singleton' is not known."),
         ("afterok:", "afterok is followed by :ID of each job"),

@@ -5,6 +5,7 @@ import json
 import typing
 
 import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import given as such_as
 from hypothesis import strategies as st
 
@@ -98,8 +99,7 @@ def test_numbers_are_finite(key, value):
 
 def test_an_unknown_key_is_suggested():
     message = wrong(TrainSpec, {"epoch": 3}, "smoke.toml: [train] ")
-    assert message.startswith("smoke.toml: [train] key: 'epoch' is not known. Did you mean 'epochs'?")
-    assert message.endswith(f", {list(TrainSpec.__dataclass_fields__)[-1]}.")
+    assert message == "smoke.toml: [train] key: 'epoch' is not known. Did you mean 'epochs'?"
 
 
 def test_an_item_of_a_list_is_checked():
@@ -167,6 +167,7 @@ def values_of(cls):
 @pytest.mark.parametrize("cls", [TrainSpec, Resources, Site])
 def test_a_spec_comes_back_from_json_as_it_was(cls):
     @such_as(values_of(cls))
+    @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
     def check(values):
         if values.get("ntasks_per_node") is not None:
             values.pop("ntasks", None)  # the two must agree: see test_tasks_per_node
