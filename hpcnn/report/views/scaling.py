@@ -71,7 +71,8 @@ def _intervals(rows: Sequence[Row], varying: Sequence[str], rules: Rules) -> Vie
         spans = {f"{key}_span": span(row, f"{key}_low", f"{key}_high") if has else None for key, has in keys.items()}
         if spans["efficiency_span"]:
             spans["efficiency_span"] = f"{row['efficiency_low']:.1%}..{row['efficiency_high']:.1%}"
-        shown.append({**row, **spans})
+        if any(spans.values()):
+            shown.append({**row, **spans, "interval_coverage": row["interval_coverage"] if of_time else None})
     columns = [
         count("ranks", "ranks"),
         *(setting(key) for key in varying),

@@ -216,7 +216,7 @@ def test_a_loss_that_may_be_noise_is_said_to_be(tmp_path):
         write_parts(tmp_path / f"two-{repeat}", [rank(compute=two)] * 2, repeat=repeat + 1)
     data = load(tmp_path)
     (found,) = findings(data, scaling_table(data))
-    assert found.words.endswith("The intervals of both times allow for an efficiency of up to 100%: it may be noise.")
+    assert found.words.endswith("Its interval allows for an efficiency of up to 100%: it may be noise.")
 
 
 def test_one_finding_a_kind_and_table_counts_the_other_rows(tmp_path):
