@@ -16,12 +16,13 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 class LastLine:
     """A line on standard error, below all that is printed, that says where the training in ``run`` stands.
 
-    Without a terminal there is none. Lines of output go through ``echo``, to standard output as ever.
+    Without a terminal, and where ``quiet``, there is none. Lines of output go through ``echo``, to standard output.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, *, quiet: bool = False) -> None:
         self._run = run
-        self._shown = sys.stderr.isatty()
+        self._shown = sys.stderr.isatty() and not quiet
+        self._text = ""
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._keep_up, daemon=True)
@@ -50,8 +51,11 @@ class LastLine:
                 self._draw(text)
 
     def _draw(self, text: str) -> None:
-        if self._shown:  # \r and ESC [ K: from the beginning of the line, clear it (ECMA-48, "CR", "EL")
+        if self._shown and (
+            text or self._text
+        ):  # \r and ESC [ K: from the beginning of the line, clear it (ECMA-48, "CR", "EL")
             click.echo(f"\r\x1b[K{text[: width(err=True) - 1]}", nl=False, err=True)
+            self._text = text
 
 
 def _where(run: Path | None) -> str:

@@ -154,7 +154,7 @@ def _run_here(prepared: Prepared, *, quiet: bool) -> int:
 
     click.echo(f"run directory: {prepared.run.path}", err=True)
     try:
-        with LastLine(prepared.run.path) as shown:
+        with LastLine(prepared.run.path, quiet=quiet) as shown:
             code = submit(prepared, on_line=None if quiet else shown.echo)
     except KeyboardInterrupt:
         click.echo(f"interrupted; what was written is in {prepared.run.path}", err=True)

@@ -121,14 +121,16 @@ def test_a_shell_of_salloc_on_the_login_node_computes_on_the_node(shell: Shell, 
 
 def test_a_login_node_is_known(cluster: Cluster, keep: Path) -> None:
     environment = {name: value for name, value in cluster.environment.items() if name != "HPCNN_SITE"}
-    done = subprocess.run(
-        [sys.executable, "-m", "hpcnn", "submit", "--dry-run", "--", "true"],
-        env=environment,
-        cwd=keep,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "--site: this is a login node of a Slurm cluster" in done.stderr
+
+    def submit(**more: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "hpcnn", "submit", "--dry-run", "--", "true"]
+        return subprocess.run(
+            words, env=environment | more, cwd=keep, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    known = submit()
+    assert (known.returncode, known.stderr) == (0, "site: testbed (Slurm calls this cluster testbed)\n")
+    assert "#SBATCH --ntasks=1" in known.stdout or "#SBATCH --nodes=1" in known.stdout
+    unknown = submit(HPCNN_CONFIG=str(keep / "no-profiles"))
+    assert unknown.returncode == 2
+    assert "--site: this is a login node of a Slurm cluster" in unknown.stderr
