@@ -51,9 +51,8 @@ class LastLine:
                 self._draw(text)
 
     def _draw(self, text: str) -> None:
-        if self._shown and (
-            text or self._text
-        ):  # \r and ESC [ K: from the beginning of the line, clear it (ECMA-48, "CR", "EL")
+        if self._shown and (text or self._text):
+            # \r and ESC [ K: from the beginning of the line, clear it (ECMA-48, "CR", "EL")
             click.echo(f"\r\x1b[K{text[: width(err=True) - 1]}", nl=False, err=True)
             self._text = text
 

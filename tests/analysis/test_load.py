@@ -128,7 +128,8 @@ def test_a_last_line_cut_off_costs_that_line_only(run_in, tmp_path):
     run.epochs(0).write_text(text[:-20])
     data = load(tmp_path)
     assert list(data.epochs["epoch"]) == [1, 2]
-    assert data.runs["problem"][0] == "epochs.rank00000.jsonl: the last line is cut off"
+    lost = "epoch 3: not recorded by each of 1 processes, left out"
+    assert data.runs["problem"][0] == f"epochs.rank00000.jsonl: the last line is cut off; {lost}"
 
 
 def test_unreadable_lines_are_counted(run_in, tmp_path):
@@ -229,7 +230,7 @@ def test_what_holds_no_run_is_refused_by_name(run_in, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"empty' holds no run directory"):
         load(tmp_path / "scale", tmp_path / "empty")
-    with pytest.raises(UsageError, match=r"DIR: '.*absent' is not valid"):
+    with pytest.raises(UsageError, match=r"DIR: there is no file or folder '.*absent'; expected"):
         load(tmp_path / "absent")
 
 
