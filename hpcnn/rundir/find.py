@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,7 @@ def runs_of(targets: Sequence[str]) -> list[RunDir]:
     for target in targets or [str(runs_folder())]:
         if re.fullmatch(r"\d+(_\d+)?", target):
             continue
-        here = {file.parent.absolute(): file.stat().st_mtime for file in Path(target).rglob("spec.json")}
-        here = {path: time for path, time in here.items() if "~" not in path.name}
+        here = dict(_runs_below(Path(target).absolute()))
         if not here and targets:
             raise not_there("RUN", target, "a run directory, a folder of runs, or a job id")
         found |= here
@@ -79,6 +79,16 @@ def run_of(target: str) -> RunDir:
 def _submitted_below(folder: Path) -> bool:
     """Return whether there is a record of a submission, of which the job's id may not be known yet."""
     return any(next(folder.rglob(name), None) for name in ("job.json", f"{ARRAYS}/*.json"))
+
+
+def _runs_below(folder: Path) -> Iterator[tuple[Path, float]]:
+    """Yield the run directories in a folder, or itself, and when each was begun: the time of its first file."""
+    for path, folders, files in os.walk(folder):
+        first = next((name for name in ("spec.json", "job.json", "result.json") if name in files), None)
+        if first:
+            folders.clear()  # no run is in another one
+            if "~" not in Path(path).name:
+                yield Path(path), (Path(path) / first).stat().st_mtime
 
 
 def _below(folder: Path) -> Iterable[Job]:

@@ -109,10 +109,10 @@ def test_a_mistake_is_said_before_anything_is_loaded_or_written(words: str, ende
     assert not (folder / "trained").exists()
 
 
-def test_a_table_without_pictures_needs_pandas_alone(ended: Ended) -> None:
+def test_a_table_without_pictures_needs_pandas_and_of_scipy_the_intervals_of_ratios(ended: Ended) -> None:
     assert ended[REPORT]["status"] == 0, ended[REPORT]["errors"]
     assert "pandas" in ended[REPORT]["loaded"]
-    assert not set(ended[REPORT]["loaded"]) & (HEAVY - {"pandas"})
+    assert not set(ended[REPORT]["loaded"]) & (HEAVY - {"pandas", "scipy"})
 
 
 def test_what_is_loaded_is_seen(ended: Ended) -> None:

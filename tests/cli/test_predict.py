@@ -106,7 +106,7 @@ def test_a_prediction_that_fails_its_check_is_a_warning(run_in, tmp_path):
 def test_budget_adds_advice(study):
     output = predict(study, "--ranks", "4", "--network", "roce-25g", "--budget", "5").stdout
     assert "Measure next, within 5 core-hours:" in output
-    assert "3 runs on 8 ranks" in output
+    assert "5 runs on 8 ranks" in output
     output = predict(study, "--ranks", "4", "--network", "roce-25g", "--budget", "1e-6").stdout
     assert "Measure next: nothing costs less than 1e-06 core-hours. The cheapest:" in output
 
