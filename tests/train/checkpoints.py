@@ -24,7 +24,7 @@ def unseen(spec: TrainSpec) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 def checks_out(run: RunDir, spec: TrainSpec) -> None:
     """Load the last checkpoint by Keras alone and evaluate it: it must give the recorded test results."""
     files = sorted(path.name for path in run.checkpoints.iterdir())
-    assert files == ["epoch-001.keras", "epoch-002.keras"]
+    assert files == ["attempt.json", "epoch-001.keras", "epoch-002.keras"]
     last = run.checkpoints / files[-1]
     with zipfile.ZipFile(last) as archive:
         assert b"hpcnn" not in archive.read("config.json")
