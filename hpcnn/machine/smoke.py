@@ -67,13 +67,16 @@ def smoke(folder: Path, ntasks: int, log: Callable[[str], None] | None = None) -
 
 
 def weights(checkpoint: Path) -> dict[str, Array]:
-    """Read path -> float32 array of every layer's weights in a ``.keras`` file, without the optimizer's."""
+    """Read path -> float32 array of every layer's weights in a ``.keras`` file, without the optimizer's.
+
+    Layers stand below ``layers``; those of a model that is a class of its own, below the names of its attributes.
+    """
     import h5py
 
     found: dict[str, Array] = {}
 
     def collect(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and name.startswith("layers/"):
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer/"):
             found[name] = np.asarray(item)
 
     with (

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from hpcnn.util.exit_status import of_process
 from hpcnn.util.files import WriteError, open_own
@@ -44,9 +44,21 @@ def run(script: Path, log: Path, on_line: Callable[[str], None] | None = None) -
                 if on_line is not None:
                     on_line(line.rstrip("\n"))
             return of_process(job.wait())
+        except KeyboardInterrupt:
+            _end(job)
+            _append(file, _rest(job.stdout), log)
+            raise
         except BaseException:
             _end(job)
             raise
+
+
+def _rest(output: IO[str]) -> str:
+    """Return what a job that has ended had said and nobody had read; a process that has left it may say more."""
+    os.set_blocking(output.fileno(), False)
+    with contextlib.suppress(TypeError):  # of a pipe that is open and empty, Python reads None
+        return output.read()
+    return ""
 
 
 def _append(file: BinaryIO, line: str, log: Path) -> None:

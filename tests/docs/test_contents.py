@@ -229,7 +229,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory, hpcnn: Command) -> Path:
 # A key of an epoch, and an event (tests/train/test_resume_integration.py sees both); a key of an epoch with a profile.
 OF_RESUMED_RUNS = {"resumed"}
 OF_PROFILED_RUNS = {"profiled"}
-OF_REMARKABLE_RUNS = {"note"}
+OF_REMARKABLE_RUNS = {"note", "bad_samples"}
 
 
 def documented(file: str) -> set[str]:

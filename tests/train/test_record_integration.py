@@ -187,4 +187,5 @@ def test_nothing_is_left_behind(run: RunDir) -> None:
     ranks = {file.name for _, file in run.epoch_files()}
     every = {"spec.json", "provenance.json", "events.jsonl", "result.json", "checkpoints", *ranks}
     assert names - {"tensorboard", "job.sh", "log.out"} == every
-    assert {path.name for path in Path(run.checkpoints).iterdir()} == {"epoch-001.keras", "epoch-002.keras"}
+    networks = {"epoch-001.keras", "epoch-002.keras"}
+    assert {path.name for path in Path(run.checkpoints).iterdir()} == {"attempt.json", *networks}
