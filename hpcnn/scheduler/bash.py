@@ -45,20 +45,21 @@ def run(script: Path, log: Path, on_line: Callable[[str], None] | None = None) -
                     on_line(line.rstrip("\n"))
             return of_process(job.wait())
         except KeyboardInterrupt:
-            _end(job)
-            _append(file, _rest(job.stdout), log)
+            _append(file, _waiting(job.stdout) + _end(job), log)
             raise
         except BaseException:
             _end(job)
             raise
 
 
-def _rest(output: IO[str]) -> str:
-    """Return what a job that has ended had said and nobody had read; a process that has left it may say more."""
+def _waiting(output: IO[str]) -> str:
+    """Return the lines that a job has written and nobody has read so far."""
     os.set_blocking(output.fileno(), False)
+    lines = []
     with contextlib.suppress(TypeError):  # of a pipe that is open and empty, Python reads None
-        return output.read()
-    return ""
+        for line in output:
+            lines.append(line)  # one by one: what came before the None is kept
+    return "".join(lines)
 
 
 def _append(file: BinaryIO, line: str, log: Path) -> None:
@@ -129,17 +130,21 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _end(job: subprocess.Popen[str]) -> None:
+def _end(job: subprocess.Popen[str]) -> str:
     """End the job's whole process group by SIGTERM, and by SIGKILL after ten seconds or another interrupt.
+
+    Returns what it said meanwhile.
 
     bash ends at once, but mpirun takes its time: its ranks are in groups of their own, which only it ends. The job is
     over when nobody holds its output any more.
     """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(job.pid, signal.SIGTERM)
+    said = ""
     with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-        job.communicate(timeout=_SECONDS_TO_END)
+        said = job.communicate(timeout=_SECONDS_TO_END)[0]
     with contextlib.suppress(ProcessLookupError):
         os.killpg(job.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        job.communicate(timeout=_SECONDS_TO_END)
+        said = job.communicate(timeout=_SECONDS_TO_END)[0] or said
+    return said

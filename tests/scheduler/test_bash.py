@@ -21,17 +21,3 @@ def test_what_a_job_said_before_it_was_interrupted_is_in_its_log(tmp_path: Path)
     with pytest.raises(KeyboardInterrupt):
         bash.run(script, log, interrupt)
     assert log.read_text() == "one\ntwo\n"
-
-
-def test_a_process_that_leaves_an_interrupted_job_does_not_hold_it_up(tmp_path: Path) -> None:
-    script, log = tmp_path / "job.sh", tmp_path / "log.out"
-    script.write_text("setsid sleep 20 &\necho one\nsleep 60\n")
-
-    def interrupt(line: str) -> None:
-        raise KeyboardInterrupt
-
-    begin = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        bash.run(script, log, interrupt)
-    assert time.monotonic() - begin < 15
-    assert log.read_text() == "one\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +24,14 @@ def failed_for(run: RunDir) -> str:
     return str(run.failures()[0]["reason"])
 
 
-def test_processes_that_each_believe_to_be_alone(hpcnn_process: Process, tmp_path: Path) -> None:
+def test_processes_that_each_believe_to_be_alone(hpcnn: Command, hpcnn_process: Process, tmp_path: Path) -> None:
     """What srun gives with the wrong --mpi: each process is rank 0 of 1, and would train all of it by itself."""
     run = RunDir(tmp_path / "run")
     words = ("train", "--run-dir", run.path, *HOROVOD)
-    processes = [hpcnn_process(*words, cwd=USER, HPCNN_WORLD_SIZE="2") for _ in range(2)]
+    run.path.mkdir()
+    begun = hpcnn("record", "begin", "--run-dir", run.path, "--pid", os.getpid())  # as the job script does
+    of_job = {"HPCNN_WORLD_SIZE": "2", "HPCNN_RUN_OWNER": begun.stdout.strip()}
+    processes = [hpcnn_process(*words, cwd=USER, **of_job) for _ in range(2)]
     errors = [process.communicate(timeout=180)[1] for process in processes]
 
     assert [process.returncode for process in processes] == [1, 1]
