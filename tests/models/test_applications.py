@@ -72,7 +72,7 @@ def test_none_is_none() -> None:
             {"input_shape": (32, 32, 3), "arguments": {"classifier_activation": "softmix"}},
             "cannot be built with",
         ),
-        ("keras.applications:MobilNet", {}, "Did you mean 'keras.applications:MobileNet'?"),
+        ("keras.applications:MobilNet", {}, "Did you mean 'keras.applications:MobileNet' or 'keras.applications:Mob"),
         ("keras.applications:mobilenet", {}, "'keras.applications:mobilenet' is not known"),
         ("keras.applications.mobilenet:preprocess_input", {}, "Valid: keras.applications.mobilenet:MobileNet."),
         ("keras.applications.nothing:Net", {}, "cannot import 'keras.applications.nothing'"),

@@ -29,7 +29,7 @@ def test_what_is_no_run_has_no_result(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [
-        ({"epoch": 3}, r"keyword: 'epoch' is not known. Did you mean 'epochs'\? Valid: model, data, ranks, .*seed"),
+        ({"epoch": 3}, r"keyword: 'epoch' is not known. Did you mean 'epochs'\?$"),
         ({"ntasks": 2}, "keyword: 'ntasks' is not known"),
         ({"batch_size": 0}, "batch_size: 0 is not valid; expected at least 1"),
         ({"epochs": "many"}, "epochs: 'many' is not valid; expected a whole number"),
