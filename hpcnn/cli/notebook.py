@@ -60,7 +60,7 @@ class _Typed(GroupedCommand):
 @spec_options(Resources)
 @spec_options(SoftwareSpec)
 def command(site: str, way: str, port: int | None, here: bool, dry_run: bool, **options: object) -> None:
-    """Start JupyterLab in the current directory: on a compute node, or on this machine (in a job, on its node).
+    """Start JupyterLab in the current directory, on a compute node or on this machine (with --here: the job's own).
 
     Prints the ssh command for your own computer and the address to open, and serves until Ctrl-C or the end of the job.
     The server listens on the node's own 127.0.0.1, and lets in only who has the address, which has a token drawn anew
