@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "submit": (),
     "interact": (),
+    "notebook": (),
     "tune": (),
     "study": ("run", "submit"),
     "search": ("run", "submit"),
@@ -30,6 +31,8 @@ def give(context: click.Context, name: str) -> None:
     """Set the defaults of the command that is called next, and the runs folder, where the user has files of them."""
     from hpcnn.specs.defaults import PROJECT_FILE, files, is_foreign, read_defaults
 
+    if name == "record":
+        return  # a job closes its record whatever its user has written since
     project = Path(PROJECT_FILE)
     if project.is_file() and is_foreign(project):
         click.echo(f"{project.absolute()}: belongs to another user, and is not read", err=True)
@@ -52,6 +55,7 @@ def is_default(parameter: str) -> bool:
 
 def _as_typed(found: Mapping[str, Default]) -> dict[str, Json]:
     """Return the values as click takes them from a command line: a table is a list of KEY=VALUE."""
+    from hpcnn.specs.defaults import WEBHOOK
     from hpcnn.util.toml import toml_text
 
     def typed(value: Json) -> Json:
@@ -59,4 +63,4 @@ def _as_typed(found: Mapping[str, Default]) -> dict[str, Json]:
             return [f"{key}={item if isinstance(item, str) else toml_text(item)}" for key, item in value.items()]
         return list(value) if isinstance(value, tuple) else value
 
-    return {key: typed(default.value) for key, default in found.items()}
+    return {key: typed(default.value) for key, default in found.items() if key != WEBHOOK}

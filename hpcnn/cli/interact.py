@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,10 +13,6 @@ from hpcnn.cli.options import given_options, spec_from_options, spec_options
 from hpcnn.cli.site_option import site_option
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec, check_environment
-from hpcnn.util.errors import UsageError
-
-if TYPE_CHECKING:
-    from hpcnn.jobs.interact import Session
 
 
 @click.command(
@@ -49,8 +42,8 @@ def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **opti
     Without --container the shell has the site's modules and this environment's programs. The session's exit status is
     the command's. Some sites' own commands take nothing to run: then the line to type in the session is printed first.
     """
+    from hpcnn.cli.session import open_session
     from hpcnn.jobs.interact import Here, session
-    from hpcnn.scheduler import scheduler_of
     from hpcnn.sites.load import load_site
 
     profile = load_site(site)
@@ -69,19 +62,4 @@ def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **opti
         program,
         way,
     )
-    if dry_run:
-        click.echo(shlex.join(opened.words))
-    if opened.typed:
-        click.echo(f"# in the session, type:\n{opened.typed}", err=not dry_run)
-    if not dry_run:
-        _exec(opened, scheduler_of(profile.scheduler).environment(os.environ))
-
-
-def _exec(opened: Session, environment: Mapping[str, str]) -> None:
-    """Replace this process by the session, which takes over the terminal and the exit status."""
-    try:
-        os.execvpe(opened.words[0], opened.words, environment)
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"{opened.words[0]} is not on this machine: --site names the cluster that this login node belongs to"
-        ) from error
+    open_session(opened, profile, dry_run=dry_run)

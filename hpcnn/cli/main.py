@@ -37,6 +37,7 @@ GROUPS = {
         "resume": ("hpcnn.cli.resume", "Submit a training that was cut off again: it goes on where it stopped."),
         "cancel": ("hpcnn.cli.cancel", "Cancel submitted jobs."),
         "interact": ("hpcnn.cli.interact", "Open a shell on a compute node, in a container if asked."),
+        "notebook": ("hpcnn.cli.notebook", "Start JupyterLab on a compute node, and print the tunnel to it."),
         "predict-images": ("hpcnn.cli.predict_images", "Label image files with the trained network of a run."),
         "export": ("hpcnn.cli.export", "Write the trained network of a run as Keras, SavedModel or ONNX."),
     },

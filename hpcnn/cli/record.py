@@ -57,6 +57,7 @@ def begin_command(run_dir: str, pid: int) -> None:
 @_pid_option(required=False)
 def finish_command(run_dir: str, exit_code: int, seconds: float | None, pid: int | None) -> None:
     """Write result.json where the ranks could not: a killed rank, or a program that keeps no record itself."""
+    from hpcnn.jobs.notify import tell
     from hpcnn.rundir.owner import end, own
     from hpcnn.scheduler import job_lives
 
@@ -69,6 +70,7 @@ def finish_command(run_dir: str, exit_code: int, seconds: float | None, pid: int
     note = note_of(RunDir(run_dir))
     if note:
         click.echo(f"Warning: {note}", err=True)
+    tell(RunDir(run_dir), lambda line: click.echo(f"Warning: {line}", err=True))
 
 
 @command.command("as-worker", epilog="\b\nExample:\n  hpcnn record as-worker -- python my_script.py")

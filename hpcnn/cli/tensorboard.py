@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +37,7 @@ def command(run: str, port: int | None, host: str, site: str | None, dry_run: bo
     """
     import secrets
 
+    from hpcnn.cli.served import this_machine
     from hpcnn.sites.load import known_sites, load_site
     from hpcnn.tensorboard.logs import log_folder, site_of
     from hpcnn.tensorboard.server import PORT
@@ -48,7 +48,7 @@ def command(run: str, port: int | None, host: str, site: str | None, dry_run: bo
     secret = "SECRET" if dry_run else secrets.token_urlsafe(24)
     arguments = _arguments(folder, host, port, secret)
     shown_port = str(port or ("PORT" if dry_run else PORT))
-    message = _message(folder, _this_machine(os.environ), profile, host, shown_port, secret)
+    message = _message(folder, this_machine(os.environ), profile, host, shown_port, secret)
     if dry_run:
         click.echo(f"tensorboard {shlex.join(arguments)}\n{message}")
         return
@@ -66,37 +66,13 @@ def _arguments(folder: Path, host: str, port: int | None, secret: str) -> list[s
     ]
 
 
-def _this_machine(environment: Mapping[str, str]) -> Machine:
-    """Return this machine, by Slurm's variables and the operating system."""
-    import socket
-
-    from hpcnn.tensorboard.tunnel import Machine
-    from hpcnn.util.user import user_name
-
-    node = environment.get("SLURMD_NODENAME", "")  # set in what runs on a compute node, not by salloc on a login node
-    full = socket.getfqdn()
-    return Machine(
-        name=socket.gethostname() if node or full.startswith("localhost") else full,
-        user=user_name(),
-        in_job=bool(node),
-        with_gpus=bool(environment.get("SLURM_JOB_GPUS") or environment.get("SLURM_STEP_GPUS")),
-        submit_host=environment.get("SLURM_SUBMIT_HOST", ""),
-    )
-
-
 def _message(folder: Path, machine: Machine, site: Site, host: str, port: str, secret: str) -> str:
     """Return the message with the tunnel, the address to open, and who else could reach it."""
-    from hpcnn.scheduler import scheduler_of
-    from hpcnn.tensorboard.tunnel import LOCAL_PORT, is_loopback, is_wildcard, ssh_command
+    from hpcnn.cli.served import ways_in
+    from hpcnn.tensorboard.tunnel import LOCAL_PORT, is_loopback
 
     lines = [f"TensorBoard shows {folder}, on {machine.name}, {host} port {port}. Ctrl-C ends it."]
-    if scheduler_of(site.scheduler).this_machine_only and not machine.in_job:
-        near = "localhost" if is_loopback(host) or is_wildcard(host) else host
-        lines += ["In a browser on this machine, open", f"  http://{near}:{port}/{secret}/"]
-        lines.append("From another computer, type there")
-    else:
-        lines.append("On your own computer, type")
-    lines += [f"  {ssh_command(machine, site, host, port)}", "and open", f"  http://localhost:{LOCAL_PORT}/{secret}/"]
+    lines += ways_in(machine, site, host, port, f"{secret}/", LOCAL_PORT)
     if machine.in_job and is_loopback(host):
         lines.append(f"Where {machine.name} takes no ssh, start it with --host 0.0.0.0, which needs none.")
     if site.tunnel:

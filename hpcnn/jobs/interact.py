@@ -37,6 +37,8 @@ _ARRIVES_IN = {
     "partition": {"partition"},
 }
 
+_OF_ENDS = ("notify", "mail_user", "mail_type")
+
 
 @dataclass(frozen=True)
 class Here:
@@ -68,7 +70,7 @@ def session(
         raise bad_value("--requeue", "yes", "no value for a session: nobody would sit at the second one")
     check_request(resources, site)
     steps = _steps(site, software, here, program, gpu=bool(resources.gpus_per_node))
-    inside = ["bash", "-lc", " && ".join([*steps[:-1], f"exec {steps[-1]}"])]
+    inside = _in_bash(steps)
     if scheduler_of(site.scheduler).this_machine_only:
         return _on_this_machine(site, resources, inside, way)
     asked = request(resources, site, cpus_of(site, resources))
@@ -84,6 +86,11 @@ def session(
     plain_shell = not (program or any(own))
     words = fill(template, {**_values(resources, site, asked), "command": inside})
     return Session(words, "" if takes_program or plain_shell else " && ".join(steps))
+
+
+def on_the_node(site: Site, software: SoftwareSpec, here: Here, program: Sequence[str], *, gpu: bool) -> list[str]:
+    """Return the command that runs ``program`` on this node as a session would, in the container or not."""
+    return _in_bash(_steps(site, software, here, program, gpu=gpu))
 
 
 def fill(template: str, values: Mapping[str, str | Sequence[str]]) -> list[str]:
@@ -112,6 +119,10 @@ def _on_this_machine(site: Site, resources: Resources, inside: list[str], way: s
     if way == "salloc":
         raise bad_value("--by", way, f"site: there is no Slurm at site {site.name}")
     return Session(inside)
+
+
+def _in_bash(steps: list[str]) -> list[str]:
+    return ["bash", "-lc", " && ".join([*steps[:-1], f"exec {steps[-1]}"])]
 
 
 def _steps(site: Site, software: SoftwareSpec, here: Here, program: Sequence[str], *, gpu: bool) -> list[str]:
@@ -153,6 +164,8 @@ def _check_places(resources: Resources, site: Site, template: str) -> None:
     """Raise UsageError for an option without a placeholder in the site's command, which would ignore it."""
     places = _placeholders(template)
     for key in given(resources):
+        if key in _OF_ENDS:
+            continue  # nobody is told of the end of a session
         if key == "gpus_per_node" and site.gpu_request == "none":
             continue  # the partition gives whole nodes
         if not _ARRIVES_IN.get(key, set()) & places:

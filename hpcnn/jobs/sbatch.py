@@ -31,7 +31,9 @@ def directives(name: str, resources: Resources, site: Site, log: str, cpus_per_t
         "open-mode": "append",
         "signal": f"B:USR2@{signal_seconds(resources, site)}",
     }
-    options = {**job, **request(resources, site, cpus_per_task), "requeue" if resources.requeue else "no-requeue": None}
+    asked = request(resources, site, cpus_per_task)
+    asked |= {key: value for key, value in _mail(resources, site).items() if key not in asked}
+    options = {**job, **asked, "requeue" if resources.requeue else "no-requeue": None}
     _check_refused(options, site)
     return [f"--{key}" if value is None else f"--{key}={quoted(key, value)}" for key, value in options.items()]
 
@@ -156,6 +158,21 @@ def _partition(resources: Resources, site: Site) -> str:
         known = f" Known: {', '.join(site.partitions)}." if site.partitions else ""
         raise UsageError(f"--partition: site {site.name} needs one.{known}")
     return chosen if rule != "refused" else ""
+
+
+def _mail(resources: Resources, site: Site) -> dict[str, str | None]:
+    """Return the mail of a job: to the named address, of the named events or of those that ``notify`` stands for."""
+    user = resources.mail_user or site.mail_user
+    events = (
+        resources.mail_type
+        or site.mail_type
+        or {"end": "END,FAIL", "fail": "FAIL", "none": ""}[resources.notify or "end"]
+    )
+    if resources.mail_type and not user:
+        raise UsageError("--mail-type: it needs --mail-user, the address to which Slurm writes")
+    if not user or resources.notify == "none":
+        return {}
+    return {"mail-user": user, "mail-type": events}
 
 
 def _memory(resources: Resources, site: Site) -> dict[str, str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hpcnn.jobs.notify import tell
 from hpcnn.jobs.patience import Patience, Silence, seconds_to_believe
 from hpcnn.rundir.close import exit_status, finish, name_cause
 from hpcnn.rundir.layout import RunDir
@@ -35,12 +36,13 @@ def watch(job_id: str, run: RunDir, warn: Callable[[str], None], on_line: Callab
         pause = _FIRST_PAUSE if is_followed else min(pause * 1.5, _LONGEST_PAUSE)
     if on_line is not None:
         log.pass_on(on_line)
-    return _exit_status(run, state)
+    return _exit_status(run, state, warn)
 
 
-def record_end(run: RunDir, state: JobState) -> None:
-    """Write the record of a run whose job has ended without one, with the scheduler's reason."""
+def record_end(run: RunDir, state: JobState, warn: Callable[[str], None]) -> None:
+    """Write the record of a run whose job has ended without one, with the scheduler's reason, and tell of the end."""
     finish(run.path, state.exit_status, reason=state.cause)
+    tell(run, warn)
 
 
 def _has_ended(state: JobState, run: RunDir, patience: Patience) -> bool:
@@ -56,7 +58,7 @@ def _has_final_record(run: RunDir, state: JobState) -> bool:
     return status is not None and (state.queue_answered or status != "interrupted")
 
 
-def _exit_status(run: RunDir, state: JobState) -> int:
+def _exit_status(run: RunDir, state: JobState, warn: Callable[[str], None]) -> int:
     """Return the exit status of a job that has ended: that of its record, else the scheduler's, which is recorded now.
 
     Raises NoAnswer where the scheduler has not answered whether or how the job ended.
@@ -71,7 +73,7 @@ def _exit_status(run: RunDir, state: JobState) -> int:
         raise NoAnswer(f"job {state.job_id}: {state.no_answer}; {open_question} (hpcnn status {state.job_id})")
     if state.unknown:
         return 1
-    record_end(run, state)
+    record_end(run, state, warn)
     return state.exit_status
 
 

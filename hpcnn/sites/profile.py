@@ -82,6 +82,10 @@ class Site:
     memory_per_gpu: str = field(
         "", "Memory for each GPU in jobs with GPUs, where neither the user nor `memory_gpu` says (--mem-per-gpu)."
     )
+    mail_user: str = field("", "Address to which Slurm writes at a job's end where the user names none (--mail-user).")
+    mail_type: str = field(
+        "", "Events of which it writes where the user names none (--mail-type); empty: see --notify."
+    )
     refused: tuple[str, ...] = field((), "Options of sbatch that the site refuses, without dashes.")
     exclusive: bool = field(False, "Whether jobs must ask for whole nodes (--exclusive).")
     # limits

@@ -18,6 +18,9 @@ from hpcnn.util.types import Json
 USER_FILE, PROJECT_FILE = "config.toml", "hpcnn.toml"
 # Keys that are no option of `hpcnn submit`: what each is.
 PLAIN = {"runs": "folder of all runs", "site": "site profile"}
+# A key of the user's own file alone, whose value is a secret: nothing shows it, and no record has it.
+WEBHOOK = "webhook"
+_HIDDEN = "(set; not shown)"
 # The variable that is stronger than a file, by key.
 VARIABLES = {"runs": "HPCNN_RUNS", "site": "HPCNN_SITE"}
 
@@ -55,6 +58,23 @@ def with_variables(found: dict[str, Default]) -> dict[str, Default]:
     return {**found, **given}
 
 
+def webhook() -> str | None:
+    """Return the address that the user's config.toml names as ``webhook``, None without one.
+
+    Raises UsageError for one that is not valid, and where other users can read the file.
+    """
+    from hpcnn.util.toml import read
+
+    file = config_folder() / USER_FILE
+    if not file.is_file() or is_foreign(file):
+        return None
+    value = read(file).get(WEBHOOK)
+    if value is None:
+        return None
+    _check_webhook(file, value, f"{file}: {WEBHOOK}")
+    return str(value)
+
+
 def set_open(table: dict[str, Json], defaults: Mapping[str, Json]) -> None:
     """Set dotted keys of the tables of a file that it leaves open."""
     for key, value in defaults.items():
@@ -75,11 +95,33 @@ def _checked(file: Path) -> Iterator[tuple[str, Json]]:
     for written, value in read(file).items():
         key = names.get(f"--{written}".replace("_", "-"), written.replace("-", "_"))
         where = f"{file}: {written}"
-        if key in PLAIN:
+        if key == WEBHOOK:
+            _check_webhook(file, value, where)
+            yield key, _HIDDEN
+        elif key in PLAIN:
             if not isinstance(value, str) or not value:
                 raise bad_value(where, value, f"a string: {PLAIN[key]}")
             yield key, str(file.parent / Path(value).expanduser()) if key == "runs" else value
         elif key in homes:
             yield key, check_field(homes[key][0], key, value, where)
         else:
-            raise unknown_value(f"{file}: key", written, [*PLAIN, *homes], see="hpcnn submit --help")
+            raise unknown_value(f"{file}: key", written, [*PLAIN, WEBHOOK, *homes], see="hpcnn submit --help")
+
+
+def _check_webhook(file: Path, value: Json, where: str) -> None:
+    """Raise UsageError, which does not show the value, unless it is an address in a file that is the user's alone."""
+    from urllib.parse import urlsplit
+
+    from hpcnn.specs.software import check_private
+    from hpcnn.util.errors import UsageError
+
+    if file.name != USER_FILE:
+        raise UsageError(f"{where}: it is a secret, and a project's file is for others too; write it in {USER_FILE}")
+    check_private(where, file)
+    plain = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
+    try:
+        valid = plain and urlsplit(value).scheme in ("http", "https") and bool(urlsplit(value).hostname)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UsageError(f"{where}: the value (not shown) is not valid; expected an address that begins with https://")

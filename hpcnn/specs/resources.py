@@ -8,6 +8,9 @@ from hpcnn.specs.fields import NO_KEYS, field
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Json
 
+# All ends of a job, only those of failed ones, or none.
+NOTIFY = ("end", "fail", "none")
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -32,6 +35,13 @@ class Resources:
         False, "Let the job start again after its time limit, a node failure or preemption; a training goes on."
     )
     requeue_limit: int = field(10, "Times a job requeues itself at its time limit, with --requeue.", minimum=0)
+    notify: str | None = field(
+        None,
+        "Ends of which Slurm's mail (--mail-user) and the webhook of your config.toml tell; without it: end.",
+        choices=NOTIFY,
+    )
+    mail_user: str | None = field(None, "Address to which Slurm writes when the job has ended.")
+    mail_type: str | None = field(None, "Events of which Slurm writes, e.g. BEGIN,END,FAIL, instead of --notify.")
     sbatch_options: dict[str, Json] = field(
         NO_KEYS, "Any other option of sbatch; may be repeated.", option="--sbatch-option", texts=True, flags=True
     )

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 # Fields that decide when a run may start and how long it may take, but not its numbers: a run that hit its time limit
 # is the same run with a longer one.
-_NO_NUMBERS = ("account", "qos", "time", "mem", "mem_per_cpu", "mem_per_gpu", "requeue", "requeue_limit")
+_NO_NUMBERS = (
+    *("account", "qos", "time", "mem", "mem_per_cpu", "mem_per_gpu", "requeue", "requeue_limit"),
+    *("notify", "mail_user", "mail_type"),
+)
 # The fields of the first version. Other fields are left out at their defaults, so that finished runs keep their names
 # when a new version of hpcnn adds a field.
 _FIRST = (

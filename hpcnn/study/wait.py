@@ -34,7 +34,7 @@ def wait(paths: Sequence[Path], ended: Callable[[RunState], None], warn: Callabl
             if state.alive:
                 patience[path].reset()
             elif _has_final_record(state) or patience[path].is_over(_seconds_to_believe(state)):
-                found[path] = _closed(state)
+                found[path] = _closed(state, warn)
                 still.remove(path)
                 ended(found[path])
         if still:
@@ -57,9 +57,9 @@ def _seconds_to_believe(state: RunState) -> float:
     return max(_SECONDS_WITHOUT_RECORD, seconds_to_believe(job)) if job is not None else SECONDS_UNTIL_UNKNOWN
 
 
-def _closed(state: RunState) -> RunState:
+def _closed(state: RunState, warn: Callable[[str], None]) -> RunState:
     if state.recorded or state.job is None or state.job.unknown or state.job.no_answer:
         return state
-    record_end(state.run, state.job)
+    record_end(state.run, state.job, warn)
     result = state.run.read_result() or {}
     return replace(state, status=str(result.get("status")), reason=result.get("reason"), recorded=True)

@@ -25,15 +25,15 @@ class Machine:
     submit_host: str = ""
 
 
-def ssh_command(machine: Machine, site: Site, host: str, port: str) -> str:
-    """Return the ssh command for the user's computer that forwards its LOCAL_PORT to ``host``:``port`` here.
+def ssh_command(machine: Machine, site: Site, host: str, port: str, local_port: int = LOCAL_PORT) -> str:
+    """Return the ssh command for the user's computer that forwards its ``local_port`` to ``host``:``port`` here.
 
     host: the address of the server. A tunnel to a loopback address must end on this machine itself (ssh(1), -L and -J);
     any other address is reached from the login node.
     """
     login = f"{machine.user}@{_login_host(machine, site)}"
     if is_loopback(host):
-        forward = f"ssh -N -L {LOCAL_PORT}:127.0.0.1:{port}"
+        forward = f"ssh -N -L {local_port}:127.0.0.1:{port}"
         if machine.in_job:
             return f"{forward} -J {login} {machine.user}@{node_name(machine.name, site.node_suffix)}"
         if _has_public_name(machine.name, site.login):
@@ -41,7 +41,7 @@ def ssh_command(machine: Machine, site: Site, host: str, port: str) -> str:
         return f"{forward} -J {login} {machine.user}@{machine.name}"
     reached = node_name(machine.name, site.node_suffix) if machine.in_job else machine.name
     address = reached if is_wildcard(host) else host
-    return f"ssh -N -L {LOCAL_PORT}:{address}:{port} {login}"
+    return f"ssh -N -L {local_port}:{address}:{port} {login}"
 
 
 def node_name(host: str, suffix: str) -> str:

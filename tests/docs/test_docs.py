@@ -110,6 +110,10 @@ LONG |= {
 SESSION = "interact --site bridges2 --gpus-per-node 1 --container tensorflow.sif"
 LONG |= {
     f"hpcnn {SESSION}": (SLURM, f"hpcnn {SESSION} --dry-run"),
+    "hpcnn notebook --site bridges2 --gpus-per-node 1 --container jupyter.sif": (
+        "tests/cli/test_notebook.py starts it",
+        "hpcnn notebook --site bridges2 --gpus-per-node 1 --container jupyter.sif --dry-run",
+    ),
     "hpcnn sites init": (SLURM, "hpcnn sites init --help"),
     "hpcnn sites check ~/.config/hpcnn/sites/my-cluster.toml": (SLURM, "hpcnn sites check --help"),
     "hpcnn submit --site my-cluster --test-only": (SLURM, "hpcnn submit --site generic-slurm --test-only --dry-run"),

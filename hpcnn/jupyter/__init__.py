@@ -1,0 +1,1 @@
+"""Run JupyterLab with a token that nobody else sees."""
