@@ -135,12 +135,21 @@ def _take(folder: Path, pid: int, job_lives: JobLives, *, beats: bool) -> tuple[
         number = 1 + (_number(file) if file else 0)
         new = folder / f"owner-{number}.json"
         if _linked(new, own_record):
-            newest, _ = _newest(folder)
-            if newest == new:
+            if _newest(folder)[0] == new and not _followed(file, owner):
                 return str(own_record["token"]), False
-            new.unlink(missing_ok=True)  # this number was given up by an owner that a later one follows
+            new.unlink(missing_ok=True)  # meanwhile others have begun, from this number on or from the first one
         time.sleep(0.02)
     raise InUse(f"--run-dir: {str(folder)!r}: other processes begin and end in it all the time")
+
+
+def _followed(file: Path | None, dead: Mapping[str, Json]) -> bool:
+    """Return whether the file of a dead owner is another one's by now.
+
+    Its successor may have ended and removed both files, and a third one may have begun with the same number. That one
+    looks for later files after it has made its own, as this process does: one of the two sees the other.
+    """
+    now = None if file is None else read_json(file)
+    return now is not None and now.get("token") != dead.get("token")
 
 
 def _linked(file: Path, record: Mapping[str, Json]) -> bool:
@@ -193,19 +202,23 @@ def _release(folder: Path, token: str) -> None:
     What cannot be removed is that of a dead owner soon. A directory may have been removed meanwhile.
     """
     with contextlib.suppress(OSError, RefusedRunDir):
-        _, owner = _newest(folder)
-        if owner.get("token") == token:
+        if own_file := _file_of(folder, token):
             for file in sorted(_files(folder), key=_number):
-                file.unlink(missing_ok=True)
+                if _number(file) <= _number(own_file):
+                    file.unlink(missing_ok=True)
 
 
 def _beat(folder: Path, token: str, ended: threading.Event) -> None:
     """Renew the time of the owner's file until the end, as the server of the files has it."""
     while not ended.wait(_SECONDS_BETWEEN_BEATS):
         with contextlib.suppress(OSError, RefusedRunDir):  # the next time, perhaps
-            file, owner = _newest(folder)
-            if file is not None and owner.get("token") == token:
+            if file := _file_of(folder, token):
                 os.utime(file)
+
+
+def _file_of(folder: Path, token: str) -> Path | None:
+    """Return the file of the owner with a token; one that will give way may follow it for a moment."""
+    return next((file for file in _files(folder) if (read_json(file) or {}).get("token") == token), None)
 
 
 def _newest(folder: Path) -> tuple[Path | None, dict[str, Json]]:
