@@ -42,6 +42,8 @@ RUN_COLUMNS = {
     "cpus_per_task": "Int64",
     "cores_held": "Int64",
     "gpus_held": "Int64",
+    "host_cores": "Int64",
+    "host_gpus": "Int64",
     "batch_size": "Int64",
     "seed": "Int64",
     "train_communication": "boolean",
