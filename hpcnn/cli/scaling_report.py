@@ -30,6 +30,7 @@ TITLES = {
     "cost": "Cost",
     "roofline": "Roofline",
     "pop": "POP efficiencies",
+    "proposal": "What to ask for",
     "quality": "Quality of this measurement",
     "left-out": "Runs left out",
 }
@@ -39,7 +40,8 @@ TABLES = tuple(TITLES)
 @click.command(
     epilog="\b\nExamples:\n"
     "  hpcnn scaling-report runs/mnist-strong --base strategy=serial,ranks=1\n"
-    "  hpcnn scaling-report runs/narval runs/niagara --by model --table cost --format markdown"
+    "  hpcnn scaling-report runs/narval runs/niagara --by model --table cost --format markdown\n"
+    "  hpcnn scaling-report runs/mnist-strong --table proposal --trainings 200"
 )
 @click.argument("dirs", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @format_option
@@ -52,6 +54,7 @@ TABLES = tuple(TITLES)
     help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); "
     "lectures (their accuracies beside these); cost; roofline (share of the machine); "
     "pop (load balance and communication efficiency); "
+    "proposal (hours of --trainings whole jobs); "
     "quality (whether repeats are repeats of one thing); left-out (runs).",
 )
 @click.option(
@@ -79,6 +82,12 @@ TABLES = tuple(TITLES)
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     help="For the table roofline: ceilings that hpcnn bench machine measured.",
+)
+@click.option(
+    "--trainings",
+    type=click.IntRange(1),
+    metavar="N",
+    help="For the table proposal: how many trainings to ask for. Without it: 1, and no such section in --html.",
 )
 @click.option("--energy", is_flag=True, help="For the table cost: ask Slurm's accounting for the energy of each job.")
 @click.option("--carbon-g-per-kwh", type=click.FloatRange(0), help="For the table cost: grams of CO2e for 1 kWh.")
@@ -118,6 +127,7 @@ def command(
     confidence: float,
     target: float | None,
     machine: Path | None,
+    trainings: int | None,
     energy: bool,
     carbon_g_per_kwh: float | None,
     cache: bool,
@@ -172,6 +182,7 @@ def command(
         ),
         "roofline": lambda: report.roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
         "pop": lambda: report.pop_table(data, make["scaling"](), warmup),
+        "proposal": lambda: report.proposal_table(data, make["scaling"](), trainings or 1, warmup, confidence),
         "quality": lambda: report.quality_table(data, make["scaling"](), warmup),
         "left-out": lambda: out,
     }
@@ -190,7 +201,8 @@ def command(
     if advice and fmt in FOR_PEOPLE:
         write_views(advice, fmt)
     if html is not None or folder is not None:
-        every = {name: tables[name] if name in tables else make[name]() for name in TABLES}
+        asked = [name for name in TABLES if name != "proposal" or trainings is not None]
+        every = {name: tables[name] if name in tables else make[name]() for name in asked}
         _write(every, data, rules, advice, network, pictures, html, folder, trust)
     elif pictures:
         raise UsageError("--pictures: runs are drawn with --html or --out; hpcnn plot draws those of one")
@@ -269,6 +281,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
     from hpcnn.report.views.lectures import lectures_views
     from hpcnn.report.views.left_out import left_out_views
     from hpcnn.report.views.pop import pop_views
+    from hpcnn.report.views.proposal import proposal_views
     from hpcnn.report.views.quality import quality_views
     from hpcnn.report.views.roofline import roofline_views
     from hpcnn.report.views.scaling import scaling_views
@@ -281,6 +294,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
         "cost": cost_views,
         "roofline": roofline_views,
         "pop": pop_views,
+        "proposal": proposal_views,
         "quality": quality_views,
         "left-out": left_out_views,
     }
