@@ -19,6 +19,7 @@ from hpcnn.analysis.configuration import TABLE
 from hpcnn.analysis.cost import sweet_spots
 from hpcnn.analysis.series import settings_of
 from hpcnn.analysis.table_runs import runs_of_table
+from hpcnn.analysis.units import with_units
 from hpcnn.rundir.layout import RunDir
 from hpcnn.stats.medians import CONFIDENCE
 from hpcnn.stats.totals import predicted_total
@@ -71,7 +72,7 @@ def proposal_table(
         number = table[held].astype("float64").reindex(rows.index)
         for end in totals:
             rows[f"{of}_hours{end}"] = number * rows[f"hours{end}"]
-    return rows.assign(chosen=_chosen(table, rows))
+    return with_units(rows.assign(chosen=_chosen(table, rows)))
 
 
 def _with_parts(data: RunData, runs: pd.DataFrame) -> pd.DataFrame:

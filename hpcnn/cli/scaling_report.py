@@ -35,13 +35,16 @@ TITLES = {
     "left-out": "Runs left out",
 }
 TABLES = tuple(TITLES)
+# The forms of hpcnn.report.exports, which imports pandas.
+EXPORTS = ("extrap-text", "extrap-json", "mllog", "archive")
 
 
 @click.command(
     epilog="\b\nExamples:\n"
     "  hpcnn scaling-report runs/mnist-strong --base strategy=serial,ranks=1\n"
     "  hpcnn scaling-report runs/narval runs/niagara --by model --table cost --format markdown\n"
-    "  hpcnn scaling-report runs/mnist-strong --table proposal --trainings 200"
+    "  hpcnn scaling-report runs/mnist-strong --table proposal --trainings 200\n"
+    "  hpcnn scaling-report runs/mnist-strong --export archive runs.tar.gz --export extrap-json runs.json"
 )
 @click.argument("dirs", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @format_option
@@ -102,6 +105,14 @@ TABLES = tuple(TITLES)
 )
 @click.option("--network", metavar="NAME", help="In --html and --out: predict more ranks on it (see hpcnn predict).")
 @click.option("--trust", is_flag=True, help="With --pictures: import what runs name though they are not your own.")
+@click.option(
+    "--export",
+    "exports",
+    metavar="FORM FILE",
+    multiple=True,
+    type=(click.Choice(EXPORTS), click.Path(dir_okay=False, path_type=Path)),
+    help=f"Also write the runs for other tools, as {', '.join(EXPORTS)}; DIR may be such an archive. Repeatable.",
+)
 @click.option("--pictures", is_flag=True, help="In --html and --out: draw the runs too, and the networks they kept.")
 @click.option(
     "--html",
@@ -133,6 +144,7 @@ def command(
     cache: bool,
     budget: float | None,
     network: str | None,
+    exports: tuple[tuple[str, Path], ...],
     pictures: bool,
     trust: bool,
     html: Path | None,
@@ -200,6 +212,12 @@ def command(
     advice = _advice(data, tables.get("scaling"), make["scaling"], budget)
     if advice and fmt in FOR_PEOPLE:
         write_views(advice, fmt)
+    if exports:
+        from hpcnn.report.exports import export
+
+        scaling = tables["scaling"] if "scaling" in tables else make["scaling"]()
+        for form, file in exports:
+            export(form, file, data, scaling, warmup)
     if html is not None or folder is not None:
         asked = [name for name in TABLES if name != "proposal" or trainings is not None]
         every = {name: tables[name] if name in tables else make[name]() for name in asked}
