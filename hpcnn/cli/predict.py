@@ -231,7 +231,7 @@ def _beyond(data: RunData, measured: pd.DataFrame, ranks: list[int]) -> list[str
     more = [f"{number:,}" for number in ranks if number > has.ranks]
     if not more:
         return []
-    return [f"not on this machine: {', '.join(more)} ranks, for {has.words}; they are of more nodes like it"]
+    return [f"not on this machine: {', '.join(more)} ranks ({has.words}); they are of more nodes like it"]
 
 
 def _fit_lines(data: RunData, rows: pd.DataFrame) -> list[str]:
