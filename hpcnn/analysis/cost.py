@@ -14,6 +14,7 @@ import pandas as pd
 from hpcnn.analysis.accuracy import time_to_accuracy
 from hpcnn.analysis.measured import counted_runs
 from hpcnn.analysis.scaling import scaling_table
+from hpcnn.analysis.units import with_units
 from hpcnn.stats.medians import CONFIDENCE
 from hpcnn.util.errors import bad_value
 
@@ -86,7 +87,7 @@ def cost_table(
     energy = runs["path"].map(dict(joules or {})).astype("float64").groupby(runs["row"]).median()
     rows["energy_kwh"] = energy.reindex(rows.index) / _JOULES_PER_KWH
     rows["carbon_g"] = rows["energy_kwh"] * (math.nan if carbon_g_per_kwh is None else carbon_g_per_kwh)
-    return rows.assign(sweet_spot=_sweet_spots(rows, scaling["base_case"].reset_index(drop=True)))
+    return with_units(rows.assign(sweet_spot=sweet_spots(rows, scaling["base_case"].reset_index(drop=True))))
 
 
 def _charges(rows: pd.DataFrame, runs: pd.DataFrame, charges: Mapping[str, Charge]) -> dict[str, pd.Series[Any]]:
@@ -103,7 +104,7 @@ def _charges(rows: pd.DataFrame, runs: pd.DataFrame, charges: Mapping[str, Charg
     return {**charged, "charge_unit": factors["unit"].astype("string")}
 
 
-def _sweet_spots(rows: pd.DataFrame, base_case: pd.Series[str]) -> pd.Series[bool]:
+def sweet_spots(rows: pd.DataFrame, base_case: pd.Series[str]) -> pd.Series[bool]:
     """Return which rows are the knee of their series: those with the same base case, if they are several sizes."""
     worth = (rows["efficiency"] / rows["epoch_seconds_median"]).where(rows["kind"].eq("strong").fillna(False))
     series = [rows[key] for key in ("study", "model", "data", "program", "cpu_model", "device")]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from hpcnn.analysis.archive import SUFFIX, unpacked
 from hpcnn.analysis.cache import read_cached
 from hpcnn.analysis.collect import read_runs
 from hpcnn.analysis.columns import encodable, frame
@@ -42,6 +43,8 @@ RUN_COLUMNS = {
     "cpus_per_task": "Int64",
     "cores_held": "Int64",
     "gpus_held": "Int64",
+    "host_cores": "Int64",
+    "host_gpus": "Int64",
     "batch_size": "Int64",
     "seed": "Int64",
     "train_communication": "boolean",
@@ -118,16 +121,23 @@ class RunData(NamedTuple):
 def load(*dirs: str | os.PathLike[str], cache: bool = True) -> RunData:
     """Read every run directory at or below ``dirs``, sorted by path; a run named twice is read once.
 
+    One of ``dirs`` may be an archive of ``hpcnn scaling-report --export archive`` (``.tar.gz``).
+
     cache: take unchanged runs from the cache (``cache.py``); the tables are the same.
 
     The column ``problem`` says what is missing or damaged in a run. Raises UsageError for a path that is no directory
     and for a directory that holds no run. Symbolic links below ``dirs`` are not followed.
     """
+    dirs = tuple(unpacked(Path(d)) if _is_archive(d) else d for d in dirs)
     paths, of_epochs = find_runs(*dirs), {key: EPOCH_COLUMNS[key] for key in EPOCH_COLUMNS if key not in _OF_RUN}
     runs = read_cached([Path(d).resolve() for d in dirs], paths, of_epochs) if cache else read_runs(paths, of_epochs)
     whose = {key: np.array([encodable(row[key]) for row in runs.rows], object).repeat(runs.counts) for key in _OF_RUN}
     first = {key: pd.Series(values, dtype="string") for key, values in whose.items()}
     return RunData(frame(runs.rows, RUN_COLUMNS), runs.epochs.frame(first, of_epochs))
+
+
+def _is_archive(place: str | os.PathLike[str]) -> bool:
+    return os.fspath(place).endswith(SUFFIX) and Path(place).is_file()
 
 
 def find_runs(*dirs: str | os.PathLike[str]) -> list[Path]:

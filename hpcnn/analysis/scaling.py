@@ -16,6 +16,7 @@ from hpcnn.analysis.configuration import SETTINGS, TABLE, configured
 from hpcnn.analysis.measured import counted_runs, epoch_times
 from hpcnn.analysis.ratios import with_ratios
 from hpcnn.analysis.summary import kept_times, summarised, with_ceiling, with_own_medians
+from hpcnn.analysis.units import with_units
 from hpcnn.stats.medians import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -69,8 +70,10 @@ def scaling_table(
         labels.append(of_rows)
         cases |= {label: base_case(table, label, found.settings) for label in of_rows.unique()}
     of_row = pd.concat([part for part in labels if len(part)] or labels).reindex(rows.index)
-    return with_ratios(rows, of_row, runs, confidence).assign(
-        base=of_row == rows.index, base_case=of_row.map(cases).astype("string")
+    return with_units(
+        with_ratios(rows, of_row, runs, confidence).assign(
+            base=of_row == rows.index, base_case=of_row.map(cases).astype("string")
+        )
     )
 
 

@@ -120,7 +120,7 @@ def command(
             fusion_bytes=fusion_mib * 2**20,
         )
         found = predict_study(data, measured, wanted, cluster, overlap, kind, parameters)
-        remarks = _remarks(found) + (_fit_lines(data, measured) if fits else [])
+        remarks = _remarks(found) + _beyond(data, measured, wanted) + (_fit_lines(data, measured) if fits else [])
         if fmt == "table":
             note(f"{label}: predicted as {found.workload.kind} scaling")
             emit(_records(found.table), "table", _columns(found))
@@ -152,7 +152,7 @@ def parse_ranks(text: str) -> list[int]:
 
 def advice_lines(data: RunData, table: pd.DataFrame, budget: float) -> list[str]:
     """Return the suggested measurements within ``budget`` core-hours, one line each."""
-    from hpcnn.analysis.predict.advice import next_measurement
+    from hpcnn.analysis.predict.advice import limits, next_measurement
     from hpcnn.util.text import counted
 
     def line(one: Suggestion) -> str:
@@ -160,11 +160,12 @@ def advice_lines(data: RunData, table: pd.DataFrame, budget: float) -> list[str]
         return f"  {one.label}: {runs} ({one.core_hours:.3g} core-hours): {one.words}"
 
     found = next_measurement(data, table, budget)
+    ends = [f"  {text}" for text in limits(data, table)]
     if not found:
-        return ["Measure next: nothing more is needed for intervals and fits."]
+        return ["Measure next: nothing more that this machine can give is needed for intervals and fits.", *ends]
     if not found[0].affordable:
-        return [f"Measure next: nothing costs less than {budget:g} core-hours. The cheapest:", line(found[0])]
-    return [f"Measure next, within {budget:g} core-hours:", *map(line, found)]
+        return [f"Measure next: nothing costs less than {budget:g} core-hours. The cheapest:", line(found[0]), *ends]
+    return [f"Measure next, within {budget:g} core-hours:", *map(line, found), *ends]
 
 
 def _records(table: pd.DataFrame) -> list[Row]:
@@ -220,6 +221,17 @@ def _check_lines(check: Check | None) -> list[str]:
     if abs(check.error) <= TRUSTED_ERROR:
         return [line]
     return [line, f"WARNING: off by more than {TRUSTED_ERROR:.0%} where it can be checked: do not rely on the rest."]
+
+
+def _beyond(data: RunData, measured: pd.DataFrame, ranks: list[int]) -> list[str]:
+    """Return a remark on the predicted sizes that the machine of the runs does not have."""
+    from hpcnn.analysis.predict.capacity import capacity
+
+    has = capacity(data, measured)
+    more = [f"{number:,}" for number in ranks if number > has.ranks]
+    if not more:
+        return []
+    return [f"not on this machine: {', '.join(more)} ranks ({has.words}); they are of more nodes like it"]
 
 
 def _fit_lines(data: RunData, rows: pd.DataFrame) -> list[str]:

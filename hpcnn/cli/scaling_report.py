@@ -30,16 +30,21 @@ TITLES = {
     "cost": "Cost",
     "roofline": "Roofline",
     "pop": "POP efficiencies",
+    "proposal": "What to ask for",
     "quality": "Quality of this measurement",
     "left-out": "Runs left out",
 }
 TABLES = tuple(TITLES)
+# The forms of hpcnn.report.exports, which imports pandas.
+EXPORTS = ("extrap-text", "extrap-json", "mllog", "archive")
 
 
 @click.command(
     epilog="\b\nExamples:\n"
     "  hpcnn scaling-report runs/mnist-strong --base strategy=serial,ranks=1\n"
-    "  hpcnn scaling-report runs/narval runs/niagara --by model --table cost --format markdown"
+    "  hpcnn scaling-report runs/narval runs/niagara --by model --table cost --format markdown\n"
+    "  hpcnn scaling-report runs/mnist-strong --table proposal --trainings 200\n"
+    "  hpcnn scaling-report runs/mnist-strong --export archive runs.tar.gz --export extrap-json runs.json"
 )
 @click.argument("dirs", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @format_option
@@ -52,6 +57,7 @@ TABLES = tuple(TITLES)
     help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); "
     "lectures (their accuracies beside these); cost; roofline (share of the machine); "
     "pop (load balance and communication efficiency); "
+    "proposal (hours of --trainings whole jobs); "
     "quality (whether repeats are repeats of one thing); left-out (runs).",
 )
 @click.option(
@@ -80,6 +86,12 @@ TABLES = tuple(TITLES)
     type=click.Path(dir_okay=False, path_type=Path),
     help="For the table roofline: ceilings that hpcnn bench machine measured.",
 )
+@click.option(
+    "--trainings",
+    type=click.IntRange(1),
+    metavar="N",
+    help="For the table proposal: how many trainings to ask for. Without it: 1, and no such section in --html.",
+)
 @click.option("--energy", is_flag=True, help="For the table cost: ask Slurm's accounting for the energy of each job.")
 @click.option("--carbon-g-per-kwh", type=click.FloatRange(0), help="For the table cost: grams of CO2e for 1 kWh.")
 @click.option(
@@ -93,6 +105,14 @@ TABLES = tuple(TITLES)
 )
 @click.option("--network", metavar="NAME", help="In --html and --out: predict more ranks on it (see hpcnn predict).")
 @click.option("--trust", is_flag=True, help="With --pictures: import what runs name though they are not your own.")
+@click.option(
+    "--export",
+    "exports",
+    metavar="FORM FILE",
+    multiple=True,
+    type=(click.Choice(EXPORTS), click.Path(dir_okay=False, path_type=Path)),
+    help=f"Also write the runs for other tools, as {', '.join(EXPORTS)}; DIR may be such an archive. Repeatable.",
+)
 @click.option("--pictures", is_flag=True, help="In --html and --out: draw the runs too, and the networks they kept.")
 @click.option(
     "--html",
@@ -118,11 +138,13 @@ def command(
     confidence: float,
     target: float | None,
     machine: Path | None,
+    trainings: int | None,
     energy: bool,
     carbon_g_per_kwh: float | None,
     cache: bool,
     budget: float | None,
     network: str | None,
+    exports: tuple[tuple[str, Path], ...],
     pictures: bool,
     trust: bool,
     html: Path | None,
@@ -172,6 +194,7 @@ def command(
         ),
         "roofline": lambda: report.roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
         "pop": lambda: report.pop_table(data, make["scaling"](), warmup),
+        "proposal": lambda: report.proposal_table(data, make["scaling"](), trainings or 1, warmup, confidence),
         "quality": lambda: report.quality_table(data, make["scaling"](), warmup),
         "left-out": lambda: out,
     }
@@ -189,8 +212,15 @@ def command(
     advice = _advice(data, tables.get("scaling"), make["scaling"], budget)
     if advice and fmt in FOR_PEOPLE:
         write_views(advice, fmt)
+    if exports:
+        from hpcnn.report.exports import export
+
+        scaling = tables["scaling"] if "scaling" in tables else make["scaling"]()
+        for form, file in exports:
+            export(form, file, data, scaling, warmup)
     if html is not None or folder is not None:
-        every = {name: tables[name] if name in tables else make[name]() for name in TABLES}
+        asked = [name for name in TABLES if name != "proposal" or trainings is not None]
+        every = {name: tables[name] if name in tables else make[name]() for name in asked}
         _write(every, data, rules, advice, network, pictures, html, folder, trust)
     elif pictures:
         raise UsageError("--pictures: runs are drawn with --html or --out; hpcnn plot draws those of one")
@@ -269,6 +299,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
     from hpcnn.report.views.lectures import lectures_views
     from hpcnn.report.views.left_out import left_out_views
     from hpcnn.report.views.pop import pop_views
+    from hpcnn.report.views.proposal import proposal_views
     from hpcnn.report.views.quality import quality_views
     from hpcnn.report.views.roofline import roofline_views
     from hpcnn.report.views.scaling import scaling_views
@@ -281,6 +312,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
         "cost": cost_views,
         "roofline": roofline_views,
         "pop": pop_views,
+        "proposal": proposal_views,
         "quality": quality_views,
         "left-out": left_out_views,
     }

@@ -10,6 +10,7 @@ from hpcnn.analysis.devices import cpu_vs_gpu
 from hpcnn.analysis.lectures import lectures_table
 from hpcnn.analysis.measured import ceiling_times, epoch_times, left_out, outlying
 from hpcnn.analysis.pop import pop_table
+from hpcnn.analysis.proposal import proposal_table
 from hpcnn.analysis.quality import quality_table
 from hpcnn.analysis.roofline import roofline_table
 from hpcnn.analysis.scaling import scaling_table, strong_scaling, weak_scaling
@@ -36,6 +37,7 @@ __all__ = [
     "median_interval",
     "outlying",
     "pop_table",
+    "proposal_table",
     "quality_table",
     "roofline_table",
     "runs_needed",

@@ -19,7 +19,7 @@ from hpcnn.util.text import first_few, visible
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 Row = dict[str, Json]
@@ -224,11 +224,26 @@ def _provenance_columns(provenance: Row, asked: Row) -> Row:
         **{key: model.get(key) for key in _WORK},
         "threads": provenance.get("threads"),
         "host": _distinct(names, ","),
+        "host_cores": max((host["cores"] for host in hosts if type(host.get("cores")) is int), default=None),
+        "host_gpus": _gpus_of_a_host(hosts),
         "cpu_model": _distinct((host.get("cpu_model") for host in hosts), " + "),
         "device": _distinct(map(_device_name, devices), " + "),
         "hpcnn": _first(asked["hpcnn"], versions.get("hpcnn")),
         **_prefixed("version_", versions),
     }
+
+
+def _gpus_of_a_host(hosts: Sequence[Mapping[str, Json]]) -> int | None:
+    """Return the most GPUs that the ranks of one host see: those that one rank sees, or one a rank where each has one.
+
+    None on hosts without GPUs.
+    """
+    seen: dict[Json, list[int]] = {}
+    for host in hosts:
+        gpus = [name for name in _list(host.get("devices")) if "GPU" in str(name)]
+        if gpus:
+            seen.setdefault(str(host.get("host")), []).append(len(gpus))
+    return max((max(len(counts), *counts) for counts in seen.values()), default=None)
 
 
 def _held_columns(spec: Row, provenance: Row, run: Row) -> Row:

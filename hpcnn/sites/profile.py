@@ -52,6 +52,10 @@ class Site:
     cores: int | None = field(None, "Cores of a node; open: local, those this process may use.", minimum=1)
     cores_gpu: int | None = field(None, "Cores of a GPU node.", minimum=1)
     gpus: int | None = field(None, "GPUs of a GPU node.", minimum=1)
+    nodes: int | None = field(
+        None, "Nodes without GPUs that one job may have: advice proposes no more ranks.", minimum=1
+    )
+    nodes_gpu: int | None = field(None, "GPU nodes that one job may have.", minimum=1)
     architecture: str = field("x86_64", "Processor architecture of the compute nodes.")
     architecture_gpu: str = field("", "Processor architecture of GPU nodes, where it is another.")
     # asking for GPUs

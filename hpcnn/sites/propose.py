@@ -14,6 +14,7 @@ from hpcnn.util.toml import toml_text
 from hpcnn.util.types import Json
 
 _HOUR = 3600
+_FEWER = "fewer, if a job may not have all"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def _nodes(cluster: Cluster, cpu: Partition | None, gpu: Partition | None) -> It
         plain = plain_nodes(cpu)
         usual = usual_of(plain)
         yield Key("cores", usual.cores, _about(usual), _others(usual, plain, "cores"))
+        yield Key("nodes", sum(nodes.count for nodes in plain), f"sinfo: partition {cpu.name}", _FEWER)
         yield from _architecture(cluster, "architecture", usual)
     if gpu:
         with_gpus = [nodes for nodes in gpu.nodes if nodes.gpus]
@@ -106,6 +108,7 @@ def _nodes(cluster: Cluster, cpu: Partition | None, gpu: Partition | None) -> It
         yield Key(
             "gpus", usual.gpu_count, f"sinfo: GRES of {_shortened(usual.names)}", _others(usual, with_gpus, "gpu_count")
         )
+        yield Key("nodes_gpu", gpu.gpu_nodes, f"sinfo: partition {gpu.name}", _FEWER)
         yield from _architecture(cluster, "architecture_gpu", usual)
 
 

@@ -165,13 +165,22 @@ def test_parquet_holds_the_table_as_it_is(study, tmp_path):
     pd.testing.assert_frame_equal(pd.read_parquet(file), table, check_dtype=False)
 
 
-@pytest.mark.parametrize("table", ["scaling", "accuracy", "devices", "cost", "pop", "quality", "left-out"])
+@pytest.mark.parametrize("table", ["scaling", "accuracy", "devices", "cost", "pop", "proposal", "quality", "left-out"])
 @pytest.mark.parametrize("fmt", ["table", "json", "csv", "markdown", "latex"])
 def test_every_table_in_every_format(study, table, fmt):
     result = report(study, "--table", table, "--format", fmt)
     assert result.exit_code == 0, result.output
     assert result.stdout.strip()
     assert "four" in result.output  # what was left out is always told
+
+
+def test_a_proposal_has_the_hours_of_so_many_trainings(study):
+    result = report(study, "--table", "proposal", "--trainings", "200")
+    assert "hours of 200 trainings of cnn on digits" in result.stdout
+    assert "Ask for: 200 trainings on" in result.stdout
+    refused = report(study, "--table", "proposal", "--trainings", "0")
+    assert refused.exit_code == 2
+    assert "--trainings" in refused.stderr
 
 
 def test_all_tables(study):
@@ -184,10 +193,11 @@ def test_all_tables(study):
         "cost",
         "roofline",
         "pop",
+        "proposal",
         "quality",
         "left_out",
     ]
-    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 2, 2, 1]
+    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 2, 2, 2, 1]
     for title in ("strong scaling", "time to accuracy", "CPU and GPU", "cost", "Left out: 1"):
         assert title in report(study, "--table", "all").stdout
     for fmt in ("csv", "parquet"):

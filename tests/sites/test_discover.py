@@ -129,6 +129,7 @@ def test_a_large_cluster() -> None:
     site, text = proposed(LARGE)
     assert (site.partition, site.partition_gpu) == ("batch", "h100")  # not that of a group's own, though it is larger
     assert (site.cores, site.cores_gpu, site.gpus) == (128, 96, 4)
+    assert (site.nodes, site.nodes_gpu) == (920, 64)
     assert site.gpu_types == ("h100", "a100")
     assert site.gpu_request == "gres"  # cons_res knows no --gpus-per-node
     assert (site.memory_per_cpu, site.memory_per_gpu) == ("4023M", "257500M")

@@ -10,7 +10,7 @@ A rule of three steps that one can follow by hand, for each series of a table:
    The standard error is that of the weighted least squares fit (a c-optimal design; A. C. Atkinson et al., Optimum
    Experimental Designs, Oxford 2007, chapter 10), with the same relative noise at all sizes.
 
-Must not import views.
+No suggestion has more ranks than the machine (``capacity.py``). Must not import views.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from hpcnn.analysis.fit_checks import RUNS_FOR_BANDS
 from hpcnn.analysis.fits import Fit, fit_times, times_of
 from hpcnn.analysis.laws import LAWS, peak
+from hpcnn.analysis.predict.capacity import capacity
 from hpcnn.analysis.series import runs_of, scaling_series
 from hpcnn.stats.medians import runs_needed
 from hpcnn.util.text import counted, significant
@@ -67,7 +68,10 @@ def next_measurement(data: RunData, table: pd.DataFrame, budget_core_hours: floa
     """
     if not budget_core_hours > 0:
         raise ValueError(f"budget: {budget_core_hours} is not a number of core-hours above 0")
-    series = [_Series(label, runs_of(data, rows, warmup), rows) for label, rows in scaling_series(table)]
+    series = [
+        _Series(label, runs_of(data, rows, warmup), rows, capacity(data, rows, warmup).ranks)
+        for label, rows in scaling_series(table)
+    ]
     left = budget_core_hours
     chosen: list[Suggestion] = []
     for suggestion in (*(s for one in series for s in one.sizes()), *(s for one in series for s in one.intervals())):
@@ -84,6 +88,19 @@ def next_measurement(data: RunData, table: pd.DataFrame, budget_core_hours: floa
     return chosen or _cheapest(series)
 
 
+def limits(data: RunData, table: pd.DataFrame, warmup: int = 1) -> list[str]:
+    """Return a sentence for each machine that has too few ranks for the next size, or of which nobody says how many."""
+    lines: dict[str, None] = {}
+    for _, rows in scaling_series(table):
+        found = capacity(data, rows, warmup)
+        doubled = 2 * int(rows["ranks"].max())
+        if found.ranks < doubled:
+            lines[f"No more than {counted(int(found.ranks), 'rank')}: {found.words}."] = None
+        elif np.isinf(found.ranks):
+            lines[f"Check that the machine has {counted(doubled, 'rank')}: {found.words}."] = None
+    return list(lines)
+
+
 def _cheapest(series: list[_Series]) -> list[Suggestion]:
     """Return the cheapest of all that is worth measuring, for a budget that allows none of it."""
     wanted = [suggestion for one in series for suggestion in (*one.sizes(), *one.intervals(), *one.repeats())]
@@ -95,11 +112,12 @@ def _cheapest(series: list[_Series]) -> list[Suggestion]:
 class _Series:
     """One series: what its runs cost, and which sizes and repeats it lacks."""
 
-    def __init__(self, label: str, runs: pd.DataFrame, rows: pd.DataFrame) -> None:
+    def __init__(self, label: str, runs: pd.DataFrame, rows: pd.DataFrame, capacity: float) -> None:
         self.label = label
         self.kind = str(rows["kind"].iloc[0])
         self.times = times_of(runs)
-        self.most = int(rows["batch_size"].iloc[0]) if self.kind == "strong" else np.inf
+        self.capacity = capacity
+        self.most = min(capacity, int(rows["batch_size"].iloc[0]) if self.kind == "strong" else np.inf)
         of = runs.assign(hours=runs["job_seconds"] * runs["cores"] / 3600).groupby("ranks")
         self.hours = of["hours"].median().to_dict()
         self.cores_per_rank = float((runs["cores"] / runs["ranks"]).max())
@@ -108,7 +126,7 @@ class _Series:
     def intervals(self) -> Iterator[Suggestion]:
         """Yield the rows with too few runs for an interval, the cheapest to complete first."""
         short = {ranks: RUNS_FOR_INTERVAL - len(seconds) for ranks, seconds in self.times.items()}
-        short = {ranks: lacking for ranks, lacking in short.items() if lacking > 0}
+        short = {ranks: lacking for ranks, lacking in short.items() if lacking > 0 and ranks <= self.capacity}
         for ranks in sorted(short, key=lambda ranks: short[ranks] * self._hours(ranks)):
             words = f"brings the median on {counted(ranks, 'rank')} to a 95 % interval ({RUNS_FOR_INTERVAL} runs)"
             yield self._suggestion(ranks, short[ranks], "interval", words)
@@ -145,7 +163,7 @@ class _Series:
             yield 2 * sizes[-1]
         gaps = sorted(itertools.pairwise(sizes), key=lambda gap: -gap[1] / gap[0])
         middles = [round(np.sqrt(low * high)) for low, high in gaps]
-        yield from (middle for middle in middles if middle not in sizes)
+        yield from (middle for middle in middles if middle not in sizes and middle <= self.capacity)
 
     def repeats(self, budget: float = 0.0) -> Iterator[Suggestion]:
         """Yield for each size as many runs as ``budget`` buys, at least one, and how much they would narrow the fit."""
@@ -153,7 +171,8 @@ class _Series:
         if fit is None or fit.law is None or fit.coefficients is None:
             return
         doubled = 2 * max(self.times)
-        for ranks in (*self.times, *([doubled] if doubled <= self.most else [])):
+        measured = [ranks for ranks in self.times if ranks <= self.capacity]
+        for ranks in (*measured, *([doubled] if doubled <= self.most else [])):
             most = len(self.times.get(ranks, range(RUNS_FOR_INTERVAL)))
             runs = max(1, min(most, int(budget / self._hours(ranks))))
             narrowing = self._gain(fit, fit.law, fit.coefficients, ranks, runs)

@@ -75,11 +75,11 @@ def _of_one_table(
 
 
 def _title(rows: pd.DataFrame) -> str:
-    """Return the name of a table: its study, kind of scaling, model, data and machine."""
+    """Return the name of a table: its study, kind of scaling, model, data, and GPU, else processor."""
     row = rows.iloc[0]
     kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(row["kind"], "throughput")
     what = text_or(row["model"], text_or(row["program"]))
     data = f" on {row['data']}" if text_or(row["data"], "") else ""
-    return (
-        f"{text_or(row['study'], 'Runs of no study')}: {kind} of {what}{data}; {text_or(row['cpu_model'], 'unknown')}"
-    )
+    device = text_or(row["device"], "CPU") if "device" in rows else "CPU"
+    machine = text_or(row["cpu_model"], "unknown") if device == "CPU" else device
+    return f"{text_or(row['study'], 'Runs of no study')}: {kind} of {what}{data}; {machine}"

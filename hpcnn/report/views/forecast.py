@@ -20,7 +20,7 @@ _BEYOND = 16
 
 def advice_view(data: RunData, table: pd.DataFrame, budget: float) -> View:
     """Return the measurements within ``budget`` core-hours that narrow intervals and fits most, as a view."""
-    from hpcnn.analysis.predict.advice import next_measurement
+    from hpcnn.analysis.predict.advice import limits, next_measurement
     from hpcnn.util.text import significant
 
     found = next_measurement(data, table, budget)
@@ -33,8 +33,9 @@ def advice_view(data: RunData, table: pd.DataFrame, budget: float) -> View:
         Column("affordable", "within budget", lambda fits: "yes" if fits else "no"),
         Column("words", "what it gives"),
     ]
-    caption = f"budget: {budget:g} core-hours" if found else "nothing more is needed for intervals and fits"
-    return View("What to measure next", rows, columns, "", caption)
+    enough = "nothing more that this machine can give is needed for intervals and fits"
+    caption = f"budget: {budget:g} core-hours" if found else enough
+    return View("What to measure next", rows, columns, "", caption, limits(data, table))
 
 
 def prediction_plots(data: RunData, table: pd.DataFrame, network: str) -> list[Plot]:
@@ -42,6 +43,7 @@ def prediction_plots(data: RunData, table: pd.DataFrame, network: str) -> list[P
 
     ``hpcnn predict`` has options for all settings. Raises UsageError for an unknown network.
     """
+    from hpcnn.analysis.predict.capacity import capacity
     from hpcnn.analysis.predict.predict import predict_study
     from hpcnn.analysis.series import ranks_per_node, scaling_series
     from hpcnn.figures.scaling.prediction import prediction_plot
@@ -52,12 +54,15 @@ def prediction_plots(data: RunData, table: pd.DataFrame, network: str) -> list[P
     plots = []
     for number, (label, rows) in enumerate(scaling_series(table), 1):
         measured = [int(size) for size in rows["ranks"]]
-        last = measured[-1] * _BEYOND
+        has = capacity(data, rows)
+        # a machine that has no more than was measured: of more nodes like it
+        last = measured[-1] * _BEYOND if has.ranks <= measured[-1] else int(min(measured[-1] * _BEYOND, has.ranks))
         ranks = sorted({*measured, *(2**k for k in range(last.bit_length())), last})
         found = predict_study(data, rows, ranks, Cluster(between, between, ranks_per_node=ranks_per_node(rows)))
         check = found.check
         how_far = f"left out and predicted: {check.error:+.1%} on {check.ranks} ranks" if check else "not checked"
-        remarks = f"network {network}; {how_far}; see hpcnn predict"
+        which = f"{has.words}: more ranks are of more nodes like it; " if has.ranks < last else ""
+        remarks = f"network {network}; {how_far}; {which}see hpcnn predict"
         name = "prediction" if number == 1 else f"prediction-{number}"
         plots.append(prediction_plot(found.table, rows, label, remarks, name))
     return plots

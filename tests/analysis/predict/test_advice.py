@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpcnn.analysis.fits import fit_times
-from hpcnn.analysis.predict.advice import next_measurement
+from hpcnn.analysis.predict.advice import limits, next_measurement
 from hpcnn.report import RunData, load, scaling_table
 
 
@@ -115,3 +115,73 @@ def test_the_order_of_the_input_changes_no_advice(run_in, tmp_path):
     shuffled = RunData(*(frame.sample(frac=1, random_state=1) for frame in data))
     table = scaling_table(shuffled).sample(frac=1, random_state=2)
     assert list(map(str, next_measurement(shuffled, table, 50))) == list(map(str, advice(tmp_path, 50)))
+
+
+def on_host(run, **facts):
+    """Give every recorded host of a run further facts."""
+    record = json.loads(run.provenance.read_text())
+    record["hosts"] = [{**host, **facts} for host in record["hosts"]]
+    run.provenance.write_text(json.dumps(record))
+
+
+def limited(run_in, tmp_path, facts, sizes=(1, 2), **spec):
+    """Return the suggested sizes, and what is said of limits, of runs on hosts with ``facts``."""
+    for ranks in sizes:
+        for repeat in range(2):
+            run = run_in(f"r{ranks}-{repeat}", ranks=ranks, seconds=[usl(ranks) + repeat], repeat=repeat, **spec)
+            on_host(run, **facts)
+    data = load(tmp_path)
+    table = scaling_table(data)
+    return [one.ranks for one in next_measurement(data, table, 1e6)], limits(data, table)
+
+
+def test_no_more_ranks_than_the_host_has_cores(run_in, tmp_path):
+    ranks, words = limited(run_in, tmp_path, {"cores": 3})
+    assert sorted(ranks) == [1, 2]
+    assert words == ["No more than 3 ranks: c1 has 3 cores."]
+
+
+def test_a_host_with_cores_enough_gets_the_new_size(run_in, tmp_path):
+    ranks, words = limited(run_in, tmp_path, {"cores": 4})
+    assert 4 in ranks
+    assert words == []
+
+
+def test_each_rank_holds_the_cores_of_its_task(run_in, tmp_path):
+    resources = {"nodes": 1, "ntasks": 2, "cpus_per_task": 4}
+    ranks, words = limited(run_in, tmp_path, {"cores": 8}, resources=resources)
+    assert max(ranks) == 2
+    assert words == ["No more than 2 ranks: c1 has 8 cores, 4 for each rank."]
+
+
+def test_no_more_ranks_than_gpus(run_in, tmp_path):
+    gpus = [f"/physical_device:GPU:{number}" for number in range(2)]
+    ranks, words = limited(run_in, tmp_path, {"cores": 64, "devices": gpus}, device="H100")
+    assert max(ranks) == 2
+    assert words == ["No more than 2 ranks: c1 has 2 GPUs."]
+
+
+def test_a_size_that_the_machine_never_had_is_not_repeated(run_in, tmp_path):
+    ranks, _ = limited(run_in, tmp_path, {"cores": 2}, sizes=(1, 2, 8))
+    assert max(ranks) == 2
+
+
+@pytest.mark.parametrize(
+    ("profile", "most", "said"),
+    [
+        ("nodes = 3\ncores = 1", 2, "No more than 3 ranks: small has 3 nodes of 1 core."),
+        ("nodes = 2\ncores = 2", 4, None),
+        (
+            "cores = 2",
+            4,
+            "Check that the machine has 4 ranks: the profile of small does not say what the machine has: nodes.",
+        ),
+    ],
+)
+def test_a_cluster_has_the_nodes_of_its_profile(run_in, tmp_path, monkeypatch, profile, most, said):
+    monkeypatch.setenv("HPCNN_CONFIG", str(tmp_path / "config"))
+    (tmp_path / "config" / "sites").mkdir(parents=True)
+    (tmp_path / "config" / "sites" / "small.toml").write_text(f'scheduler = "slurm"\n{profile}\n')
+    ranks, words = limited(run_in, tmp_path, {"cores": 1}, site="small")
+    assert max(ranks) == most
+    assert words == ([said] if said else [])
