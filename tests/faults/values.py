@@ -10,6 +10,7 @@ import random
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import click
 from click.testing import CliRunner
@@ -73,7 +74,7 @@ HOSTILE = (
 )
 # Commands that only parse here: they measure, use the network, take over the terminal, or start what takes long.
 PARSED = {"smoke", "doctor", "bench", "tune", "interact", "container", "record", "tensorboard", "search", "export"}
-PARSED |= {"predict-images", "plot", "models"}
+PARSED |= {"predict-images", "plot", "models", "notebook", "top", "completion"}
 # What a command needs besides the option that is tried, so that it comes as far as it can without starting anything.
 WORDS = {
     "train": ["--run-dir", "run", "--data", "none.npz"],
@@ -129,7 +130,8 @@ def _tried(path: tuple[str, ...], command: click.Command, parameter: click.Param
     if path[0] in PARSED:
         return _parsed(path, command, given)
     last = ["--", "true"] if path == ("submit",) and isinstance(parameter, click.Option) else []
-    result = CliRunner().invoke(main, [*path, *more, *given, *last])
+    with mock.patch.object(os, "execvpe", _become):
+        result = CliRunner().invoke(main, [*path, *more, *given, *last])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         return repr(result.exception)
     if result.exit_code not in (0, 1, 2):
@@ -137,6 +139,11 @@ def _tried(path: tuple[str, ...], command: click.Command, parameter: click.Param
     if path == ("submit",) and result.exit_code == 0:
         return _run(result.stdout)
     return ""
+
+
+def _become(program: str, *others: object) -> None:
+    """Say what a command would become, in the place of this process: it belongs to PARSED."""
+    raise RuntimeError(f"it would become {program}")
 
 
 def _parsed(path: tuple[str, ...], command: click.Command, given: list[str]) -> str:
