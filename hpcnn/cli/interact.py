@@ -10,7 +10,7 @@ import click
 
 from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.options import given_options, spec_from_options, spec_options
-from hpcnn.cli.site_option import site_option
+from hpcnn.cli.session import open_session, session_options
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec, check_environment
 
@@ -23,15 +23,7 @@ from hpcnn.specs.software import SoftwareSpec, check_environment
         "  hpcnn interact --site narval --account def-prof --time 30 -- python -i my_script.py"
     ),
 )
-@site_option("Site profile: how this machine gives sessions.")
-@click.option(
-    "--by",
-    "way",
-    type=click.Choice(("site", "salloc")),
-    default="site",
-    show_default=True,
-    help="The site's own command for sessions, or Slurm's salloc.",
-)
+@session_options
 @click.option("--dry-run", is_flag=True, help="Print what would be typed, exactly, and do nothing else.")
 @spec_options(Resources)
 @spec_options(SoftwareSpec)
@@ -42,7 +34,6 @@ def command(site: str, way: str, dry_run: bool, program: tuple[str, ...], **opti
     Without --container the shell has the site's modules and this environment's programs. The session's exit status is
     the command's. Some sites' own commands take nothing to run: then the line to type in the session is printed first.
     """
-    from hpcnn.cli.session import open_session
     from hpcnn.jobs.interact import Here, session
     from hpcnn.sites.load import load_site
 

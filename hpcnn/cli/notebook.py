@@ -14,7 +14,7 @@ import click
 
 from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.options import given_options, spec_from_options, spec_options
-from hpcnn.cli.site_option import site_option
+from hpcnn.cli.session import open_session, session_options
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec, check_environment
 from hpcnn.util.errors import UsageError
@@ -45,15 +45,7 @@ class _Typed(GroupedCommand):
         "  hpcnn notebook --site bridges2 --gpus-per-node 1 --container jupyter.sif"
     ),
 )
-@site_option("Site profile: how this machine gives sessions.")
-@click.option(
-    "--by",
-    "way",
-    type=click.Choice(("site", "salloc")),
-    default="site",
-    show_default=True,
-    help="The site's own command for sessions, or Slurm's salloc.",
-)
+@session_options
 @click.option("--port", type=click.IntRange(1, 65535), default=None, help="Port to listen on.  [default: a free one]")
 @click.option("--here", is_flag=True, help="Serve on this machine, in the job that you are in; ask for no other.")
 @click.option("--dry-run", is_flag=True, help="Print what would be started, and the tunnel, and do nothing else.")
@@ -106,7 +98,6 @@ def _missing(software: SoftwareSpec) -> str:
 
 def _on_a_node(site: Site, resources: Resources, here: Here, words: list[str], way: str, *, dry_run: bool) -> None:
     """Open a session that says the same words again, with ``--here``: the token is drawn on the node itself."""
-    from hpcnn.cli.session import open_session
     from hpcnn.jobs.interact import session
 
     program = [f"{here.bin}/hpcnn", "notebook", *words]

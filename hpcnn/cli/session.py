@@ -8,11 +8,26 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.options import Command
+from hpcnn.cli.site_option import site_option
 from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
     from hpcnn.jobs.interact import Session
     from hpcnn.sites.profile import Site
+
+
+def session_options(command: Command) -> Command:
+    """Give a command the options that say at which site a session is opened, and how."""
+    way = click.option(
+        "--by",
+        "way",
+        type=click.Choice(("site", "salloc")),
+        default="site",
+        show_default=True,
+        help="The site's own command for sessions, or Slurm's salloc.",
+    )
+    return site_option("Site profile: how this machine gives sessions.")(way(command))
 
 
 def open_session(opened: Session, site: Site, *, dry_run: bool) -> None:

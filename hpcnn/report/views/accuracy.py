@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, interval_rule, settings, title
-from hpcnn.report.views.view import Row, View, count, percent, records, same_and_varying, setting, span
+from hpcnn.report.views.rules import Rules, interval_rule, tables_of, title
+from hpcnn.report.views.view import Row, View, count, percent, setting, span
 from hpcnn.util.table import Column, narrowed
 
 if TYPE_CHECKING:
@@ -19,9 +19,8 @@ _NARROW = ("ranks", "target", "runs", "reached", "seconds", "interval", "epochs"
 def accuracy_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     """Return the views of ``time_to_accuracy``."""
     views = []
-    for _, part in table.groupby(rules.tables, dropna=False):
-        rows = [_with_texts(row) for row in records(part)]
-        same, varying = same_and_varying(rows, settings(records(part)[0], rules.tables))
+    for measured, same, varying in tables_of(table, rules):
+        rows = [_with_texts(row) for row in measured]
         cut_off = any(row["cut_off"] for row in rows)
         columns = [
             count("ranks", "ranks"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, settings, title, warm_up
-from hpcnn.report.views.view import View, count, number, percent, records, same_and_varying, setting
+from hpcnn.report.views.rules import Rules, tables_of, title, warm_up
+from hpcnn.report.views.view import View, count, number, percent, setting
 from hpcnn.util.table import Column, narrowed
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ _NARROW = (
 def cost_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     """Return the views of ``cost_table``."""
     views = []
-    for _, part in table.groupby(rules.tables, dropna=False):
-        rows = records(part)
-        same, varying = same_and_varying(rows, settings(rows[0], rules.tables))
+    for rows, same, varying in tables_of(table, rules):
         gpus = any(row["gpu_hours_per_epoch"] for row in rows)
         unit = rows[0]["charge_unit"] or "units"
         columns = [

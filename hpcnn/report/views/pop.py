@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, settings, title, warm_up
-from hpcnn.report.views.view import View, count, percent, records, same_and_varying, setting
+from hpcnn.report.views.rules import Rules, tables_of, title, warm_up
+from hpcnn.report.views.view import View, count, percent, setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,9 +16,7 @@ def pop_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     if table.empty:
         return [View("POP efficiencies", [], [], caption="no run records where the seconds of an epoch go")]
     views = []
-    for _, part in table.groupby(rules.tables, dropna=False):
-        rows = records(part)
-        same, varying = same_and_varying(rows, settings(rows[0], rules.tables))
+    for rows, same, varying in tables_of(table, rules):
         columns = [
             count("ranks", "ranks"),
             *(setting(key) for key in varying),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, settings, title
-from hpcnn.report.views.view import Row, View, count, number, percent, records, same_and_varying, setting, span
+from hpcnn.report.views.rules import Rules, tables_of, title
+from hpcnn.report.views.view import Row, View, count, number, percent, setting, span
 from hpcnn.util.table import Column, narrowed
 from hpcnn.util.text import counted, significant
 
@@ -20,9 +20,8 @@ _NARROW = ("ranks", "runs", "efficiency", "job_seconds", "node_hours", "node_hou
 def proposal_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     """Return the views of ``proposal_table``."""
     views = []
-    for _, part in table.groupby(rules.tables, dropna=False):
-        rows = [_with_spans(row) for row in records(part)]
-        same, varying = same_and_varying(rows, settings(rows[0], rules.tables))
+    for measured, same, varying in tables_of(table, rules):
+        rows = [_with_spans(row) for row in measured]
         kinds = [kind for kind in _KINDS if kind != "gpu" or any(row["gpu_hours"] for row in rows)]
         columns = [
             count("ranks", "ranks"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, settings, title
-from hpcnn.report.views.view import View, count, number, records, same_and_varying, setting
+from hpcnn.report.views.rules import Rules, tables_of, title
+from hpcnn.report.views.view import View, count, number, setting
 from hpcnn.util.table import Column
 from hpcnn.util.text import counted
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 def quality_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     """Return the views of ``quality_table``."""
     views = []
-    for _, part in table.groupby(rules.tables, dropna=False):
-        rows = records(part)
-        same, varying = same_and_varying(rows, settings(rows[0], rules.tables))
+    for rows, same, varying in tables_of(table, rules):
         columns = [
             count("ranks", "ranks"),
             *(setting(key) for key in varying),

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hpcnn.report.views.view import records, same_and_varying
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
 
     from hpcnn.report.views.view import Row
 
@@ -29,6 +33,16 @@ class Rules:
         from hpcnn.analysis.configuration import TABLE
 
         return TABLE if self.by is None else list(dict.fromkeys([*self.by, "kind"]))
+
+
+def tables_of(table: pd.DataFrame, rules: Rules) -> Iterator[tuple[list[Row], str, list[str]]]:
+    """Yield the rows of each part of ``table`` that is shown as a table of its own, with their settings.
+
+    These are what all its rows have in common, in words, and the names of the others.
+    """
+    for _, part in table.groupby(rules.tables, dropna=False):
+        rows = records(part)
+        yield rows, *same_and_varying(rows, settings(rows[0], rules.tables))
 
 
 def settings(row: Row, tables: Sequence[str]) -> list[str]:

@@ -6,8 +6,8 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from hpcnn.analysis.diagnose.machine import SUPERLINEAR
-from hpcnn.report.views.rules import LEAST_COVERAGE, Rules, interval_rule, settings, title, warm_up
-from hpcnn.report.views.view import Row, View, count, number, percent, records, same_and_varying, setting, span
+from hpcnn.report.views.rules import LEAST_COVERAGE, Rules, interval_rule, tables_of, title, warm_up
+from hpcnn.report.views.view import Row, View, count, number, percent, setting, span
 from hpcnn.stats.medians import LEAST_FOR_FENCES
 from hpcnn.stats.rank_tests import values_needed
 from hpcnn.util.table import Column, narrowed
@@ -29,10 +29,9 @@ _NARROW = (
 def scaling_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     """Return one view for each table: its rows, the base case, and the rules."""
     views = []
-    for _, part in table.groupby(rules.tables, dropna=False):
-        rows = [_with_spans(row) for row in records(part)]
+    for measured, same, varying in tables_of(table, rules):
+        rows = [_with_spans(row) for row in measured]
         kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(rows[0]["kind"], "throughput")
-        same, varying = same_and_varying(rows, settings(records(part)[0], rules.tables))
         columns, short = _columns(varying, kind), _caption(rows, rules, narrow=True)
         views.append(View(title(rows, kind), rows, columns, same, _caption(rows, rules), _remarks(rows, rules), short))
         intervals = _intervals(rows, varying, rules)
