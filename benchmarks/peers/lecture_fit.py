@@ -69,6 +69,16 @@ class Target(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
 
+def begin(file: str, precision: str, threads: str, seed: str) -> list[Any]:
+    """Set what both peers train with; return x_train, y_train, x_test and y_test of a file."""
+    tf.config.threading.set_intra_op_parallelism_threads(int(threads))
+    tf.config.threading.set_inter_op_parallelism_threads(int(threads))
+    keras.utils.set_random_seed(int(seed))
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    with np.load(file) as data:
+        return [data[key] for key in ("x_train", "y_train", "x_test", "y_test")]
+
+
 def main(
     name: str,
     file: str,
@@ -81,12 +91,7 @@ def main(
     more: str = "",
 ) -> None:
     """Train and print."""
-    tf.config.threading.set_intra_op_parallelism_threads(int(threads))
-    tf.config.threading.set_inter_op_parallelism_threads(int(threads))
-    keras.utils.set_random_seed(int(seed))
-    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-    with np.load(file) as data:
-        x, y, x_test, y_test = (data[key] for key in ("x_train", "y_train", "x_test", "y_test"))
+    x, y, x_test, y_test = begin(file, precision, threads, seed)
     x, x_test = (part.reshape(-1, 28, 28, 1).astype("float32") * np.float32(scale) for part in (x, x_test))
     known = recipe(name)
     model = build(name)

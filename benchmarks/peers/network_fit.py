@@ -10,9 +10,7 @@ import json
 import sys
 
 import keras
-import numpy as np
-import tensorflow as tf
-from lecture_fit import Clock
+from lecture_fit import Clock, begin
 
 from hpcnn.models.registry import build
 from hpcnn.zoo.registry import is_zoo
@@ -22,12 +20,7 @@ def main(
     name: str, arguments: str, file: str, precision: str, epochs: str, batch: str, threads: str, seed: str
 ) -> None:
     """Train and print."""
-    tf.config.threading.set_intra_op_parallelism_threads(int(threads))
-    tf.config.threading.set_inter_op_parallelism_threads(int(threads))
-    keras.utils.set_random_seed(int(seed))
-    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-    with np.load(file) as data:
-        x, y, x_test, y_test = (data[key] for key in ("x_train", "y_train", "x_test", "y_test"))
+    x, y, x_test, y_test = begin(file, precision, threads, seed)
     x, x_test = x.astype("float32"), x_test.astype("float32")
     shape, classes = (None, None) if is_zoo(name) else (x.shape[1:], 10)
     model = build(name, input_shape=shape, classes=classes, arguments=json.loads(arguments))
