@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.data.sources import KEYS, part_notes, staged_path
+from hpcnn.data.sources import part_notes, staged_path
+from hpcnn.data.structure import KEYS
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.types import Array, Json
 from hpcnn.zoo.catalogue import describe

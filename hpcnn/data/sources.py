@@ -18,6 +18,7 @@ import numpy as np
 from hpcnn.data.dataset import PIXEL_MAX, Arrays, DataSet
 from hpcnn.data.given import data_set_of
 from hpcnn.data.stream.opened import NO_OPTIONS, Options
+from hpcnn.data.structure import KEYS
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.extras import optional_module
 from hpcnn.util.types import Array, Json
@@ -25,9 +26,6 @@ from hpcnn.util.unreadable import UNREADABLE
 from hpcnn.util.user import expanded
 from hpcnn.util.user_code import import_function
 from hpcnn.zoo.catalogue import Entry, check_staged, describe, staged_file
-
-# The names of the arrays in Keras's own data files.
-KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 # In scikit-learn's digits, each of 8x8 pixels counts the dark ones of 4x4 bits.
 DIGITS_MAX = 16

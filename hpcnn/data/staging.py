@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcnn.data.sequences import concatenated
-from hpcnn.data.sources import KEYS, from_catalogue
+from hpcnn.data.sources import from_catalogue
+from hpcnn.data.structure import KEYS
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.extras import optional_module
 from hpcnn.util.files import open_own, replacing

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 # One value, a dictionary or a tuple. The network decides at run time which of them: an honest Any by name.
 Structure: TypeAlias = Any
 Leaf: TypeAlias = Any
+# The names of the arrays in Keras's own data files.
+KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def is_structure(value: Structure) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.data.sources import KEYS, part_notes, read_named, staged_path
+from hpcnn.data.sources import part_notes, read_named, staged_path
+from hpcnn.data.structure import KEYS
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Array
 from hpcnn.zoo.catalogue import describe

@@ -59,7 +59,7 @@ class OwnStep:
         values += [(variable, variable.numpy()) for variable in _without_metrics(model) if id(variable) not in kept]
         for optimizer in optimizers_of(model):
             strategy.prepare_optimizer(optimizer)
-        trial = Trials(self, sample, strategy, lambda: [variable.assign(value) for variable, value in values])
+        trial = Trials(model, self, sample, strategy, lambda: [variable.assign(value) for variable, value in values])
         self.no_test, of_test = trial.evaluated()
         self.names = sorted({*trial.logs, *of_test})
         self._metrics = list(model.metrics)

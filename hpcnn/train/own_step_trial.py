@@ -7,7 +7,8 @@ trial restores every variable. Must not know ranks or files.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -17,9 +18,6 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.train.sameness import MEAN, SUM, WEIGHTED_HERE, Trial
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Array, KerasModel, Optimizer, Tensor
-
-if TYPE_CHECKING:
-    from hpcnn.train.own_step import OwnStep
 
 # The norm of a gradient of a batch that holds each sample twice, by that of the batch: 1 for a mean, 2 for a sum. Noise
 # of dropout moves it.
@@ -31,11 +29,30 @@ _NOISE = 0.4
 _TOLERANCE = 1e-3
 
 
+class Step(Protocol):
+    """What is tried: the steps of a model, and the optimizers that train it (`own_step.OwnStep`)."""
+
+    optimizers: list[Optimizer]
+
+    def instead_of_apply(
+        self, do: Callable[[Optimizer, Sequence[Tensor], Sequence[Any]], Any]
+    ) -> AbstractContextManager[None]:
+        """Call ``do`` in place of each optimizer's ``apply``."""
+
+    def traced(self) -> AbstractContextManager[None]:
+        """Let the replicas call ``tried``."""
+
+    def tried(self, data: Any) -> list[Tensor]:
+        """Return each optimizer's summed gradients as one vector."""
+
+
 class Trials:
     """Steps on some samples that change nothing: what they return, and how their gradients add up."""
 
-    def __init__(self, step: OwnStep, sample: Trial, strategy: Strategy, restore: Callable[[], object]) -> None:
-        self._step, self._model, self._sample, self._strategy = step, step._model, sample, strategy
+    def __init__(
+        self, model: KerasModel, step: Step, sample: Trial, strategy: Strategy, restore: Callable[[], object]
+    ) -> None:
+        self._model, self._step, self._sample, self._strategy = model, step, sample, strategy
         self.restore = restore
         self.logs = self._gradients(sample)[1]
 

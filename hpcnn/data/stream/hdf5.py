@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.data.sources import KEYS
 from hpcnn.data.stream.pairs import Pairs, name_of
 from hpcnn.data.stream.rows import ChunkedRows, MappedRows, Rows
 from hpcnn.data.stream.source import Source
+from hpcnn.data.structure import KEYS
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.extras import optional_module
 from hpcnn.util.unreadable import UNREADABLE
