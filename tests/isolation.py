@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -31,6 +32,8 @@ _NOT_FOR_TESTS = (
     # what changes a shell, a terminal or Python
     *("BASH_ENV", "BASHOPTS", "CDPATH", "SHELLOPTS", "POSIXLY_CORRECT", "LANG", "LC_"),
     *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "PYTHONSAFEPATH", "PYTHONSTARTUP", "PYTHONWARNINGS"),
+    # what an image of containers sets, and makes each of a thousand processes compile hpcnn again
+    "PYTHONDONTWRITEBYTECODE",
 )
 _FOR_TESTS = ("HPCNN_TEST_",)
 
@@ -44,6 +47,7 @@ def isolate() -> Path:
     kept = isolated(os.environ, folder)
     os.environ.clear()
     os.environ.update(kept)
+    sys.dont_write_bytecode = False  # pytest keeps the tests that it has rewritten, too
     time.tzset()
     os.umask(0o022)
     # A shell starts its background jobs with SIGINT ignored, and so would be every program that a test interrupts.

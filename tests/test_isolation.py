@@ -34,6 +34,7 @@ HOSTILE = {
     "FORCE_COLOR": "1",
     "LC_ALL": "tr_TR.UTF-8",
     "PYTHONSAFEPATH": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
 }
 # Tests that failed, or would, in such an environment: profiles that are read when a file is imported, a program
 # that is interrupted, tables and help as wide as a terminal, and a scaling report that a cache would answer.

@@ -15,12 +15,13 @@ from tests.conftest import BIN
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
-nbformat = pytest.importorskip("nbformat", reason="notebooks are run by nbclient (the extra dev)")
-nbclient = pytest.importorskip("nbclient", reason="notebooks are run by nbclient (the extra dev)")
-
 
 def read(notebook: Path) -> Any:
-    return nbformat.read(notebook, as_version=4)
+    # here, for the five seconds of its import are not for every process that collects this test
+    nbformat = pytest.importorskip("nbformat", reason="notebooks are run by nbclient (the extra dev)")
+    found = nbformat.read(notebook, as_version=4)
+    nbformat.validate(found)
+    return found
 
 
 def code(notebook: Any) -> list[Any]:
@@ -29,7 +30,6 @@ def code(notebook: Any) -> list[Any]:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_are_stored_without_outputs(notebook: Path) -> None:
-    nbformat.validate(read(notebook))
     kept = [cell.id for cell in code(read(notebook)) if cell.outputs or cell.execution_count is not None]
     assert not kept, f"clear the outputs of these cells: {kept}"
 
@@ -39,6 +39,7 @@ def test_notebooks_are_stored_without_outputs(notebook: Path) -> None:
 def test_the_first_training_runs_in_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("a training needs TensorFlow (make venv)")
+    nbclient = pytest.importorskip("nbclient", reason="notebooks are run by nbclient (the extra dev)")
     monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     data = os.environ.get(isolation.DATA)
