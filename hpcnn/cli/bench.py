@@ -34,7 +34,7 @@ command.add_command(machine_command)
         "  hpcnn bench allreduce --site narval --nodes 2 --ntasks-per-node 4 --time 10 --wait"
     ),
 )
-@click.option("--model", default="scinet-cnn1", show_default=True, help="Its gradients are sent, besides the sweep.")
+@click.option("--model", default="scinet-cnn1", show_default=True, help="Network whose gradients are sent too.")
 @click.option(
     "--sizes",
     default=message_sizes.DEFAULT,
@@ -43,7 +43,13 @@ command.add_command(machine_command)
     help="Sweep of message sizes in bytes: the powers of two from A to B.",
 )
 @click.option("--repeats", type=click.IntRange(1), default=20, show_default=True, help="Measurements of each message.")
-@click.option("--backend", type=click.Choice(list(BACKENDS)), default="both", show_default=True, help="What sends.")
+@click.option(
+    "--backend",
+    type=click.Choice(list(BACKENDS)),
+    default="both",
+    show_default=True,
+    help="Who sends: MPI itself, or Horovod.",
+)
 @job_options("allreduce")
 def allreduce_command(
     model: str,
@@ -61,7 +67,7 @@ def allreduce_command(
 ) -> None:
     """Measure what summing gradients over ranks costs, and fit latency and bandwidth.
 
-    By MPI, and by Horovod as a training step does it. Each message is timed many times; a time is that of the slowest
+    MPI sums, and Horovod, as in a training step. Each message is timed many times; a time is that of the slowest
     rank, and the table has its median with the exact interval of the median. The run directory gets allreduce.json,
     which `hpcnn predict --network` reads.
     """
@@ -79,7 +85,7 @@ def _check_sizes(text: str) -> None:
 
     count = len(message_sizes.sweep(text))
     if count < SIZES_NEEDED:
-        raise bad_value("--sizes", text, f"at least {SIZES_NEEDED} powers of two: {count} carry no fit")
+        raise bad_value("--sizes", text, f"at least {SIZES_NEEDED} powers of two: {count} are too few for a fit")
 
 
 def _job(site: str, name: str, options: dict[str, object], words: list[str], backends: tuple[str, ...]) -> JobSpec:

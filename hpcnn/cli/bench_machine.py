@@ -42,8 +42,8 @@ def machine_command(
 ) -> None:
     """Measure the ceilings of a machine: operations and bytes a second.
 
-    Of a matrix product in float32 and bfloat16, and of memory, each by TensorFlow itself, with a number of threads or
-    on one GPU; the best of some repeats. The run directory gets machine.json, which `hpcnn scaling-report --machine`
+    TensorFlow multiplies matrices in float32 and bfloat16, and copies memory, with a number of threads or on one GPU;
+    the best of some repeats counts. The run directory gets machine.json, which `hpcnn scaling-report --machine`
     reads.
     """
     words = [word for number in threads for word in ("--threads", str(number))]

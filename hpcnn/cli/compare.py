@@ -116,4 +116,4 @@ def _exit_by(table: pd.DataFrame, names: Sequence[str], bounds: _Bounds, failed:
         click.echo(f"Regression: {'; '.join(found.worse)}; {allowed}.", err=True)
         sys.exit(1)
     if found.undecided:
-        raise UsageError(f"--fail-on-regression: it cannot be told: {'; '.join(found.undecided)} ({allowed})")
+        raise UsageError(f"--fail-on-regression: the runs do not decide it: {'; '.join(found.undecided)} ({allowed})")

@@ -19,7 +19,7 @@ _ZSH_LINES = "fpath=({folder} $fpath); autoload -Uz compinit; compinit"
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 @click.option("--print", "printed", is_flag=True, help="Print the script, and write nothing.")
 def command(shell: str | None, printed: bool) -> None:
-    """Install completion for SHELL, by default the one of $SHELL: of commands, options, sites, models, runs, ...
+    """Install completion of commands, options, sites, models, runs, ... for SHELL, by default $SHELL.
 
     Writes one file into the folder where that shell looks for completions of the user. It works in the next shell.
     """

@@ -14,8 +14,8 @@ def command(fmt: str) -> None:
     """Show your defaults, and where each comes from: the environment, hpcnn.toml here, or your own config.toml.
 
     Both files have the options of `hpcnn submit` as keys (site = "narval", account = "def-prof", time = "1:00:00"), and
-    `runs`, the folder of all runs. The command line is stronger than the environment, that than the project's
-    hpcnn.toml, and that than your config.toml.
+    `runs`, the folder of all runs. The command line overrides the environment, which overrides the
+    project's hpcnn.toml, which overrides your config.toml.
     """
     from hpcnn.specs.defaults import PROJECT_FILE, USER_FILE, read_defaults, with_variables
     from hpcnn.util.config_dir import config_folder

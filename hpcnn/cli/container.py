@@ -63,8 +63,7 @@ def build_command(kind: str, output: Path | None, force: bool, dry_run: bool) ->
 def path_command(ctx: click.Context, kind: str) -> None:
     """Print the path of a built image.
 
-    It is the one that this very hpcnn builds (cpu, unless gpu or ngc is named). Exit status 1 where it has not been
-    built.
+    This version of hpcnn builds that image (cpu, unless you name gpu or ngc). Exit status 1 if it is not built yet.
     """
     from hpcnn.machine.container.cache import image_path, other_images
     from hpcnn.machine.container.context import context_of
@@ -77,7 +76,7 @@ def path_command(ctx: click.Context, kind: str) -> None:
         return
     click.echo(f"Error: the {kind} image is not built: hpcnn container build {kind}", err=True)
     for other in other_images(image):
-        click.echo(f"an image of other content is there: {other}", err=True)
+        click.echo(f"an image of another content is there: {other}", err=True)
     ctx.exit(1)
 
 

@@ -82,7 +82,7 @@ def list_command(fmt: str) -> None:
 @click.option("--image-size", metavar="HxW", help="Height and width to which the pictures of images:DIR are scaled.")
 @format_option
 def info_command(name: str, pairs: tuple[str, ...], samples: int | None, image_size: str | None, fmt: str) -> None:
-    """Say what is in data set NAME: of data on disk, smallest and largest value of some samples.
+    """Show what is in data set NAME. For data on disk, the smallest and largest values are those of some samples.
 
     NAME is a known name, a path ending in .npz, data on disk (see `hpcnn data`), or package.module:function.
     """

@@ -73,7 +73,9 @@ def check_command(name: str, pairs: tuple[str, ...], image_size: str | None, fmt
 @click.command("convert", epilog="Example:  hpcnn data convert digits h5:digits.h5 --chunk 64")
 @click.argument("source")
 @click.argument("destination")
-@click.option("--chunk", type=click.IntRange(1), default=256, show_default=True, help="Samples that stand together.")
+@click.option(
+    "--chunk", type=click.IntRange(1), default=256, show_default=True, help="Samples in a chunk of the files."
+)
 @click.option("--data-arg", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set SOURCE.")
 @click.option("--image-size", metavar="HxW", help="Height and width to which the pictures of images:DIR are scaled.")
 @click.option("--samples", type=int, help="Only the first so many training samples.")

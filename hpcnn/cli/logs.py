@@ -15,7 +15,7 @@ from hpcnn.util.text import visible
 @click.argument("job")
 @click.option("-f", "--follow", is_flag=True, help="Go on showing it until the job ends; exit with its status.")
 def command(job: str, follow: bool) -> None:
-    """Show the log of JOB: a job id, a run directory, or a folder of runs, of which it is the newest one's."""
+    """Show the log of JOB: a job id, a run directory, or a folder of runs (the newest run's log)."""
     from hpcnn.rundir.find import find
 
     run = _run(job)

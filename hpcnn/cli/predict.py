@@ -31,17 +31,21 @@ TRUSTED_ERROR = 0.2
     epilog="Example:  hpcnn predict runs/strong_scaling --ranks 1..64 --network infiniband-hdr --ranks-per-node 4"
 )
 @click.argument("dirs", metavar="[STUDY_DIR]...", nargs=-1, type=click.Path())
-@click.option("--ranks", metavar="LIST", help="As in 1,2,4 or 1..27360: doubled from the first up to the last.")
+@click.option(
+    "--ranks", metavar="LIST", help="Numbers of ranks: 1,2,4; or 1..27360, doubled from the first up to the last."
+)
 @click.option(
     "--network",
     metavar="LINK",
-    help=f"Between nodes: one of {', '.join(LINKS)}; alpha=SECONDS,beta=BYTES_PER_SECOND; or a FILE.json with "
+    help=f"Link between nodes: one of {', '.join(LINKS)}; alpha=SECONDS,beta=BYTES_PER_SECOND; or a FILE.json with "
     "alpha_seconds and beta_bytes_per_second.",
 )
-@click.option("--within", metavar="LINK", help="Between ranks of a node, in the same words. Without it: as --network.")
-@click.option("--ranks-per-node", type=click.IntRange(1), metavar="G", help="Without it: as in the study.")
+@click.option("--within", metavar="LINK", help="Link between ranks of a node, as for --network.  [default: the same]")
+@click.option("--ranks-per-node", type=click.IntRange(1), metavar="G", help="[default: that of the study]")
 @click.option("--adapters", type=click.IntRange(1), default=1, show_default=True, help="Network adapters of a node.")
-@click.option("--algorithm", type=click.Choice(ALGORITHMS), default="ring", show_default=True, help="Of the allreduce.")
+@click.option(
+    "--algorithm", type=click.Choice(ALGORITHMS), default="ring", show_default=True, help="Algorithm of the allreduce."
+)
 @click.option(
     "--fusion-mib",
     type=click.FloatRange(0, min_open=True),
@@ -52,15 +56,15 @@ TRUSTED_ERROR = 0.2
 @click.option(
     "--overlap",
     type=click.FloatRange(0, 1),
-    help="Fraction of the compute time that communication hides behind. Without it: 2/3, back-propagation's.",
+    help="Fraction of the compute time that communication hides behind.  [default: 2/3, for back-propagation]",
 )
-@click.option("--kind", type=click.Choice(["strong", "weak"]), help="Of scaling. Without it: that of the study.")
-@click.option("--parameters", type=click.IntRange(1), help="Trainable parameters, where the runs do not tell.")
+@click.option("--kind", type=click.Choice(["strong", "weak"]), help="Kind of scaling.  [default: that of the study]")
+@click.option("--parameters", type=click.IntRange(1), help="Trainable parameters, if the runs do not say.")
 @click.option(
     "--budget",
     type=click.FloatRange(0, min_open=True),
     metavar="CORE_HOURS",
-    help="Also say what to measure next for so much.",
+    help="Also say what to measure next with so many core-hours.",
 )
 @click.option("--fits", is_flag=True, help="Also fit Amdahl's law (weak scaling: Gustafson's) and the USL.")
 @click.option("--published", is_flag=True, help="Show what the same model says of published points, and nothing else.")
@@ -231,7 +235,7 @@ def _beyond(data: RunData, measured: pd.DataFrame, ranks: list[int]) -> list[str
     more = [f"{number:,}" for number in ranks if number > has.ranks]
     if not more:
         return []
-    return [f"not on this machine: {', '.join(more)} ranks ({has.words}); they are of more nodes like it"]
+    return [f"this machine has no {', '.join(more)} ranks ({has.words}): the prediction takes more nodes like its own"]
 
 
 def _fit_lines(data: RunData, rows: pd.DataFrame) -> list[str]:

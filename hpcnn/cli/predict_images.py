@@ -43,7 +43,7 @@ _COLUMNS = (
 @click.option(
     "--form",
     type=click.Choice(_FORMS),
-    help="How a picture is brought to the form that the network knows.  [default: that of the run's data]",
+    help="How a picture becomes an input of the network.  [default: that of the run's data]",
 )
 @click.option(
     "--show",

@@ -12,7 +12,7 @@ import click
 from hpcnn.rundir.close import finish, note_of
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.errors import bad_value
-from hpcnn.util.files import make_folder
+from hpcnn.util.files import make_folder, read_json
 
 _EXAMPLE = "\b\nExample:\n  hpcnn record finish --run-dir runs/first --exit-code 0 --seconds 12"
 
@@ -34,8 +34,8 @@ def command() -> None:
 def begin_command(run_dir: str, pid: int) -> None:
     """Make a job script the owner of its run directory, and print the word by which its processes know it.
 
-    Ends with status 2, and touches nothing, where another attempt is at work there. Prints ``completed`` of a
-    run that is.
+    Ends with status 2, and touches nothing, where another attempt is at work there. Prints ``completed`` for a
+    completed run. Removes the result of an earlier attempt of a user's program: the program runs again.
     """
     from hpcnn.rundir.owner import begin, end
     from hpcnn.scheduler import job_lives
@@ -47,6 +47,8 @@ def begin_command(run_dir: str, pid: int) -> None:
         end(run_dir, pid)
         word = "completed"
         click.echo("hpcnn: this run is completed; nothing is done", err=True)
+    elif (read_json(run.spec) or {}).get("program"):  # a training begins its own record
+        run.forget_end()
     click.echo(word)
 
 
@@ -54,8 +56,9 @@ def begin_command(run_dir: str, pid: int) -> None:
 @_run_dir_option
 @click.option("--exit-code", required=True, type=int, help="Exit status of the launcher.")
 @click.option("--seconds", type=float, default=None, help="Wall time of the launcher, in seconds.")
+@click.option("--terminated", is_flag=True, help="The scheduler has sent SIGTERM to the job.")
 @_pid_option(required=False)
-def finish_command(run_dir: str, exit_code: int, seconds: float | None, pid: int | None) -> None:
+def finish_command(run_dir: str, exit_code: int, seconds: float | None, terminated: bool, pid: int | None) -> None:
     """Write result.json where the ranks could not: a killed rank, or a program that keeps no record itself."""
     from hpcnn.jobs.notify import tell
     from hpcnn.rundir.owner import end, own
@@ -64,7 +67,7 @@ def finish_command(run_dir: str, exit_code: int, seconds: float | None, pid: int
     if not Path(run_dir).is_dir():
         raise bad_value("--run-dir", run_dir, "a directory that is there")
     with own(run_dir, job_lives):
-        finish(run_dir, exit_code, seconds)
+        finish(run_dir, exit_code, seconds, terminated=terminated)
     if pid is not None:
         end(run_dir, pid)
     note = note_of(RunDir(run_dir))

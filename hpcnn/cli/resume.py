@@ -24,8 +24,8 @@ from hpcnn.specs.resources import Resources
 def command(run: str, dry_run: bool, wait: bool, follow: bool, trust: bool, **options: object) -> None:
     """Go on with RUN, a run directory or job id: a training that its time limit, a signal or a dead node cut off.
 
-    It goes on at the same epoch and step, with the same order of the samples, as what was asked at first; resources
-    (the time limit, say) may be given anew. The tables show one run, with the gap left out.
+    It goes on at the same epoch and step, with the same order of the samples and the same options; you may change its
+    resources (the time limit, say). The tables show one run, with the gap left out.
     """
     from hpcnn.cli.submit import run_prepared
     from hpcnn.jobs.resume import prepare_again

@@ -101,7 +101,7 @@ EXPORTS = ("extrap-text", "extrap-json", "mllog", "archive")
     "--budget",
     type=click.FloatRange(0, min_open=True),
     metavar="CORE_HOURS",
-    help="Also say what to measure next for so much.",
+    help="Also say what to measure next with so many core-hours.",
 )
 @click.option("--network", metavar="NAME", help="In --html and --out: predict more ranks on it (see hpcnn predict).")
 @click.option("--trust", is_flag=True, help="With --pictures: import what runs name though they are not your own.")

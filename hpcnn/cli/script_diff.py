@@ -40,4 +40,4 @@ def show(target: str, prepared: Prepared) -> None:
         printed = True
         click.secho(visible(line), fg=_COLOURS.get(line[:1]))
     if not printed:
-        click.echo(f"the script is that of {shown_path(run.path)}")
+        click.echo(f"the script is the same as that of {shown_path(run.path)}")

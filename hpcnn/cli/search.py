@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog="\b\nExample:\n  hpcnn search run psc_hparams --jobs 2")
 def command() -> None:
-    """Search hyper-parameters: trials of a grid, at random, or chosen by what the trials before have shown."""
+    """Search hyper-parameters: trials of a grid, at random, or chosen from the results of earlier trials."""
 
 
 command.add_command(search_submit.command)
@@ -135,7 +135,7 @@ def _list(search: Search, place: Path, fmt: str) -> None:
     columns += [Column(column(key), column(key), show=value_text) for key in search.space]
     emit(rows, fmt, columns, title=f"{search.name} ({search.options.method}) in {place}")
     if fmt == "table" and len(points) < search.trials:
-        click.echo(f"{search.trials - len(points)} more trials are chosen by what these show")
+        click.echo(f"the search chooses {search.trials - len(points)} more trials from the results of these")
 
 
 @command.command("work", hidden=True, epilog="\b\nExample:\n  hpcnn search work searches/psc_hparams --site local")

@@ -85,7 +85,7 @@ def importances(target: str, folder: str | None, fmt: str) -> None:
     if rows or fmt != "table":
         emit(rows, fmt, columns)
     else:
-        click.echo(f"{search.name}: importances need four completed trials that differ in what they reach")
+        click.echo(f"{search.name}: importances need four completed trials with different results")
 
 
 @click.command("plot", epilog="\b\nExample:\n  hpcnn search plot runs/psc_hparams --out pictures")

@@ -118,8 +118,8 @@ def _site_name(given: str | None, cluster: str) -> str:
         raise bad_value("--name", name, "letters, digits, dots, dashes and underscores")
     if not given and (share_dir("templates") / "sites" / f"{name}.toml").exists():
         raise UsageError(
-            f"--name: there is a packaged profile of {name} (hpcnn sites show {name}), which a file of that name would "
-            f"change; give another name, or --name {name} to do so"
+            f"--name: hpcnn has a profile {name} already (hpcnn sites show {name}), and yours would change it; give "
+            f"another name, or --name {name} to change it"
         )
     return name
 

@@ -34,14 +34,14 @@ def command(jobs: tuple[str, ...], efficiency: bool, last: int, fmt: str) -> Non
 
     Runs of this machine are shown too, the newest first, with the settings in which they differ.
 
-    A job that neither squeue nor sacct knows is shown as unknown, unless its record says how it ended. So is one of
-    which they give no answer; the reason says why. For a job that its time limit or its memory has ended, the command
-    that resumes it with more is shown.
+    A job is unknown if neither squeue nor sacct knows it and its record does not say how it ended. It is also unknown
+    if they give no answer; the reason says why. After a job that its time limit or its memory has ended comes the
+    command that resumes it with more. A job that Slurm killed before it could close its record gets one.
     """
+    from hpcnn.jobs.ended import settle
     from hpcnn.jobs.submission import recover_targets
     from hpcnn.rundir.find import find, runs_of
     from hpcnn.scheduler import batch_scheduler
-    from hpcnn.scheduler.states import requeued
 
     lost = recover_targets(jobs).unanswered
     runs = runs_of(jobs)
@@ -55,8 +55,10 @@ def command(jobs: tuple[str, ...], efficiency: bool, last: int, fmt: str) -> Non
     rows = []
     for job in found:
         state = states[job.job_id]
+        if job.run:
+            settle(job.run, state)
         result = (job.run.read_result() if job.run else None) or {}
-        goes_on = requeued(result.get("status"), state.status)
+        goes_on = state.goes_on_after(result.get("status"))
         rows.append(
             {
                 "job_id": job.job_id,

@@ -123,7 +123,7 @@ def _queue_if_any(scheduler: Scheduler) -> Queue:
     try:
         return scheduler.queue() if scheduler.available() else {}
     except NoAnswer:
-        click.echo("squeue does not answer: what is in the queue is taken for missing", err=True)
+        click.echo("squeue does not answer: runs in the queue are shown as missing", err=True)
         return {}
 
 
@@ -137,13 +137,13 @@ def _submit(plan: Plan, place: Path, options: list[str], fmt: str) -> None:
             rows.append(_row(batch, place, fmt, job_id))
     except KeyboardInterrupt:
         _emit(rows, place, fmt)
-        click.echo("interrupted; what is listed is submitted, and the same command goes on with the others", err=True)
+        click.echo("interrupted; the runs above are submitted, and the same command submits the others", err=True)
         sys.exit(130)
     except HpcnnError as error:
         _emit(rows, place, fmt)
         runs = sum(row["tasks"] for row in rows)
         raise HpcnnError(
-            f"{error}; {runs} of {plan.runs} runs are submitted, and the same command later goes on with the others"
+            f"{error}; {runs} of {plan.runs} runs are submitted; the same command submits the others later"
         ) from error
     _emit(rows, place, fmt)
 
@@ -185,9 +185,7 @@ def _submit_in_turn(
             full, tried = str(error), 0  # of a submission that may have been accepted, the next look says more
         except KeyboardInterrupt:
             _emit(rows, place, fmt)
-            click.echo(
-                "interrupted; what is listed is submitted, and the same command goes on with the others", err=True
-            )
+            click.echo("interrupted; the runs above are submitted, and the same command submits the others", err=True)
             sys.exit(130)
         if tried > 1 and len(rows) == before:
             most = tried // 2  # the next try is at once

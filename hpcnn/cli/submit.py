@@ -135,7 +135,7 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
             click.echo(f"job: {job_id}")
             click.echo(f"run directory: {prepared.run.path}")
     except KeyboardInterrupt:
-        click.echo(f"interrupted; whether it is submitted says hpcnn status {prepared.run.path}", err=True)
+        click.echo(f"interrupted; hpcnn status {prepared.run.path} shows whether the job was submitted", err=True)
         return 130
     if not wait:
         next_lines(f"hpcnn logs -f {job_id}", "hpcnn top")

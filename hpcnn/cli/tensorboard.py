@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on; 0.0.0.0 where the login node must reach it without ssh to the node.",
+    help="Address to listen on; 0.0.0.0 if you cannot ssh to the node.",
 )
 @click.option("--site", default=None, help="Site profile, for the tunnel.  [default: the run's own]")
 @click.option("--dry-run", is_flag=True, help="Print the server's command and the tunnel, and start nothing.")
@@ -74,7 +74,7 @@ def _message(folder: Path, machine: Machine, site: Site, host: str, port: str, s
     lines = [f"TensorBoard shows {folder}, on {machine.name}, {host} port {port}. Ctrl-C ends it."]
     lines += ways_in(machine, site, host, port, f"{secret}/", LOCAL_PORT)
     if machine.in_job and is_loopback(host):
-        lines.append(f"Where {machine.name} takes no ssh, start it with --host 0.0.0.0, which needs none.")
+        lines.append(f"If you cannot ssh to {machine.name}, start it with --host 0.0.0.0.")
     if site.tunnel:
         lines.append(f"Site {site.name}: {site.tunnel}")
     reach = f"all users of {machine.name}" if is_loopback(host) else "whoever reaches this address"

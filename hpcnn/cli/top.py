@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -43,15 +43,15 @@ def watch(targets: tuple[str, ...], *, once: bool = False) -> None:
     if once or not sys.stdout.isatty():
         _show(_states(runs_of(targets)))
         return
-    states, asked = _states(runs_of(targets)), time.monotonic()
+    seen, asked = _states(runs_of(targets)), time.monotonic()
     click.echo(_OTHER_SCREEN, nl=False)
     try:
         while True:
             click.echo(_EMPTY, nl=False)
-            _show(states, shutil.get_terminal_size().lines)
+            _show(seen, shutil.get_terminal_size().lines)
             time.sleep(_SECONDS)
             if time.monotonic() - asked >= _SECONDS_OF_QUEUE:
-                states, asked = _states(runs_of(targets)), time.monotonic()
+                seen, asked = _states(runs_of(targets)), time.monotonic()
     except KeyboardInterrupt:
         pass
     finally:
@@ -59,28 +59,39 @@ def watch(targets: tuple[str, ...], *, once: bool = False) -> None:
     _show(_states(runs_of(targets)))
 
 
-def _show(states: list[tuple[RunDir, str]], height: int | None = None) -> None:
-    """Print the table, of as many rows as the terminal has room for."""
-    from hpcnn.util.table import emit
+class _Seen(NamedTuple):
+    """The runs with their states, and why the scheduler does not say more of some of them."""
 
-    rows = _rows(states)
+    states: list[tuple[RunDir, str]]
+    silence: str
+
+
+def _show(seen: _Seen, height: int | None = None) -> None:
+    """Print the table, of as many rows as the terminal has room for."""
+    from hpcnn.util.table import emit, note
+
+    rows = _rows(seen.states)
     shown = rows if height is None else rows[: max(height - _OTHER_LINES, 1)]
     emit(shown, "table", _columns(rows), title=_title(rows))
+    if seen.silence:
+        note(seen.silence)
     if len(rows) > len(shown):
         click.echo(f"{len(rows) - len(shown)} more; Ctrl-C shows all")
 
 
-def _states(runs: list[RunDir]) -> list[tuple[RunDir, str]]:
+def _states(runs: list[RunDir]) -> _Seen:
     """Return the runs with their states: what runs first, then what waits, then the rest, the newest first."""
     from hpcnn.rundir.live import shows_life
     from hpcnn.study.states import look
 
-    found = []
+    found, silence = [], ""
     for state in look([run.path for run in runs]):
-        lives = not state.recorded and state.job_id is None and shows_life(state.run)
+        silence = silence or state.no_answer
+        unasked = state.job_id is None or bool(state.no_answer)
+        lives = not state.recorded and unasked and shows_life(state.run)
         found.append((state.run, "running" if lives else state.status))
     order = {"running": 0, "pending": 1}
-    return sorted(found, key=lambda item: order.get(item[1], 2))
+    return _Seen(sorted(found, key=lambda item: order.get(item[1], 2)), silence)
 
 
 def _rows(states: list[tuple[RunDir, str]]) -> list[dict[str, Json]]:

@@ -30,8 +30,8 @@ from hpcnn.specs.train import TrainSpec, check_strategy, check_weights, check_we
 def command(run_dir: str, resume: bool, **options: object) -> None:
     """Train a model as one rank and write its record to the run directory.
 
-    What is left open is what the lecture used for that network. For several ranks, `hpcnn submit` writes the script
-    that starts this command under mpirun or srun.
+    Options that you leave out are those of the lecture for that network. For several ranks, `hpcnn submit` writes the
+    script that starts this command under mpirun or srun.
 
     SIGUSR2, SIGTERM or a file `stop` in the run directory stop it within seconds: rank 0 writes its state, and the
     command exits with status 75. The same command with --resume goes on as if nothing had happened.

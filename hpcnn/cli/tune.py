@@ -205,7 +205,7 @@ def _print(job: JobSpec, found: TuningResult, file: Path | None, facts: dict[str
     for row in rows:
         if row["reason"]:
             click.echo(f"failed: {row['setting']}={row['value']}: {row['reason']}", err=True)
-    click.echo(f"Kept is what is faster: {RULE}.", err=aside)
+    click.echo(f"A value is kept if it is faster: {RULE}.", err=aside)
     click.echo(f"{file}: written (hpcnn sites show {job.site} --origin)" if file else "Nothing was written.", err=aside)
 
 

@@ -67,7 +67,7 @@ def session(
     its command has no placeholder for.
     """
     if resources.requeue:
-        raise bad_value("--requeue", "yes", "no value for a session: nobody would sit at the second one")
+        raise bad_value("--requeue", "yes", "no value for a session: nobody would be there after a requeue")
     check_request(resources, site)
     steps = _steps(site, software, here, program, gpu=bool(resources.gpus_per_node))
     inside = _in_bash(steps)

@@ -108,7 +108,7 @@ def _check_bind(option: str, path: str, separators: str) -> None:
     found = " and ".join(repr(character) for character in separators if character in path)
     if found:
         raise UsageError(
-            f"{option}: {path!r} cannot be bound into a container, which takes {found} in it for a separator: "
+            f"{option}: {path!r} cannot be bound into a container: Apptainer reads {found} as a separator; "
             "use another path, and --bind once for each folder"
         )
 

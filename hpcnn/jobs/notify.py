@@ -32,7 +32,7 @@ def tell(run: RunDir, warn: Callable[[str], None]) -> None:
     try:
         url = webhook()
     except UsageError as error:
-        warn(f"nobody was told of the end: {error}")
+        warn(f"the webhook of config.toml is not told of the end: {error}")
         return
     if url is not None:
         failed = _post(url, _message(run, spec, result, status))

@@ -47,7 +47,7 @@ def job_of(run: RunDir) -> JobSpec:
     """Return the job spec of a run directory. Raises UsageError where hpcnn did not submit the run."""
     spec = read_json(run.spec)
     if not spec or "site" not in spec or not spec["site"]:
-        raise UsageError(f"{run.path}: {run.spec.name} is not that of a job that hpcnn submitted")
+        raise UsageError(f"{run.path}: hpcnn did not submit this run ({run.spec.name} names no site)")
     where = f"{run.spec}: "
     return JobSpec(
         spec["name"],

@@ -113,4 +113,4 @@ def _check_ours(name: str, shown: str) -> None:
     if name in _OF_OTHER_CLUSTERS:
         raise bad_value("--sbatch-option", shown, "another key: hpcnn follows jobs of one cluster alone")
     if _KINDS[name] == "nothing in a script":
-        raise bad_value("--sbatch-option", shown, "another key: in a job script this one says nothing")
+        raise bad_value("--sbatch-option", shown, "another key: sbatch ignores this one in a job script")

@@ -217,8 +217,8 @@ def _searched(scheduler: Scheduler, script: Path, before: Json, error: NoAnswer,
             return job.job_id
         why = "the queue does not have the job so far"
     raise NoAnswer(
-        f"{error}; {why}. It may have been accepted all the same: hpcnn looks for it before it submits this again "
-        f"(hpcnn status {record.parent} does, too)"
+        f"{error}; {why}. Slurm may have accepted the job all the same: hpcnn looks for it before it submits this "
+        f"again, and so does hpcnn status {record.parent}"
     )
 
 

@@ -159,7 +159,7 @@ def written(prepared: Prepared, *, durable: bool = True) -> Iterator[None]:
     with own(run.path, job_lives):
         run.create(resume=prepared.resume)  # another attempt may have come to its end before this one owned it
         if prepared.resume:
-            run.result.unlink(missing_ok=True)  # that of the attempt before
+            run.forget_end()
         else:
             run.clear_attempt(own_program=job.train is None)
         spec = {"schema": SCHEMA_VERSION, "hpcnn": _version(), **to_mapping(job)}

@@ -41,7 +41,7 @@ def watch(job_id: str, run: RunDir, warn: Callable[[str], None], on_line: Callab
 
 def record_end(run: RunDir, state: JobState, warn: Callable[[str], None]) -> None:
     """Write the record of a run whose job has ended without one, with the scheduler's reason, and tell of the end."""
-    finish(run.path, state.exit_status, reason=state.cause)
+    finish(run.path, state.exit_status, reason=state.cause, ended=state.status)
     tell(run, warn)
 
 

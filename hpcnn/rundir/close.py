@@ -15,28 +15,40 @@ from hpcnn.rundir.memory import OUT_OF_MEMORY, ran_out_of_memory
 from hpcnn.util.exit_status import by_signal
 from hpcnn.util.files import read_json, write_json
 
+_TERMINATED = "the scheduler ended the job by SIGTERM: it was cancelled or preempted, or its time was up"
 _INTERRUPTED = {STOPPED_EXIT_STATUS, *map(by_signal, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))}
 
 
 def finish(
-    path: str | os.PathLike[str], exit_code: int, seconds: float | None = None, reason: str | None = None
+    path: str | os.PathLike[str],
+    exit_code: int,
+    seconds: float | None = None,
+    reason: str | None = None,
+    ended: str | None = None,
+    *,
+    terminated: bool = False,
 ) -> None:
     """Write or correct ``result.json`` so that it agrees with the launcher's ``exit_code``.
 
-    reason: the scheduler's reason for the end of a job that left no result.
+    ended, reason: the scheduler's status of a job that left no result, and its reason. terminated: the scheduler has
+    ended the job by SIGTERM; whatever a program made of that, it was interrupted.
     """
     run = RunDir(path)
     written = run.read_result()
+    kept = exit_code == STOPPED_EXIT_STATUS or (exit_code == 0 and written)
+    if terminated and not kept and not ran_out_of_memory(run):
+        exit_code, reason = by_signal(signal.SIGTERM), reason or _TERMINATED
     if written is None:
         status, found = _status_and_reason(run, exit_code)
-        reason = reason or found
+        status, reason = ended or status, reason or found
         if exit_code == 0 and (read_json(run.spec) or {}).get("train"):
             # a training writes its own result: what ended without one cannot be believed, whatever its exit status
             status, reason = "failed", f"rank 0 ended without a result; see {run.log.name}"
         more = {"note": note} if status == "completed" and (note := _unmet(run)) else {}
         run.write_result(status, exit_code=exit_code, reason=reason, seconds_total=seconds, **more)
     elif written.get("status") == "completed" and exit_code != 0:
-        status, reason = _status_and_reason(run, exit_code)
+        status, found = _status_and_reason(run, exit_code)
+        reason = reason or found
         write_json(run.result, {**written, "status": status, "exit_code": exit_code, "reason": reason}, folders=False)
 
 

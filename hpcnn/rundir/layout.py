@@ -217,6 +217,11 @@ class RunDir:
         if not own_program:
             self._set_aside()
 
+    def forget_end(self) -> None:
+        """Remove how an earlier attempt ended: it goes on, and has not ended."""
+        for stale in (self.result, *self.path.glob("failed.rank*.json")):
+            stale.unlink(missing_ok=True)
+
     def forget_epochs(self, file: Path, epoch: int) -> None:
         """Remove the records of ``epoch`` and later ones from an epoch file: a new attempt records them again."""
         if file.exists():
@@ -235,9 +240,9 @@ class RunDir:
             if file not in written:
                 self.forget_epochs(file, epoch)
         later = [] if own_program else [file for number, file in self.networks().items() if number >= epoch]
-        for stale in (*self.path.glob("failed.rank*.json"), *later):
+        for stale in later:
             stale.unlink(missing_ok=True)
-        self.result.unlink(missing_ok=True)
+        self.forget_end()
 
     def tidy(self) -> None:
         """Remove what a process left that was killed while it wrote. Nobody may be writing meanwhile."""

@@ -101,6 +101,15 @@ def end(path: str | os.PathLike[str], pid: int) -> None:
         _release(folder, str(owner.get("token")))
 
 
+def died_in(path: str | os.PathLike[str], job: str, node: str) -> bool:
+    """Return whether a job, of which the scheduler says that it has ended, was at work in a run directory until then.
+
+    job, node: the scheduler's names of the job and of its first node. On another cluster a job may have the same id.
+    """
+    _, owner = _newest(Path(path).absolute())
+    return bool(owner) and (owner.get("job"), owner.get("node")) == (job, node)
+
+
 def check_free(path: str | os.PathLike[str], job_lives: JobLives = _no_answer) -> None:
     """Raise InUse where another attempt is at work in a run directory."""
     folder = Path(path).absolute()
@@ -118,7 +127,8 @@ def _take(folder: Path, pid: int, job_lives: JobLives, *, beats: bool) -> tuple[
         "command": _command() if beats else "a job script",
         "user": user_name(),
         "since": utc_now(),
-        "job": os.environ.get("SLURM_JOB_ID"),
+        "job": _job(),
+        "node": os.environ.get("SLURMD_NODENAME"),
         "restart": os.environ.get("SLURM_RESTART_COUNT") or "0",
         "beats": beats,
         "processes": [process],
@@ -268,7 +278,7 @@ def _doubt(file: Path, owner: Mapping[str, Json], job_lives: JobLives) -> str | 
     if lives and None not in lives:
         return None
     job, restart = owner.get("job"), owner.get("restart")
-    if job and job == os.environ.get("SLURM_JOB_ID"):
+    if job and job == _job():
         if restart != (os.environ.get("SLURM_RESTART_COUNT") or "0"):
             return None  # this job, before Slurm put it into the queue again
     elif job:
@@ -306,6 +316,12 @@ def _is_ours(owner: Mapping[str, Json], pid: int) -> bool:
         return True
     living = {process.get("pid") for process in _processes(owner) if _lives(process)}
     return bool(living & set(_parents(pid)))
+
+
+def _job() -> str | None:
+    """Return the id of the job that this process is in, as the scheduler prints it: ``12_3`` for a task of an array."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 
 
 def _command() -> str:

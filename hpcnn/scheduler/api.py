@@ -65,6 +65,15 @@ class JobState:
         """
         return self.alive or not self.queue_answered
 
+    def goes_on_after(self, recorded: str | None) -> bool:
+        """Return whether the job goes on after the attempt whose outcome is on record: Slurm has requeued it.
+
+        Users and administrators requeue jobs that have failed, too. A job that fails is still in the queue while it
+        ends.
+        """
+        ends = recorded == "failed" and self.state.startswith("COMPLETING")
+        return self.alive and recorded in ("interrupted", "failed") and not ends
+
     @property
     def unknown(self) -> bool:
         """Whether nothing is known of the job, with or without an answer."""

@@ -42,6 +42,8 @@ _SENT = re.compile(
     r"|unexpected message|transport endpoint",
     re.IGNORECASE,
 )
+# Of the indices of an array: 3, 3-5, 1-7:2.
+_RANGE = re.compile(r"(\d+)(?:-(\d+)(?::([1-9]\d*))?)?")
 
 
 class UnreadableError(ValueError):
@@ -150,12 +152,17 @@ def _cut(text: str) -> str:
 
 
 def tasks(identity: str) -> list[str]:
-    """Return the ids of an array's tasks for ``12_[0,3-5%2]``; any other id, or one that is cut off, by itself."""
-    match = re.fullmatch(r"(\d+)_\[([\d,-]+)(?:%\d+)?\]", identity)
-    if match is None:
+    """Return the ids of an array's tasks for ``12_[0,3-5%2]`` or ``12_[1-7:2]``; any other id by itself."""
+    match = re.fullmatch(r"(\d+)_\[([\d,:-]+)(?:%\d+)?\]", identity)
+    parts = [_RANGE.fullmatch(part) for part in match[2].split(",") if part] if match else []
+    if match is None or None in parts:
         return [identity]
-    ranges = (part.partition("-") for part in match[2].split(",") if part)
-    return [f"{match[1]}_{n}" for first, _, last in ranges for n in range(int(first), int(last or first) + 1)]
+    return [
+        f"{match[1]}_{n}"
+        for part in parts
+        if part is not None
+        for n in range(int(part[1]), int(part[2] or part[1]) + 1, int(part[3] or 1))
+    ]
 
 
 def shortened(jobs: Iterable[str]) -> list[str]:

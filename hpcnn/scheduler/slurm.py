@@ -35,6 +35,9 @@ _DEFAULTS = ("SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_")
 # What tells Slurm's commands which cluster they talk to; all else would leak one job's settings into the next.
 _KEPT = ("SLURM_CONF",)
 
+# The tasks of an array that wait or were cancelled share a line of sacct, which would be cut off after 64 characters.
+_WHOLE = {"SLURM_BITSTR_LEN": "0"}
+
 
 class Slurm:
     """Jobs in Slurm's queue."""
@@ -220,7 +223,7 @@ def _is_alive(state: JobState | None) -> bool:
 def _answer(command: Sequence[str], read: Callable[[str], T]) -> T:
     """Run a command and parse its output by ``read``. Raises NoAnswer where it fails or its output is unreadable."""
     try:
-        done = _run(command, clean_environment(os.environ), SECONDS_TO_ANSWER)
+        done = _run(command, {**clean_environment(os.environ), **_WHOLE}, SECONDS_TO_ANSWER)
         if done.returncode == 0 and parse.INVALID_USER not in done.stderr:
             return read(done.stdout)
         why = _plain(done.stderr or done.stdout) or f"exit status {done.returncode}"

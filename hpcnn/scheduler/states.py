@@ -37,11 +37,6 @@ UNKNOWN = "unknown"
 ALIVE = ("pending", "running")
 
 
-def requeued(recorded: str | None, now: str) -> bool:
-    """Return whether a job goes on after the attempt whose outcome is on record."""
-    return recorded == "interrupted" and now in ALIVE
-
-
 def status_of(state: str) -> str:
     """Return pending, running, completed, failed, interrupted, or unknown for a state as Slurm prints it.
 

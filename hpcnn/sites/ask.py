@@ -32,7 +32,7 @@ def cluster() -> Cluster:
     config = discover.config(_output("scontrol", "show", "config"))
     partitions = discover.partitions(_output("scontrol", "--oneliner", "show", "partition"), kinds)
     if not any(partition.nodes for partition in partitions):
-        raise HpcnnError("sinfo shows no partition with nodes: this cluster lets this user see none")
+        raise HpcnnError("sinfo shows you no partition with nodes")
     words = ["--noheader", "--parsable2", "show", "associations", f"user={user_name()}"]
     accounts = _output_if_any("sacctmgr", *words, f"format={discover.ACCOUNT_FIELDS}")
     found = Cluster(

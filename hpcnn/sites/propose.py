@@ -162,7 +162,7 @@ def _memory(cluster: Cluster, cpu: Partition | None, gpu: Partition | None) -> I
     """A core's or GPU's share of its node, where Slurm hands out memory (slurm.conf(5), SelectTypeParameters)."""
     managed = cluster.config.get("SelectTypeParameters", "")
     if "MEMORY" not in managed.upper():
-        yield Key("memory_per_cpu", None, f"SelectTypeParameters={managed}: memory is not handed out", example="2G")
+        yield Key("memory_per_cpu", None, f"SelectTypeParameters={managed}: Slurm does not assign memory", example="2G")
         return
     if cpu and cpu.nodes:
         usual = usual_of(plain_nodes(cpu))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hpcnn.jobs.ended import settle
 from hpcnn.jobs.submission import arrays_of, recover
 from hpcnn.rundir.layout import RunDir
 from hpcnn.rundir.memory import OUT_OF_MEMORY
 from hpcnn.scheduler import batch_scheduler
-from hpcnn.scheduler.api import JobState, Queue
-from hpcnn.scheduler.states import ALIVE, UNKNOWN, requeued
+from hpcnn.scheduler.api import JobState, NoAnswer, Queue
+from hpcnn.scheduler.states import ALIVE, UNKNOWN
 from hpcnn.util.files import read_json
 from hpcnn.util.lock import held
 
@@ -57,10 +59,17 @@ def look(paths: Iterable[Path], queue: Queue | None = None) -> list[RunState]:
     jobs = {run.path: _job_id(run) for run in runs}
     # A job that has been requeued has a record of its last attempt, and is alive all the same.
     asked = {path: job for path, job in jobs.items() if job and not _has_ended(recorded[path])}
+    failed = {path: job for path, job in jobs.items() if job and _has_failed(recorded[path])}
+    if failed and queue is None:
+        with contextlib.suppress(NoAnswer):
+            queue = batch_scheduler().queue()
     told = batch_scheduler().query(list(asked.values()), queue)
+    for path, job in failed.items():  # the queue alone is asked of them: accounts are slow, and have nothing to add
+        if queue and job in queue and queue[job].goes_on_after("failed"):
+            told[job], recorded[path] = queue[job], None
     for path, job in asked.items():
         state = recorded[path]
-        if state and requeued(state.status, told[job].status):
+        if state and told[job].goes_on_after(state.status):
             recorded[path] = None
         elif state and told[job].may_be_alive:
             reasons = (state.reason, told[job].no_answer)
@@ -71,11 +80,15 @@ def look(paths: Iterable[Path], queue: Queue | None = None) -> list[RunState]:
 def with_causes(states: Sequence[RunState]) -> list[RunState]:
     """Return the states with the cause that Slurm alone knows of a failed run: it needed more memory than it had.
 
-    The job itself may have seen no more than a process that was killed. One query for all.
+    The job itself may have seen no more than a process that was killed. One query for all. The records get the causes
+    too, and jobs that were killed while they were at work the record that they could not write.
     """
     doubtful = [state for state in states if state.recorded and state.status == "failed" and state.job_id]
     ids = [str(state.job_id) for state in doubtful if OUT_OF_MEMORY not in str(state.reason)]
     told = batch_scheduler().query(ids) if ids else {}
+    for state in states:
+        if job := state.job or told.get(str(state.job_id)):
+            settle(state.run, job)
     return [_with_cause(state, told.get(str(state.job_id))) for state in states]
 
 
@@ -107,6 +120,10 @@ def runs_in(folder: Path) -> list[Path]:
 
 def _has_ended(state: RunState | None) -> bool:
     return state is not None and state.status != "interrupted"
+
+
+def _has_failed(state: RunState | None) -> bool:
+    return state is not None and state.status == "failed"
 
 
 def _recorded(run: RunDir) -> RunState | None:

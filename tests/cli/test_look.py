@@ -132,7 +132,7 @@ def test_diff_shows_what_differs_from_the_script_of_a_run(tmp_path: Path, in_pro
     words = ("submit", "--site", "local", "--run-dir", "first", "--", "true")
     assert in_process(*words, cwd=tmp_path).returncode == 0
     same = in_process("submit", "--site", "local", "--diff", "first", "--", "true", cwd=tmp_path)
-    assert same.stdout == "the script is that of first\n"
+    assert same.stdout == "the script is the same as that of first\n"
     other = in_process(*("submit", "--site", "local", "--env", "A=1", "--diff", "first", "--", "true"), cwd=tmp_path)
     changed = [line for line in other.stdout.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     assert changed == ["+export A=1"]

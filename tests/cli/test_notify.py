@@ -147,7 +147,7 @@ def test_a_webhook_that_does_not_answer_is_a_warning(
 def test_a_file_that_others_read_holds_no_webhook(in_process: Command, hook: Hook, run: Path, tmp_path: Path) -> None:
     configure(tmp_path, hook.url, 0o644)
     said = finish(in_process, run)
-    assert "Warning: nobody was told of the end: " in said
+    assert "Warning: the webhook of config.toml is not told of the end: " in said
     assert "chmod 600" in said
     assert not hook.got
 

@@ -72,6 +72,16 @@ class TestStatus:
         ]
         assert SILENCE.split(":")[0] in call("status", "7").stdout.replace("\n", " ")
 
+    def test_nor_to_top_which_says_so_and_shows_what_is_seen_to_run(
+        self, slurm_commands: Commands, runs: list[RunDir]
+    ) -> None:
+        slurm_commands.fail("squeue")
+        write_json(runs[0].spec, {"name": "m"})
+        write_json(runs[0].progress, {"epoch": 1, "epochs": 2, "step": 7, "steps": 10})
+        shown = call("top", "--once").stdout
+        assert SILENCE.split(":")[0] in shown.replace("\n", " ")
+        assert "run-7   running" in shown
+
     def test_the_reason_on_record_stays(self, slurm_commands: Commands, runs: list[RunDir]) -> None:
         slurm_commands.fail("squeue")
         runs[1].write_result("failed", exit_code=1, reason="out of memory")

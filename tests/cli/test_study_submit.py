@@ -224,7 +224,7 @@ class TestSlurmGivesNoAnswer:
         result = study("submit", "mine.toml", *self.SITE, "--dry-run", "--format", "json")
         assert result.exit_code == 0, result.output
         assert sum(row["tasks"] for row in json.loads(result.stdout)) == 6
-        assert "squeue does not answer: what is in the queue is taken for missing" in result.stderr
+        assert "squeue does not answer: runs in the queue are shown as missing" in result.stderr
 
     def test_a_dry_run_on_a_machine_without_slurm_says_nothing(self, slurm_commands):
         result = study("submit", "mine.toml", *self.SITE, "--dry-run", "--format", "json")

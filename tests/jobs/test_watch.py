@@ -62,7 +62,7 @@ def test_the_log_is_followed_to_the_end_of_the_job(watched: Watched, clock: Cloc
         ("7|FAILED|00:00:01|n1|4:0", 4, "failed"),
         ("7|NODE_FAIL|00:00:01|n1|0:0", 1, "failed"),
         ("7|TIMEOUT|00:00:01|n1|0:0", 143, "interrupted"),
-        ("7|CANCELLED by 0|00:00:01|n1|0:9", 137, "failed"),
+        ("7|CANCELLED by 0|00:00:01|n1|0:9", 137, "interrupted"),
     ],
 )
 def test_a_job_without_a_record_gets_one(

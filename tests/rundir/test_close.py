@@ -1,9 +1,12 @@
 """Closing a record: the launcher's exit status and the ranks' own words become one result."""
 
 import json
+import os
 
 import pytest
+from click.testing import CliRunner
 
+from hpcnn.cli.main import main
 from hpcnn.rundir.close import finish, note_of
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.files import write_json
@@ -139,3 +142,50 @@ def test_half_a_result_counts_as_none(run):
 def test_closing_twice_changes_nothing(run):
     first = closed(run, 7)
     assert closed(run, 7) == first
+
+
+@pytest.mark.parametrize("earlier", ["failed", "interrupted"])
+def test_a_program_that_runs_again_has_the_record_of_its_last_attempt(tmp_path, earlier, monkeypatch):
+    """Slurm requeues a job, or its user does: the script runs again in the directory of the attempt before."""
+    monkeypatch.delenv("HPCNN_RUN_OWNER", raising=False)
+    run = RunDir(tmp_path)
+    write_json(run.spec, {"program": ["python", "x.py"], "train": None})
+    run.write_result(earlier, exit_code=75, reason="why")
+    write_json(run.failure(1), {"rank": 1, "reason": "of the attempt before"})
+    words = ("--run-dir", str(tmp_path), "--pid", str(os.getpid()))
+    assert CliRunner().invoke(main, ["record", "begin", *words]).exit_code == 0
+    assert run.read_result() is None
+    ended = CliRunner().invoke(main, ["record", "finish", *words, "--exit-code", "0", "--seconds", "1"])
+    assert ended.exit_code == 0, ended.output
+    assert (run.read_result() or {})["status"] == "completed"
+    again = CliRunner().invoke(main, ["record", "begin", *words])
+    assert (again.exit_code, again.stdout) == (0, "completed\n")
+    assert (run.read_result() or {})["status"] == "completed"
+
+
+def test_a_training_that_runs_again_begins_its_record_itself(tmp_path, monkeypatch):
+    monkeypatch.delenv("HPCNN_RUN_OWNER", raising=False)
+    run = RunDir(tmp_path)
+    write_json(run.spec, {"program": [], "train": {"model": "scinet-cnn1"}})
+    run.write_result("interrupted", exit_code=75, reason="why")
+    words = ("--run-dir", str(tmp_path), "--pid", str(os.getpid()))
+    assert CliRunner().invoke(main, ["record", "begin", *words]).exit_code == 0
+    assert (run.read_result() or {})["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "status", "code"), [(143, "interrupted", 143), (3, "interrupted", 143), (0, "interrupted", 143)]
+)
+def test_a_job_that_the_scheduler_ends_is_interrupted_whatever_its_program_says(run, exit_code, status, code):
+    finish(run.path, exit_code, terminated=True)
+    result = run.read_result()
+    assert (result["status"], result["exit_code"]) == (status, code)
+    assert "SIGTERM" in result["reason"]
+
+
+@pytest.mark.parametrize(("exit_code", "written"), [(75, "interrupted"), (0, "completed"), (9, "failed")])
+def test_but_the_ranks_own_record_of_that_stays(run, exit_code, written):
+    run.write_result(written, exit_code=exit_code, reason="why")
+    finish(run.path, exit_code, terminated=True)
+    result = run.read_result()
+    assert (result["status"], result["exit_code"], result["reason"]) == (written, exit_code, "why")

@@ -47,7 +47,7 @@ print(taken)
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in (VARIABLE, "SLURM_JOB_ID", "SLURM_RESTART_COUNT"):
+    for name in (VARIABLE, "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_RESTART_COUNT"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "run"
     folder.mkdir()
@@ -146,6 +146,15 @@ class TestElsewhere:
             with pytest.raises(InUse, match=said):
                 check_free(run, lives)
         assert asked == ["12"]
+
+    def test_a_task_of_an_array_is_asked_of_as_the_queue_prints_it(
+        self, run: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its SLURM_JOB_ID is an id that squeue does not show: asked of that, Slurm would say that it has ended."""
+        for name, value in {"JOB_ID": "15", "ARRAY_JOB_ID": "12", "ARRAY_TASK_ID": "3"}.items():
+            monkeypatch.setenv(f"SLURM_{name}", value)
+        begin(run, os.getpid())
+        assert json.loads((run / "owner-1.json").read_text())["job"] == "12_3"
 
     def test_a_job_follows_itself_where_slurm_has_requeued_it(self, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         written(run, process=ELSEWHERE, job="12", restart="0")

@@ -220,6 +220,7 @@ def test_a_users_defaults_for_slurms_commands_change_no_answer(
         script.write_text(script.read_text().replace("#!/bin/sh", f"#!/bin/sh\n/usr/bin/env >{tmp_path}/{command}", 1))
     assert SLURM.query(["7"])["7"].status == "running"
     SLURM.cancel(["7"])
+    assert "SLURM_BITSTR_LEN=0\n" in (tmp_path / "squeue").read_text()  # no list of tasks is cut off
     for command in ("squeue", "scancel"):
         seen = (tmp_path / command).read_text()
         assert f"{name}=" not in seen

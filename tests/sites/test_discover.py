@@ -122,7 +122,7 @@ def test_the_testbed_gets_the_profile_that_its_tests_use() -> None:
     assert (site.time, site.time_max, site.array_limit) == ("01:00:00", "01:00:00", 101)
     assert (site.memory_per_cpu, site.memory_per_gpu, site.account_rule) == ("", "", "optional")
     assert TESTBED.examples == ["c3", "c1"]
-    assert "CR_CORE: memory is not handed out" in text
+    assert "CR_CORE: Slurm does not assign memory" in text
 
 
 def test_a_large_cluster() -> None:

@@ -57,8 +57,8 @@ def test_memory_is_named_where_slurm_alone_knows(tmp_path, slurm_commands):
     states = with_causes(look(runs))
     assert [state.reason for state in states] == [None, "why", "out of memory: Slurm says OUT_OF_MEMORY; why", "why"]
     assert [state.status for state in states] == KINDS
-    slurm_commands.fail("sacct")
-    assert [state.reason for state in with_causes(look(runs))] == [None, "why", "why", "why"]
+    slurm_commands.fail("sacct")  # the records have it by now
+    assert [state.reason for state in with_causes(look(runs))] == [state.reason for state in states]
 
 
 class TestLook:
@@ -68,10 +68,23 @@ class TestLook:
         (state,) = look([path], queue(j7_0="failed"))
         assert (state.status, state.recorded, state.job_id, state.alive) == (status, True, "7_0", False)
 
-    def test_a_job_that_was_requeued_is_alive_whatever_its_last_attempt_wrote(self, tmp_path):
-        path = run_at(tmp_path, "run", result="interrupted", job_id="7_0")
-        (state,) = look([path], queue(j7_0="pending"))
-        assert (state.status, state.recorded, state.alive) == ("pending", False, True)
+    @pytest.mark.parametrize("result", ["interrupted", "failed"])
+    @pytest.mark.parametrize("now", ["pending", "running"])
+    def test_a_job_that_was_requeued_is_alive_whatever_its_last_attempt_wrote(
+        self, tmp_path, result, now, slurm_commands
+    ):
+        path = run_at(tmp_path, "run", result=result, job_id="7_0")
+        slurm_commands.squeue(f"7_0|{now.upper()}")
+        slurm_commands.sacct()
+        for known in (None, queue(j7_0=now)):
+            (state,) = look([path], known)
+            assert (state.status, state.recorded, state.alive) == (now, False, True)
+
+    def test_but_a_job_that_has_failed_and_ends(self, tmp_path, slurm_commands):
+        path = run_at(tmp_path, "run", result="failed", job_id="7_0")
+        slurm_commands.squeue("7_0|COMPLETING")
+        (state,) = look([path])
+        assert (state.status, state.recorded, state.alive) == ("failed", True, False)
 
     @pytest.mark.parametrize(
         ("said", "status", "reason"),

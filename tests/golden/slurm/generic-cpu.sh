@@ -30,6 +30,7 @@ export HPCNN_RUN_DIR="$run_dir"
 export HPCNN_STRATEGY=horovod
 export HPCNN_WORLD_SIZE=4
 export HPCNN_CPUS_PER_TASK=8
+export SLURM_EXPORT_ENV=ALL # the ranks get these variables, whatever the job was submitted with (--export=NONE)
 export OMP_NUM_THREADS=8
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
 export HPCNN_DATA='/project/data sets'
@@ -45,11 +46,15 @@ fi
 rm -f "$run_dir/stop"
 time_is_up=no
 trap 'time_is_up=yes; echo "the time limit is near" > "$run_dir/stop"' USR2
+# SIGTERM reaches all processes of a job that is cancelled or preempted, or at its time limit; SIGKILL follows after a
+# while. This shell stays until the launcher has ended, to close the record.
+terminated=()
+trap 'terminated=(--terminated)' TERM
 
 # The launcher's exit status goes through a file: bash forgets it where the launcher ends while the trap runs.
 rm -f "$run_dir/launcher-status"
 {
-trap : USR2 # a signal to all of the job's processes must not end this shell
+trap : USR2 TERM # a signal to all of the job's processes must not end this shell
 srun \
     --ntasks=4 \
     --cpus-per-task=8 \
@@ -87,7 +92,8 @@ case "$status" in
 esac
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
-/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS" --pid "$$"
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS" --pid "$$" \
+    ${terminated[@]+"${terminated[@]}"}
 if [ "$time_is_up" = yes ] && [ "$status" -eq 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 10 ]; then
     echo "hpcnn: requeued, to go on after the time limit"
     job=$SLURM_JOB_ID

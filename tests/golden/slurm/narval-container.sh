@@ -60,6 +60,7 @@ export HPCNN_STRATEGY=horovod
 export HPCNN_WORLD_SIZE=8
 export HPCNN_CPUS_PER_TASK=12
 export HPCNN_GPUS_PER_NODE=4
+export SLURM_EXPORT_ENV=ALL # the ranks get these variables, whatever the job was submitted with (--export=NONE)
 export OMP_NUM_THREADS=12
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}" # no start-up notes from every rank
 export HPCNN_DATA='/project/data sets'
@@ -87,11 +88,15 @@ fi
 # rank 0 writes their state; they end with status 75. A program that does not know the file is not disturbed.
 rm -f "$run_dir/stop"
 trap 'echo "the time limit is near" > "$run_dir/stop"' USR2
+# SIGTERM reaches all processes of a job that is cancelled or preempted, or at its time limit; SIGKILL follows after a
+# while. This shell stays until the launcher has ended, to close the record.
+terminated=()
+trap 'terminated=(--terminated)' TERM
 
 # The launcher's exit status goes through a file: bash forgets it where the launcher ends while the trap runs.
 rm -f "$run_dir/launcher-status"
 {
-trap : USR2 # a signal to all of the job's processes must not end this shell
+trap : USR2 TERM # a signal to all of the job's processes must not end this shell
 srun \
     --ntasks=8 \
     --cpus-per-task=12 \
@@ -130,5 +135,6 @@ fi
 [ -z "${HPCNN_DATA_COPY:-}" ] || srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 rm -f "$copy"
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
-/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS" --pid "$$"
+/home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS" --pid "$$" \
+    ${terminated[@]+"${terminated[@]}"}
 exit "$status"

@@ -1,0 +1,137 @@
+"""Each way in which Slurm ends a job, and starts it again, on a real cluster: what the record of the run says of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import read_json
+from tests.slurm.conftest import Cluster, wait_for
+from tests.testbed import cluster as testbed
+
+pytestmark = pytest.mark.slurm
+
+_DEAF = "trap '' TERM; for n in $(seq 200); do sleep 1; done"
+_POLITE = "trap 'exit 0' TERM; sleep 200 & wait"
+_LARGE = "import time; held = bytearray(b'x' * (600 << 20)); time.sleep(100)"
+
+
+def _job(run: RunDir) -> str:
+    return str((read_json(run.job) or {})["job_id"])
+
+
+def _runs(run: RunDir) -> Callable[[], bool]:
+    return lambda: run.log.exists() and "began" in run.log.read_text()
+
+
+@pytest.fixture
+def start(cluster: Cluster, keep: Path) -> Callable[..., RunDir]:
+    def started(name: str, program: str, *options: str) -> RunDir:
+        run = RunDir(keep / name)
+        words = ("--run-dir", str(run.path), *options, "--", "bash", "-c", f"echo began; {program}")
+        done = cluster.submit(*words, cwd=keep)
+        assert done.returncode == 0, done.stderr
+        return run
+
+    return started
+
+
+def _ended(cluster: Cluster, *runs: RunDir) -> None:
+    """Wait until Slurm and its accounts say that the jobs of these runs have ended."""
+    wait_for(lambda: all(cluster.status(_job(run))[0]["slurm_state"].isalpha() for run in runs))
+    alive = ("RUNNING", "PENDING", "COMPLETING")
+    wait_for(lambda: not any(cluster.status(_job(run))[0]["slurm_state"] in alive for run in runs))
+
+
+@pytest.mark.slow
+def test_what_slurm_kills_has_a_record_that_names_the_cause(cluster: Cluster, start: Callable[..., RunDir]) -> None:
+    late = start("late", _DEAF, "--time", "1")
+    large = start("large", f'exec {sys.executable} -c "{_LARGE}"', "--mem", "100M")
+    deaf, polite = start("deaf", _DEAF), start("polite", _POLITE)
+    for run in (late, large, deaf, polite):
+        wait_for(_runs(run))
+    cluster.slurm("scancel", _job(deaf), _job(polite))
+    _ended(cluster, deaf, polite, large, late)
+
+    cluster.hpcnn("status", *(str(run.path) for run in (deaf, polite, large, late)))
+    recorded = {run.path.name: run.read_result() or {} for run in (deaf, polite, large, late)}
+    assert {name: result.get("status") for name, result in recorded.items()} == {
+        "deaf": "interrupted",
+        "polite": "interrupted",
+        "large": "failed",
+        "late": "interrupted",
+    }, recorded
+    reasons = {name: str(result["reason"]) for name, result in recorded.items()}
+    assert reasons["deaf"].startswith("Slurm says CANCELLED")
+    assert "SIGTERM" in reasons["polite"]
+    assert reasons["large"].startswith("out of memory: ")
+    assert reasons["late"] == "Slurm says TIMEOUT"
+    (row,) = cluster.status(str(large.path))
+    assert (row["status"], row["next"]) == ("failed", f"hpcnn resume {_job(large)} --mem 200M")
+    assert not any(list(run.path.glob("owner-*.json")) for run in (deaf, polite, large, late))
+
+
+def test_a_failed_job_that_its_user_requeues_goes_on(
+    cluster: Cluster, start: Callable[..., RunDir], keep: Path
+) -> None:
+    again = keep / "again"
+    run = start("run", f"[ -e {again} ] || {{ touch {again}; exit 3; }}; sleep 8", "--requeue")
+    wait_for(run.result.exists)
+    assert (run.read_result() or {})["exit_code"] == 3
+    _ended(cluster, run)
+    cluster.slurm("scontrol", "requeue", _job(run))
+    (row,) = cluster.status(str(run.path))
+    assert row["status"] in ("pending", "running"), row
+    refused = cluster.submit("--run-dir", str(run.path), "--", "true", cwd=keep)
+    assert (refused.returncode, "still" in refused.stderr) == (2, True), refused.stderr
+    cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now")
+    wait_for(lambda: (run.read_result() or {}).get("status") == "completed", 200)
+
+
+def test_ranks_get_the_environment_of_their_script(cluster: Cluster, start: Callable[..., RunDir]) -> None:
+    run = start("run", "echo run=$HPCNN_RUN_DIR", "--sbatch-option", "export=NONE")
+    wait_for(run.result.exists)
+    assert f"run={run.path}\n" in run.log.read_text()
+
+
+@pytest.mark.slow
+def test_of_an_array_only_the_task_on_a_dead_node_runs_again(cluster: Cluster, keep: Path) -> None:
+    if not cluster.own:
+        pytest.skip("a testbed that others may use keeps its nodes")
+    said = keep / "said"
+    begin, waiting = f"echo began $HPCNN_RUN_DIR $(hostname) >> {said}", f"while [ -e {keep}/wait ]; do sleep 1; done"
+    program = f"{begin}; {waiting}; echo ended >> {said}"
+    (keep / "wait").touch()
+    resources = "ntasks = 1\ncpus_per_task = 2\nrequeue = true\n"
+    (keep / "mine.toml").write_text(
+        f'name = "mine"\nprogram = {json.dumps(["sh", "-c", program])}\nrepeats = 3\n[resources]\n{resources}'
+    )
+    words = ("mine.toml", "--site", "testbed", "--runs", str(keep / "runs"))
+    done = cluster.hpcnn("study", "submit", *words, cwd=keep)
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: said.exists() and said.read_text().count("began") == 3)
+    dead = next(line.split()[1:] for line in said.read_text().splitlines())
+    number = int(dead[1].removeprefix("c"))
+    testbed.kill_node(cluster.bed, number)
+    try:
+        run = RunDir(dead[0])
+        wait_for(lambda: cluster.status(str(run.path))[0]["status"] == "pending", 180)
+        beside = cluster.hpcnn("study", "submit", *words, cwd=keep)
+        assert "0 to submit" in beside.stderr, beside.stderr
+        (keep / "wait").unlink()
+        testbed.start_node(cluster.bed, number)
+        cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now")
+        wait_for(lambda: len(list((keep / "runs" / "mine").glob("*/result.json"))) == 3, 240)
+    finally:
+        (keep / "wait").unlink(missing_ok=True)
+        wait_for(lambda: testbed.idle_nodes(cluster.bed) == 3, 180)
+    lines = said.read_text().splitlines()
+    assert (lines.count("ended"), sum(line.startswith("began") for line in lines)) == (3, 4)
+    assert sum(dead[0] in line for line in lines) == 2
+    statuses = {str((read_json(file) or {})["status"]) for file in (keep / "runs" / "mine").glob("*/result.json")}
+    assert statuses == {"completed"}
