@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hpcnn.cli.next import next_lines
+from hpcnn.cli.output import say
 from hpcnn.util.errors import UsageError, bad_value
 
 # Stands in the files for the name of the project.
@@ -37,7 +38,7 @@ def command(folder: Path) -> None:
     for file, text in files.items():
         if file not in there:
             write_text(file, text)
-        click.echo(file)
+        say(file)
     first = [] if folder.absolute() == Path.cwd() else [f"cd {folder}"]
     next_lines(*first, "hpcnn submit", "hpcnn study run study.toml")
 
