@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-long faults check lint docs venv bench release clean testbed testbed-down scale matrix
+.PHONY: help demo test test-long faults audit check lint docs venv bench release clean testbed testbed-down scale matrix
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,12 @@ test-long: $(VENV)/.dev $(VENV)/.horovod ## Run the tests that compute for minut
 MINUTES ?= 60
 faults: $(VENV)/.dev ## Kill, fill, damage and deceive hpcnn for an hour (MINUTES=N): nothing may be lost or run
 	$(BIN)/python -m tests.faults --minutes $(MINUTES)
+
+AUDIT := build/audit
+audit: ## Look up the versions of constraints.txt in a database of known weaknesses (needs the internet)
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) \
+	  && $(AUDIT)/bin/python -m pip --disable-pip-version-check install --quiet 'pip-audit>=2.10,<3'; }
+	$(AUDIT)/bin/python .ci/audit.py $(AUDIT)/bin/pip-audit constraints.txt
 
 check: lint ## Check style and types, then run the pure tests: no ranks, no cluster, no documents
 	$(PYTEST) $(IN_PARALLEL) -m 'not integration and not mpi and not slurm and not slow'

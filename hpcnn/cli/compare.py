@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from hpcnn.cli.output import say
 from hpcnn.cli.report_options import confidence_option, format_option
 from hpcnn.util.errors import UsageError
 from hpcnn.util.table import FOR_PEOPLE
@@ -77,7 +78,7 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
     for name, data in zip(("A", "B"), sets, strict=True):
         for view in left_out_views(left_out(data, warmup), rules):
             for row in view.rows:
-                click.echo(f"Left out of {name}: {row['path']}: {row['status']}: {row['reason']}", err=fmt != "table")
+                say(f"Left out of {name}: {row['path']}: {row['status']}: {row['reason']}", err=fmt != "table")
     if bounds is not None:
         failed = int((left_out(sets[1], warmup)["status"] != "completed").sum())
         _exit_by(table, row_names(table), bounds, failed)

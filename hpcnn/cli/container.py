@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hpcnn.cli.output import format_option
+from hpcnn.cli.output import format_option, say
 from hpcnn.util.table import Column, console, emit
 
 _KIND = click.argument("kind", type=click.Choice(["cpu", "gpu", "ngc"]), default="cpu")
@@ -50,7 +50,7 @@ def build_command(kind: str, output: Path | None, force: bool, dry_run: bool) ->
         image = build(ready, progress.line, force=force)
     if output is not None:
         copy_to(image, output)
-    click.echo(output or image)
+    say(output or image)
     others = other_images(image)
     if others:
         size = sum(file.stat().st_size for file in others) / 1e6
@@ -72,7 +72,7 @@ def path_command(ctx: click.Context, kind: str) -> None:
     image = image_path(context_of(kind))
     if image.exists():
         check_file(image)
-        click.echo(image)
+        say(image)
         return
     click.echo(f"Error: the {kind} image is not built: hpcnn container build {kind}", err=True)
     for other in other_images(image):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.data_on_disk import check_command, convert_command
-from hpcnn.cli.output import format_option
+from hpcnn.cli.output import format_option, say
 from hpcnn.util.table import Column, console, emit
 from hpcnn.util.types import Json
 
@@ -196,12 +196,12 @@ def _classes(data: DataSet, y: Array) -> dict[str, Json]:
 
 def _print_heading(data: DataSet, origin: dict[str, Json]) -> None:
     """Print the facts that both parts share, in unbroken lines that can be copied."""
-    click.echo(f"{data.name}: {data.description}" if data.description else data.name)
+    say(f"{data.name}: {data.description}" if data.description else data.name)
     for key in ("source", "file", "sha256"):
         if origin[key]:
-            click.echo(f"  {key + ':':8}{origin[key]}")
+            say(f"  {key + ':':8}{origin[key]}")
     for note in data.notes:
-        click.echo(f"  note:   {note}")
+        say(f"  note:   {note}")
 
 
 def _shape(shape: list[int]) -> str:

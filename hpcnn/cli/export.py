@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hpcnn.cli.options import trust_option
+from hpcnn.cli.output import say
 from hpcnn.cli.plot import epoch_option
 from hpcnn.util.errors import bad_value
 
@@ -60,7 +61,7 @@ def command(run: str, form: str, output: Path | None, epoch: int | None, trust: 
         output.parent.mkdir(exist_ok=True)
         check_target(output, force=force)
     done = export(trained, form, output)
-    click.echo(str(done.file))
+    say(str(done.file))
     click.echo(
         f"inputs: {done.inputs}; outputs of a sample: {done.outputs}; for {done.samples} test samples they differ from "
         f"those of {trained.what} by {done.difference:.2g} at most",

@@ -1,11 +1,14 @@
-"""The options ``--format`` and ``--wide`` of commands that print a table with ``util/table.py``."""
+"""How commands print: the options ``--format`` and ``--wide``, and lines with names that others may have chosen."""
 
 from __future__ import annotations
+
+import sys
 
 import click
 
 from hpcnn.cli.options import Command
 from hpcnn.util.table import FORMATS, ask_wide
+from hpcnn.util.text import BYTES_OR_ESCAPES, visible
 
 
 def wide_option(function: Command) -> Command:
@@ -31,3 +34,9 @@ def format_option(function: Command) -> Command:
         show_default=True,
         help="How to print: a table for people; JSON or CSV for programs.",
     )(function)
+
+
+def say(text: object, *, err: bool = False, nl: bool = True) -> None:
+    """Print a line, or a script, byte for byte; on a terminal, with everything that would steer it written out."""
+    on_terminal = (sys.stderr if err else sys.stdout).isatty()
+    click.echo(visible(str(text)) if on_terminal else str(text).encode("utf-8", BYTES_OR_ESCAPES), err=err, nl=nl)

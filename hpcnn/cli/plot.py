@@ -10,6 +10,7 @@ import click
 
 from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.options import Command, given_options, option_name, spec_from_options, spec_options, trust_option
+from hpcnn.cli.output import say
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import bad_value
 
@@ -283,4 +284,4 @@ def _write(figure: Figure, output: Path | None, run: RunDir, kind: str) -> None:
 
     file = output or run.plots / f"{kind}.png"
     save(figure, file)
-    click.echo(str(file))
+    say(str(file))

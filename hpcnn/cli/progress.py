@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from hpcnn.cli.output import say
 from hpcnn.util.table import console, width
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -42,7 +43,7 @@ class LastLine:
         """Print a line of output above it."""
         with self._lock:
             self._draw("")
-            click.echo(line)
+            say(line)
 
     def _keep_up(self) -> None:
         while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):

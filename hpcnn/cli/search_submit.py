@@ -6,6 +6,7 @@ import click
 
 from hpcnn.cli.after import after_option
 from hpcnn.cli.grouped import GroupedCommand
+from hpcnn.cli.output import say
 from hpcnn.cli.search_options import folder_of, read_search, search_options
 
 
@@ -64,7 +65,7 @@ def command(
     scheduler = scheduler_of(job.site.scheduler)
     waits_for = scheduler.after(after) if after else []
     if dry_run:
-        click.echo(job.script, nl=False)
+        say(job.script, nl=False)
         return
     if test_only:
         click.echo(scheduler.would_start(job.script, waits_for))
@@ -73,7 +74,7 @@ def command(
     study = begin(search, place)
     left = search.trials - sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
     if left <= 0:
-        click.echo(f"{search.name}: all {search.trials} trials have ended, in {place}")
+        say(f"{search.name}: all {search.trials} trials have ended, in {place}")
         return
     with lock(submitting_lock(place)), whole_submission():
         found = settle(place)
@@ -81,4 +82,4 @@ def command(
             click.echo(f"found again after an interrupted submission: job {', '.join(found)}", err=True)
         new = min(count, left) - sum(found.values())
         ids = [*found, *(submit(workers(search, place, site, new), waits_for) if new > 0 else [])]
-        click.echo(f"{search.name}: {left} trials to do, {min(count, left)} workers, job {', '.join(ids)}, in {place}")
+        say(f"{search.name}: {left} trials to do, {min(count, left)} workers, job {', '.join(ids)}, in {place}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.output import format_option, wide_option
+from hpcnn.cli.output import format_option, say, wide_option
 from hpcnn.cli.search_options import open_search
 from hpcnn.cli.study_options import runs_option
 from hpcnn.util.table import Column, emit
@@ -111,7 +111,7 @@ def plot(target: str, folder: str | None, out: Path | None, suffix: str) -> None
     for name, figure in draw_all(search, study).items():
         file = (out or pictures_folder(place)) / f"{name}.{suffix}"
         save(figure, file)
-        click.echo(str(file))
+        say(str(file))
 
 
 def show(search: Search, study: Study, place: Path, fmt: str) -> None:

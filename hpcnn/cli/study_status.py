@@ -12,7 +12,7 @@ import click
 
 from hpcnn.cli import top
 from hpcnn.cli.grouped import GroupedCommand
-from hpcnn.cli.output import format_option
+from hpcnn.cli.output import format_option, say
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.util.errors import UsageError
 from hpcnn.util.table import Column, emit
@@ -176,4 +176,4 @@ def _print_reasons(states: list[RunState]) -> None:
             found.setdefault(f"{state.status}: {state.reason}", []).append(state.run.path.name)
     for reason, names in found.items():
         others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        click.echo(f"{reason} ({names[0]}{others})")
+        say(f"{reason} ({names[0]}{others})")

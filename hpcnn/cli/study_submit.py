@@ -15,7 +15,7 @@ import click
 from hpcnn.cli.after import after_option
 from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.next import next_lines
-from hpcnn.cli.output import format_option
+from hpcnn.cli.output import format_option, say
 from hpcnn.cli.study_options import folder_of, read_study, study_options
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.table import Column, emit
@@ -225,7 +225,7 @@ def _print_left_out(plan: Plan, runs: list[PlannedRun], site: Site) -> None:
     parts += [f"{plan.completed} completed"] if plan.completed else []
     parts += [f"{plan.in_queue} in the queue"] if plan.in_queue else []
     parts.append(f"{plan.runs} to submit")
-    click.echo(f"{runs[0].job.name}: {', '.join(parts)}", err=True)
+    say(f"{runs[0].job.name}: {', '.join(parts)}", err=True)
     for warning in dict.fromkeys(text for batch in plan.batches for run in batch.runs for text in run.warnings):
         click.echo(f"Warning: {warning}", err=True)
     if plan.left:
@@ -241,8 +241,8 @@ def _print_scripts(plan: Plan, place: Path) -> None:
     for batch in plan.batches:
         shown = [(batch.file(place), batch.script)] if batch.script else []
         for path, script in (*shown, (batch.runs[0].run.job_script, batch.runs[0].script)):
-            click.echo(f"==> {path} <==")
-            click.echo((script or "").encode("utf-8", "surrogateescape"))
+            say(f"==> {path} <==")
+            say(script or "")
 
 
 def _list(plan: Plan, place: Path, fmt: str) -> None:

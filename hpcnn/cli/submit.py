@@ -15,6 +15,7 @@ from hpcnn.cli.defaults import is_default
 from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.next import next_lines
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
+from hpcnn.cli.output import say
 from hpcnn.cli.site_option import site_option
 from hpcnn.rundir.layout import folder_name
 from hpcnn.specs.job import JobSpec, check_ranks
@@ -110,7 +111,7 @@ def run_prepared(
     for warning in prepared.warnings:
         _warn(f"Warning: {warning}")
     if dry_run:
-        click.echo(prepared.script.encode("utf-8", "surrogateescape"), nl=False)  # the bytes of job.sh
+        say(prepared.script, nl=False)  # the bytes of job.sh
         return 0
     if scheduler_of(prepared.site.scheduler).queues:
         return _enqueue(prepared, after, wait=wait or follow, follow=follow)
@@ -133,7 +134,7 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
         with whole_submission():
             job_id = enqueue(prepared, options)
             click.echo(f"job: {job_id}")
-            click.echo(f"run directory: {prepared.run.path}")
+            say(f"run directory: {prepared.run.path}")
     except KeyboardInterrupt:
         click.echo(f"interrupted; hpcnn status {prepared.run.path} shows whether the job was submitted", err=True)
         return 130

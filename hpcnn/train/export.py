@@ -77,8 +77,8 @@ def export(trained: Trained, form: str, file: Path) -> Exported:
             write(trained.model, new)
             found = outputs_of(new)(_as_exported(trained.model, samples))
         difference = _difference(wanted, found, file)
-        if file.is_dir():
-            shutil.rmtree(file)
+        if file.is_dir():  # not removed first: a kill here loses nothing
+            file.rename(folder / "earlier")
         new.replace(file)
     except HpcnnError:
         raise

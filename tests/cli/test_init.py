@@ -46,3 +46,13 @@ def test_nothing_is_written_over(project: Path, in_process: Command) -> None:
 
 def test_a_name_that_no_folder_of_runs_can_have(tmp_path: Path, in_process: Command) -> None:
     assert "DIR: 'a b' is not valid" in in_process("init", "a b", cwd=tmp_path).stderr
+
+
+def test_one_that_was_interrupted_goes_on(project: Path, in_process: Command) -> None:
+    text = (project / "study.toml").read_text()
+    for name in ("study.toml", "test_project.py"):
+        (project / name).unlink()
+    assert in_process("init", cwd=project).returncode == 0
+    assert {file.name for file in project.iterdir()} == FILES
+    assert (project / "study.toml").read_text() == text
+    assert in_process("init", cwd=project).returncode == 2
