@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import shutil
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,11 @@ from hpcnn.data.stream.parquet import SHAPE_KEY
 from hpcnn.data.stream.source import Source, Spec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.extras import optional_module
+from hpcnn.util.files import WriteError
 from hpcnn.util.types import Array
+
+# What HDF5 itself writes besides the arrays of a small file.
+_HDF5_OWN = 1 << 16
 
 
 class Writer(ABC):
@@ -54,16 +62,23 @@ class Npy(Writer):
     def begin(self, *, fresh: bool) -> None:
         """Make the files at their full size, or open them."""
         self.path.mkdir(exist_ok=True)
-        self._arrays = {
-            (part, kind): np.lib.format.open_memmap(
-                self.path / f"{kind}_{part}.npy",
-                "w+" if fresh else "r+",
-                spec.dtype if fresh else None,
-                (len(source), *spec.shape) if fresh else None,
-            )
-            for part, source in self.sources.items()
-            for kind, spec in _specs(source)
-        }
+        self._arrays: dict[tuple[str, str], Any] = {}
+        for part, source in self.sources.items():
+            for kind, spec in _specs(source):
+                file = self.path / f"{kind}_{part}.npy"
+                shape = (len(source), *spec.shape)
+                self._arrays[part, kind] = self._made(file, spec.dtype, shape) if fresh else _opened(file)
+
+    def _made(self, file: Path, dtype: Any, shape: tuple[int, ...]) -> Array:
+        """Make a file with all the room that it needs: in memory that has none on disk, a write would be a SIGBUS."""
+        try:
+            array: Array = np.lib.format.open_memmap(file, "w+", dtype, shape)
+            with file.open("r+b") as opened:
+                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+        except OSError as error:
+            _remove(self.path)
+            raise WriteError(file, error) from error
+        return array
 
     def write(self, part: str, first: int, x: Array, y: Array) -> None:
         """Write the samples from number ``first`` on."""
@@ -93,24 +108,51 @@ class Hdf5(Named):
     def begin(self, *, fresh: bool) -> None:
         """Make the file, or open it."""
         h5py = optional_module("h5py", "writing h5", "data")
+        self._check_room()
+        if fresh:
+            with self._explained():
+                self._group = h5py.File(self.path, "w")
+                self._make_arrays()
+            return
         try:
-            self._group = h5py.File(self.path, "w" if fresh else "r+")
+            self._group = h5py.File(self.path, "r+")
         except OSError as error:
             raise UsageError(f"DEST: {self.path} cannot be gone on with: {error}; --force writes it anew") from error
-        if fresh:
-            for part, source in self.sources.items():
-                for kind, spec in _specs(source):
-                    shape, chunks = (len(source), *spec.shape), self._chunks(source, spec)
-                    self._group.create_dataset(f"{kind}_{part}", shape, spec.dtype, chunks=chunks)
+
+    def _check_room(self) -> None:
+        """Raise WriteError where the disk is too small: HDF5 says it late, and prints tracebacks of its own."""
+        needed = sum(len(source) * spec.bytes for source in self.sources.values() for _, spec in _specs(source))
+        there = self.path.stat().st_size if self.path.exists() else 0
+        disk = os.statvfs(self.path.parent)
+        if needed + _HDF5_OWN - there > disk.f_bavail * disk.f_frsize:
+            raise WriteError(self.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    def _make_arrays(self) -> None:
+        for part, source in self.sources.items():
+            for kind, spec in _specs(source):
+                shape, chunks = (len(source), *spec.shape), self._chunks(source, spec)
+                self._group.create_dataset(f"{kind}_{part}", shape, spec.dtype, chunks=chunks)
 
     def write(self, part: str, first: int, x: Array, y: Array) -> None:
         """Write the samples from number ``first`` on."""
-        super().write(part, first, x, y)
-        self._group.flush()
+        with self._explained():
+            super().write(part, first, x, y)
+            self._group.flush()
 
     def close(self) -> None:
         """Close the file."""
-        self._group.close()
+        with self._explained():
+            self._group.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise WriteError for what HDF5 cannot write, which h5py raises as one or another error."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            # HDF5 tries it again with each of its objects that goes, and Python would print each failure
+            sys.unraisablehook = lambda unraisable: None
+            raise WriteError(self.path, error if isinstance(error, OSError) else OSError(str(error))) from error
 
 
 class Zarr(Named):
@@ -218,6 +260,11 @@ class Images(Writer):
         for number, (picture, label) in enumerate(zip(x, y, strict=True), first):
             file = self.path / part / f"{int(label):0{self._digits}d}" / f"{number:08d}.png"
             file.write_bytes(tf.io.encode_png(picture).numpy())
+
+
+def _opened(file: Path) -> Array:
+    array: Array = np.lib.format.open_memmap(file, "r+")
+    return array
 
 
 def _specs(source: Source) -> tuple[tuple[str, Spec], ...]:

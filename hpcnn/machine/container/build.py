@@ -94,11 +94,11 @@ def build(plan: Plan, log: Log, *, force: bool = False) -> Path:
     """
     make_private(plan.image.parent)
     with _build_lock(plan, log):
+        shutil.rmtree(plan.folder, ignore_errors=True)  # of a build that was killed, perhaps after its image was there
         if plan.image.exists() and not force:
             check_file(plan.image)
             return plan.image
         digest_file(plan.image).unlink(missing_ok=True)
-        shutil.rmtree(plan.folder, ignore_errors=True)
         plan.folder.mkdir(mode=0o700)  # pip's settings may hold a password
         try:
             plan.context.write(plan.folder)

@@ -43,6 +43,15 @@ def test_the_dry_run_prints_the_command_that_the_build_runs(machine: dict[str, s
     assert f"--build-arg hpcnn={__version__}" in shown.stdout
 
 
+def test_what_a_killed_build_left_is_removed_though_its_image_is_there(machine: dict[str, str]) -> None:
+    image = Path(container(machine, "build", "cpu").stdout.strip())
+    left = image.with_suffix(".build") / "pip" / "pip.conf"
+    left.parent.mkdir(parents=True)
+    left.write_text("a password")
+    assert container(machine, "build", "cpu").returncode == 0
+    assert not left.parent.parent.exists()
+
+
 def test_an_image_is_built_once_and_found_again(machine: dict[str, str], tmp_path: Path) -> None:
     missing = container(machine, "path", "cpu")
     assert (missing.returncode, missing.stdout) == (1, "")
