@@ -18,7 +18,7 @@ import numpy as np
 from hpcnn.data.dataset import PIXEL_MAX, Arrays, DataSet
 from hpcnn.data.given import data_set_of
 from hpcnn.data.stream.opened import NO_OPTIONS, Options
-from hpcnn.data.structure import KEYS
+from hpcnn.data.structure import KEYS, WEIGHTS
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.extras import optional_module
 from hpcnn.util.types import Array, Json
@@ -78,10 +78,32 @@ def staged_path(name: str) -> Path:
     return _local_copy() or staged_file(name)
 
 
-def read_npz(name: str) -> DataSet:
-    """Read a user's data set from the ``.npz`` file at path ``name``, with Keras's names of arrays."""
+def read_npz(name: str, options: Options = NO_OPTIONS) -> DataSet:
+    """Read a user's data set from the ``.npz`` file at path ``name``, with Keras's names of arrays.
+
+    It may hold the weights of samples or of pixels, too (WEIGHTS).
+    """
     file = expanded(name)
-    return DataSet(name, *read_arrays(_local_copy() or file), source=str(file))
+    path = _local_copy() or file
+    arrays = read_arrays(path)
+    train_weights, test_weights = (_if_there(path, key) for key in WEIGHTS)
+    return DataSet(
+        name,
+        *arrays,
+        source=str(file),
+        train_weights=train_weights,
+        test_weights=test_weights,
+        ignore_label=options.ignore_label,
+    )
+
+
+def _if_there(file: Path, key: str) -> Array | None:
+    """Return an array of a file that has been read already; None where it has no array of this name."""
+    with np.load(file, allow_pickle=False) as archive:
+        if key not in archive:
+            return None
+    (found,) = read_named(file, (key,))
+    return found
 
 
 def _local_copy() -> Path | None:

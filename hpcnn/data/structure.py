@@ -14,6 +14,8 @@ Structure: TypeAlias = Any
 Leaf: TypeAlias = Any
 # The names of the arrays in Keras's own data files.
 KEYS = ("x_train", "y_train", "x_test", "y_test")
+# Those of the weights of samples, or of pixels, of a user's own file.
+WEIGHTS = ("weights_train", "weights_test")
 
 
 def is_structure(value: Structure) -> bool:
