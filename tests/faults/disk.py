@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpcnn.rundir.layout import RunDir
-from tests.faults.kills import Wrong, check_readable, check_whole, go_on, training, undisturbed
+from hpcnn.util.files import TEMPORARY
+from tests.faults.kills import check_readable, check_whole, go_on, training, undisturbed
+from tests.faults.kinds import Kind, Wrong, again, fresh, oracle
 from tests.faults.process import run
 
 KIB = 1024
@@ -25,6 +27,49 @@ def disk(place: Path, kib: int) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def fill(kind: Kind, place: Path, levels: range) -> int:
+    """Do a kind of work on disks with so many KiB of room each; then make room, and do it again.
+
+    Returns how many disks were too small. A command that fails says which file, and leaves none half.
+    """
+    right = oracle(kind, place)
+    full = 0
+    for kib in levels:
+        with disk(place / "disk", 64 * KIB) as small:
+            folder = fresh(kind, small)
+            before = _temporary(small)
+            (small / "full").write_bytes(bytes(4 * KIB))  # else there is always room for one block
+            _resize(small, _used(small) + kib)
+            ended = run(kind.action(folder), small)
+            at = f"{kind.name}, {kib} KiB"
+            if "Traceback" in ended.output or ended.status not in (0, 1, 2, 75):
+                raise Wrong(f"{at}: {ended.status}: {ended.output}")
+            if ended.status:
+                full += 1
+                if "no space" not in ended.output.lower():
+                    raise Wrong(f"{at}: no reason: {ended.output}")
+                if left := _temporary(small) - before:
+                    raise Wrong(f"{at}: left behind: {left}")
+            _resize(small, 64 * KIB)
+            again(kind, folder, small)
+            if (facts := kind.facts(folder)) != right.facts:
+                raise Wrong(f"{at}: {facts}, not {right.facts}; it said: {ended.output}")
+    return full
+
+
+def _resize(small: Path, kib: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={max(kib, 4)}k", str(small)], check=True)
+
+
+def _used(small: Path) -> int:
+    facts = os.statvfs(small)
+    return (facts.f_blocks - facts.f_bfree) * facts.f_frsize // KIB
+
+
+def _temporary(small: Path) -> set[str]:
+    return {str(file) for file in small.rglob("*") if file.name.endswith(TEMPORARY)}
 
 
 def can_mount(place: Path) -> bool:
@@ -57,7 +102,7 @@ def fill_levels(place: Path, levels: range) -> int:
                     raise Wrong(f"{kib} KiB: {result}")
                 if folder.exists() and [file for file in folder.iterdir() if file.name.startswith((".", "owner"))]:
                     raise Wrong(f"{kib} KiB: left behind: {os.listdir(folder)}")  # noqa: PTH208
-                subprocess.run(["mount", "-o", "remount,size=1m", str(small)], check=True)
+                _resize(small, KIB)
                 with contextlib.suppress(FileNotFoundError):
                     RunDir(folder).result.unlink()
                 ended = go_on(folder)

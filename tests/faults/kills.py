@@ -14,16 +14,13 @@ from hpcnn.rundir.layout import RunDir
 from hpcnn.rundir.owner import check_free
 from hpcnn.rundir.read import read_run
 from hpcnn.train.numpy.weights import load as load_weights
+from tests.faults.kinds import Wrong
 from tests.faults.process import Ended, hpcnn, run
 
 EPOCHS = 5
 TRAIN = ("train", "--model", "scinet-beach", "--data", "beach", "--epochs", EPOCHS)
 # What no attempt may take for its own.
 LEFT = ("checkpoints/epoch-003.keras", "plots/curves.png", "tensorboard/train/events", "exported/epoch-003.keras")
-
-
-class Wrong(AssertionError):
-    """What must not be after a fault."""
 
 
 def training(folder: Path, *more: object) -> Callable[[], None]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
@@ -40,7 +43,7 @@ HOSTILE = (
     "é–\u202e",
     "\ud800",
     "\x1b]0;x\x07\x1b[2J",
-    "../../../etc/passwd",
+    "../../../proc/version",
     "/dev/null",
     "/proc/self/mem",
     "a:b",
@@ -72,18 +75,31 @@ HOSTILE = (
     "~root",
     "\\",
 )
-# Commands that only parse here: they measure, use the network, take over the terminal, or start what takes long.
-PARSED = {"smoke", "doctor", "bench", "tune", "interact", "container", "record", "tensorboard", "search", "export"}
-PARSED |= {"predict-images", "plot", "models", "notebook", "top", "completion"}
+# Commands that only parse here: they measure, take over the terminal or this process, or start what takes long.
+PARSED = {"smoke", "doctor", "completion", "top", "record as-worker", "train", "search work", "models show"}
+# What a job is meant to run.
+LINES_OF_BASH = {"setup"}
 # What a command needs besides the option that is tried, so that it comes as far as it can without starting anything.
 WORDS = {
-    "train": ["--run-dir", "run", "--data", "none.npz"],
     "submit": ["--run-dir", "run", "--dry-run"],
     "study run": ["smoke", "--dry-run"],
-    "study submit": ["smoke", "--dry-run"],
+    "study submit": ["smoke", "--dry-run", "--scripts", "--site", "generic-slurm"],
+    "search run": ["psc_hparams", "--dry-run"],
+    "search submit": ["psc_hparams", "--dry-run", "--site", "generic-slurm"],
+    "tune": ["--dry-run"],
+    "bench allreduce": ["--dry-run"],
+    "bench machine": ["--dry-run"],
+    "interact": ["--dry-run"],
+    "notebook": ["--dry-run"],
+    "tensorboard": ["run", "--dry-run"],
+    "container build": ["--dry-run"],
     "data stage": ["none"],
     "sites init": ["--help"],
+    "init": ["--help"],
+    "search plot": ["--help"],
 }
+# Scripts run with these in the place of what they call.
+STAND_INS = ("srun", "mpirun", "module", "sbatch", "apptainer", "scontrol", "squeue", "hpcnn")
 
 
 def leaves(
@@ -115,30 +131,43 @@ def options(luck: random.Random, most: int, ended: Callable[[], bool] = lambda: 
         if ended():
             break
         tried += 1
-        said = _tried(path, command, parameter, value)
-        if Path(CANARY).exists():
-            said += " a command was run"
-            Path(CANARY).unlink()
-        if said:
+        if said := _tried(path, command, parameter, value):
             wrong.append(f"{' '.join(path)} {parameter.opts}: {value[:80]!r}: {said}")
     return tried, wrong
 
 
 def _tried(path: tuple[str, ...], command: click.Command, parameter: click.Parameter, value: str) -> str:
     given = [parameter.opts[-1], value] if isinstance(parameter, click.Option) else [value]
-    more = [word for word in WORDS.get(" ".join(path), []) if parameter.opts[-1] not in WORDS.get(" ".join(path), [])]
-    if path[0] in PARSED:
+    if {path[0], " ".join(path)} & PARSED or parameter.name in LINES_OF_BASH:
         return _parsed(path, command, given)
+    known = WORDS.get(" ".join(path), [])
+    more = [word for word in known if parameter.opts[-1] not in known]
     last = ["--", "true"] if path == ("submit",) and isinstance(parameter, click.Option) else []
-    with mock.patch.object(os, "execvpe", _become):
-        result = CliRunner().invoke(main, [*path, *more, *given, *last])
+    return said_wrong((*path, *more, *given, *last))
+
+
+def said_wrong(words: tuple[str, ...]) -> str:
+    """Call a command in this process; return what is wrong with what it did. A script that it prints is run."""
+    with mock.patch.object(os, "execvpe", _become), mock.patch.object(sys, "argv", ["hpcnn", *words]):
+        result = CliRunner().invoke(main, list(words))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
-        return repr(result.exception)
+        return f"{result.exception!r} {traceback.format_exception(result.exception)[-4:-1]}"
     if result.exit_code not in (0, 1, 2):
         return f"status {result.exit_code}"
-    if path == ("submit",) and result.exit_code == 0:
-        return _run(result.stdout)
+    if "Traceback" in result.output:
+        return f"a traceback: {result.output}"
+    if result.exit_code == 0:
+        for script in _scripts(result.stdout):
+            _run(script)
+    if Path(CANARY).exists():
+        Path(CANARY).unlink()
+        return "a command was run"
     return ""
+
+
+def _scripts(output: str) -> list[str]:
+    """Return the scripts in what a dry run prints."""
+    return [f"#!{part}" for part in output.split("#!")[1:]] if "/bin/bash" in output else []
 
 
 def _become(program: str, *others: object) -> None:
@@ -157,15 +186,16 @@ def _parsed(path: tuple[str, ...], command: click.Command, given: list[str]) -> 
     return ""
 
 
-def _run(script: str) -> str:
+def _run(script: str) -> None:
     """Run a script that was rendered from hostile values; whatever it says of them, it may only do what it is for."""
-    words = ["bash", "-c", script]
-    if "\0" in script:
-        return ""
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    programs = Path(tempfile.gettempdir()) / f"hpcnn-stand-ins-{os.getuid()}-{os.getpid()}"
+    if not programs.exists():
+        programs.mkdir(mode=0o700)
+        for name in STAND_INS:
+            (programs / name).symlink_to("/bin/true")
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": "/nonexistent"}
     text = script.encode("utf-8", "surrogateescape") if _is_text(script) else b"exit 0"
-    subprocess.run([*words[:1]], input=text, env=environment, capture_output=True, timeout=60, check=False)
-    return ""
+    subprocess.run(["bash"], input=text, env=environment, capture_output=True, timeout=60, check=False)
 
 
 def _is_text(script: str) -> bool:

@@ -60,7 +60,7 @@ def convert(
             write_json(log, {**wanted, "done": done}, durable=False)
             progress(part, done[part], len(source))
     writer.close()
-    log.unlink()
+    log.unlink(missing_ok=True)  # another one has written the same, and was faster
     return path
 
 

@@ -19,7 +19,7 @@ from hpcnn.data.stream.parquet import SHAPE_KEY
 from hpcnn.data.stream.source import Source, Spec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.extras import optional_module
-from hpcnn.util.files import WriteError
+from hpcnn.util.files import TEMPORARY, WriteError, replacing
 from hpcnn.util.types import Array
 
 # What HDF5 itself writes besides the arrays of a small file.
@@ -176,17 +176,18 @@ class Files(Writer):
     suffix = ""
 
     def begin(self, *, fresh: bool) -> None:
-        """Make the folder."""
+        """Make the folder, or remove what a command that was killed has left half."""
         if any(len(source.y.shape) > 1 for source in self.sources.values()):
             raise UsageError(f"DEST: {self.suffix} takes labels of samples; npy:, h5: and zarr: take those of pixels")
         self.path.mkdir(exist_ok=True)
+        for left in self.path.glob(f".*{TEMPORARY}"):
+            left.unlink(missing_ok=True)
 
     def write(self, part: str, first: int, x: Array, y: Array) -> None:
         """Write the chunk that begins with number ``first`` into its file."""
         file = self.path / f"{part}-{first // self.chunk:05d}.{self.suffix}"
-        unfinished = file.with_name(f".{file.name}.tmp")
-        self.write_file(unfinished, x, y)
-        unfinished.replace(file)
+        with replacing(file, durable=False) as unfinished:
+            self.write_file(unfinished, x, y)
 
     @abstractmethod
     def write_file(self, file: Path, x: Array, y: Array) -> None:
@@ -213,10 +214,14 @@ class TfRecord(Files):
             return train.Feature(bytes_list=train.BytesList(value=[value]))
 
         shape, dtype = numbers(np.array(x.shape[1:], np.int64)), content(x.dtype.str.encode())
-        with tf.io.TFRecordWriter(str(file)) as writer:
-            for features, label in zip(x, y, strict=True):
-                named = {"x": content(features.tobytes()), "x_shape": shape, "x_dtype": dtype, "y": numbers(label)}
-                writer.write(train.Example(features=train.Features(feature=named)).SerializeToString())
+        try:
+            with tf.io.TFRecordWriter(str(file)) as writer:
+                for features, label in zip(x, y, strict=True):
+                    named = {"x": content(features.tobytes()), "x_shape": shape, "x_dtype": dtype, "y": numbers(label)}
+                    writer.write(train.Example(features=train.Features(feature=named)).SerializeToString())
+        except tf.errors.OpError as error:
+            full = isinstance(error, tf.errors.ResourceExhaustedError)
+            raise OSError(errno.ENOSPC if full else errno.EIO, error.message) from error
 
 
 class Parquet(Files):
@@ -261,7 +266,10 @@ class Images(Writer):
         tf = optional_module("tensorflow", "writing images")
         for number, (picture, label) in enumerate(zip(x, y, strict=True), first):
             file = self.path / part / f"{int(label):0{self._digits}d}" / f"{number:08d}.png"
-            file.write_bytes(tf.io.encode_png(picture).numpy())
+            try:
+                file.write_bytes(tf.io.encode_png(picture).numpy())
+            except OSError as error:
+                raise WriteError(file, error) from error
 
 
 def _opened(file: Path) -> Array:
