@@ -160,6 +160,8 @@ LONG |= {
         "make -n bench BENCH_REPEATS=10",
     ),
     "python benchmarks/start.py --repeats 5 --json start.json": (MINUTES, "true"),
+    "hpcnn study run horovod_benchmark_small": (MINUTES, "hpcnn study run horovod_benchmark_small --dry-run"),
+    "hpcnn study run climate_small": (MINUTES, "hpcnn study run climate_small --dry-run"),
     "hpcnn study run accuracy_ladder": (OF_A_STUDY, "hpcnn study run accuracy_ladder --dry-run"),
     "hpcnn scaling-report runs/accuracy_ladder --table lectures": (OF_A_STUDY, "hpcnn scaling-report --help"),
 }

@@ -70,6 +70,9 @@ CASES = {
         lr_schedule="cosine",
         layer_lr={"hidden": 0.5},
     ),
+    "larc": replace(
+        MOMENTUM, model="scinet-dense-tanh", model_args={"numnodes": 16}, pixel_scale="unit", optimizer="sgd", larc=0.01
+    ),
     "summed": replace(_OWN, model="own:summed", optimizer=None, momentum=None, learning_rate=None, samples=201),
     "own-step": replace(_OWN, model="own:own_step", optimizer=None, momentum=None, learning_rate=None, samples=201),
     "own-step-sum": replace(
