@@ -80,8 +80,16 @@ def list_command(fmt: str) -> None:
 @click.option("--data-arg", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set.")
 @click.option("--samples", type=int, help="Only the first so many training samples, or the set expanded to so many.")
 @click.option("--image-size", metavar="HxW", help="Height and width to which the pictures of images:DIR are scaled.")
+@click.option("--ignore-label", type=int, metavar="N", help="Label of pixels that count for nothing, in maps.")
 @format_option
-def info_command(name: str, pairs: tuple[str, ...], samples: int | None, image_size: str | None, fmt: str) -> None:
+def info_command(
+    name: str,
+    pairs: tuple[str, ...],
+    samples: int | None,
+    image_size: str | None,
+    ignore_label: int | None,
+    fmt: str,
+) -> None:
     """Say what is in data set NAME: of data on disk, smallest and largest value of some samples.
 
     NAME is a known name, a path ending in .npz, data on disk (see `hpcnn data`), or package.module:function.
@@ -94,7 +102,7 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, image_s
     from hpcnn.data.structure import named_leaves
     from hpcnn.util.files import file_sha256
 
-    options = Options(size_of(image_size))
+    options = Options(size_of(image_size), ignore_label=ignore_label)
     data = load(name, arguments=key_values("--data-arg", pairs), samples=samples, options=options)
     file = file_of(name)
     origin = {
@@ -105,8 +113,8 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, image_s
     }
     rows = []
     for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
-        if isinstance(y, OnDisk):
-            y = y.all_or_some()
+        if isinstance(y, OnDisk) and not data.is_map:
+            y = y.all_or_some() if y.ndim < 3 else y.some()
         if data.is_structured:
             arrays = [*named_leaves(x, "x"), *named_leaves(y, "y")]
             rows += [{**_numbers(data, f"{part} {key}", array), **origin} for key, array in arrays]
@@ -130,6 +138,8 @@ def info_command(name: str, pairs: tuple[str, ...], samples: int | None, image_s
             Column("labels", "labels a sample", right=True),
             Column("label_counts", "samples with each label", _counts),
         ]
+    if data.is_map:
+        columns[-1] = Column("class_counts", "pixels of each class", _counts)
     if data.regression:
         columns[-2:] = [Column("targets", "to predict", "{0[0]:g} to {0[1]:g}".format)]
     columns.append(Column("weights", "weights", "{0[0]:g} to {0[1]:g}".format))
@@ -190,8 +200,22 @@ def _classes(data: DataSet, y: Array) -> dict[str, Json]:
     if data.regression:
         return {"targets": [y.min().item(), y.max().item()]}
     if data.multi_label:
-        return {"labels": y.shape[1], "label_counts": y.sum(axis=0).tolist()}
+        return {"labels": y.shape[-1], "label_counts": y.reshape(-1, y.shape[-1]).sum(axis=0, dtype=np.int64).tolist()}
+    if data.is_map:
+        return {"classes": data.classes, "class_counts": _pixels(data, y).tolist()}
     return {"classes": data.classes, "class_counts": np.bincount(y, minlength=data.classes).tolist()}
+
+
+def _pixels(data: DataSet, y: Array) -> Array:
+    """Return how many pixels each class has."""
+    from hpcnn.data.stream.bulk import class_counts
+    from hpcnn.data.stream.pairs import Pairs
+    from hpcnn.data.stream.rows import MappedRows
+    from hpcnn.data.stream.streamed import Column as OnDisk
+    from hpcnn.data.stream.streamed import source_of
+
+    source = source_of(y) if isinstance(y, OnDisk) else Pairs([(data.name, MappedRows(y), MappedRows(y))])
+    return class_counts(source, 0, len(source), data.classes, data.ignore_label)
 
 
 def _print_heading(data: DataSet, origin: dict[str, Json]) -> None:

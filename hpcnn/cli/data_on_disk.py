@@ -21,8 +21,11 @@ _ANY_NUMBER = 2**31
 @click.argument("name")
 @click.option("--data-arg", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set.")
 @click.option("--image-size", metavar="HxW", help="Height and width to which the pictures of images:DIR are scaled.")
+@click.option("--ignore-label", type=int, metavar="N", help="Label of pixels that count for nothing, in maps.")
 @format_option
-def check_command(name: str, pairs: tuple[str, ...], image_size: str | None, fmt: str) -> None:
+def check_command(
+    name: str, pairs: tuple[str, ...], image_size: str | None, ignore_label: int | None, fmt: str
+) -> None:
     """Read every sample of data set NAME and name those that are bad: cut off, missing, not a number.
 
     A training looks at each sample when it reads it; this looks at all of them before. It ends with status 1 where one
@@ -35,7 +38,7 @@ def check_command(name: str, pairs: tuple[str, ...], image_size: str | None, fmt
     from hpcnn.data.stream.sizes import image_size as size_of
     from hpcnn.util.errors import HpcnnError
 
-    options = Options(size_of(image_size), skip_bad=_ANY_NUMBER)
+    options = Options(size_of(image_size), _ANY_NUMBER, ignore_label)
     data = load(name, arguments=key_values("--data-arg", pairs), options=options)
     with Bar() as bar:
         checked = check(data, bar.show)
@@ -76,6 +79,7 @@ def check_command(name: str, pairs: tuple[str, ...], image_size: str | None, fmt
 @click.option("--chunk", type=click.IntRange(1), default=256, show_default=True, help="Samples that stand together.")
 @click.option("--data-arg", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set SOURCE.")
 @click.option("--image-size", metavar="HxW", help="Height and width to which the pictures of images:DIR are scaled.")
+@click.option("--ignore-label", type=int, metavar="N", help="Label of pixels that count for nothing, in maps.")
 @click.option("--samples", type=int, help="Only the first so many training samples.")
 @click.option("--test-samples", type=int, help="Only the first so many test samples.")
 @click.option("--force", is_flag=True, help="Write it anew if there is something already.")
@@ -85,6 +89,7 @@ def convert_command(
     chunk: int,
     pairs: tuple[str, ...],
     image_size: str | None,
+    ignore_label: int | None,
     samples: int | None,
     test_samples: int | None,
     force: bool,
@@ -101,7 +106,7 @@ def convert_command(
     from hpcnn.data.stream.sizes import image_size as size_of
 
     arguments = key_values("--data-arg", pairs)
-    options = Options(size_of(image_size))
+    options = Options(size_of(image_size), ignore_label=ignore_label)
     data = load(source, arguments=arguments, samples=samples, test_samples=test_samples, options=options)
     with Bar() as bar:
         path = convert(data, destination, chunk, bar.show, force=force)

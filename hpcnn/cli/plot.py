@@ -112,6 +112,24 @@ def confusion(run: str, epoch: int | None, trust: bool, output: Path | None) -> 
     _write(kind.draw(trained), output, trained.run, "confusion")
 
 
+@command.command("segmentation", epilog="Example:  hpcnn plot segmentation runs/maps --count 6")
+@click.argument("run", metavar="RUN")
+@count_option(4, "How many test samples.")
+@click.option("--channel", type=click.IntRange(min=0), metavar="N", help="Channel of the images to show, from 0.")
+@epoch_option
+@trust_option
+@output_option
+def segmentation(
+    run: str, count: int, channel: int | None, epoch: int | None, trust: bool, output: Path | None
+) -> None:
+    """Maps: images, right and predicted classes of their pixels, and the IoU of each class."""
+    trained = _open(run, epoch, trust=trust)
+
+    from hpcnn.figures.networks import segmentation as kind
+
+    _write(kind.draw(trained, count=count, channel=channel), output, trained.run, "segmentation")
+
+
 @command.command("filters", epilog="Example:  hpcnn plot filters runs/first --epoch 1")
 @click.argument("run", metavar="RUN")
 @count_option(50, "How many filters.")

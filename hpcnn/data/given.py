@@ -6,6 +6,7 @@ TensorFlow or Keras.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,9 @@ def data_set_of(name: str, given: Any, options: Options = NO_OPTIONS) -> DataSet
     Raises UsageError, saying what to do instead, for batches in any other form: hpcnn makes the batches itself.
     """
     if isinstance(given, DataSet):
-        return given
+        if options.ignore_label is None or given.ignore_label == options.ignore_label:
+            return given
+        return dataclasses.replace(given, ignore_label=options.ignore_label, classes=0)
     if isinstance(given, (tuple, list)) and len(given) == 2:
         train = source_of(name, given[0])
         test = source_of(name, given[1]) if train else None
@@ -53,6 +56,7 @@ def data_set_of(name: str, given: Any, options: Options = NO_OPTIONS) -> DataSet
         source=name,
         train_weights=train_weights,
         test_weights=test_weights,
+        ignore_label=options.ignore_label,
     )
 
 

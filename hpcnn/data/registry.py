@@ -15,11 +15,12 @@ import numpy as np
 from hpcnn.data import halves, points, sequences, sources, tables
 from hpcnn.data.expand import take
 from hpcnn.data.generated.opened import is_generated, open_generated
+from hpcnn.data.labels import CLASSES
 from hpcnn.data.stream.chosen import First
 from hpcnn.data.stream.opened import NO_OPTIONS, Options, in_memory, open_set
 from hpcnn.data.stream.sizes import image_size
 from hpcnn.data.stream.source import Source
-from hpcnn.data.stream.streamed import MANY_LABELS, StreamedSet, source_of, streamed_set
+from hpcnn.data.stream.streamed import MANY_LABELS, StreamedSet, facts_of, source_of, streamed_set
 from hpcnn.data.structure import Structure, map_structure
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json
@@ -85,10 +86,14 @@ def load(
     elif data.is_structured:
         raise bad_value("--samples", wanted, f"1 to {count}: a set of several arrays is never expanded")
     else:
+        if max(wanted, expand * wanted) > count and data.y_train.ndim > 2:
+            raise bad_value(
+                "--samples", wanted, f"1 to {count}: labels of pixels are never expanded; --augment changes both"
+            )
         x_train, y_train = take(data.x_train, data.y_train, wanted, seed)
     if expand > 1:
         x_train, y_train = take(x_train, y_train, expand * wanted, seed)
-    if not (data.is_structured or data.regression or data.multi_label):
+    if data.kind == CLASSES:
         _check_part(name, "--samples", data.y_train, wanted)
         _check_part(name, "--test-samples", data.y_test, test_wanted)
     return dataclasses.replace(
@@ -117,7 +122,7 @@ def load_of(spec: TrainSpec) -> DataSet:
         test_samples=spec.test_samples,
         expand=spec.expand,
         seed=spec.seed,
-        options=Options(image_size(spec.image_size), spec.skip_bad),
+        options=options_of_spec(spec),
     )
     if isinstance(data, StreamedSet):
         return in_memory(data) if spec.cache == "memory" else data
@@ -132,6 +137,11 @@ def _check_not_expanded(expand: int) -> None:
         raise bad_value("--expand", expand, "1: data that is not in memory is never expanded")
 
 
+def options_of_spec(spec: TrainSpec) -> Options:
+    """Return how the data of a spec is read."""
+    return Options(image_size(spec.image_size), spec.skip_bad, spec.ignore_label)
+
+
 def _first_of(data: StreamedSet, samples: int | None, test_samples: int | None) -> StreamedSet:
     """Return the first samples of a set on disk."""
     notes = data.notes
@@ -142,20 +152,21 @@ def _first_of(data: StreamedSet, samples: int | None, test_samples: int | None) 
         if count is not None and not 1 <= count <= there:
             raise bad_value(option, count, f"1 to {there}: data on disk is never expanded")
         if count is not None and count < there:
-            if source.cheap_labels and data.classes:
+            if source.cheap_labels and data.kind == CLASSES:
                 _check_part(data.name, option, source.labels(np.arange(min(there, MANY_LABELS))), count)
             notes = (*notes, *_notes(count, there, part))
             source = First(source, count)
         parts.append(source)
     train, test = parts
-    return streamed_set(
-        data.name, train, test, data.classes, description=data.description, source=data.source, notes=notes
-    )
+    return streamed_set(data.name, train, test, data.classes, **{**facts_of(data), "notes": notes})
 
 
 def _as_taken(weights: Array | None, wanted: int, expand: int) -> Array | None:
     """Return the weights of training samples that ``expand.take`` took twice: copies weigh what their originals do."""
-    return None if weights is None else np.resize(np.resize(weights, wanted), expand * wanted)
+    if weights is None:
+        return None
+    places = weights.shape[1:]
+    return np.resize(np.resize(weights, (wanted, *places)), (expand * wanted, *places))
 
 
 def _first(arrays: Structure, count: int) -> Structure:
@@ -169,8 +180,10 @@ def _read(name: str, arguments: Mapping[str, Json], options: Options = NO_OPTION
     if name.endswith(".npz"):
         if arguments:
             raise bad_value("--data-arg", next(iter(arguments)), "no value: a file has no options")
-        return sources.read_npz(name)
+        return sources.read_npz(name, options)
     own = options_of(name, arguments)
+    if options.ignore_label is not None:
+        raise bad_value("--ignore-label", options.ignore_label, f"no value with {name}, whose labels are no maps")
     if name == "halves":
         halves.check_whole(own["of"])
         return halves.cut(_read(own["of"], {}))

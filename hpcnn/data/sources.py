@@ -29,6 +29,9 @@ from hpcnn.zoo.catalogue import Entry, check_staged, describe, staged_file
 # The names of the arrays in Keras's own data files.
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
+# Those of the weights of samples, or of pixels, of a user's own file.
+WEIGHTS = ("weights_train", "weights_test")
+
 # In scikit-learn's digits, each of 8x8 pixels counts the dark ones of 4x4 bits.
 DIGITS_MAX = 16
 
@@ -80,10 +83,32 @@ def staged_path(name: str) -> Path:
     return _local_copy() or staged_file(name)
 
 
-def read_npz(name: str) -> DataSet:
-    """Read a user's data set from the ``.npz`` file at path ``name``, with Keras's names of arrays."""
+def read_npz(name: str, options: Options = NO_OPTIONS) -> DataSet:
+    """Read a user's data set from the ``.npz`` file at path ``name``, with Keras's names of arrays.
+
+    It may hold the weights of samples or of pixels, too (WEIGHTS).
+    """
     file = expanded(name)
-    return DataSet(name, *read_arrays(_local_copy() or file), source=str(file))
+    path = _local_copy() or file
+    arrays = read_arrays(path)
+    train_weights, test_weights = (_if_there(path, key) for key in WEIGHTS)
+    return DataSet(
+        name,
+        *arrays,
+        source=str(file),
+        train_weights=train_weights,
+        test_weights=test_weights,
+        ignore_label=options.ignore_label,
+    )
+
+
+def _if_there(file: Path, key: str) -> Array | None:
+    """Return an array of a file that has been read already; None where it has no array of this name."""
+    with np.load(file, allow_pickle=False) as archive:
+        if key not in archive:
+            return None
+    (found,) = read_named(file, (key,))
+    return found
 
 
 def _local_copy() -> Path | None:

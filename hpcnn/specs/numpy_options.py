@@ -34,6 +34,7 @@ def check_options(spec: TrainSpec) -> None:
         "weights": (None,),
         "freeze": ((),),
         "class_weight": ({},),
+        "ignore_label": (None,),
     }
     for field, values in valid.items():
         given = getattr(spec, field)

@@ -137,8 +137,12 @@ class TrainSpec:
     )
     loss: str | None = field(None, "Loss.", choices=LOSSES, recipe=True, own=True)
     class_weight: dict[str, Json] = field(
-        NO_KEYS, "Weight of a class in the loss, CLASS=WEIGHT (1 where not given); may be repeated."
+        NO_KEYS,
+        "Weight of a class in the loss, CLASS=WEIGHT (1 where not given; may be repeated); or from how often each "
+        "class is there: sqrt (one over the root of its share) or balanced; or a file of JSON with a list of weights.",
+        flags=True,
     )
+    ignore_label: int | None = field(None, "Label of pixels that count for nothing, in maps of classes (255, say).")
     pixel_scale: str | None = field(
         None, "Integer pixels as they are (raw) or divided by 255 (unit).", choices=PIXEL_SCALES, recipe=True
     )

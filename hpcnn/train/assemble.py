@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcnn.data.dataset import DataSet
+from hpcnn.data.labels import IMAGES
 from hpcnn.data.registry import load_of
 from hpcnn.data.stream.given import take_share
 from hpcnn.data.stream.streamed import StreamedSet
@@ -20,12 +21,23 @@ from hpcnn.data.structure import leaves
 from hpcnn.models.work import work_of
 from hpcnn.parallel.base import Strategy
 from hpcnn.specs.train import TrainSpec
-from hpcnn.train.augment import augmentation_of
+from hpcnn.train.augment import augmentation_of, change_of_labels
+from hpcnn.train.class_weights import class_weights
 from hpcnn.train.dropout import draw_own_masks
 from hpcnn.train.factors import allreduce_bytes
-from hpcnn.train.feed import Form, Resident, fit_shape, one_hot_sizes, pixel_factor, place, sample_shape
+from hpcnn.train.feed import (
+    Form,
+    Resident,
+    fit_shape,
+    one_hot_sizes,
+    pixel_factor,
+    place,
+    sample_shape,
+    target_shape,
+)
 from hpcnn.train.local_copy import on_local_disk
-from hpcnn.train.losses import check_loss, check_output, class_weights
+from hpcnn.train.losses import check_loss, check_output
+from hpcnn.train.maps import Maps
 from hpcnn.train.own_step import OwnStep, has_own_step
 from hpcnn.train.plan import steps_per_epoch
 from hpcnn.train.setup import check_batch, check_target, make_model, prepare_keras, trainable_parameters
@@ -54,6 +66,8 @@ class Assembled:
     """Keras callbacks that the input needs."""
     origin: dict[str, Json] | None = None
     """The file whose weights it started from; None for a start anew, and for an attempt that goes on."""
+    class_weights: list[float] | None = None
+    """What the losses of each class are multiplied by; None for nothing."""
 
     @property
     def samples(self) -> int:
@@ -115,11 +129,23 @@ def assemble(
     strategy.broadcast([v.value for v in model.weights] + of_optimizers)
     mark("model_stop")
     augmentation = augmentation_of(spec, data, training.features[0], strategy.devices)
-    steps = Steps(model, strategy, dataclasses.replace(training, change=augmentation), test, batch, own)
+    changed = dataclasses.replace(
+        training, change=augmentation, change_labels=change_of_labels(augmentation, data) if augmentation else None
+    )
+    steps = Steps(model, strategy, changed, test, batch, own)
     if steps.no_test:
         say(f"no test: {steps.no_test}")
     check_target(spec, steps.metrics)
-    return Assembled(model, data, steps, batch, [augmentation] if augmentation else [], origin)
+    of_classes = training.form.class_weights
+    return Assembled(
+        model,
+        data,
+        steps,
+        batch,
+        [augmentation] if augmentation else [],
+        origin,
+        None if of_classes is None else of_classes.tolist(),
+    )
 
 
 def facts(spec: TrainSpec, assembled: Assembled, earlier: Mapping[str, Json] | None) -> dict[str, Json]:
@@ -136,6 +162,7 @@ def facts(spec: TrainSpec, assembled: Assembled, earlier: Mapping[str, Json] | N
         "name": spec.model,
         "weights": assembled.origin or ((earlier or {}).get("model") or {}).get("weights"),
         "frozen": frozen(model),
+        "class_weights": assembled.class_weights,
         "factored": [layer.name for layer in factored],
         "rewrites": assembled.steps.rewrites,
         "allreduce_bytes": allreduce_bytes(trainable, factored, assembled.batch),
@@ -143,11 +170,26 @@ def facts(spec: TrainSpec, assembled: Assembled, earlier: Mapping[str, Json] | N
     }
 
 
+def form_of(spec: TrainSpec, model: KerasModel, data: DataSet) -> Form:
+    """Return what slices of a data set go through on their way into a model and its loss."""
+    factor = pixel_factor(data, spec.pixel_scale)
+    sizes = one_hot_sizes(model, data.classes, came_so=data.one_hot)
+    if data.is_map:
+        return Form(factor, data.tokens, sizes, maps=Maps(data.classes, data.ignore_label, one_hot=sizes is not None))
+    return Form(
+        factor,
+        data.tokens,
+        sizes,
+        target_factor=(factor or 1.0) if data.kind == IMAGES else None,
+        target_shape=target_shape(model, data),
+    )
+
+
 def _on_devices(spec: TrainSpec, model: KerasModel, data: DataSet, strategy: Strategy) -> tuple[Resident, Resident]:
     """Return training and test samples, a copy on each device, as the model and its loss want them."""
     shape = sample_shape(model, data)
-    form = Form(pixel_factor(data, spec.pixel_scale), data.tokens, one_hot_sizes(model, data.classes))
-    weighted = dataclasses.replace(form, class_weights=class_weights(spec.class_weight, data))
+    form = form_of(spec, model, data)
+    weighted = dataclasses.replace(form, class_weights=class_weights(spec.class_weight, data, strategy))
     if isinstance(data, StreamedSet):
         here = len(strategy.devices)
         return stream(data.x_train, shape, here, weighted), stream(data.x_test, shape, here, form)

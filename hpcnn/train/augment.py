@@ -1,5 +1,7 @@
 """Changes training images inside the compiled step: tone, colour, one warp, noise, anew in every epoch.
 
+Labels that are maps or images are mirrored and warped with them; what changes values leaves them alone.
+
 ``augment_random.py`` draws the numbers; this module applies them. Must not know the loop: as one
 of Keras's callbacks it hears the epoch.
 """
@@ -38,6 +40,33 @@ def augmentation_of(spec: TrainSpec, data: DataSet, fed: Tensor, devices: Sequen
     low, high = (0.0, 255.0 * factor) if data.x_train.dtype == "uint8" else (data.x_train.min(), data.x_train.max())
     channels_first = tuple(fed.shape[1:]) != shape and tuple(fed.shape[1:]) == (shape[2], *shape[:2])
     return Augmentation(options, shape, len(fed), spec.seed, devices, (float(low), float(high)), channels_first)
+
+
+def change_of_labels(
+    augmentation: Augmentation, data: DataSet
+) -> Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+    """Return what moves labels with their images, and weights of pixels; None for labels without pixels.
+
+    Raises UsageError for labels with pixels that have no place in an image.
+    """
+    if data.is_structured or len(data.y_train.shape) < 3 or not augmentation.moves:
+        return None
+    axes = len(data.y_train.shape)
+    if axes != (3 if data.is_map else 4) and not (data.regression and axes == 3):
+        raise UsageError(
+            f"--augment: the labels of {data.name!r}, of shape {data.y_train.shape[1:]}, are no maps or images that "
+            "could be turned with the samples; brightness, contrast, gamma and noise leave labels as they are"
+        )
+    beyond = float(data.ignore_label or 0) if data.is_map else 0.0
+    smooth = data.regression
+
+    def change(replica: Tensor, y: Tensor, weights: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+        moved = augmentation.of_labels(replica, y, indices, beyond=beyond, smooth=smooth)
+        if weights is not None and len(weights.shape) > 1:
+            weights = augmentation.of_labels(replica, weights, indices, beyond=0.0, smooth=False)
+        return moved, weights
+
+    return change
 
 
 def changes(options: AugmentSpec) -> bool:
@@ -102,6 +131,11 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
                 self._draws.append(tf.Variable(tf.zeros((samples, len(COLUMNS))), trainable=False))
                 self._noise.append(tf.Variable(tf.zeros((self._pictures, *image_shape)), trainable=False))
 
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change their places."""
+        return self._options.flip != "none" or _moves(self._options)
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Note the epoch, which Keras counts from 0."""
         self._epoch = epoch + 1
@@ -129,11 +163,24 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
             images = self._in_unit(images, lambda unit: self._recolour(self._tone(unit, draws), draws))
         images = self._mirror(images, draws)
         if _moves(self._options):
-            images = self._move(images, draws)
+            images = self._move(images, draws, self._low)
         if self._options.noise:
             images = self._add_noise(images, draws, self._noise[replica])
         images = tf.transpose(images, (0, 3, 1, 2)) if self._channels_first else images
         return tf.cast(tf.reshape(images, tf.shape(x)), x.dtype)
+
+    def of_labels(self, replica: Tensor, y: Tensor, indices: Tensor, *, beyond: float, smooth: bool) -> Tensor:
+        """*graph*: return maps (N, H, W) or images (N, H, W, C) moved and mirrored as the samples of these numbers are.
+
+        beyond: what comes in from beyond the edges where the fill is constant. smooth: interpolate between neighbours,
+        else take the nearest, as for classes.
+        """
+        draws = dict(zip(COLUMNS, tf.unstack(tf.gather(self._draws[replica], indices), axis=1), strict=True))
+        images = tf.cast(y if len(y.shape) == 4 else y[..., tf.newaxis], tf.float32)
+        images = self._mirror(images, draws)
+        if _moves(self._options):
+            images = self._move(images, draws, beyond, "BILINEAR" if smooth else "NEAREST")
+        return tf.cast(tf.reshape(images, tf.shape(y)), y.dtype)
 
     def _in_unit(self, images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
         """Change images whose pixels are brought to 0..1 for it."""
@@ -181,13 +228,13 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
                 images = tf.where(chosen, tf.reverse(images, (axis,)), images)
         return images
 
-    def _move(self, images: Tensor, draws: Draws) -> Tensor:
-        """Turn, zoom and move images: one affine map of the pixels' places, interpolated once (bilinear).
+    def _move(self, images: Tensor, draws: Draws, beyond: float, interpolation: str = "BILINEAR") -> Tensor:
+        """Turn, zoom and move images: one affine map of the pixels' places, interpolated once.
 
         The output's pixel p shows the input at R (p - c - t) / z + c: c the centre, t the translation, z the zoom and R
         the rotation, as (x, y) with y downwards.
         """
-        options, (rows, columns, _) = self._options, self._shape
+        options, (rows, columns) = self._options, images.shape[1:3]
         gate, probability = draws["move_gate"], options.move_probability
         angle = _up_to(math.radians(options.rotation), draws["rotation"], gate, probability)
         zoom = 1 + _up_to(options.zoom, draws["zoom"], gate, probability)
@@ -200,8 +247,8 @@ class Augmentation(keras.callbacks.Callback):  # type: ignore[misc]
             images=images,
             transforms=tf.stack((cos, sin, x_shift, -sin, cos, y_shift, nothing, nothing), axis=1),
             output_shape=(rows, columns),
-            fill_value=self._low,
-            interpolation="BILINEAR",
+            fill_value=beyond,
+            interpolation=interpolation,
             fill_mode=options.fill.upper(),
         )
 

@@ -88,6 +88,6 @@ def last_line(test: Mapping[str, float], samples: int, of: str = "test") -> str:
     """Return the result on the test set, with the number of wrong ones as the lectures give it. of: another set."""
     text = "  ".join(f"{name} {value:.4f}" for name, value in test.items())
     accuracy = test.get("accuracy")
-    if accuracy is not None:
+    if accuracy is not None and "mean_iou" not in test:  # of maps it is a share of pixels
         text += f"  ({samples - round(accuracy * samples)} of {samples} wrong)"
     return f"{of}: {text}"

@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ import tensorflow as tf
 
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.structure import is_structure, leaves, map_structure
+from hpcnn.train.maps import Maps
 from hpcnn.train.plan import Block
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import KerasModel, Tensor
@@ -31,12 +33,18 @@ class Form:
     tokens: features are integers that number words, and stay integers.
     one_hot: the number of classes of labels that the loss wants one-hot, else None; a structure like the labels.
     class_weights: a weight for each class, shape (classes,), or None: what each sample's loss is multiplied by.
+    maps: labels are the classes of pixels; None for other labels.
+    target_factor, target_shape: what images to predict are multiplied by, and the shape of one that the model gives; or
+    None.
     """
 
     factor: float | None = None
     tokens: bool = False
     one_hot: Any = None
     class_weights: Any = None
+    maps: Maps | None = None
+    target_factor: float | None = None
+    target_shape: tuple[int, ...] | None = None
 
     def features(self, x: Tensor) -> Tensor:
         """*graph*: return one array of features as the model wants it."""
@@ -46,13 +54,37 @@ class Form:
             return tf.cast(x, tf.float32) * self.factor
         return x if x.dtype.is_floating else tf.cast(x, tf.float32)
 
+    def targets(self, y: Tensor) -> Tensor:
+        """*graph*: return labels as numbers: the classes of pixels, or pixels to predict in the model's shape."""
+        if self.maps is not None:
+            return tf.cast(y, tf.int32)
+        if self.target_factor is not None:
+            y = tf.cast(y, tf.float32) * self.target_factor
+        return y if self.target_shape is None else tf.reshape(y, (-1, *self.target_shape))
+
+    def weights(self, y: Tensor, own: Tensor) -> Tensor:
+        """*graph*: return what the loss of each sample, or of each pixel, is multiplied by; None for nothing.
+
+        own: the weights that the set gives its samples or pixels, or None. y: as ``targets`` returns it.
+        """
+        if own is not None and len(own.shape) == 1 and not is_structure(y) and len(y.shape) > 2:
+            own = tf.reshape(own, (-1, *[1] * (len(y.shape) - 1)))
+        factors = [] if own is None else [own]
+        if self.class_weights is not None:
+            factors.append(tf.gather(self.class_weights, self.maps.known(y) if self.maps is not None else y))
+        if self.maps is not None and self.maps.ignore is not None:
+            factors.append(self.maps.valid(y))
+        return reduce(tf.multiply, factors) if factors else None
+
 
 @dataclass(frozen=True)
 class Resident:
     """A data set on every local device: features and labels, one copy a device.
 
-    weights: what the loss of each sample is multiplied by, (N,), one copy a device, or None.
+    weights: what the loss of each sample, (N,), or of each pixel is multiplied by, one copy a device, or None.
     change: what is done to the samples last, given (replica, x, indices), or None (``augment.Augmentation``).
+    change_labels: what is done with them to labels, and to weights, that have pixels: given (replica, labels, weights,
+    indices), or None.
     """
 
     features: tuple[Tensor, ...]
@@ -60,13 +92,15 @@ class Resident:
     form: Form
     weights: tuple[Tensor, ...] | None = None
     change: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    change_labels: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
     def unchanged(self) -> Resident:
         """Return the same samples for an evaluation: without what is done to them last and without class weights.
 
         The samples' own weights stay, as in Keras's ``evaluate(sample_weight=...)``.
         """
-        return dataclasses.replace(self, form=dataclasses.replace(self.form, class_weights=None), change=None)
+        form = dataclasses.replace(self.form, class_weights=None)
+        return dataclasses.replace(self, form=form, change=None, change_labels=None)
 
     def gather(self, replica: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the samples ``indices`` as the model and the loss want them, and their weights in the loss or None."""
@@ -74,9 +108,11 @@ class Resident:
         x = map_structure(self.form.features, x)
         if self.change is not None:
             x = self.change(replica, x, indices)
-        if self.form.class_weights is not None:
-            of_class = tf.gather(self.form.class_weights, y)
-            weights = of_class if weights is None else weights * of_class
+        if self.change_labels is not None:
+            y, weights = self.change_labels(replica, y, weights, indices)
+        if not is_structure(y):
+            y = self.form.targets(y)
+        weights = self.form.weights(y, weights)
         classes = self.form.one_hot
         if classes is not None:
             y = map_structure(lambda part, size: part if size is None else tf.one_hot(part, size), y, classes)
@@ -159,15 +195,33 @@ def _fit_shape(x: Tensor, shape: Sequence[int | None]) -> Tensor:
     )
 
 
-def one_hot_sizes(model: KerasModel, classes: Any) -> Any:
+def target_shape(model: KerasModel, data: DataSet) -> tuple[int, ...] | None:
+    """Return the shape in which a model gives the images to predict, where it has as many numbers in another one."""
+    shape = getattr(model, "output_shape", None)
+    if not data.regression or len(data.y_train.shape) < 3 or not isinstance(shape, tuple):
+        return None
+    own, given = tuple(data.y_train.shape[1:]), tuple(shape[1:])
+    if own == given or any(size is None for size in given) or math.prod(own) != math.prod(given):
+        return None
+    weights = data.train_weights
+    if weights is not None and weights.ndim > 1 and len(given) < 2:
+        raise UsageError(
+            f"--model, --data: {data.name!r} has weights of pixels, and the model gives images as {given[0]} numbers "
+            "in a row; let it end in a Reshape to the images' shape, or give weights of samples, shape (N,)"
+        )
+    return given
+
+
+def one_hot_sizes(model: KerasModel, classes: Any, *, came_so: bool = False) -> Any:
     """Return the number of classes of each label array that must become one-hot, None for the others.
 
-    classes: a structure like the labels; 0 for the targets of a regression. Raises UsageError where the model has other
-    outputs than the data has labels.
+    classes: a structure like the labels; 0 for the targets of a regression. came_so: the user's labels were one-hot, as
+    a loss of the user's own expects them. Raises UsageError where the model has other outputs than the data has labels.
     """
     if not is_structure(classes):
         shape = getattr(model, "output_shape", None)  # one of several networks has none
         wants = wants_one_hot(model.loss, shape if isinstance(shape, tuple) else (), classes)
+        wants = wants or (came_so and "sparse" not in name_of_loss(model.loss))
         return classes if wants else None
     names, shapes = list(getattr(model, "output_names", [])), model.output_shape
     if isinstance(shapes, dict):
@@ -195,13 +249,14 @@ def wants_one_hot(loss: Tensor, output_shape: Sequence[int | None], classes: int
 
     Sparse losses take the integers, and a user's own loss function gets the labels as the data has them.
     """
-    if isinstance(loss, str):
-        name = loss
-    elif isinstance(loss, keras.losses.Loss):
-        name = loss.name
-    else:
+    if not isinstance(loss, (str, keras.losses.Loss)):
         return False
-    return len(output_shape) > 0 and output_shape[-1] == classes and "sparse" not in name
+    return len(output_shape) > 0 and output_shape[-1] == classes and "sparse" not in name_of_loss(loss)
+
+
+def name_of_loss(loss: Any) -> str:
+    """Return the name of a loss, of a user's own function too."""
+    return loss if isinstance(loss, str) else str(getattr(loss, "name", getattr(loss, "__name__", "")))
 
 
 def _as_keras(nest: Any) -> Any:

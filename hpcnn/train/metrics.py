@@ -11,7 +11,19 @@ import tensorflow as tf
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.train.feed import Resident
-from hpcnn.train.sameness import MEAN, Trial, check_metrics, check_replicas_loss, rule_of_loss, tried
+from hpcnn.train.maps import confusion_of, over_valid
+from hpcnn.train.sameness import (
+    BY_WEIGHT,
+    MEAN,
+    SUM,
+    Trial,
+    check_metrics,
+    check_replicas_loss,
+    divides_by_weights,
+    rule_of_loss,
+    tried,
+)
+from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Array, KerasModel, Tensor
 
 
@@ -57,6 +69,8 @@ class Metrics:
     Uses Keras's stateless interface: no variable is written, so it works the same inside every strategy. Of a model
     with several outputs, the loss of each is among them, as a sum over samples.
 
+    Where labels are maps, a table of counts is among the sums, which gives their metrics (``maps.py``).
+
     rule: how the loss of a global batch follows from those of its slices (``sameness.py``).
 
     Raises UsageError for a metric or a loss that cannot be added up.
@@ -80,10 +94,30 @@ class Metrics:
         if self._means:
             self.shapes.append((len(self._means) + 1,))  # with the samples
             self.dtypes.append("float32")
-        self.rule = MEAN
+        self._maps = data.form.maps
+        self._confusion = confusion_of(self._maps, model)
+        if self._confusion is not None:
+            self.shapes.append(self._confusion.shape)
+            self.dtypes.append("float64")
+        self.rule = self._rule(trial, strategy)
         if strategy.size > 1:
-            self.rule = rule_of_loss(model, trial, self._loss_of, strategy.size)
             check_replicas_loss(model, trial, self._loss_of, strategy)
+
+    def _rule(self, trial: Trial, strategy: Strategy) -> str:
+        if strategy.size == 1 and not self._ignores:
+            return MEAN
+        if trial.weights is not None and divides_by_weights(self._model):
+            return BY_WEIGHT
+        try:
+            return rule_of_loss(self._model, trial, self._loss_of, strategy.size, ignores=self._ignores)
+        except UsageError:
+            if strategy.size > 1:
+                raise
+            return MEAN
+
+    @property
+    def _ignores(self) -> bool:
+        return self._maps is not None and self._maps.ignore is not None
 
     def _loss_of(self, trial: Trial) -> Tensor:
         predicted = trial.predicted
@@ -95,6 +129,8 @@ class Metrics:
         self, x: Tensor, y: Tensor, predicted: Tensor, weights: Tensor, *, training: bool
     ) -> tuple[Tensor, list[Tensor]]:
         """*graph*: return the loss of a slice, as Keras has it, and the mean over samples of each output's own."""
+        if self._maps is not None:
+            y = self._maps.for_loss(y, predicted)
         if not self._means:
             return self._model._compute_loss(x, y, predicted, weights, training=training), []
         variables = [variable for mean in self._means for variable in mean.variables]
@@ -111,7 +147,28 @@ class Metrics:
         state = self._update(y, predicted, weights) if self._metric is not None else []
         present = tf.sign(samples)
         state = [tf.convert_to_tensor(part) * tf.cast(present, d) for part, d in zip(state, self.dtypes, strict=False)]
+        if self._confusion is not None:
+            state.append(self._confusion.of_batch(y, predicted) * tf.cast(present, tf.float64))
         return [*state, tf.stack([*losses, 1.0]) * samples] if losses else state
+
+    def weights_in_loss(self, strategy: Strategy, y: Tensor, weights: Tensor, share: Tensor) -> Tensor:
+        """*graph*: return weights with which the mean of a slice is its part of the global batch's mean.
+
+        They differ from the weights where pixels are ignored: the global batch says over how many the mean is.
+        """
+        if not self._ignores or self.rule != MEAN:
+            return weights
+        assert self._maps is not None
+        return weights * over_valid(strategy, self._maps.valid(self._maps.integers(y)), share)
+
+    def part_of_sum(self, strategy: Strategy, weights: Tensor, share: Tensor) -> Tensor:
+        """*graph*: return what the loss of a slice is multiplied by before all are summed; None for its share."""
+        if self.rule == SUM:
+            return tf.sign(share)
+        if self.rule != BY_WEIGHT or weights is None:
+            return None
+        own = tf.reduce_sum(tf.cast(weights, tf.float32)) * tf.sign(share)
+        return tf.math.divide_no_nan(own, strategy.reduce([own], "weights")[0])
 
     def _update(self, y: Tensor, predicted: Tensor, weights: Tensor) -> list[Tensor]:
         """*graph*: return the metrics' variables after one update from zero."""
@@ -127,9 +184,11 @@ class Metrics:
             *sums, samples = state[-1].tolist()
             found = {m.name: total / max(samples, 1.0) for m, total in zip(self._means, sums, strict=True)}
             tensors = tensors[:-1]
+        if self._confusion is not None:
+            tensors = tensors[:-1]
         if self._metric is not None:
             found |= {name: float(value) for name, value in self._metric.stateless_result(tensors).items()}
-        return found
+        return found | (self._confusion.results(state[-1]) if self._confusion is not None else {})
 
 
 def _means_of_outputs(model: KerasModel, data: Resident) -> list[Tensor]:

@@ -12,14 +12,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from hpcnn.data.stream.source import Indices, Source
+from hpcnn.data.stream.source import Indices, Slice, Source
 from hpcnn.util.types import Array
 
 # Slices that are read ahead: what their bytes allow, between the two numbers.
 _AHEAD_BYTES = 128 * 2**20
 _FEWEST, _MOST = 2, 32
-
-Slice = tuple[Array, Array]
 
 
 class Reader:
@@ -57,7 +55,7 @@ class Reader:
                 self._pool = None
 
     def read(self, indices: Indices) -> Slice:
-        """Return features and labels of a slice, and note the error if they cannot be read."""
+        """Return features and labels of a slice (and weights), and note the error if they cannot be read."""
         begin = time.monotonic()
         try:
             with self._lock:
@@ -76,8 +74,8 @@ class Reader:
             self.waited += time.monotonic() - begin
 
     def _read(self, indices: Indices) -> Slice:
-        x, y = self.source.read(indices)
-        return self._change(x), y
+        x, *others = self.source.read(indices)
+        return self._change(x), *others
 
     def _fill(self) -> None:
         if self._pool is None:

@@ -37,6 +37,9 @@ MEAN = "mean"
 """The loss of a batch is the mean of its parts' losses, weighted by their samples."""
 SUM = "sum"
 """The loss of a batch is the sum of its parts' losses: Keras's ``reduction="sum"``."""
+BY_WEIGHT = "by weight"
+"""The loss of a batch is the mean of its parts' losses, weighted by their sums of weights: Keras's
+``reduction="mean_with_sample_weight"``."""
 
 # Samples that are tried, fewer of large ones, and the share of them in the first of two parts: unequal parts, or a mean
 # of the parts' means would pass for the mean.
@@ -145,32 +148,43 @@ def sample_of(model: KerasModel, data: Resident) -> Trial:
     return Trial(x, y, weights, count)
 
 
-def rule_of_loss(model: KerasModel, trial: Trial, loss: Callable[[Trial], Tensor], replicas: int) -> str:
+def divides_by_weights(model: KerasModel) -> bool:
+    """Return whether the loss of a model with one output is divided by the sum of the weights."""
+    losses = keras.tree.flatten(model.loss)
+    return len(losses) == 1 and getattr(losses[0], "reduction", None) == "mean_with_sample_weight"
+
+
+def rule_of_loss(
+    model: KerasModel, trial: Trial, loss: Callable[[Trial], Tensor], replicas: int, *, ignores: bool = False
+) -> str:
     """Return MEAN or SUM: how the loss of a global batch follows from those of the replicas' slices.
 
-    loss: computes it for the samples of a trial, penalties included. Raises UsageError where neither rule holds: then
+    loss: computes it for the samples of a trial, penalties included. ignores: pixels that are ignored have a weight of
+    0 here, and the step divides by the number of the others. Raises UsageError where neither rule holds: then
     several replicas would train something else than one, as with a mean over the samples that are not ignored.
     """
     tried_parts = trial.parts
     (whole, penalty), *found = (_with_penalty(model, loss, one) for one in (trial, *tried_parts))
     parts, penalties = [value for value, _ in found], [value for _, value in found]
     shares = [part.samples / trial.samples for part in tried_parts]
-    ignores = any(getattr(one, "ignore_class", None) is not None for one in keras.tree.flatten(model.loss))
+    of_loss = any(getattr(one, "ignore_class", None) is not None for one in keras.tree.flatten(model.loss))
+    skips = of_loss and not ignores
     mean = sum(share * part for share, part in zip(shares, parts, strict=True))
-    if not ignores and _near(model, whole, mean, parts):
+    if not skips and _near(model, whole, mean, parts):
         return MEAN
     penalties_are_means = _near(
         model, penalty, sum(share * part for share, part in zip(shares, penalties, strict=True)), penalties
     )
     summed = sum(part - extra for part, extra in zip(parts, penalties, strict=True))
-    if not ignores and penalties_are_means and _near(model, whole - penalty, summed, parts):
+    if not skips and penalties_are_means and _near(model, whole - penalty, summed, parts):
         return SUM
     first, second = (part.samples for part in tried_parts)
     raise UsageError(
         f"--model, --loss: the loss of {trial.samples} samples is {whole:.6g}; of {first} and {second} of them it is "
         f"{parts[0]:.6g} and {parts[1]:.6g}, which give the whole neither as a mean nor as a sum. So {replicas} "
         "replicas would train something else than one. A mean over the samples that are not ignored or masked is of "
-        "this kind: return a loss for each sample, with 0 for those, or train with one rank"
+        "this kind: return a loss for each sample, with 0 for those, or train with one rank. Where labels are the "
+        "classes of pixels, --ignore-label N divides by the right number on any ranks"
     )
 
 

@@ -17,6 +17,7 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.specs.complete import OWN_MODEL
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.losses import loss_of
+from hpcnn.train.maps import gives_classes
 from hpcnn.train.own_step import has_own_compile, has_own_step
 from hpcnn.train.own_step_trial import has_call
 from hpcnn.train.rates import control_layer_rates, schedule, set_layer_rates, warmed_up
@@ -94,10 +95,9 @@ def make_model(
         else:
             optimizer = make_optimizer(spec, steps)
         if own is not None and spec.loss is None:
-            options = _own_losses(model)
+            options = _own_losses(model, data)
         else:
-            metrics = [_MAE if data.regression else _OF_LABELS if data.multi_label else "accuracy"]
-            options = {"loss": loss_of(spec.loss or _guess_loss(model, data)), "metrics": metrics}
+            options = {"loss": loss_of(spec.loss or _guess_loss(model, data)), "metrics": _metrics_for(model, data)}
         scales = {} if own is None else {"auto_scale_loss": _of_compile(model, "auto_scale_loss", True)}
         model.compile(optimizer=optimizer, **options, **scales, jit_compile=False)
         _prepare_optimizer(model, spec, strategy)
@@ -239,13 +239,30 @@ def _input_shape(model: str, data_shape: Any) -> Any:
     return data_shape if len(own) == len(data_shape) else (math.prod(data_shape),)
 
 
-def _own_losses(model: KerasModel) -> dict[str, Any]:
+def _metrics_for(model: KerasModel, data: DataSet) -> list[str]:
+    """Return Keras's metrics for data of this kind. What is counted pixel by pixel is hpcnn's (``maps.py``)."""
+    if data.is_map and _gives_classes(model, data):
+        return []
+    return [_MAE if data.regression else _OF_LABELS if data.multi_label else "accuracy"]
+
+
+def _predicts_images(data: DataSet) -> bool:
+    return data.regression and len(data.y_train.shape) > 2
+
+
+def _gives_classes(model: KerasModel, data: DataSet) -> bool:
+    shape = getattr(model, "output_shape", None)
+    return isinstance(shape, tuple) and gives_classes(shape, data.classes)
+
+
+def _own_losses(model: KerasModel, data: DataSet) -> dict[str, Any]:
     """Return the options of ``compile()`` that say what a user's compiled model minimizes and measures."""
     weighted = _of_compile(model, "weighted_metrics", None)
+    usual = _metrics_for(model, data) if data.is_map or _predicts_images(data) else ["accuracy"]
     return {
         "loss": model.loss,
         "loss_weights": _of_compile(model, "loss_weights", None),
-        "metrics": _of_compile(model, "metrics", None) or ([] if weighted else ["accuracy"]),
+        "metrics": _of_compile(model, "metrics", None) or ([] if weighted else usual),
         "weighted_metrics": weighted,
     }
 
@@ -274,7 +291,11 @@ def _check_words(model: KerasModel, data: DataSet) -> None:
 
 
 def _guess_loss(model: KerasModel, data: DataSet) -> str:
-    """Return the loss for an uncompiled user's model: cross-entropy for one output a class, else the quadratic one."""
+    """Return the loss for an uncompiled user's model.
+
+    It is a cross-entropy for one output a class, or for one of two classes of pixels, and the quadratic loss for
+    numbers.
+    """
     shape = getattr(model, "output_shape", None)
     if isinstance(shape, (list, dict)):
         raise UsageError(
@@ -286,6 +307,14 @@ def _guess_loss(model: KerasModel, data: DataSet) -> str:
         return "binary_crossentropy"
     if isinstance(shape, tuple) and shape[-1] == data.classes:
         return "sparse_categorical_crossentropy"
+    if data.is_map and _gives_classes(model, data):
+        return "binary_crossentropy"
+    if data.is_map:
+        raise UsageError(
+            f"--loss: the model has outputs of shape {shape} and the labels are maps of {data.classes} classes, so "
+            "hpcnn cannot tell the loss. For classes, end the model in one output for each class of a pixel; if the "
+            "labels are images to predict, give them as floats (y / 255)"
+        )
     raise UsageError(
         f"--loss: the model has outputs of shape {shape} for {data.classes} classes, so hpcnn cannot tell the loss; "
         "compile the model in its function, or give --loss"

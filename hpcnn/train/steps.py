@@ -26,7 +26,6 @@ from hpcnn.train.metrics import Metrics, Sums
 from hpcnn.train.own_step import OwnStep
 from hpcnn.train.plan import Block
 from hpcnn.train.rewrite import rewrites, rewritten
-from hpcnn.train.sameness import SUM
 from hpcnn.train.tensors import dense, sum_present, when
 from hpcnn.train.update import fuse
 from hpcnn.util.types import Array, KerasModel, Tensor
@@ -189,11 +188,12 @@ class Steps:
         gathered = when(tf.nest.flatten([x, y]))
         with tf.control_dependencies([gathered]):  # or a lone inter-op thread may read the clock after the forward pass
             x = tf.nest.map_structure(tf.identity, x)
+        in_loss = self._metrics.weights_in_loss(strategy, y, sample_weights, weight)
         factors = Factors(strategy, self.factored)
         with tf.GradientTape() as tape:
             with factors.kept():
                 predicted = model(x, training=True)
-            loss, losses = self._mean_loss(x, y, predicted, sample_weights, weight, training=True)
+            loss, losses = self._mean_loss(x, y, predicted, in_loss, weight, training=True)
             scaled = model.optimizer.scale_loss(loss * weight)
         variables = model.trainable_variables
         own = [dense(g) for g in tape.gradient(scaled, [v.value for v in variables])]
@@ -215,7 +215,8 @@ class Steps:
         indices = tables[replica][number]
         x, y, sample_weights = data.gather(replica, indices)
         predicted = self._model(x, training=False)
-        loss, losses = self._mean_loss(x, y, predicted, sample_weights, weight, training=False)
+        in_loss = self._metrics.weights_in_loss(self._strategy, y, sample_weights, weight)
+        loss, losses = self._mean_loss(x, y, predicted, in_loss, weight, training=False)
         count = self._count(indices, weight)
         state = self._metrics.of_batch(y, predicted, sample_weights, losses, count)
         return loss * count, tf.zeros(3, tf.float64), state
@@ -259,15 +260,16 @@ class Steps:
         """Return this replica's loss, in float32, of which the global batch's is the mean over samples.
 
         share: the slice's share of the global batch. With it, the loss of each output where there are several. The loss
-        is that of the slice, penalties included. Where losses add up as a sum, what is not a penalty is divided by the
-        share: the mean of that is the sum.
+        is that of the slice, penalties included. Where losses add up in another way than by shares, what is no penalty
+        is multiplied by its part of the sum and divided by the share: the mean of that is the sum of the parts.
         """
         loss, losses = self._metrics.loss(x, y, predicted, weights, training=training)
         loss = tf.cast(loss, tf.float32)
-        if self._metrics.rule == SUM:
+        part = self._metrics.part_of_sum(self._strategy, weights, share)
+        if part is not None:
             extra = [self._model._aggregate_additional_loss(penalty) for penalty in self._model.losses]
             penalty = tf.add_n([tf.cast(one, tf.float32) for one in extra]) if extra else tf.constant(0.0)
-            return tf.math.divide_no_nan(loss - penalty, share) + penalty, losses
+            return tf.math.divide_no_nan((loss - penalty) * part, share) + penalty, losses
         return loss, losses
 
 

@@ -50,12 +50,14 @@ class Streamed(Resident):
         return self.reader.failure
 
     def _slice(self, replica: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        spec, labels = self.features[0], self.reader.source.y
+        spec, source = self.features[0], self.reader.source
+        others = [source.y, *([source.w] if source.w else [])]
         with tf.device("/CPU:0"):
-            x, y = tf.numpy_function(self.reader.read, [indices], [spec.dtype, labels.dtype])
+            x, *parts = tf.numpy_function(self.reader.read, [indices], [spec.dtype, *(one.dtype for one in others)])
         x.set_shape((None, *spec.shape[1:]))
-        y.set_shape((None, *labels.shape))
-        return x, y, None
+        for part, one in zip(parts, others, strict=True):
+            part.set_shape((None, *one.shape))
+        return x, parts[0], parts[1] if source.w else None
 
 
 def stream(column: Column, shape: Any, devices: int, form: Form) -> Streamed:

@@ -7,6 +7,7 @@ not know what is drawn or printed.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import warnings
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcnn.data.dataset import DataSet
+from hpcnn.data.structure import leaves
 from hpcnn.rundir.layout import RunDir
 from hpcnn.rundir.read import read_run
 from hpcnn.rundir.trust import check_trusted
@@ -29,7 +31,7 @@ from hpcnn.util.user_code import own_code
 from hpcnn.zoo.registry import in_numpy, is_zoo
 
 # Samples that go through the network at once.
-_BATCH = 500
+_BATCH, _VALUES = 500, 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,25 @@ class Trained:
         if any(isinstance(output, (dict, list, tuple)) for output in outputs):
             raise UsageError(f"{self.spec.model}: a network with several outputs gives no single label")
         return as_probabilities(np.concatenate([np.asarray(output, np.float64) for output in outputs]), self)
+
+    @property
+    def batch(self) -> int:
+        """Samples that go through the network at once: fewer of large ones."""
+        values = sum(math.prod(part.shape[1:]) for part in leaves(self.data.x_test))
+        return max(min(_BATCH, _VALUES // max(values, 1)), 1)
+
+    def maps(self, samples: Array) -> Array:
+        """Return the class that the network gives each pixel of some samples, (N, H, W). At most ``batch`` of them.
+
+        Raises UsageError for a network that does not have one output for each class of a pixel, or one for two.
+        """
+        from hpcnn.train.maps import classes_given, gives_classes, threshold_of
+
+        output = self.model(self.inputs(samples), training=False)
+        if isinstance(output, (dict, list, tuple)) or not gives_classes(output.shape, self.data.classes):
+            raise UsageError(f"{self.spec.model}: its output is not one number for each of {self.data.classes} classes")
+        threshold = threshold_of(self.model.loss if getattr(self.model, "compiled", False) else None)
+        return np.asarray(classes_given(output, threshold))
 
     @property
     def what(self) -> str:
@@ -97,14 +118,20 @@ def open_trained(
         )
     epoch, file = _checkpoint(run, epoch)
 
-    from hpcnn.data.registry import load
+    from hpcnn.data.registry import load, options_of_spec
     from hpcnn.train.setup import build_network, prepare_keras
     from hpcnn.train.start import without_weights
     from hpcnn.util.extras import optional_module
     from hpcnn.util.tf_import import without_startup_messages
 
     optional_module("keras", "a trained network")
-    data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
+    data = load(
+        spec.data,
+        arguments=spec.data_args,
+        test_samples=spec.test_samples,
+        seed=spec.seed,
+        options=options_of_spec(spec),
+    )
     with without_startup_messages(), _safe_mode(spec):
         prepare_keras(spec)
         model = build_network(without_weights(spec), data.input_shape, data.outputs)
@@ -125,7 +152,7 @@ def new_network(target: str, *, trust: bool = False) -> tuple[KerasModel, str]:
 
     Raises UsageError for what is neither.
     """
-    from hpcnn.data.registry import load
+    from hpcnn.data.registry import load, options_of_spec
     from hpcnn.models.registry import build
     from hpcnn.train.setup import build_network
     from hpcnn.train.start import without_weights
@@ -140,7 +167,13 @@ def new_network(target: str, *, trust: bool = False) -> tuple[KerasModel, str]:
             return build(target), target
         run = RunDir(target)
         spec = spec_of(run, trust=trust)
-        data = load(spec.data, arguments=spec.data_args, test_samples=spec.test_samples, seed=spec.seed)
+        data = load(
+            spec.data,
+            arguments=spec.data_args,
+            test_samples=spec.test_samples,
+            seed=spec.seed,
+            options=options_of_spec(spec),
+        )
         with _safe_mode(spec):
             network = build_network(without_weights(spec), data.input_shape, data.outputs)
     return network, f"{run.path.name}: {spec.model} on {short(spec.data)}"
@@ -193,6 +226,11 @@ def as_probabilities(outputs: Array, trained: Trained) -> Array:
     """
     if trained.data.multi_label:
         raise UsageError(f"{trained.spec.data}: its samples have several labels each, and this needs one class of each")
+    if trained.data.is_map:
+        raise UsageError(
+            f"{trained.spec.data}: has a class for each pixel, and this needs one class of each sample; "
+            "`hpcnn plot segmentation` shows maps"
+        )
     classes = trained.data.classes
     if outputs.ndim == 2 and outputs.shape[1] == 1 and classes == 2:
         second = outputs if _in_unit(outputs) else 1 / (1 + np.exp(-outputs))

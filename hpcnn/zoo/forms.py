@@ -12,25 +12,27 @@ from hpcnn.util.user import expanded
 
 # Form -> how it is written: those of user_code.DATA_FORMS, whose names are no functions of a user's.
 FORMS = {
-    "npy": "npy:DIR or npy:X.npy,Y.npy",
-    "h5": "h5:FILES[#x,y]",
+    "npy": "npy:DIR or npy:X.npy,Y.npy[,WEIGHTS.npy]",
+    "h5": "h5:FILES[#x,y[,weights]]",
     "images": "images:DIR",
-    "zarr": "zarr:DIR[#x,y]",
+    "zarr": "zarr:DIR[#x,y[,weights]]",
     "tfrecord": "tfrecord:FILES[#x,y]",
     "parquet": "parquet:FILES[#x,y]",
 }
+# How many names these forms may have after #: the third is that of weights.
+_NAMES = {"h5": (2, 3), "zarr": (2, 3)}
 # Options of --data-arg, with their defaults: None where the data says it.
 OPTIONS: dict[str, object] = {"test_share": 0.2, "split_seed": 1, "classes": None}
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where data of one form is. training, test: paths or patterns; ``names``: of the features and the labels."""
+    """Where data of one form is. training, test: paths or patterns; names: of features, labels and weights."""
 
     form: str
     training: tuple[str, ...]
     test: tuple[str, ...]
-    names: tuple[str, str] | None
+    names: tuple[str, ...] | None
 
     def files(self, paths: tuple[str, ...]) -> list[Path]:
         """Return the files (or folders) of paths and patterns, each pattern's in the order of their names.
@@ -72,9 +74,9 @@ def location_of(name: str) -> Location:
     training, _, test = places.partition("::")
     chosen = tuple(part for part in names.split(",") if part)
     parts = [tuple(part for part in place.split(",") if part) for place in (training, test)]
-    if not parts[0] or (chosen and len(chosen) != 2):
+    if not parts[0] or (chosen and len(chosen) not in _NAMES.get(form, (2,))):
         raise bad_value("--data", name, f"{FORMS[form]}, and after :: the files of the test set if they are others")
-    return Location(form, parts[0], parts[1], (chosen[0], chosen[1]) if chosen else None)
+    return Location(form, parts[0], parts[1], chosen or None)
 
 
 def check_there(name: str) -> None:

@@ -89,6 +89,8 @@ def test_the_network_of_the_data_is_in_the_job(tmp_path: Path) -> None:
     script = hpcnn("submit", "--class-weight", "0=2", "--class-weight", "3=0.5", "--layer-lr", "dense=0.1", "--dry-run")
     for words in ("--model scinet-cnn1 \\", "--class-weight 0=2", "--class-weight 3=0.5", "--layer-lr dense=0.1"):
         assert words in script
+    maps = ("--class-weight", "sqrt", "--ignore-label", "255")
+    assert " ".join(maps) in " ".join(hpcnn("submit", *maps, "--dry-run").replace("\\\n", "").split())
 
 
 def test_where_a_training_starts_is_in_the_job(tmp_path: Path) -> None:

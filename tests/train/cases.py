@@ -30,6 +30,21 @@ STREAMED = "streamed"
 # Batches of 40: 8 full ones and one of 13 an epoch.
 PROFILED = replace(MOMENTUM, batch_size=40, checkpoint=False, epochs=3, profile=3)
 
+# 203 samples in batches of 50: the last batch has 3, and each batch another number of pixels that count.
+MAPS = replace(
+    _OWN,
+    model="own:segmenter",
+    data="own:maps",
+    samples=None,
+    test_samples=None,
+    batch_size=50,
+    learning_rate=0.1,
+    momentum=None,
+    class_weight={"sqrt": True},
+    ignore_label=255,
+)
+MAPS_STREAMED = "maps-streamed"
+
 CASES = {
     "momentum": MOMENTUM,
     # The last batch is one sample: all replicas but one have nothing to do in that step.
@@ -58,6 +73,30 @@ CASES = {
     "sample-weight": replace(MOMENTUM, data="own:weighted", samples=None, test_samples=None),
     "several-labels": replace(
         _OWN, model="own:for_several_labels", data="own:several_labels", samples=None, test_samples=None, batch_size=20
+    ),
+    "maps": MAPS,
+    MAPS_STREAMED: replace(MAPS, data="own:maps_on_disk"),
+    "maps-ignored-by-keras": replace(
+        MAPS, model="own:segmenter_that_ignores", optimizer=None, learning_rate=None, loss=None, class_weight={}
+    ),
+    "pixel-weights": replace(MAPS, data_args={"weights": True}, loss="categorical_crossentropy"),
+    "by-weight": replace(
+        MAPS,
+        data_args={"weights": True},
+        model="own:segmenter_by_weight",
+        optimizer=None,
+        learning_rate=None,
+        loss=None,
+        class_weight={},
+    ),
+    "images": replace(
+        MAPS,
+        data="own:pictures",
+        model="own:autoencoder",
+        loss="binary_crossentropy",
+        learning_rate=1.0,
+        class_weight={},
+        ignore_label=None,
     ),
     # nothing that differs from slice to slice is left: batch normalisation computes from its moving averages
     "frozen": replace(_OWN, model="own:normalized", freeze=("conv2d", "batch_norm*")),
@@ -125,6 +164,9 @@ EVERY = {
             "of-the-guide",
             "loss-by-hand",
             "averaged",
+            "maps",
+            MAPS_STREAMED,
+            "maps-ignored-by-keras",
             "float16",
             ALONE,
         ),
@@ -148,7 +190,18 @@ EVERY = {
     "horovod-3": (
         "horovod",
         3,
-        ("momentum", "last-batch-of-one", "l2", "factors", "sync-batch-norm", "batch-norm-one-step", STREAMED),
+        (
+            "momentum",
+            "last-batch-of-one",
+            "l2",
+            "factors",
+            "sync-batch-norm",
+            "batch-norm-one-step",
+            STREAMED,
+            "maps",
+            MAPS_STREAMED,
+            "pixel-weights",
+        ),
     ),
     "horovod-4": ("horovod", 4, ("momentum", "last-batch-of-one")),
 }

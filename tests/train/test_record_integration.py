@@ -141,6 +141,7 @@ def test_provenance_names_every_rank(run: RunDir) -> None:
         "name": "psc-cnn1",
         "weights": None,
         "frozen": [],
+        "class_weights": None,
         "factored": [],  # its dense layers are small beside its batch
         "rewrites": {"activation after pooling": 1, "optimizer in one pass": 1},
         "allreduce_bytes": 4 * 11_042,

@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from hpcnn.data.stream.source import Source
+from hpcnn.data.labels import counted
+from hpcnn.data.stream.source import Slice, Source
 from hpcnn.util.types import Array
 
 _SLICE_BYTES = 16 * 2**20
@@ -26,26 +27,43 @@ def threads_of(source: Source) -> int:
     return source.threads or len(os.sched_getaffinity(0))
 
 
-def slices(source: Source, first: int = 0, length: int | None = None) -> Iterator[tuple[int, Array, Array]]:
-    """Yield (number of the first sample, features, labels) from sample ``first`` on."""
+def slices(source: Source, first: int = 0, length: int | None = None) -> Iterator[tuple[int, Slice]]:
+    """Yield the number of the first sample, and (features, labels), from sample ``first`` on."""
     length = length or slice_length(source)
     starts = iter(range(first, len(source), length))
     with ThreadPoolExecutor(threads_of(source)) as pool:
-        ahead: deque[tuple[int, Future[tuple[Array, Array]]]] = deque()
+        ahead: deque[tuple[int, Future[Slice]]] = deque()
         for start in starts:
             ahead.append((start, pool.submit(source.read, np.arange(start, min(start + length, len(source))))))
             if len(ahead) > 2 * threads_of(source):
                 begin, future = ahead.popleft()
-                yield begin, *future.result()
+                yield begin, future.result()
         while ahead:
             begin, future = ahead.popleft()
-            yield begin, *future.result()
+            yield begin, future.result()
 
 
-def read_all(source: Source) -> tuple[Array, Array]:
-    """Return features and labels of every sample."""
-    x = np.empty((len(source), *source.x.shape), source.x.dtype)
-    y = np.empty((len(source), *source.y.shape), source.y.dtype)
-    for start, features, labels in slices(source):
-        x[start : start + len(features)], y[start : start + len(labels)] = features, labels
-    return x, y
+def labels_in_slices(source: Source, first: int, last: int) -> Iterator[Array]:
+    """Yield the labels of the samples ``first`` to ``last`` (exclusive), some megabytes at a time."""
+    length = max(_SLICE_BYTES // max(source.y.bytes if source.cheap_labels else source.x.bytes, 1), 1)
+    length = max(length // source.chunk, 1) * source.chunk
+    for start in range(first, last, length):
+        yield source.labels(np.arange(start, min(start + length, last)))
+
+
+def class_counts(source: Source, first: int, last: int, classes: int, ignore: int | None) -> Array:
+    """Return how many labels of the samples ``first`` to ``last`` (exclusive) each class has, int64 (classes,)."""
+    counts = np.zeros(classes, np.int64)
+    for some in labels_in_slices(source, first, last):
+        counts += counted(some, classes, ignore)
+    return counts
+
+
+def read_all(source: Source) -> tuple[Array, Array, Array | None]:
+    """Return features and labels of every sample, and their weights or None."""
+    specs = [source.x, source.y, *([source.w] if source.w else [])]
+    whole = [np.empty((len(source), *spec.shape), spec.dtype) for spec in specs]
+    for start, parts in slices(source):
+        for array, part in zip(whole, parts, strict=True):
+            array[start : start + len(part)] = part
+    return whole[0], whole[1], whole[2] if source.w else None

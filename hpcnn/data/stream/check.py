@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcnn.data.dataset import DataSet
+from hpcnn.data.labels import CLASSES, MAP, counted
 from hpcnn.data.stream.bulk import slices
 from hpcnn.data.stream.convert import sources_of
 from hpcnn.data.stream.streamed import StreamedSet, bad_of
@@ -34,12 +35,11 @@ def check(data: DataSet, progress: Callable[[str, int, int], None] = lambda part
     found = []
     for part, source in sources_of(data).items():
         begin, low, high = time.monotonic(), float("inf"), float("-inf")
-        one_class = bool(data.classes) and not source.y.shape
-        counts = np.zeros(int(data.classes), np.int64) if one_class else None
-        for first, x, y in slices(source):
+        counts = np.zeros(int(data.classes), np.int64) if data.kind in (CLASSES, MAP) else None
+        for first, (x, y, *_) in slices(source):
             low, high = min(low, float(x.min())), max(high, float(x.max()))
             if counts is not None:
-                counts += np.bincount(y, minlength=len(counts))
+                counts += counted(y, len(counts), data.ignore_label)
             progress(part, first + len(x), len(source))
         bad = bad_of(source) if isinstance(data, StreamedSet) else {}
         size = len(source) * (source.x.bytes + source.y.bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcnn.data.stream.mixing import mixed_bits
-from hpcnn.data.stream.source import BadSample, Indices, Source, Wrapped
+from hpcnn.data.stream.source import BadSample, Indices, Slice, Source, Wrapped
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Array
 
@@ -25,7 +25,7 @@ class _Renumbered(Wrapped):
     def _inner(self, indices: Indices) -> Indices:
         raise NotImplementedError
 
-    def read(self, indices: Indices) -> tuple[Array, Array]:
+    def read(self, indices: Indices) -> Slice:
         """Return features and labels of these samples."""
         inner = self._inner(np.asarray(indices, np.int64))
         try:

@@ -54,7 +54,7 @@ def convert(
     write_json(log, {**wanted, "done": done}, durable=False)
     for part, source in sources.items():
         progress(part, done[part], len(source))
-        for first, x, y in slices(source, done[part], chunk):
+        for first, (x, y) in slices(source, done[part], chunk):
             writer.write(part, first, x, y)
             done[part] = first + len(x)
             write_json(log, {**wanted, "done": done}, durable=False)
@@ -67,7 +67,10 @@ def convert(
 def sources_of(data: DataSet) -> dict[str, Source]:
     """Return training and test samples as sources, of arrays in memory too."""
     if isinstance(data, StreamedSet):
-        return {"train": source_of(data.x_train), "test": source_of(data.x_test)}
+        sources = {"train": source_of(data.x_train), "test": source_of(data.x_test)}
+        if any(source.w for source in sources.values()):
+            raise UsageError(f"{data.name} has weights of samples; features and labels alone are written")
+        return sources
     if data.is_structured or data.train_weights is not None or data.tokens:
         raise UsageError(
             f"{data.name} has several arrays, weights or words; one array of features and labels is written"

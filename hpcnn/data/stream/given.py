@@ -13,7 +13,7 @@ import numpy as np
 
 from hpcnn.data.stream.pairs import Pairs
 from hpcnn.data.stream.rows import ChunkedRows, MappedRows, Rows
-from hpcnn.data.stream.source import Indices, Source, Spec, Wrapped
+from hpcnn.data.stream.source import Indices, Slice, Source, Spec, Wrapped
 from hpcnn.data.stream.streamed import StreamedSet
 from hpcnn.data.stream.streamed import source_of as source_of_column
 from hpcnn.util.errors import UsageError
@@ -31,9 +31,9 @@ def source_of(name: str, given: Any) -> Source | None:
         return Batches(name, given)
     if callable(getattr(given, "read", None)) and hasattr(given, "__len__"):
         return Given(name, given)
-    pair = isinstance(given, (tuple, list)) and len(given) == 2
-    if pair and any(map(_on_disk, given)) and all(_on_disk(part) or isinstance(part, np.ndarray) for part in given):
-        return Pairs([(name, _rows(given[0]), _rows(given[1]))])
+    parts = isinstance(given, (tuple, list)) and len(given) in (2, 3)
+    if parts and any(map(_on_disk, given)) and all(_on_disk(part) or isinstance(part, np.ndarray) for part in given):
+        return Pairs([(name, _rows(given[0]), _rows(given[1]))], [_rows(part) for part in given[2:]])
     return None
 
 
@@ -72,39 +72,45 @@ def take_share(data: StreamedSet, rank: int, size: int) -> None:
 
 
 class Given(Source):
-    """A user's own object with ``len`` and ``read(indices) -> (x, y)``; its first sample tells shapes and types."""
+    """A user's own object with ``len`` and ``read(indices) -> (x, y)``; its first sample tells shapes and types.
+
+    It may return (x, y, weights), too.
+    """
 
     def __init__(self, name: str, given: Any) -> None:
         self._name, self._given = name, given
         self.classes = getattr(given, "classes", None)
         self.threads = getattr(given, "threads", 1)  # nothing says that it may be read by several
-        x, y = self._read(np.array([0]))
-        self.x, self.y = Spec(x.shape[1:], x.dtype), Spec(y.shape[1:], y.dtype)
+        self._specs = [Spec(part.shape[1:], part.dtype) for part in self._read(np.array([0]))]
+        self.x, self.y = self._specs[:2]
+        self.w = self._specs[2] if len(self._specs) > 2 else None
 
     def __len__(self) -> int:
         return len(self._given)
 
-    def read(self, indices: Indices) -> tuple[Array, Array]:
-        """Return features and labels of these samples."""
-        x, y = self._read(indices)
-        for kind, found, spec in (("features", x, self.x), ("labels", y, self.y)):
+    def read(self, indices: Indices) -> Slice:
+        """Return features and labels of these samples, and their weights if they have any."""
+        parts = self._read(indices)
+        for kind, found, spec in zip(("features", "labels", "weights"), parts, self._specs, strict=False):
             if found.shape != (len(indices), *spec.shape) or found.dtype != spec.dtype:
                 raise UsageError(
                     f"--data: read() of {self._name} returned {kind} of {found.dtype} {found.shape} for {len(indices)} "
                     f"samples; expected {spec.dtype} {(len(indices), *spec.shape)}, as for its first sample"
                 )
-        return x, y
+        return parts
 
     def where(self, index: int) -> str:
         """Return how the user's object calls a sample, if it does."""
         own = getattr(self._given, "where", None)
         return str(own(index)) if callable(own) else f"{self._name}, number {index}"
 
-    def _read(self, indices: Indices) -> tuple[Array, Array]:
+    def _read(self, indices: Indices) -> Slice:
         found = self._given.read(np.asarray(indices, np.int64))
-        if not isinstance(found, (tuple, list)) or len(found) != 2:
-            raise UsageError(f"--data: read() of {self._name} returned {type(found).__name__}; expected (x, y)")
-        return np.asarray(found[0]), np.asarray(found[1])
+        if not isinstance(found, (tuple, list)) or len(found) not in (2, 3):
+            raise UsageError(
+                f"--data: read() of {self._name} returned {type(found).__name__}; expected (x, y) or (x, y, weights)"
+            )
+        return tuple(map(np.asarray, found))
 
 
 class Batches(Source):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcnn.data.sources import KEYS
+from hpcnn.data.sources import KEYS, WEIGHTS
 from hpcnn.data.stream.pairs import Pairs, name_of
 from hpcnn.data.stream.rows import ChunkedRows, MappedRows, Rows
 from hpcnn.data.stream.source import Source
@@ -20,7 +20,8 @@ from hpcnn.zoo.forms import Location
 def open_hdf5(location: Location) -> tuple[Source, Source | None]:
     """Return training and test samples; no test samples where they are to be split off.
 
-    Without names, the files have Keras's: ``x_train``, ``y_train``, ``x_test``, ``y_test``; or ``x`` and ``y``.
+    Without names, the files have Keras's: ``x_train``, ``y_train``, ``x_test``, ``y_test``; or ``x`` and ``y``. Weights
+    of samples or pixels are ``weights_train`` and ``weights_test``, or ``weights``, or the third name.
     """
     files = [_opened(file) for file in location.files(location.training)]
     return open_named(location, files, [_opened(file) for file in location.files(location.test)], rows_of)
@@ -31,21 +32,29 @@ def open_named(
 ) -> tuple[Source, Source | None]:
     """Return training and test samples of opened files or groups with named arrays. rows: of (file, array)."""
 
-    def pairs(parts: list[tuple[Path, Any]], x: str, y: str) -> Source:
-        return Pairs([(name_of(path, x), rows(_array(path, f, x)), rows(_array(path, f, y))) for path, f in parts])
+    def pairs(parts: list[tuple[Path, Any]], x: str, y: str, w: str | None = None) -> Source:
+        files = [(name_of(path, x), rows(_array(path, f, x)), rows(_array(path, f, y))) for path, f in parts]
+        return Pairs(files, [rows(_array(path, f, w)) for path, f in parts] if w else [])
+
+    def if_there(parts: list[tuple[Path, Any]], name: str) -> str | None:
+        return name if all(name in file for _, file in parts) else None
 
     if location.names:
         return pairs(files, *location.names), pairs(test, *location.names) if test else None
     if not test and all(key in files[0][1] for key in KEYS):
-        return pairs(files, KEYS[0], KEYS[1]), pairs(files, KEYS[2], KEYS[3])
-    return pairs(files, "x", "y"), pairs(test, "x", "y") if test else None
+        train_weights, test_weights = (if_there(files, name) for name in WEIGHTS)
+        return pairs(files, KEYS[0], KEYS[1], train_weights), pairs(files, KEYS[2], KEYS[3], test_weights)
+    weights = if_there([*files, *test], "weights")
+    return pairs(files, "x", "y", weights), pairs(test, "x", "y", weights) if test else None
 
 
 def _array(path: Path, file: Any, name: str) -> Any:
     array = file.get(name)
     if array is None or not hasattr(array, "shape") or not array.shape:
         found = ", ".join(key for key in file if hasattr(file[key], "shape")) or "no arrays"
-        raise bad_value("--data", f"{path}#{name}", f"the name of an array; there are {found} (#x,y names two)")
+        raise bad_value(
+            "--data", f"{path}#{name}", f"the name of an array; there are {found} (#x,y names two, #x,y,weights three)"
+        )
     return array
 
 

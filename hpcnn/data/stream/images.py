@@ -1,7 +1,8 @@
 """Read ``images:DIR``: JPEG and PNG files, a folder a class, decoded by TensorFlow's own operations.
 
 ``DIR/train/CLASS/FILE`` and ``DIR/test/CLASS/FILE``, or ``DIR/CLASS/FILE``, of which some are split off. The order is
-a fixed one by chance, so that the first samples are of every class.
+a fixed one by chance, so that the first samples are of every class. With the two folders ``images`` and ``masks`` in
+the place of classes, each picture has a PNG of the same name in ``masks``: its grey values are the classes of pixels.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from hpcnn.zoo.forms import Location
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 _PARTS = ("train", "test")
+_WITH_MASKS = ("images", "masks")
+_PALETTE = 3  # the colour type of a PNG
 
 
 def open_images(location: Location, size: tuple[int, int] | None, seed: int) -> tuple[Source, Source | None]:
@@ -34,9 +37,10 @@ def open_images(location: Location, size: tuple[int, int] | None, seed: int) -> 
     if not test and all((folders[0] / part).is_dir() for part in _PARTS):
         folders, test = [folders[0] / "train"], [folders[0] / "test"]
     classes = _classes(folders[0])
-    train = Pictures(folders[0], classes, size, seed)
+    kind = Masked if classes == list(_WITH_MASKS) else Pictures
+    train = kind(folders[0], classes, size, seed)
     height, width, channels = train.x.shape
-    return train, Pictures(test[0], classes, size or (height, width), seed, channels) if test else None
+    return train, kind(test[0], classes, size or (height, width), seed, channels) if test else None
 
 
 def _classes(folder: Path) -> list[str]:
@@ -88,7 +92,7 @@ class Pictures(Source):
         found = np.empty((len(indices), *self.x.shape), np.uint8)
         for row, index in enumerate(indices):
             found[row] = self._picture(int(index))
-        return found, self._labels[indices]
+        return found, self.labels(indices)
 
     def labels(self, indices: Indices) -> Array:
         """Return the labels alone."""
@@ -104,10 +108,7 @@ class Pictures(Source):
         return self._folder / self._names[label] / os.fsdecode(bytes(self._files[index]))
 
     def _content(self, index: int) -> bytes:
-        try:
-            return self._path(index).read_bytes()
-        except OSError as error:
-            raise BadSample(index, self.where(index), f"cannot be read: {error.strerror}") from error
+        return _read(self._path(index), index)
 
     def _picture(self, index: int) -> Array:
         """Return one picture. Operations run one after another in the calling thread: threads are the parallel part.
@@ -132,6 +133,51 @@ class Pictures(Source):
             sizes = "x".join(map(str, pixels.shape[:2])), "x".join(map(str, self.x.shape[:2]))
             raise BadSample(index, self.where(index), f"is {sizes[0]} pixels; expected {sizes[1]} (or --image-size)")
         return pixels
+
+
+class Masked(Pictures):
+    """Pictures of the folder ``images``; their labels are maps, the grey values of PNGs in ``masks``."""
+
+    def __init__(
+        self, folder: Path, classes: list[str], size: tuple[int, int] | None, seed: int, channels: int | None = None
+    ) -> None:
+        super().__init__(folder, [_WITH_MASKS[0]], size, seed, channels)
+        self.classes = None
+        self.y = Spec(self.x.shape[:2], np.dtype(np.uint8))
+
+    def labels(self, indices: Indices) -> Array:
+        """Return the maps alone."""
+        found = np.empty((len(indices), *self.y.shape), np.uint8)
+        for row, index in enumerate(indices):
+            found[row] = self._mask(int(index))
+        return found
+
+    def _mask(self, index: int) -> Array:
+        import tensorflow as tf
+
+        path = self._folder / _WITH_MASKS[1] / f"{self._path(index).stem}.png"
+        content = _read(path, index)
+        if len(content) > 25 and content[25] == _PALETTE:
+            reason = "is a PNG with a palette, whose colours are no classes; write the classes as a grey PNG"
+            raise BadSample(index, str(path), reason)
+        with tf.device("/CPU:0"):
+            try:
+                mask = tf.io.decode_png(content, channels=1)
+            except tf.errors.InvalidArgumentError as error:
+                raise BadSample(index, str(path), f"cannot be decoded: {str(error).splitlines()[0][-200:]}") from error
+            if self._size is not None and tuple(mask.shape[:2]) != self._size:
+                mask = tf.image.resize(mask, self._size, method="nearest")
+        classes: Array = mask.numpy()[..., 0]
+        if classes.shape != self.y.shape:
+            raise BadSample(index, str(path), f"is {classes.shape[0]}x{classes.shape[1]} pixels, unlike its picture")
+        return classes
+
+
+def _read(path: Path, index: int) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadSample(index, str(path), f"cannot be read: {error.strerror}") from error
 
 
 def _pictures(folder: Path) -> list[str]:

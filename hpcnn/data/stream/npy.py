@@ -1,4 +1,7 @@
-"""Read ``npy:DIR`` and ``npy:X.npy,Y.npy``: NumPy's own files, mapped into memory."""
+"""Read ``npy:DIR`` and ``npy:X.npy,Y.npy``: NumPy's own files, mapped into memory.
+
+Weights of samples or pixels are ``weights_train.npy`` and ``weights_test.npy``, or a third file.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,22 @@ def open_npy(location: Location) -> tuple[Source, Source | None]:
     """Return training and test samples; no test samples where they are to be split off."""
     files = location.files(location.training)
     if len(files) == 1 and files[0].is_dir():
-        parts = [_pair(*(files[0] / f"{kind}_{part}.npy" for kind in "xy")) for part in ("train", "test")]
-        return parts[0], parts[1]
-    if len(files) != 2:
+        return _of_folder(files[0], "train"), _of_folder(files[0], "test")
+    if len(files) not in (2, 3):
         raise bad_value("--data", f"npy:{','.join(location.training)}", FORMS["npy"])
     test = location.files(location.test)
     return _pair(*files), _pair(*test) if test else None
 
 
-def _pair(x: Path, y: Path) -> Source:
-    return Pairs([(str(x), MappedRows(mapped(x)), MappedRows(mapped(y)))])
+def _of_folder(folder: Path, part: str) -> Source:
+    weights = folder / f"weights_{part}.npy"
+    return _pair(folder / f"x_{part}.npy", folder / f"y_{part}.npy", *([weights] if weights.exists() else []))
+
+
+def _pair(x: Path, y: Path, *weights: Path) -> Source:
+    return Pairs(
+        [(str(x), MappedRows(mapped(x)), MappedRows(mapped(y)))], [MappedRows(mapped(file)) for file in weights]
+    )
 
 
 def mapped(file: Path) -> Array:

@@ -13,10 +13,10 @@ from typing import Any
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.stream.bulk import read_all
 from hpcnn.data.stream.chosen import Split
-from hpcnn.data.stream.clean import Clean
+from hpcnn.data.stream.clean import Clean, LabelForm
 from hpcnn.data.stream.npy import open_npy
 from hpcnn.data.stream.source import Source
-from hpcnn.data.stream.streamed import StreamedSet, streamed_set
+from hpcnn.data.stream.streamed import StreamedSet, facts_of, kind_on_disk, streamed_set
 from hpcnn.data.stream.tolerant import Tolerant
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json
@@ -35,10 +35,15 @@ _READERS = {
 
 @dataclass(frozen=True)
 class Options:
-    """How data on disk is read. image_size: (height, width) of pictures. skip_bad: bad samples that are allowed."""
+    """How data is read.
+
+    image_size: (height, width) of pictures. skip_bad: bad samples that are allowed. ignore_label: of pixels that count
+    for nothing.
+    """
 
     image_size: tuple[int, int] | None = None
     skip_bad: int = 0
+    ignore_label: int | None = None
 
 
 NO_OPTIONS = Options()
@@ -79,37 +84,38 @@ def assembled_set(
         every, seed = max(round(1 / values["test_share"]), 2), values["split_seed"]
         train, test = Split(train, every, seed, test=False), Split(train, every, seed, test=True)
         notes.append(f"{len(train)} + {len(test)} samples: one of {every} is for the test, by seed {seed}")
-    cleaned = Clean(train, name)
+    kind, one_hot = kind_on_disk(name, train, test)
+    facts |= {"kind": kind, "one_hot": one_hot, "ignore_label": options.ignore_label}
+    classes = values["classes"] or (train.y.shape[-1] if one_hot else None)
+    form = LabelForm(kind, one_hot, options.ignore_label)
+    cleaned = Clean(train, name, form)
     if cleaned.moved:
         notes.append("channels moved from first to last")
-    train, test = (Tolerant(part, options.skip_bad) for part in (cleaned, Clean(test, name)))
-    return streamed_set(name, train, test, values["classes"], notes=tuple(notes), **facts)
+    train, test = (Tolerant(part, options.skip_bad) for part in (cleaned, Clean(test, name, form)))
+    return streamed_set(name, train, test, classes, notes=tuple(notes), **facts)
 
 
 def in_place_of(data: StreamedSet, copy: str) -> StreamedSet:
     """Return a copy of a set's samples as the set itself: with its name, its facts and its classes."""
     train, test = open_npy(location_of(copy))
     assert test is not None
-    train, test = (Tolerant(Clean(part, data.name), 0) for part in (train, test))
-    return streamed_set(
-        data.name, train, test, data.classes, description=data.description, source=data.source, notes=data.notes
-    )
+    form = LabelForm(data.kind, False, data.ignore_label)  # the copy has what was read
+    train, test = (Tolerant(Clean(part, data.name, form), 0) for part in (train, test))
+    return streamed_set(data.name, train, test, data.classes, **facts_of(data))
 
 
 def in_memory(data: StreamedSet) -> DataSet:
     """Return the same set as arrays in memory. Raises UsageError where memory is too small."""
     try:
-        (x_train, y_train), (x_test, y_test) = (read_all(column.source) for column in (data.x_train, data.x_test))
+        train, test = (read_all(column.source) for column in (data.x_train, data.x_test))
     except MemoryError as error:
         raise UsageError(f"--cache: {data.name} does not fit into memory; --cache none reads it as it goes") from error
     return DataSet(
         data.name,
-        x_train,
-        y_train,
-        x_test,
-        y_test,
+        *train[:2],
+        *test[:2],
         classes=data.classes,
-        description=data.description,
-        source=data.source,
-        notes=data.notes,
+        train_weights=train[2],
+        test_weights=test[2],
+        **facts_of(data),
     )

@@ -1,4 +1,4 @@
-"""A source of two arrays on disk: features and labels, each in one file or several."""
+"""A source of arrays on disk: features, labels and weights, each in one file or several."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from hpcnn.data.stream.rows import JoinedRows, Rows
-from hpcnn.data.stream.source import BadSample, Indices, Source, Spec
+from hpcnn.data.stream.source import BadSample, Indices, Slice, Source, Spec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Array
 
 
 class Pairs(Source):
-    """Rows of features and rows of labels. files: name and features and labels of each file."""
+    """Rows of features and rows of labels. files: name and features and labels of each file.
+
+    weights: rows of weights of each file, or nothing.
+    """
 
     cheap_labels = True
 
-    def __init__(self, files: Sequence[tuple[str, Rows, Rows]]) -> None:
+    def __init__(self, files: Sequence[tuple[str, Rows, Rows]], weights: Sequence[Rows] = ()) -> None:
         self._names = [name for name, _, _ in files]
         for name, x, y in files:
             if not x.shape or not y.shape or x.shape[0] != y.shape[0]:
@@ -32,16 +35,21 @@ class Pairs(Source):
         self._x, self._y = JoinedRows([x for _, x, _ in files]), JoinedRows([y for _, _, y in files])
         self.x, self.y = (Spec(rows.shape[1:], rows.dtype) for rows in (self._x, self._y))
         self.chunk = self._x.chunk
+        self._w = JoinedRows(weights) if weights else None
+        if self._w is not None:
+            if self._w.shape[0] != self._x.shape[0] or len({rows.shape[1:] for rows in weights}) > 1:
+                raise UsageError(f"--data: {self._names[0]} has weights of shape {self._w.shape}")
+            self.w = Spec(self._w.shape[1:], self._w.dtype)
         # what is mapped costs no thread's time but a copy's; what is in chunks is unpacked under a lock
         self.threads = 2
 
     def __len__(self) -> int:
         return self._x.shape[0]
 
-    def read(self, indices: Indices) -> tuple[Array, Array]:
-        """Return features and labels of these samples."""
+    def read(self, indices: Indices) -> Slice:
+        """Return features and labels of these samples, and their weights if they have any."""
         try:
-            return self._x.take(indices), self._y.take(indices)
+            return tuple(rows.take(indices) for rows in (self._x, self._y, self._w) if rows is not None)
         except (OSError, ValueError, RuntimeError, KeyError) as error:  # h5py, Zarr: a chunk that is damaged
             raise BadSample(int(indices[0]), self.where(int(indices[0])), f"cannot be read: {error}") from error
 

@@ -1,5 +1,7 @@
 """The protocol of data that is read a slice at a time: ``len(source)`` and ``source.read(indices) -> (x, y)``.
 
+A source whose samples or pixels have weights in the loss gives (x, y, weights).
+
 Must not import any reader.
 """
 
@@ -15,6 +17,7 @@ import numpy.typing as npt
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Array
 
+Slice = tuple[Array, ...]
 Indices = npt.NDArray[np.integer[Any]]
 
 
@@ -42,14 +45,15 @@ class BadSample(UsageError):
 class Source(ABC):
     """Samples by number, of which any can be read at any time, by several threads at once.
 
-    x, y: shape and type of one sample. classes: the number of classes where the files tell it. chunk: samples that are
-    read together whether they are wanted or not, as in compressed files; 1 where each is read by itself.
-    cheap_labels: labels can be read without features. threads: how many may read at once to a purpose; 0 for one a
-    core.
+    x, y: shape and type of one sample. w: of its weights in the loss, None where it has none. classes: the number of
+    classes where the files tell it. chunk: samples that are read together whether they are wanted or not, as in
+    compressed files; 1 where each is read by itself. cheap_labels: labels can be read without features. threads: how
+    many may read at once to a purpose; 0 for one a core.
     """
 
     x: Spec
     y: Spec
+    w: Spec | None = None
     classes: int | None = None
     chunk: int = 1
     cheap_labels: bool = False
@@ -59,8 +63,8 @@ class Source(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def read(self, indices: Indices) -> tuple[Array, Array]:
-        """Return features and labels of these samples, in this order.
+    def read(self, indices: Indices) -> Slice:
+        """Return features and labels of these samples, in this order, and their weights if they have any.
 
         Raises BadSample for one that cannot be read.
         """
@@ -79,13 +83,13 @@ class Wrapped(Source):
 
     def __init__(self, inner: Source) -> None:
         self.inner = inner
-        self.x, self.y, self.classes, self.chunk = inner.x, inner.y, inner.classes, inner.chunk
+        self.x, self.y, self.w, self.classes, self.chunk = inner.x, inner.y, inner.w, inner.classes, inner.chunk
         self.cheap_labels, self.threads = inner.cheap_labels, inner.threads
 
     def __len__(self) -> int:
         return len(self.inner)
 
-    def read(self, indices: Indices) -> tuple[Array, Array]:
+    def read(self, indices: Indices) -> Slice:
         """Return features and labels as the inner source has them."""
         return self.inner.read(indices)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcnn.data import labels
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.stream.clean import Clean
 from hpcnn.data.stream.source import Indices, Source
@@ -18,6 +19,8 @@ from hpcnn.util.types import Array
 MANY_LABELS, _SOME_LABELS, _AT_A_TIME = 20_000_000, 10_000, 1_000_000
 # Samples that are read to find values in general: a range, rows of one-hot labels.
 _SOME, _PIECES = 1_000, 16
+# Maps that are read to tell their kind; bytes of maps that are read to count the classes, all and at a time.
+_SOME_MAPS, _MAP_BYTES, _PART_BYTES = 16, 2**30, 2**24
 
 
 class Column:
@@ -82,7 +85,12 @@ class StreamedSet(DataSet):
                 f"data set {self.name!r}: {len(train)} training and {len(test)} test samples; both need one"
             )
         _check_one_hot(self.name, self.y_train)
-        found = 0 if self.y_train.dtype.kind == "f" or self.y_train.ndim > 1 else self.classes or _classes(train, test)
+        if self.kind is None:
+            object.__setattr__(self, "kind", kind_on_disk(self.name, train, test)[0])
+        self._check_ignored()
+        has_classes = self.kind in (labels.CLASSES, labels.MAP)
+        found = (self.classes or _classes(train, test, self.ignore_label)) if has_classes else 0
+        found = max(found, 2) if self.kind == labels.MAP else found
         object.__setattr__(self, "classes", found)
         if found:
             for source in (train, test):
@@ -127,27 +135,60 @@ def spread(samples: int, count: int, chunk: int = 1) -> Indices:
     return found[found < samples]
 
 
-def _classes(train: Source, test: Source) -> int:
+def facts_of(data: DataSet) -> dict[str, Any]:
+    """Return what is said of a set beside its samples and its classes, as keywords."""
+    names = ("description", "source", "notes", "kind", "one_hot", "ignore_label")
+    return {name: getattr(data, name) for name in names}
+
+
+def kind_on_disk(name: str, train: Source, test: Source) -> tuple[str, bool]:
+    """Return the kind of labels, and whether maps come one-hot, from some samples where the type leaves it open."""
+    shape, axes = train.y.shape, len(train.x.shape) + 1
+    if len(train.x.shape) == 2 and train.x.dtype.kind in "ui":
+        axes += 1  # the axis of channels that it will get
+    if len(shape) < 3:  # nothing that values would decide
+        some = [np.zeros((1, *source.y.shape), source.y.dtype) for source in (train, test)]
+    else:
+        some = [source.labels(spread(len(source), _SOME_MAPS, source.chunk)) for source in (train, test)]
+    kind = labels.kind_of(some[0], some[1], axes)
+    if kind is None:
+        raise UsageError(
+            f"data set {name!r}: the labels are {train.y.dtype} of shape {('N', *shape)}; expected class numbers (N,), "
+            "integers of 0 and 1 (N, T), integers (N, H, W) with a class for each pixel, or floats of any shape"
+        )
+    one_hot = kind == labels.MAP and labels.has_channels(some[0], axes) and shape[-1] > 1
+    return kind, one_hot
+
+
+def _classes(train: Source, test: Source, ignore: int | None) -> int:
     """Return the number of classes that the labels have."""
     largest = 0
+    parts: list[Indices]
     for source in (train, test):
         count = len(source)
-        if source.cheap_labels and count <= MANY_LABELS:
-            parts: list[Indices] = [
-                np.arange(first, min(first + _AT_A_TIME, count)) for first in range(0, count, _AT_A_TIME)
-            ]
+        if source.y.shape:
+            parts = _parts_of_maps(source)
+        elif source.cheap_labels and count <= MANY_LABELS:
+            parts = [np.arange(first, min(first + _AT_A_TIME, count)) for first in range(0, count, _AT_A_TIME)]
         else:
             parts = [spread(count, _SOME_LABELS, source.chunk)]
-        largest = max(largest, *(int(source.labels(part).max()) for part in parts))
+        found = (labels.valid(source.labels(part), ignore).max(initial=0) for part in parts)
+        largest = max(largest, *(int(one) for one in found))
     return largest + 1
 
 
-def _check_one_hot(name: str, labels: Column) -> None:
-    if labels.ndim == 2:
-        some = labels.some()
+def _parts_of_maps(source: Source) -> list[Indices]:
+    """Return the numbers of the maps to look at: all where they are few bytes, else some from everywhere."""
+    size = max(source.y.bytes if source.cheap_labels else source.x.bytes, 1)
+    chosen = spread(len(source), max(_MAP_BYTES // size, 1), source.chunk)
+    at_a_time = max(_PART_BYTES // size, 1)
+    return [chosen[first : first + at_a_time] for first in range(0, len(chosen), at_a_time)]
+
+
+def _check_one_hot(name: str, y: Column) -> None:
+    if y.ndim == 2:
+        some = y.some()
         if np.isin(some, (0, 1)).all() and (some.sum(axis=1) == 1).all():
             raise UsageError(f"data set {name!r}: the labels are one-hot; expected class numbers, y.argmax(axis=1)")
         if some.dtype.kind != "f" and not np.isin(some, (0, 1)).all():
-            raise UsageError(
-                f"data set {name!r}: the labels have {labels.shape[1]} integers a sample; expected 0 and 1"
-            )
+            raise UsageError(f"data set {name!r}: the labels have {y.shape[1]} integers a sample; expected 0 and 1")

@@ -6,9 +6,8 @@ import threading
 
 import numpy as np
 
-from hpcnn.data.stream.source import BadSample, Indices, Source, Wrapped
+from hpcnn.data.stream.source import BadSample, Indices, Slice, Source, Wrapped
 from hpcnn.util.errors import UsageError
-from hpcnn.util.types import Array
 
 
 class Tolerant(Wrapped):
@@ -23,7 +22,7 @@ class Tolerant(Wrapped):
         self.bad: dict[int, str] = {}
         self._lock = threading.Lock()
 
-    def read(self, indices: Indices) -> tuple[Array, Array]:
+    def read(self, indices: Indices) -> Slice:
         """Return features and labels of these samples, with substitutes for bad ones.
 
         Raises BadSample where none is allowed, and UsageError where more are bad than are allowed.
@@ -34,9 +33,9 @@ class Tolerant(Wrapped):
             if not self._allowed:
                 raise UsageError(f"{error} (--skip-bad N goes on without up to N such samples)") from error
         read = [self._one(int(index)) for index in indices]
-        return np.concatenate([x for x, _ in read]), np.concatenate([y for _, y in read])
+        return tuple(np.concatenate(parts) for parts in zip(*read, strict=True))
 
-    def _one(self, index: int) -> tuple[Array, Array]:
+    def _one(self, index: int) -> Slice:
         for step in range(min(self._allowed + 1, len(self))):
             number = (index + step) % len(self)
             try:

@@ -135,6 +135,8 @@ class Files(Writer):
 
     def begin(self, *, fresh: bool) -> None:
         """Make the folder."""
+        if any(len(source.y.shape) > 1 for source in self.sources.values()):
+            raise UsageError(f"DEST: {self.suffix} takes labels of samples; npy:, h5: and zarr: take those of pixels")
         self.path.mkdir(exist_ok=True)
 
     def write(self, part: str, first: int, x: Array, y: Array) -> None:
