@@ -44,6 +44,8 @@ MAPS = replace(
     ignore_label=255,
 )
 MAPS_STREAMED = "maps-streamed"
+# Maps that are computed, a U-Net, and layers that limit their rates.
+CLIMATE = "climate"
 
 CASES = {
     "momentum": MOMENTUM,
@@ -76,6 +78,20 @@ CASES = {
     ),
     "maps": MAPS,
     MAPS_STREAMED: replace(MAPS, data="own:maps_on_disk"),
+    CLIMATE: replace(
+        MOMENTUM,
+        model="unet",
+        model_args={"numfm": 2, "depth": 1},
+        data="climate",
+        data_args={"height": 16, "width": 24},
+        samples=37,
+        test_samples=9,
+        batch_size=10,
+        optimizer="sgd",
+        learning_rate=0.05,
+        larc=0.1,
+        class_weight={"sqrt": True},
+    ),
     "maps-ignored-by-keras": replace(
         MAPS, model="own:segmenter_that_ignores", optimizer=None, learning_rate=None, loss=None, class_weight={}
     ),
@@ -108,9 +124,6 @@ CASES = {
         optimizer="sgd",
         lr_schedule="cosine",
         layer_lr={"hidden": 0.5},
-    ),
-    "larc": replace(
-        MOMENTUM, model="scinet-dense-tanh", model_args={"numnodes": 16}, pixel_scale="unit", optimizer="sgd", larc=0.01
     ),
     "summed": replace(_OWN, model="own:summed", optimizer=None, momentum=None, learning_rate=None, samples=201),
     "own-step": replace(_OWN, model="own:own_step", optimizer=None, momentum=None, learning_rate=None, samples=201),
@@ -200,6 +213,7 @@ EVERY = {
             STREAMED,
             "maps",
             MAPS_STREAMED,
+            CLIMATE,
             "pixel-weights",
         ),
     ),
@@ -221,7 +235,7 @@ STOPPED = {
     "serial": ("momentum", "adam", "dropout", "augment", "float16", STREAMED),
     "mirrored": ("dropout",),
     "multiworker-2": ("momentum",),
-    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED),
+    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED, CLIMATE),
 }
 REPLICAS = {"serial": 1, "mirrored": 2, "multiworker-2": 2, "horovod-2": 2, "horovod-3": 3, "horovod-4": 4}
 

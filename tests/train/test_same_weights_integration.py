@@ -20,7 +20,7 @@ from hpcnn.machine.smoke import weights
 from hpcnn.rundir.layout import RunDir
 from hpcnn.train.plan import epoch_order
 from hpcnn.util.files import read_lines
-from tests.train.cases import ALONE, CASES, EVERY, LONG, MAPS_STREAMED, MOMENTUM, REPLICAS, STREAMED
+from tests.train.cases import ALONE, CASES, CLIMATE, EVERY, LONG, MAPS_STREAMED, MOMENTUM, REPLICAS, STREAMED
 from tests.train.launching import ROOT, Submit, Trained, options_of
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
@@ -35,6 +35,7 @@ TOLERANCES = {
     "maps": 1e-6,
     MAPS_STREAMED: 1e-6,
     "maps-ignored-by-keras": 1e-6,
+    CLIMATE: 1e-6,
     "pixel-weights": 1e-6,
     "images": 1e-6,
     "by-weight": 1e-6,
