@@ -118,12 +118,12 @@ class DataSet:
     @property
     def multi_label(self) -> bool:
         """Return whether each sample or pixel has several labels, each 0 or 1, and not one class."""
-        return self.kind == labels.SEVERAL
+        return bool(self.kind == labels.SEVERAL)
 
     @property
     def is_map(self) -> bool:
         """Return whether each pixel of a sample has a class."""
-        return self.kind == labels.MAP
+        return bool(self.kind == labels.MAP)
 
     @property
     def what(self) -> str:
@@ -159,11 +159,12 @@ class DataSet:
             object.__setattr__(self, "kind", kind)
             return
         others = dict(named_leaves(self.y_test, "y_train"))
-        found = iter([self._kind_of(key, y, others.get(key, y)) for key, y in named_leaves(self.y_train, "y_train")])
+        found = iter([self._kind_of(key, y, others.get(key)) for key, y in named_leaves(self.y_train, "y_train")])
         object.__setattr__(self, "kind", map_structure(lambda _: next(found), self.y_train))
 
-    def _kind_of(self, key: str, values: Array, test: Array) -> str:
-        y, other = self._array(key, values), self._array(key, test)
+    def _kind_of(self, key: str, values: Array, test: Array | None) -> str:
+        y = self._array(key, values)
+        other = y if test is None else self._array(key, test)
         found = labels.kind_of(y, other, self._axes)
         if found is None:
             raise self._error(key, y, _LABELS)

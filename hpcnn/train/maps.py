@@ -16,6 +16,9 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.stats.overlap import dice, iou, mean_of_classes, share_right
 from hpcnn.util.types import Array, KerasModel, Tensor
 
+# A table of more would be megabytes in each step.
+_MOST_CLASSES = 1000
+
 
 @dataclass(frozen=True)
 class Maps:
@@ -108,7 +111,7 @@ class Confusion:
 def confusion_of(maps: Maps | None, model: KerasModel) -> Confusion | None:
     """Return what counts the pixels of a model with one output a class, or one for two; None for another model."""
     shape = getattr(model, "output_shape", None)
-    if maps is None or not isinstance(shape, tuple) or not gives_classes(shape, maps.classes):
+    if maps is None or not isinstance(shape, tuple) or not has_table(shape, maps.classes):
         return None
     return Confusion(maps, threshold_of(model.loss))
 
@@ -124,6 +127,11 @@ def classes_given(predicted: Tensor, threshold: float) -> Tensor:
     if predicted.shape[-1] == 1:
         return tf.cast(predicted[..., 0] > tf.cast(threshold, predicted.dtype), tf.int32)
     return tf.argmax(predicted, axis=-1, output_type=tf.int32)
+
+
+def has_table(output_shape: Sequence[int | None], classes: int) -> bool:
+    """Return whether pixels are counted in a table for a model with such outputs."""
+    return classes <= _MOST_CLASSES and gives_classes(output_shape, classes)
 
 
 def gives_classes(output_shape: Sequence[int | None], classes: int) -> bool:

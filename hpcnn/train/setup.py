@@ -17,7 +17,7 @@ from hpcnn.parallel.base import Strategy
 from hpcnn.specs.complete import OWN_MODEL
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.losses import loss_of
-from hpcnn.train.maps import gives_classes
+from hpcnn.train.maps import gives_classes, has_table
 from hpcnn.train.own_step import has_own_compile, has_own_step
 from hpcnn.train.own_step_trial import has_call
 from hpcnn.train.rates import control_layer_rates, schedule, set_layer_rates, warmed_up
@@ -241,7 +241,7 @@ def _input_shape(model: str, data_shape: Any) -> Any:
 
 def _metrics_for(model: KerasModel, data: DataSet) -> list[str]:
     """Return Keras's metrics for data of this kind. What is counted pixel by pixel is hpcnn's (``maps.py``)."""
-    if data.is_map and _gives_classes(model, data):
+    if data.is_map and has_table(_shape_of(model), data.classes):
         return []
     return [_MAE if data.regression else _OF_LABELS if data.multi_label else "accuracy"]
 
@@ -250,9 +250,10 @@ def _predicts_images(data: DataSet) -> bool:
     return data.regression and len(data.y_train.shape) > 2
 
 
-def _gives_classes(model: KerasModel, data: DataSet) -> bool:
+def _shape_of(model: KerasModel) -> tuple[int | None, ...]:
+    """Return the shape of a single output; a shape that fits nothing where there is no such thing."""
     shape = getattr(model, "output_shape", None)
-    return isinstance(shape, tuple) and gives_classes(shape, data.classes)
+    return shape if isinstance(shape, tuple) else (None,)
 
 
 def _own_losses(model: KerasModel, data: DataSet) -> dict[str, Any]:
@@ -307,7 +308,7 @@ def _guess_loss(model: KerasModel, data: DataSet) -> str:
         return "binary_crossentropy"
     if isinstance(shape, tuple) and shape[-1] == data.classes:
         return "sparse_categorical_crossentropy"
-    if data.is_map and _gives_classes(model, data):
+    if data.is_map and gives_classes(_shape_of(model), data.classes):
         return "binary_crossentropy"
     if data.is_map:
         raise UsageError(

@@ -67,7 +67,7 @@ class Trained:
     @property
     def batch(self) -> int:
         """Samples that go through the network at once: fewer of large ones."""
-        values = sum(math.prod(part.shape[1:]) for part in leaves(self.data.x_test))
+        values = int(sum(math.prod(part.shape[1:]) for part in leaves(self.data.x_test)))
         return max(min(_BATCH, _VALUES // max(values, 1)), 1)
 
     def maps(self, samples: Array) -> Array:

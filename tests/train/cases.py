@@ -96,6 +96,9 @@ CASES = {
         MAPS, model="own:segmenter_that_ignores", optimizer=None, learning_rate=None, loss=None, class_weight={}
     ),
     "pixel-weights": replace(MAPS, data_args={"weights": True}, loss="categorical_crossentropy"),
+    "one-hot-maps": replace(
+        MAPS, data_args={"form": "one-hot"}, loss="categorical_crossentropy", class_weight={}, ignore_label=None
+    ),
     "by-weight": replace(
         MAPS,
         data_args={"weights": True},

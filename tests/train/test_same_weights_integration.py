@@ -32,13 +32,14 @@ TOLERANCES = {
     "factors": 1e-6,
     "own-initial-weights": 1e-6,  # 3e-8
     STREAMED: 1e-6,
-    "maps": 1e-6,
-    MAPS_STREAMED: 1e-6,
-    "maps-ignored-by-keras": 1e-6,
-    CLIMATE: 1e-6,
-    "pixel-weights": 1e-6,
-    "images": 1e-6,
-    "by-weight": 1e-6,
+    "maps": 5e-6,  # 1e-6: sums over thousands of pixels
+    MAPS_STREAMED: 5e-6,
+    "maps-ignored-by-keras": 5e-6,
+    "one-hot-maps": 5e-6,
+    CLIMATE: 5e-6,
+    "pixel-weights": 5e-6,  # 2e-7
+    "by-weight": 5e-6,  # 5e-7
+    "images": 1e-6,  # 5e-8
     "augment": 1e-6,  # 6e-8
     "two-inputs": 1e-6,
     "class-weight": 1e-6,
@@ -104,16 +105,21 @@ def test_data_that_is_streamed_trains_the_very_weights_of_data_in_memory(setup: 
         ("sample-weight", "horovod-2"),
         ("several-labels", "horovod-2"),
         ("frozen", "horovod-2"),
+        ("maps", "horovod-3"),
+        ("maps", "mirrored"),
+        ("pixel-weights", "horovod-2"),
+        ("by-weight", "horovod-2"),
         ("of-the-guide", "horovod-2"),
         ("of-the-guide", "mirrored"),
     ],
 )
-def test_several_replicas_record_the_losses_of_one(case: str, several: str, trained: Trained) -> None:
-    """Those of the training, and those on the test set, whose samples have weights too."""
+def test_several_replicas_record_the_numbers_of_one(case: str, several: str, trained: Trained) -> None:
+    """Losses of the training and on the test set, whose samples have weights too, and all metrics."""
 
     def losses(setup: str) -> list[float]:
         run = RunDir(trained(setup) / case)
-        found = [number for line in read_lines(run.epochs(0)) for number in (line["loss"], line["validation"]["loss"])]
+        lines = list(read_lines(run.epochs(0)))
+        found = [number for line in lines for number in (line["loss"], *line["validation"].values())]
         return [*found, (run.read_result() or {})["test"]["loss"]]
 
     assert losses(several) == pytest.approx(losses("serial"), rel=1e-5)

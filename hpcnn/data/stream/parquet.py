@@ -37,7 +37,7 @@ class RowGroups(Source):
     cheap_labels = True
     threads = 1  # pyarrow has threads of its own, and a row group is read under a lock
 
-    def __init__(self, files: list[Path], names: tuple[str, str]) -> None:
+    def __init__(self, files: list[Path], names: tuple[str, ...]) -> None:
         self._pq = optional_module("pyarrow.parquet", "data of the form parquet", "data")
         self._names, self._paths = names, files
         self._files = [self._opened(file) for file in files]

@@ -39,7 +39,7 @@ def open_tfrecord(location: Location) -> tuple[Source, Source | None]:
 class Records(Source):
     """Records of several files, one after another."""
 
-    def __init__(self, files: list[Path], names: tuple[str, str]) -> None:
+    def __init__(self, files: list[Path], names: tuple[str, ...]) -> None:
         import_tensorflow()
         self._files, self._names = files, names
         places = [index_of(file) for file in files]

@@ -43,14 +43,16 @@ def draw(trained: Trained, *, count: int = 4, channel: int | None = None) -> Fig
     width, height = data.y_test.shape[2], data.y_test.shape[1]
     side = _SIDE_INCHES * min(height / width, 1.5)
     shown = min(data.classes, _MOST_IN_LEGEND)
+    legend_height = _LEGEND_INCHES * (1 + -(-(shown + 1) // 3))
     figure = figure_with_title(
         3 * _SIDE_INCHES + 0.4,
-        len(chosen) * (side + 0.05) + 1.3 + _LEGEND_INCHES * -(-shown // 3),
+        len(chosen) * (side + 0.05) + 1.3 + legend_height,
         f"{trained.what}: mean intersection over union {mean_of_classes(of_class):.3f}",
         f"Of {data.test_samples:,} test samples: {share_right(table):.2%} of the pixels right, mean Dice "
         f"{mean_of_classes(dice(table)):.3f}. The samples with the most classes come first.",
     )
-    panels = figure.subplots(len(chosen), 3, squeeze=False)
+    grid = figure.add_gridspec(len(chosen) + 1, 3, height_ratios=[*([side] * len(chosen)), legend_height])
+    panels = [[figure.add_subplot(grid[row, column]) for column in range(3)] for row in range(len(chosen))]
     colours = class_colours(data.classes)
     for row, number in zip(panels, chosen, strict=True):
         image, truth = data.x_test[[number]][0], data.y_test[[number]][0]
@@ -70,7 +72,9 @@ def draw(trained: Trained, *, count: int = 4, channel: int | None = None) -> Fig
     if data.ignore_label is not None:
         patches.append(Patch(facecolor="white", edgecolor=MUTED, label="does not count"))
     title = "class: its intersection over union" + (f" (the first {shown})" if shown < data.classes else "")
-    figure.legend(handles=patches, loc="outside lower center", ncols=3, title=title)
+    below = figure.add_subplot(grid[-1, :])
+    below.axis("off")
+    below.legend(handles=patches, loc="center", ncols=3, title=title)
     return figure
 
 
