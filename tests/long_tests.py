@@ -16,6 +16,8 @@ LONG = {
         for page in (
             "augmentation",
             "first-job",
+            "howto/my-horovod-benchmark",
+            "lessons/from-one-core-to-27360-gpus",
             "from-scratch",
             "measuring",
             "pictures",

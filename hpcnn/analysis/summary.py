@@ -41,6 +41,7 @@ def summarised(
       whether some run has the four epochs without which no value can be outside;
     - ``images_per_second``, ``_low``, ``_high``: one over the median seconds of a sample, over runs of each run's
       median, so that one epoch that hung does not decide; and its exact interval (of ``interval_coverage``);
+    - ``images_per_second_per_rank``: that divided by the ranks;
     - ``share_compute``, ``share_communication``, ``share_input``: of the slowest ranks' seconds;
     - ``cores_held``, ``gpus_held``: what the job held, used or not (``allocated``); ``node_hours_per_epoch``,
       ``core_hours_per_epoch``, ``gpu_hours_per_epoch``, ``_low`` and ``_high``: what was held times the median epoch
@@ -66,6 +67,7 @@ def summarised(
         "outliers_testable": most_epochs >= LEAST_FOR_FENCES,
         "images_per_second": 1 / of_runs["sample_seconds"].median(),
         **_rate_intervals(runs, rows.index, confidence),
+        "images_per_second_per_rank": 1 / of_runs["sample_seconds"].median() / rows["ranks"],
     }
     for part in PARTS:
         share = times[f"share_{part}"]

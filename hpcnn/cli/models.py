@@ -122,7 +122,7 @@ def _facts(recipe: Recipe) -> str:
     samples = "all" if recipe.samples is None else f"the first {recipe.samples:,}"
     test_samples = "all" if recipe.test_samples is None else f"the first {recipe.test_samples:,}"
     pixels = {"raw": "pixels 0..255", "unit": "pixels 0..1"}[recipe.pixel_scale]
-    if len(describe(recipe.data).shape) == 1:
+    if len(describe(recipe.data).shape) == 1 or describe(recipe.data).computed:
         pixels = "numbers as they are"
     reported = "; ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in recipe.reported.items())
     arguments = ", ".join(f"{key}={value}" for key, value in recipe.arguments.items())

@@ -14,6 +14,7 @@ import numpy as np
 
 from hpcnn.data import halves, points, sequences, sources, tables
 from hpcnn.data.expand import take
+from hpcnn.data.generated.opened import is_generated, open_generated
 from hpcnn.data.labels import CLASSES
 from hpcnn.data.stream.chosen import First
 from hpcnn.data.stream.opened import NO_OPTIONS, Options, in_memory, open_set
@@ -66,10 +67,12 @@ def load(
     Never downloads anything. Raises UsageError for an unknown name, a file that is not staged, invalid data, and a part
     that would hold only some of the classes because the set is sorted by class.
     """
+    if is_generated(name):
+        _check_not_expanded(expand)
+        return open_generated(name, arguments or {}, samples, test_samples, options)
     data = open_set(name, arguments or {}, options) if form_of(name) else _read(name, arguments or {}, options)
     if isinstance(data, StreamedSet):
-        if expand > 1:
-            raise bad_value("--expand", expand, "1: data on disk is never expanded")
+        _check_not_expanded(expand)
         return _first_of(data, samples, test_samples)
     count, test_count = data.samples, data.test_samples
     wanted = count if samples is None else samples
@@ -127,6 +130,11 @@ def load_of(spec: TrainSpec) -> DataSet:
         if value:
             raise bad_value(option, value, f"no value with {spec.data}, which is read into memory as a whole")
     return data
+
+
+def _check_not_expanded(expand: int) -> None:
+    if expand > 1:
+        raise bad_value("--expand", expand, "1: data that is not in memory is never expanded")
 
 
 def options_of_spec(spec: TrainSpec) -> Options:

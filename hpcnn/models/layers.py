@@ -74,3 +74,8 @@ def classifier(classes: int, activation: str = "softmax", **options: str) -> ker
     loses small probabilities, of which the loss takes the logarithm.
     """
     return keras.layers.Dense(classes, activation=activation, dtype="float32", **options)
+
+
+def pixel_classifier(classes: int) -> keras.Layer:
+    """Return the last layer of a network that gives each pixel a class: ``classes`` outputs a pixel in float32."""
+    return keras.layers.Conv2D(classes, 1, activation="softmax", dtype="float32")

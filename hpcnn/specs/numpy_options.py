@@ -30,6 +30,7 @@ def check_options(spec: TrainSpec) -> None:
         "evaluate_training": (False,),
         "lr_schedule": (None,),
         "layer_lr": ({},),
+        "larc": (None,),
         "weights": (None,),
         "freeze": ((),),
         "class_weight": ({},),

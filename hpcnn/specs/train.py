@@ -130,6 +130,11 @@ class TrainSpec:
     layer_lr: dict[str, Json] = field(
         NO_KEYS, "Factor of the learning rate of a layer, LAYER=FACTOR; may be repeated.", option="--layer-lr"
     )
+    larc: float | None = field(
+        None,
+        "Layer-wise adaptive rate control: a layer's rate is at most this times its weights' norm by its gradient's.",
+        above=0.0,
+    )
     loss: str | None = field(None, "Loss.", choices=LOSSES, recipe=True, own=True)
     class_weight: dict[str, Json] = field(
         NO_KEYS,

@@ -90,3 +90,28 @@ def _scaled(optimizer: Optimizer, update: UpdateStep, factors: list[float]) -> U
         return update(gradient, variable, learning_rate * factors[optimizer._get_variable_index(variable)])
 
     return update_step
+
+
+def control_layer_rates(model: KerasModel, trust: float | None) -> None:
+    """Make the model's optimizer, which is built, take no larger rate for a kernel than its norms allow; None: any.
+
+    LARC: the rate is at most ``trust`` x norm of the weights / norm of the gradient, so that no step changes a layer by
+    more than a share of it (Y. You, I. Gitman and B. Ginsburg, arXiv:1708.03888; clipped as in T. Kurth et al., SC18).
+    Weights of one axis (biases, normalizations) keep the rate: they begin with 0, where the limit would hold them.
+    """
+    if trust is None:
+        return
+    from keras import ops
+
+    optimizer: Optimizer = unscaled(model.optimizer)
+    update = optimizer.update_step
+
+    def update_step(gradient: Tensor, variable: Variable, learning_rate: Tensor) -> Any:
+        if len(variable.shape) > 1:
+            weights, change = ops.norm(ops.reshape(variable, (-1,))), ops.norm(ops.reshape(gradient, (-1,)))
+            limit = trust * weights / ops.maximum(change, 1e-30)
+            known = ops.logical_and(weights > 0, change > 0)
+            learning_rate = ops.where(known, ops.minimum(learning_rate, limit), learning_rate)
+        return update(gradient, variable, learning_rate)
+
+    optimizer.update_step = update_step

@@ -28,7 +28,7 @@ from hpcnn.train.state import load
 from hpcnn.train.stop import StopRequest
 from hpcnn.util.tf_import import without_extras
 from hpcnn.util.types import Array, Json
-from hpcnn.zoo.forms import form_of
+from hpcnn.util.user_code import own_code
 from hpcnn.zoo.registry import in_numpy
 
 
@@ -72,7 +72,7 @@ def _train(spec: TrainSpec, run_dir: str, log: Log, *, resume: bool) -> bool:
 
 def has_own_code(spec: TrainSpec) -> bool:
     """Return whether functions of the user's run in this process, which may use any part of Keras."""
-    return ":" in spec.model or (":" in spec.data and form_of(spec.data) is None)
+    return ":" in spec.model or bool(own_code({"data": spec.data}))
 
 
 class Training(Protocol):

@@ -20,7 +20,7 @@ from hpcnn.train.losses import loss_of
 from hpcnn.train.maps import gives_classes, has_table
 from hpcnn.train.own_step import has_own_compile, has_own_step
 from hpcnn.train.own_step_trial import has_call
-from hpcnn.train.rates import schedule, set_layer_rates, warmed_up
+from hpcnn.train.rates import control_layer_rates, schedule, set_layer_rates, warmed_up
 from hpcnn.train.sameness import check_methods, check_optimizer, options_without_effect
 from hpcnn.train.start import prepare_start
 from hpcnn.train.state import optimizers_of
@@ -108,6 +108,7 @@ def _prepare_optimizer(model: KerasModel, spec: TrainSpec, strategy: Strategy) -
     check_optimizer(model.optimizer, strategy.size, strategy.name)
     model.optimizer.build(model.trainable_variables)
     set_layer_rates(model, spec.layer_lr)
+    control_layer_rates(model, spec.larc)
     strategy.prepare_optimizer(model.optimizer)
 
 
@@ -135,6 +136,7 @@ def _as_it_comes(model: KerasModel, spec: TrainSpec, strategy: Strategy) -> Kera
         ("--optimizer", spec.optimizer),
         ("--loss", spec.loss),
         ("--layer-lr", spec.layer_lr or None),
+        ("--larc", spec.larc),
     ):
         if value is not None:
             raise bad_value(option, value, f"no value with {name}, which has a step of its own")

@@ -18,7 +18,7 @@ from hpcnn.util.types import Json, UserFunction
 OWN = "package.module:function"
 # The forms of data whose names have a colon too: those of zoo/forms.py.
 DATA_FORMS = ("npy", "h5", "images", "zarr", "tfrecord", "parquet")
-_NO_CODE = tuple(f"{form}:" for form in DATA_FORMS)
+_NO_CODE = tuple(f"{form}:" for form in (*DATA_FORMS, "synthetic"))
 _KERAS = ("keras.applications:", "keras.applications.")
 
 

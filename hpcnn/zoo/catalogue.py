@@ -13,7 +13,7 @@ from pathlib import Path
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.types import Json
 from hpcnn.util.user import expanded
-from hpcnn.zoo import forms
+from hpcnn.zoo import climate, forms, synthetic
 
 FOLDER_VARIABLE = "HPCNN_DATA"
 
@@ -26,7 +26,8 @@ class Entry:
     """The facts about a data set that are known before it is read.
 
     ``shape`` is (H, W, C) of one image, in uint8 pixels, or (F,) of a sample of F numbers; ``train`` and ``test`` count
-    all samples. ``classes`` is 0 for a regression.
+    all samples. ``classes`` is 0 for a regression. Samples of ``computed`` sets are floats, as many as are asked for,
+    of the shape that their options say.
     ``model`` is the network of the zoo that is trained on it by default. ``options`` are those of ``--data-arg``, with
     their defaults.
     ``first_labels`` are the first labels of the original training set, for a set whose copies may have another order.
@@ -44,6 +45,7 @@ class Entry:
     options: Mapping[str, Json] = field(default_factory=dict)
     first_labels: tuple[int, ...] = ()
     built_in: bool = False
+    computed: bool = False
 
 
 _CIFAR = "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"
@@ -180,6 +182,19 @@ _ENTRIES = {
             built_in=True,
         ),
         Entry(
+            "climate",
+            "maps of 16 fields of a made-up atmosphere, with cyclones and rivers; needs no file",
+            "computed by hpcnn, after T. Kurth et al., Exascale Deep Learning for Climate Analytics, SC18",
+            train=1024,
+            test=128,
+            shape=(96, 144, 16),
+            classes=3,
+            model="unet",
+            options=climate.OPTIONS,
+            built_in=True,
+            computed=True,
+        ),
+        Entry(
             "beach",
             "seven days, to the beach or not; needs no file",
             "the table of SciNet's lecture of 2017",
@@ -225,7 +240,11 @@ def options_of(name: str, given: Mapping[str, Json]) -> dict[str, Json]:
 def check_arguments(name: str, given: Mapping[str, Json]) -> None:
     """Raise UsageError for an option that a known data set does not have. A user's own data passes."""
     if name in _ENTRIES:
-        options_of(name, given)
+        options = options_of(name, given)
+        if name == "climate":
+            climate.size_of(options)
+    elif synthetic.is_synthetic(name):
+        synthetic.check_name(name, given)
     elif forms.form_of(name):
         forms.check_options(dict(given))
 
@@ -257,10 +276,12 @@ def file_of(name: str) -> Path | None:
 
 def check_name(name: str) -> None:
     """Raise UsageError for a ``name`` that is neither known, nor files of a form, nor ``package.module:function``."""
+    if synthetic.is_synthetic(name):
+        synthetic.shape_of(name)
     if forms.form_of(name):
         forms.location_of(name)
     if not name.endswith(".npz") and ":" not in name and name not in known():
-        others = [*forms.FORMS.values(), "FILE.npz", "package.module:function"]
+        others = [*forms.FORMS.values(), synthetic.FORM, "FILE.npz", "package.module:function"]
         raise unknown_value("--data", name, known(), forms=others, see="hpcnn data list")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hpcnn.util.errors import unknown_value
 from hpcnn.util.user_code import OWN
-from hpcnn.zoo import recipes_exercises, recipes_numpy, recipes_psc, recipes_scinet, recipes_wolter
+from hpcnn.zoo import recipes_climate, recipes_exercises, recipes_numpy, recipes_psc, recipes_scinet, recipes_wolter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RECIPES: dict[str, Recipe] = {
     entry.id: entry
-    for module in (recipes_numpy, recipes_scinet, recipes_psc, recipes_wolter, recipes_exercises)
+    for module in (recipes_numpy, recipes_scinet, recipes_psc, recipes_wolter, recipes_exercises, recipes_climate)
     for entry in module.RECIPES
 }
 

@@ -110,6 +110,7 @@ def test_json(study):
         "core_hours_per_epoch": 8 / 3600,
         "gpu_hours_per_epoch": 0.0,
         "images_per_second": 250.0,
+        "images_per_second_per_rank": 125.0,
         "speedup": 2.5,
         "efficiency": 1.25,
         "share_compute": 0.5,

@@ -15,15 +15,18 @@ from tests.cli.studying import listed, ran, run_directories, statuses, study_run
 pytestmark = pytest.mark.usefixtures("here")
 
 PACKAGED = sorted(file.stem for file in share_dir("scaling_studies").glob("*.toml"))
+# Over several nodes, for a cluster.
+ON_GPUS = ("nodes_and_gpus", "horovod_benchmark", "climate_weak", "climate_strong")
 
 
 class TestDryRun:
-    def test_one_for_several_nodes_is_not_for_this_machine(self, here):
-        result = study_run("nodes_and_gpus", "--dry-run")
+    @pytest.mark.parametrize("name", ON_GPUS)
+    def test_one_for_several_nodes_is_not_for_this_machine(self, name, here):
+        result = study_run(name, "--dry-run")
         assert result.exit_code == 2
         assert "nodes: 2 is not valid; expected 1 at site local, which is this machine alone" in result.stderr
 
-    @pytest.mark.parametrize("name", [name for name in PACKAGED if name != "nodes_and_gpus"])
+    @pytest.mark.parametrize("name", [name for name in PACKAGED if name not in ON_GPUS])
     def test_packaged_studies(self, name, here):
         runs = listed(name)
         assert len(runs) >= 5
@@ -147,7 +150,7 @@ class TestRefused:
         [
             (
                 ["smoek"],
-                "study: 'smoek' is not known. Did you mean 'smoke'? Valid: accuracy_ladder, augmentation, ",
+                "study: 'smoek' is not known. Did you mean 'smoke'? Also valid: FILE.toml.",
             ),
             (["smoke", "--set", "epoch=3"], "--set: 'epoch' is not known. Did you mean 'epochs'?"),
             (["smoke", "--set", "epochs"], "--set: 'epochs' is not valid; expected KEY=VALUE."),

@@ -153,6 +153,7 @@ LONG |= {
     )
 }
 MINUTES = "it measures for minutes"
+ON_SUMMIT = "--ranks 1..27360 --network infiniband-edr --ranks-per-node 6 --adapters 2 --algorithm hierarchical"
 LONG |= {
     "make bench": (MINUTES, "make -n bench"),
     "make bench BENCH_REPEATS=10 PEERS=~/peers TORCH=~/torch": (
@@ -160,6 +161,9 @@ LONG |= {
         "make -n bench BENCH_REPEATS=10",
     ),
     "python benchmarks/start.py --repeats 5 --json start.json": (MINUTES, "true"),
+    "hpcnn study run horovod_benchmark_small": (MINUTES, "hpcnn study run horovod_benchmark_small --dry-run"),
+    "hpcnn study run climate_small": (MINUTES, "hpcnn study run climate_small --dry-run"),
+    f"hpcnn predict runs/climate_small {ON_SUMMIT}": (MINUTES, "hpcnn predict --help"),
     "hpcnn study run accuracy_ladder": (OF_A_STUDY, "hpcnn study run accuracy_ladder --dry-run"),
     "hpcnn scaling-report runs/accuracy_ladder --table lectures": (OF_A_STUDY, "hpcnn scaling-report --help"),
 }

@@ -28,6 +28,9 @@ def test_parameter_counts(name):
     if name == "scinet-two-inputs":
         assert model.input_shape == [(None, 14, 28, 1)] * 2
         assert model.output_shape == [(None, 10), (None, 1)]
+    elif recipe.data == "climate":
+        assert model.input_shape == (None, *recipe.input_shape)
+        assert model.output_shape == (None, *recipe.input_shape[:2], recipe.classes)
     else:
         assert model.input_shape == (None, *recipe.input_shape)
         assert model.output_shape == (None, 1 if name.startswith("imdb") else recipe.classes)

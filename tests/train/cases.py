@@ -44,6 +44,8 @@ MAPS = replace(
     ignore_label=255,
 )
 MAPS_STREAMED = "maps-streamed"
+# Maps that are computed, a U-Net, and layers that limit their rates.
+CLIMATE = "climate"
 
 CASES = {
     "momentum": MOMENTUM,
@@ -76,6 +78,20 @@ CASES = {
     ),
     "maps": MAPS,
     MAPS_STREAMED: replace(MAPS, data="own:maps_on_disk"),
+    CLIMATE: replace(
+        MOMENTUM,
+        model="unet",
+        model_args={"numfm": 2, "depth": 1},
+        data="climate",
+        data_args={"height": 16, "width": 24},
+        samples=37,
+        test_samples=9,
+        batch_size=10,
+        optimizer="sgd",
+        learning_rate=0.05,
+        larc=0.1,
+        class_weight={"sqrt": True},
+    ),
     "maps-ignored-by-keras": replace(
         MAPS, model="own:segmenter_that_ignores", optimizer=None, learning_rate=None, loss=None, class_weight={}
     ),
@@ -200,6 +216,7 @@ EVERY = {
             STREAMED,
             "maps",
             MAPS_STREAMED,
+            CLIMATE,
             "pixel-weights",
         ),
     ),
@@ -221,7 +238,7 @@ STOPPED = {
     "serial": ("momentum", "adam", "dropout", "augment", "float16", STREAMED),
     "mirrored": ("dropout",),
     "multiworker-2": ("momentum",),
-    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED),
+    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED, CLIMATE),
 }
 REPLICAS = {"serial": 1, "mirrored": 2, "multiworker-2": 2, "horovod-2": 2, "horovod-3": 3, "horovod-4": 4}
 

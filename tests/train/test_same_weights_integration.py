@@ -20,7 +20,7 @@ from hpcnn.machine.smoke import weights
 from hpcnn.rundir.layout import RunDir
 from hpcnn.train.plan import epoch_order
 from hpcnn.util.files import read_lines
-from tests.train.cases import ALONE, CASES, EVERY, LONG, MAPS_STREAMED, MOMENTUM, REPLICAS, STREAMED
+from tests.train.cases import ALONE, CASES, CLIMATE, EVERY, LONG, MAPS_STREAMED, MOMENTUM, REPLICAS, STREAMED
 from tests.train.launching import ROOT, Submit, Trained, options_of
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
@@ -36,6 +36,7 @@ TOLERANCES = {
     MAPS_STREAMED: 5e-6,
     "maps-ignored-by-keras": 5e-6,
     "one-hot-maps": 5e-6,
+    CLIMATE: 5e-6,
     "pixel-weights": 5e-6,  # 2e-7
     "by-weight": 5e-6,  # 5e-7
     "images": 1e-6,  # 5e-8

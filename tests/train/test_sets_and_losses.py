@@ -293,6 +293,32 @@ def test_a_layers_factor_multiplies_its_rate(optimizer: str, train: Train) -> No
             assert np.allclose(moved, expected * (0.5 if "hidden" in name or "dense/" in name else 1), atol=2e-7)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_layer_wise_control_limits_the_rate_of_kernels(optimizer: str) -> None:
+    """A kernel's rate is the smaller one of the optimizer's and trust x |w| / |g|; a bias keeps the optimizer's."""
+    from hpcnn.train.rates import control_layer_rates
+
+    def changed(trust: float | None) -> list[np.ndarray]:
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model.compile(keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": 0.1}}), "mse")
+        model.optimizer.build(model.trainable_variables)
+        control_layer_rates(model, trust)
+        before = [weight.numpy() for weight in model.trainable_variables]
+        model.optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
+        return [weight.numpy() - old for weight, old in zip(model.trainable_variables, before, strict=True)]
+
+    gradients = [np.full((4, 3), 2.0, np.float32), np.full(3, 2.0, np.float32)]
+    keras.utils.set_random_seed(1)
+    kernel = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).weights[0].numpy()
+    ratio = np.linalg.norm(kernel) / np.linalg.norm(gradients[0])
+    free, held, loose = changed(None), changed(0.01), changed(1e3)
+    assert 0.01 * ratio < 0.1
+    assert np.allclose(held[0], free[0] * 0.01 * ratio / 0.1, rtol=1e-4)
+    assert np.allclose(held[1], free[1])
+    assert np.allclose(loose[0], free[0])
+
+
 # Layers and activations.
 
 

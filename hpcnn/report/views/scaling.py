@@ -109,6 +109,7 @@ def _columns(varying: Sequence[str], kind: str) -> list[Column]:
         percent("interval_coverage", "coverage"),
         Column("percentiles", "5..95 %", right=True),
         number("images_per_second", "images/s"),
+        *([number("images_per_second_per_rank", "images/s each")] if kind == "weak" else []),
         number("ceiling_images_per_second", "ceiling"),
         number("speedup", "speed-up", 2),
         percent("efficiency", "efficiency"),

@@ -1,0 +1,56 @@
+"""The climate network in small: a U-Net finds cyclones and rivers better than any threshold of one field does."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from hpcnn.specs.train import TrainSpec
+from hpcnn.util.files import read_lines
+from tests.train.launching import ROOT, Train
+
+# Maps of 48 x 72; those of the test are the same for the network and the thresholds.
+SIZES = {"fraction": "1/16"}
+TRAINING, TEST = 128, 48
+SPEC = TrainSpec(
+    model="unet",
+    model_args={"numfm": 8, "depth": 3},
+    data="climate",
+    data_args=SIZES,
+    samples=TRAINING,
+    test_samples=TEST,
+    cache="memory",
+    batch_size=8,
+    epochs=8,
+    learning_rate=0.004,
+    class_weight={"sqrt": True},
+)
+
+
+@pytest.fixture(scope="module")
+def baseline() -> dict[str, float]:
+    """The mean IoU of background alone and of the best thresholds, by the script of the documents."""
+    sys.path.insert(0, str(ROOT / "docs" / "examples"))
+    try:
+        import climate_thresholds
+    finally:
+        sys.path.pop(0)
+    return climate_thresholds.measured(SIZES["fraction"], TRAINING, TEST)
+
+
+def test_background_alone_is_accurate_and_finds_nothing(baseline: dict[str, float]) -> None:
+    assert baseline["background alone"] < 0.34
+    assert baseline["background alone"] < baseline["thresholds"] < 0.8
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("larc", [None, 0.1])
+def test_a_small_network_does_better_than_thresholds(
+    larc: float | None, baseline: dict[str, float], train: Train
+) -> None:
+    run = train(TrainSpec(**{**vars(SPEC), "larc": larc}))
+    last = list(read_lines(run.epochs(0)))[-1]["validation"]
+    assert last["mean_iou"] > baseline["thresholds"] + 0.05
+    assert np.isfinite(last["loss"])
