@@ -47,7 +47,7 @@ def test_table_check_and_assumptions(study):
         assert word in heading
     assert "base case: 1 rank, measured, 10.0 s per epoch" in lines
     (check,) = [line for line in lines if line.startswith("check: ")]
-    assert check.startswith("check: 4 ranks, left out of the model: predicted ")
+    assert check.startswith("check: 4 ranks, by a model of 1, 2 ranks alone: predicted ")
     assert "measured 3.10 s per epoch" in check
     assert "Assumed:" in lines
     assert any("ring allreduce, 4 ranks a node with 1 adapter" in line for line in lines)
