@@ -241,8 +241,9 @@ def _interval_line(found: Bounds) -> str:
     if found.missing is not None:
         return f"no interval: {found.missing}"
     return (
-        f"interval ({CONFIDENCE:.0%}, of the median time): what repeats differ by, and {found.per_doubling:.1%} for "
-        f"each doubling of the ranks, by which {counted(found.checks, 'size')} predicted from smaller ones were off"
+        f"interval (at least {CONFIDENCE:.0%}, of the median time): what repeats differ by, and "
+        f"{found.per_doubling:.1%} for each doubling of the ranks, by which {counted(found.checks, 'size')} predicted "
+        "from smaller ones were off"
     )
 
 

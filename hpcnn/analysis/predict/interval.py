@@ -1,7 +1,8 @@
 """How far a prediction may be off: what repeats differ by, and by how much the model missed sizes that it did not see.
 
 The second part grows with the distance: each measured size is predicted from those below it, and the error of these
-checks for each doubling of the ranks is taken to go on. Must not import runs or tables.
+checks for each doubling of the ranks is taken to go on. It has the noise of their runs too, so of a model that is right
+the bounds hold the truth more often than they say. Must not import runs or tables.
 """
 
 from __future__ import annotations
