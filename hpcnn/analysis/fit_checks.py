@@ -61,7 +61,7 @@ def contradicts(law: Law, times: Times) -> str | None:
                 f"super-linear: every run on {counted(ranks, 'rank')} is faster than ideal from the base case of "
                 f"{counted(sizes[0], 'rank')}, and no law of scaling is; look at the base case"
             )
-    if law.name == "usl":
+    if law.peaks:
         return None
     for smaller in sizes[:-1]:
         if _below(unit[smaller], unit[sizes[-1]]):

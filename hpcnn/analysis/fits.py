@@ -1,4 +1,4 @@
-"""Amdahl's, Gustafson's and Gunther's laws fitted to the measured times of a series, with intervals.
+"""Amdahl's, Gustafson's, Gunther's and further laws fitted to the measured times of a series, with intervals.
 
 A fit is made to the medians over runs at each size, in relative terms: a second matters as much as it is large. Its
 intervals come from a bootstrap that resamples **whole runs** within each size, since the epochs of one run are not
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hpcnn.analysis.fit_checks import ambiguous_sizes, contradicts, interval_remarks, too_few_sizes
-from hpcnn.analysis.laws import LAWS, Law, peak
+from hpcnn.analysis.laws import LAWS, RIVALS, Law, peak
 from hpcnn.analysis.series import runs_of, scaling_series
 from hpcnn.stats.medians import CONFIDENCE
 from hpcnn.stats.nnls import solve_nnls
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from hpcnn.util.types import Array
 
 RESAMPLES = 2000
+# A law whose criterion is larger than the best one's by more has essentially no support (Burnham and Anderson, Model
+# Selection and Multimodel Inference, 2002, section 2.6).
+_FAR = 10.0
 # Squares of relative deviations below this are rounding.
 _ROUNDING = 1e-16
 
@@ -38,13 +41,13 @@ Value = tuple[float, float, float]
 class Fit:
     """One law fitted to one series, or why it could not be.
 
-    model: "amdahl", "gustafson" or "usl". parameters: name to (value, low, high), bounds NaN without an interval. peak:
-    (ranks, low, high) of the largest throughput by the USL, a bound infinite where some resample has no peak; None if
-    there is no peak, or for another law. refused: why there is no fit, in words, else None. remarks: limits of the
-    numbers. confidence: nominal, of all intervals. largest_deviation: of a measured median from the fit, relative.
-    lack_of_fit: the p value of "the sizes deviate from the law by no more than repeats do"; where it is small, the law
-    does not stand and there is no interval. aicc: of the law, to compare with others of the same runs (the
-    smaller, the better). left_out_error: of the largest size as predicted from the others, relative.
+    model: "amdahl", "gustafson", "usl", "ring", "tree" or "jitter". parameters: name to (value, low, high), bounds NaN
+    without an interval. peak: (ranks, low, high) of the largest throughput by the USL, a bound infinite where some
+    resample has no peak; None if there is no peak, or for another law. refused: why there is no fit, in words, else
+    None. remarks: limits of the numbers. confidence: nominal, of all intervals. largest_deviation: of a measured median
+    from the fit, relative. lack_of_fit: the p value of "the sizes deviate from the law by no more than repeats do";
+    where it is small, the law does not stand and there is no interval. aicc: of the law, to compare with others of the
+    same runs (the smaller, the better). left_out_error: of the largest size as predicted from the others, relative.
     """
 
     model: str
@@ -63,7 +66,12 @@ class Fit:
     resampled: Array | None = field(default=None, repr=False)
     level: float = field(default=np.nan, repr=False)
     most_ranks: float = field(default=np.inf, repr=False)
-    general: Fit | None = field(default=None, repr=False)
+    plausible: tuple[Fit, ...] = field(default=(), repr=False)
+
+    @property
+    def is_refuted(self) -> bool:
+        """Return whether the sizes deviate from the law by more than repeats of one do."""
+        return self.lack_of_fit < 1 - CONFIDENCE
 
     def __str__(self) -> str:
         """Return the fit in one line: its parameters and peak with their intervals, or why there is none."""
@@ -83,11 +91,14 @@ class Fit:
     def curve(self, ranks: Sequence[int]) -> pd.DataFrame:
         """Return the fitted curve at ``ranks``, one row each, with pointwise bounds (NaN without an interval).
 
-        Beyond the measured sizes the bounds hold those of the USL too, which allows for what does not show there yet;
-        without a fit of the USL there are none. Columns: ``ranks``; ``speedup``, ``low``, ``high``: relative to the
-        series' smallest size (for weak scaling the scaled speed-up); ``seconds``, ``seconds_low``, ``seconds_high``: of
-        an epoch. Raises ValueError for a fit that was refused.
+        The bounds hold those of all laws that stand and are not far less likely, and of the USL, which allows for what
+        does not show yet; beyond the measured sizes there are none without a fit of the USL. Columns: ``ranks``;
+        ``speedup``, ``low``, ``high``: relative to the series' smallest size (for weak scaling the scaled speed-up);
+        ``seconds``, ``seconds_low``, ``seconds_high``: of an epoch. Raises ValueError for a fit that was refused.
         """
+        return self._widened(self._own_curve(ranks))
+
+    def _own_curve(self, ranks: Sequence[int]) -> pd.DataFrame:
         if self.law is None or self.coefficients is None:
             raise ValueError(f"there is no {self.model} fit: {self.refused}")
         p = np.asarray(ranks, dtype="float64")
@@ -98,20 +109,26 @@ class Fit:
             speedups, times = _speedup_and_seconds(self.law, self.resampled, p, self.base_ranks)
             table["low"], table["high"] = np.quantile(speedups, [self.level, 1 - self.level], axis=0)
             table["seconds_low"], table["seconds_high"] = np.quantile(times, [self.level, 1 - self.level], axis=0)
-        return self._widened(pd.DataFrame(table))
+        return pd.DataFrame(table)
 
     def _widened(self, curve: pd.DataFrame) -> pd.DataFrame:
-        """Return a curve whose band beyond the measured sizes holds that of the more general law; none without one."""
-        beyond = curve["ranks"] > self.most_ranks
-        if self.law is None or self.law.name == "usl" or not beyond.any():
+        """Return a curve whose band holds those of all plausible laws; beyond the measured sizes none without the USL.
+
+        The law was chosen by the data that it was fitted to, so its own band is too narrow where another law stands.
+        """
+        if self.resampled is None or not self.plausible:
             return curve
-        ranks = curve["ranks"].tolist()
-        other = curve * np.nan if self.general is None else self.general.curve(ranks)
+        bands = [curve, *(fit._own_curve(curve["ranks"].tolist()) for fit in self.plausible)]
+        unknown = (curve["ranks"] > self.most_ranks) & (not any(fit.model == "usl" for fit in self.plausible))
         for low, high in (("low", "high"), ("seconds_low", "seconds_high")):
-            narrow = curve[[low, high]].isna().any(axis=1) | other[[low, high]].isna().any(axis=1)
-            curve[low] = curve[low].where(~beyond, other[low].clip(upper=curve[low]).mask(narrow))
-            curve[high] = curve[high].where(~beyond, other[high].clip(lower=curve[high]).mask(narrow))
+            lowest, highest = _hull(bands, low, high)
+            curve[low] = pd.Series(lowest, curve.index).mask(unknown)
+            curve[high] = pd.Series(highest, curve.index).mask(unknown)
         return curve
+
+
+def _hull(bands: Sequence[pd.DataFrame], low: str, high: str) -> tuple[Array, Array]:
+    return np.min([band[low] for band in bands], axis=0), np.max([band[high] for band in bands], axis=0)
 
 
 class FittedSeries(NamedTuple):
@@ -145,9 +162,33 @@ def times_of(runs: pd.DataFrame) -> Times:
 def fit_times(times: Times, kind: str, resamples: int = RESAMPLES) -> list[Fit]:
     """Return the fits of the laws of ``kind`` ("strong" or "weak") to ``times`` (ranks to seconds of each run)."""
     ordered = {ranks: np.sort(np.asarray(times[ranks], dtype="float64")) for ranks in sorted(times)}
-    found = [fit_law(law, ordered, resamples) for law in LAWS if law.kind == kind]
-    general = next((fit for fit in found if fit.model == "usl" and fit.resampled is not None), None)
-    return [fit if fit is general else replace(fit, general=general) for fit in found]
+    classic = [fit_law(law, ordered, resamples) for law in LAWS if law.kind == kind]
+    rivals = [fit_law(law, ordered, resamples) for law in RIVALS if law.kind == kind]
+    found = [classic[0], *(fit for fit in rivals if fit.refused is None), *classic[1:]]
+    return [replace(fit, plausible=_plausible(found)) for fit in found]
+
+
+def compared(found: Sequence[Fit]) -> str | None:
+    """Return how the laws of one series compare, the likeliest first; None with fewer than two to compare."""
+    known = sorted((fit for fit in found if np.isfinite(fit.aicc)), key=lambda fit: fit.aicc)
+    if len(known) < 2:
+        return None
+    weights = np.exp([(known[0].aicc - fit.aicc) / 2 for fit in known])
+    each = [
+        f"{fit.model} {weight:.0%}{'' if np.isnan(fit.left_out_error) else f' ({fit.left_out_error:+.1%})'}"
+        for fit, weight in zip(known, weights / weights.sum(), strict=True)
+    ]
+    refuted = [fit.model for fit in known if fit.is_refuted]
+    said = f"; refuted by the noise of repeats: {', '.join(refuted)}" if refuted else ""
+    none = "; so none of them stands" if len(refuted) == len(known) else ""
+    return f"Akaike weights (and the error of the largest size, left out): {', '.join(each)}{said}{none}"
+
+
+def _plausible(found: Sequence[Fit]) -> tuple[Fit, ...]:
+    """Return the fits whose bands count: those that stand and are not far less likely than the best, and the USL's."""
+    standing = [fit for fit in found if fit.resampled is not None]
+    best = min((fit.aicc for fit in standing), default=np.inf)
+    return tuple(fit for fit in standing if fit.model == "usl" or fit.aicc <= best + _FAR)
 
 
 def fit_law(law: Law, times: Times, resamples: int = RESAMPLES) -> Fit:

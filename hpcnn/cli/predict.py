@@ -15,9 +15,12 @@ from hpcnn.util.table import Column, emit, note
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from hpcnn.analysis.predict.advice import Suggestion
+    from hpcnn.analysis.predict.interval import Bounds
     from hpcnn.analysis.predict.predict import Check, Prediction
     from hpcnn.report import RunData
 
@@ -66,7 +69,11 @@ TRUSTED_ERROR = 0.2
     metavar="CORE_HOURS",
     help="Also say what to measure next with so many core-hours.",
 )
-@click.option("--fits", is_flag=True, help="Also fit Amdahl's law (weak scaling: Gustafson's) and the USL.")
+@click.option(
+    "--fits",
+    is_flag=True,
+    help="Also fit laws and compare them: Amdahl's (weak scaling: Gustafson's), the USL, and others.",
+)
 @click.option("--published", is_flag=True, help="Show what the same model says of published points, and nothing else.")
 @format_option
 def command(
@@ -88,8 +95,8 @@ def command(
 ) -> None:
     """Predict the epoch time, speed-up and efficiency of a measured study on more ranks.
 
-    A step's compute and input time are those measured on the study's sizes below the largest; the allreduce of its
-    gradients is a model of the network (latency alpha, bandwidth beta). The largest measured size is left out and
+    A step's compute and input time, and its jitter, are those measured on the study's sizes; the allreduce of its
+    gradients is a model of the network (latency alpha, bandwidth beta). A model without the largest measured size
     serves as a check. All assumptions are printed below the table (on standard error with --format json or csv).
     """
     if published:
@@ -193,11 +200,14 @@ def _columns(found: Prediction) -> list[Column]:
         Column("batch_size", "batch", "{:,}".format, right=True, wide=True),
         Column("measured_seconds", "measured s/epoch", significant, right=True),
         Column("seconds_per_epoch", "s/epoch", significant, right=True),
+        Column("seconds_low", "from", significant, right=True),
+        Column("seconds_high", "to", significant, right=True),
         Column("seconds_all_hidden", "all hidden", significant, right=True, wide=True),
         Column("seconds_none_hidden", "none hidden", significant, right=True, wide=True),
         Column("speedup", "speed-up", "{:.2f}".format, right=True),
         Column("efficiency", "efficiency", percent, right=True),
         Column("step_compute", "compute ms", milliseconds, right=True, wide=True),
+        Column("step_jitter", "jitter ms", milliseconds, right=True, wide=True),
         Column("step_allreduce", "allreduce ms", milliseconds, right=True, wide=True),
         Column("step_communication", "waited ms", milliseconds, right=True, wide=True),
     ]
@@ -210,7 +220,7 @@ def _remarks(found: Prediction) -> list[str]:
     work = found.workload
     base = f"{counted(work.base_ranks, 'rank')}, measured, {significant(work.base_seconds)} s per epoch"
     assumed = [f"  - {line}" for line in found.assumptions]
-    return [f"base case: {base}", *_check_lines(found.check), "Assumed:", *assumed]
+    return [f"base case: {base}", *_check_lines(found.check), _interval_line(found.bounds), "Assumed:", *assumed]
 
 
 def _check_lines(check: Check | None) -> list[str]:
@@ -219,12 +229,30 @@ def _check_lines(check: Check | None) -> list[str]:
     if check is None:
         return ["WARNING: not checked: no measured size is left to hold this against; measure a larger one."]
     line = (
-        f"check: {counted(check.ranks, 'rank')}, left out of the model: predicted {significant(check.predicted)} s, "
-        f"measured {significant(check.measured)} s per epoch: {check.error:+.1%}, efficiency {check.points:+.1f} points"
+        f"check: {counted(check.ranks, 'rank')}, by a model of {_listed(check.used)} alone: predicted "
+        f"{significant(check.predicted)} s, measured {significant(check.measured)} s per epoch: {check.error:+.1%}, "
+        f"efficiency {check.points:+.1f} points"
     )
     if abs(check.error) <= TRUSTED_ERROR:
         return [line]
     return [line, f"WARNING: off by more than {TRUSTED_ERROR:.0%} where it can be checked: do not rely on the rest."]
+
+
+def _interval_line(found: Bounds) -> str:
+    from hpcnn.stats.medians import CONFIDENCE
+    from hpcnn.util.text import counted
+
+    if found.missing is not None:
+        return f"no interval: {found.missing}"
+    return (
+        f"interval (at least {CONFIDENCE:.0%}, of the median time): what repeats differ by, and "
+        f"{found.per_doubling:.1%} for each doubling of the ranks, by which {counted(found.checks, 'size')} predicted "
+        "from smaller ones were off"
+    )
+
+
+def _listed(ranks: Sequence[int]) -> str:
+    return f"{', '.join(f'{number:,}' for number in ranks)} {'rank' if list(ranks) == [1] else 'ranks'}"
 
 
 def _beyond(data: RunData, measured: pd.DataFrame, ranks: list[int]) -> list[str]:
@@ -239,9 +267,12 @@ def _beyond(data: RunData, measured: pd.DataFrame, ranks: list[int]) -> list[str
 
 
 def _fit_lines(data: RunData, rows: pd.DataFrame) -> list[str]:
-    from hpcnn.analysis.fits import fit_series
+    from hpcnn.analysis.fits import compared, fit_series
 
-    return ["Fitted to all measured sizes:", *(f"  - {fit}" for fit in fit_series(data, rows))]
+    found = fit_series(data, rows)
+    words = compared(found)
+    lines = [f"  - {fit}" for fit in found]
+    return ["Fitted to all measured sizes:", *lines, *([f"  - compared: {words}"] if words else [])]
 
 
 def _print_published(fmt: str) -> None:
@@ -265,5 +296,8 @@ def _print_published(fmt: str) -> None:
         Column("none_hidden", "without overlap", percent, right=True),
     ]
     emit(rows, "table", columns)
+    still = [f"{row['name']} on {row['ranks']:,}" for row in rows if not row["tests_overlap"]]
+    note(f"Not tested by {', '.join(still)}: the overlap. Any share of 50 % or more is the same there.")
+    note("Jitter is tested by none of them: no publication states how much steps differ.")
     for row in rows:
         note(f"{row['name']}, {row['ranks']:,}: {row['source']}. {row['inputs']}. Assumed: {row['assumed']}.")

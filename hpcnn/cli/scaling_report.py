@@ -30,6 +30,7 @@ TITLES = {
     "cost": "Cost",
     "roofline": "Roofline",
     "pop": "POP efficiencies",
+    "jitter": "Jitter",
     "proposal": "What to ask for",
     "quality": "Quality of this measurement",
     "left-out": "Runs left out",
@@ -57,6 +58,7 @@ EXPORTS = ("extrap-text", "extrap-json", "mllog", "archive")
     help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); "
     "lectures (their accuracies beside these); cost; roofline (share of the machine); "
     "pop (load balance and communication efficiency); "
+    "jitter (how much steps differ); "
     "proposal (hours of --trainings whole jobs); "
     "quality (whether repeats are repeats of one thing); left-out (runs).",
 )
@@ -194,6 +196,7 @@ def command(
         ),
         "roofline": lambda: report.roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
         "pop": lambda: report.pop_table(data, make["scaling"](), warmup),
+        "jitter": lambda: report.jitter_table(data, make["scaling"](), warmup),
         "proposal": lambda: report.proposal_table(data, make["scaling"](), trainings or 1, warmup, confidence),
         "quality": lambda: report.quality_table(data, make["scaling"](), warmup),
         "left-out": lambda: out,
@@ -296,6 +299,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
     from hpcnn.report.views.accuracy import accuracy_views
     from hpcnn.report.views.cost import cost_views
     from hpcnn.report.views.devices import devices_views
+    from hpcnn.report.views.jitter import jitter_views
     from hpcnn.report.views.lectures import lectures_views
     from hpcnn.report.views.left_out import left_out_views
     from hpcnn.report.views.pop import pop_views
@@ -312,6 +316,7 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
         "cost": cost_views,
         "roofline": roofline_views,
         "pop": pop_views,
+        "jitter": jitter_views,
         "proposal": proposal_views,
         "quality": quality_views,
         "left-out": left_out_views,

@@ -7,6 +7,7 @@ from hpcnn.analysis.accuracy import time_to_accuracy
 from hpcnn.analysis.compare import Comparison, compare, compare_runs, differing
 from hpcnn.analysis.cost import Charge, cost_table
 from hpcnn.analysis.devices import cpu_vs_gpu
+from hpcnn.analysis.jitter import jitter_table
 from hpcnn.analysis.lectures import lectures_table
 from hpcnn.analysis.measured import ceiling_times, epoch_times, left_out, outlying
 from hpcnn.analysis.pop import pop_table
@@ -31,6 +32,7 @@ __all__ = [
     "cpu_vs_gpu",
     "differing",
     "epoch_times",
+    "jitter_table",
     "lectures_table",
     "left_out",
     "load",

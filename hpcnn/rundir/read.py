@@ -47,6 +47,11 @@ _EPOCH = (
     "learning_rate",
     "resumed",
     "profiled",
+    "steps_timed",
+    "step_seconds_mean",
+    "step_seconds_variance",
+    "step_skewness",
+    "step_seconds_sum_of_maxima",
 )
 
 

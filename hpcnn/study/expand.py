@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import math
+import random
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from _typeshed import DataclassInstance
 
 # Fields that decide when a run may start and how long it may take, but not its numbers: a run that hit its time limit
@@ -74,6 +77,13 @@ def expand(study: StudySpec, site: str) -> list[PlannedRun]:
             if first is not run:
                 raise UsageError(f"{study.name}: {run.run_id} is the same run as {first.run_id}; leave one out")
     return list(runs.values())
+
+
+def shuffled(runs: Sequence[PlannedRun], seed: int) -> list[PlannedRun]:
+    """Return runs in the order of their repeats, the points of each repeat in an order that ``seed`` decides."""
+    chance = random.Random(seed)
+    order = {id(run): chance.random() for run in runs}
+    return sorted(runs, key=lambda run: (run.job.repeat, order[id(run)]))
 
 
 # Keys that the name of a run has always come from; later ones count where they are given.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcnn.specs.defaults import set_open
-from hpcnn.specs.fields import check_field, from_mapping, hints
+from hpcnn.specs.fields import check_field, from_mapping, hints, plain_type
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.study import StudySpec
@@ -127,7 +127,8 @@ def _change(table: dict[str, Json], key: str, value: Json) -> None:
     if section in TABLES:
         table.setdefault("train", {}).setdefault(TABLES[section], {})[field] = value
     else:
-        table.setdefault(section, {})[field] = value
+        is_list = plain_type(hints(_SECTIONS[section])[field]) is tuple
+        table.setdefault(section, {})[field] = [value] if is_list and isinstance(value, str) else value
 
 
 def _values(where: str, key: str, values: Json) -> list[Json]:

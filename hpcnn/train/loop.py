@@ -181,6 +181,7 @@ class Loop:
         hooks.on_epoch_begin(epoch - 1)
         self.record.event("epoch_start", epoch)
         sums, seconds = self._train_epoch(epoch, hooks, start)
+        jitter = self.steps.times.of_epoch(self.strategy)
         logs = self._logs(sums)
         check_same_weights(self.model, self.strategy)
         bad = bad_samples(self.assembled.data, self.strategy, self.spec.skip_bad)
@@ -213,6 +214,7 @@ class Loop:
             "metrics": {key: value for key, value in logs.items() if key != "loss"},
             "validation": validation,
             "learning_rate": rate,
+            **jitter,
             **({"resumed": True} if start.resumed else {}),
             **({"bad_samples": len(bad)} if bad else {}),
             **({"profiled": True} if self.profile and self.profile.epoch == epoch else {}),

@@ -8,7 +8,7 @@ Each step takes the time four times, from inside the graph: when the slice is ga
 gradients are ready, when the summed ones are (the difference is *exposed* communication: waiting for slower ranks
 included, what overlaps with back-propagation not), and at the end. A timestamp waits for its operands and nothing waits
 for it, so measuring moves nothing. tf.timestamp reads the wall clock: it serves for shares, never for the epoch's
-total.
+total. Of each step, the graph keeps how long this process worked since the last sum of gradients (``jitter.py``).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tensorflow as tf
 from hpcnn.parallel.base import Strategy
 from hpcnn.train.factors import Factors, factored_layers
 from hpcnn.train.feed import Resident
+from hpcnn.train.jitter import StepTimes
 from hpcnn.train.metrics import Metrics, Sums
 from hpcnn.train.own_step import OwnStep
 from hpcnn.train.plan import Block
@@ -47,6 +48,7 @@ class Steps:
         self._model, self._strategy, self._training = model, strategy, training.unchanged()
         self._fed = {"training": training, "test": test}
         self._own = own
+        self.times = StepTimes()
         self.factored = [] if own else factored_layers(model, strategy, batch_size)
         self._metrics: Any = own or Metrics(model, training, strategy)
         self._statistics = moving_statistics(model)
@@ -133,12 +135,14 @@ class Steps:
         weights = [tf.constant(weight, tf.float32) for weight in block.weights]
         so_far = [tf.constant(part, tf.float64) for part in (sums.loss, *sums.state)]
         try:
-            seconds, loss, *state = function(tables, weights, so_far)
+            seconds, work, loss, *state = function(tables, weights, so_far)
         except tf.errors.OpError as error:
             for data in self._fed.values():
                 if data is not None and (failure := data.failure()) is not None:
                     raise failure from error
             raise
+        if function is self._train:
+            self.times.add(block, work.numpy())
         samples = sum(t.shape[1] for t, w in zip(block.indices, block.weights, strict=True) if w) * block.steps
         return Sums(
             float(loss), sums.samples + samples, sums.seconds + seconds.numpy(), [part.numpy() for part in state]
@@ -156,21 +160,30 @@ class Steps:
         @tf.function(input_signature=[[table] * replicas, [weight] * replicas, start], autograph=False)  # type: ignore[untyped-decorator]
         def steps(tables: Tensor, weights: Tensor, so_far: list[Tensor]) -> tuple[Tensor, ...]:
             def step_and_add(
-                number: Tensor, seconds: Tensor, sums: list[Tensor]
-            ) -> tuple[Tensor, Tensor, list[Tensor]]:
+                number: Tensor, seconds: Tensor, ended: Tensor, work: Any, sums: list[Tensor]
+            ) -> tuple[Tensor, Tensor, Tensor, Any, list[Tensor]]:
+                own = []
                 for loss, times, state in strategy.run(step, (data, number, tables, weights)):
-                    seconds += times / replicas
+                    seconds += times[:3] / replicas
+                    own.append(times)
                     sums = [a + tf.cast(b, tf.float64) for a, b in zip(sums, (loss, *state), strict=True)]
-                return number + 1, seconds, sums
+                # between two sums of gradients a replica works alone, except while it waits for them
+                done = tf.stack([times[3] for times in own])
+                work = work.write(number, done - ended - tf.stack([times[2] for times in own]))
+                return number + 1, seconds, done, work, sums
 
             count = tf.shape(tables[0])[0]
+            began = tf.timestamp()
+            with tf.control_dependencies([began]):  # the loop begins when its inputs are there, each on its own
+                first = tf.identity(tf.constant(0))
+            work = tf.TensorArray(tf.float64, count, element_shape=[replicas])
             with strategy.undivided_losses(), self._own.traced() if self._own else rewritten(self._model):
-                _, seconds, sums = tf.while_loop(
+                _, seconds, _, work, sums = tf.while_loop(
                     lambda number, *_: number < count,
                     step_and_add,
-                    (tf.constant(0), tf.zeros(3, tf.float64), list(so_far)),
+                    (first, tf.zeros(3, tf.float64), tf.fill([replicas], began), work, list(so_far)),
                 )
-            return (seconds, *sums)
+            return (seconds, work.stack(), *sums)
 
         compiled: Callable[..., Any] = steps
         return compiled
@@ -204,7 +217,7 @@ class Steps:
         count = self._count(indices, weight)
         state = self._metrics.of_batch(y, predicted, sample_weights, losses, count)
         # The end of the step is the start of the next: what the optimizer takes is the rest of the total.
-        times = tf.stack([gathered - start, ready - gathered, summed - ready])
+        times = tf.stack([gathered - start, ready - gathered, summed - ready, summed])
         return loss * count, times, state
 
     def _test_step(
@@ -219,7 +232,7 @@ class Steps:
         loss, losses = self._mean_loss(x, y, predicted, in_loss, weight, training=False)
         count = self._count(indices, weight)
         state = self._metrics.of_batch(y, predicted, sample_weights, losses, count)
-        return loss * count, tf.zeros(3, tf.float64), state
+        return loss * count, tf.zeros(4, tf.float64), state
 
     def _own_train_step(
         self, data: Resident, number: Tensor, tables: Tensor, weights: Tensor
@@ -236,7 +249,8 @@ class Steps:
             x = tf.nest.map_structure(tf.identity, x)
         done = self._own.train(x, y, sample_weights, weights[replica])
         waiting = tf.add_n([summed - ready for ready, summed in done.waited])
-        times = tf.stack([gathered - start, done.waited[-1][1] - gathered - waiting, waiting])
+        summed = done.waited[-1][1]
+        times = tf.stack([gathered - start, summed - gathered - waiting, waiting, summed])
         return tf.constant(0.0), times, done.state
 
     def _own_test_step(
@@ -246,7 +260,7 @@ class Steps:
         replica = self._strategy.local_replica()
         indices = tables[replica][number]
         done = self._own.test(*data.gather(replica, indices), weights[replica])
-        return tf.constant(0.0), tf.zeros(3, tf.float64), done.state
+        return tf.constant(0.0), tf.zeros(4, tf.float64), done.state
 
     def _test_function(self) -> Callable[..., Any]:
         return self._own_test_step if self._own else self._test_step

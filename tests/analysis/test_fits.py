@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpcnn.analysis.fits import fit_times, fits
+from hpcnn.analysis.fits import compared, fit_times, fits
 from hpcnn.analysis.laws import peak
 from hpcnn.report import RunData, load, scaling_table
+from hpcnn.stats.maxima import expected_largest
 
 SIZES = (1, 2, 4, 8, 16, 32)
 SERIAL = 0.05
@@ -57,9 +58,63 @@ def test_laws_without_noise_are_recovered_exactly():
         assert found.largest_deviation == pytest.approx(0, abs=1e-9)
 
 
-def test_a_strong_study_gets_amdahl_and_usl_and_a_weak_one_gustafson_and_usl():
-    assert [fit.model for fit in fit_times(study(amdahl), "strong")] == ["amdahl", "usl"]
-    assert [fit.model for fit in fit_times(study(gustafson), "weak")] == ["gustafson", "usl"]
+def test_the_laws_of_a_strong_and_of_a_weak_study():
+    assert [fit.model for fit in fit_times(study(amdahl), "strong")] == ["amdahl", "tree", "jitter", "usl"]
+    assert [fit.model for fit in fit_times(study(gustafson), "weak")] == ["gustafson", "ring", "tree", "jitter", "usl"]
+    few = {ranks: times for ranks, times in study(amdahl).items() if ranks <= 4}
+    assert [fit.model for fit in fit_times(few, "strong")] == ["amdahl", "usl"]
+    assert "usl needs 6" in fit_times(few, "strong")[1].refused
+
+
+def tree(p):
+    return 10 * (0.01 + 0.99 / p + 0.004 * math.log2(p))
+
+
+def jittery(p):
+    return 10 * (0.01 + 0.99 * (1 + 0.2 * expected_largest(p)) / p)
+
+
+def ring_weak(p):
+    return 10 * (1 + 0.1 * (p - 1) / p + 0.002 * (p - 1))
+
+
+@pytest.mark.parametrize(
+    ("law", "name", "kind", "parameters"),
+    [
+        (tree, "tree", "strong", (0.01, 0.004)),
+        (jittery, "jitter", "strong", (0.01, 0.2)),
+        (ring_weak, "ring", "weak", (0.1, 0.002)),
+        (lambda p: 10 * (1 + 0.03 * math.log2(p)), "tree", "weak", (0.03,)),
+        (lambda p: 10 * (1 + 0.1 * expected_largest(p)), "jitter", "weak", (0.1,)),
+    ],
+)
+def test_the_law_that_made_the_times_is_found_and_the_likeliest(law, name, kind, parameters):
+    exact = fit_of(study(law), name, kind)
+    assert [value for value, _, _ in exact.parameters.values()] == pytest.approx(parameters)
+    found = fit_times(study(law, 10, 0.001), kind, 200)
+    best = min(found, key=lambda fit: fit.aicc)
+    assert best.model == name
+    assert not best.is_refuted
+    assert compared(found).partition("): ")[2].startswith(f"{name} ")
+
+
+def test_a_law_that_does_not_stand_is_said_to_be_refuted():
+    words = compared(fit_times(study(tree, 6, 0.005), "strong", 200))
+    assert "refuted by the noise of repeats: " in words
+    assert "amdahl" in words.partition("refuted")[2]
+    assert compared(fit_times(study(amdahl, sizes=(1, 2)), "strong")) is None
+
+
+def test_a_band_holds_those_of_all_likely_laws():
+    found = fit_times(study(tree, 5, 0.03, seed=2), "strong", 200)
+    bands = {fit.model: fit._own_curve([128]).iloc[0] for fit in found if fit.resampled is not None}
+    assert {"usl", "tree"} <= set(bands)
+    for fit in found:
+        if fit.resampled is not None:
+            curve = fit.curve([16, 128]).iloc
+            assert curve[1]["seconds_low"] <= min(bands[name]["seconds_low"] for name in ("usl", "tree"))
+            assert curve[1]["seconds_high"] >= max(bands[name]["seconds_high"] for name in ("usl", "tree"))
+            assert curve[0]["seconds_low"] <= min(own._own_curve([16])["seconds_low"][0] for own in fit.plausible)
 
 
 def test_the_peak_by_hand():

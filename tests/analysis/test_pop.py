@@ -1,11 +1,13 @@
 """The efficiencies of the POP Centre, by hand."""
 
 import json
+import math
 
 import pytest
 
 from hpcnn.analysis.pop import pop_table
 from hpcnn.report import load, scaling_table
+from tests.analysis.test_jitter import with_steps
 
 
 def with_communication(run, seconds):
@@ -53,3 +55,22 @@ def test_runs_that_do_not_say_where_their_time_goes_have_no_row(run_in, tmp_path
     run = run_in("one")
     run.epochs(0).write_text(run.epochs(0).read_text().replace("seconds_communication", "nothing"))
     assert pop(tmp_path).empty
+
+
+def test_communication_is_serialization_times_transfer_by_hand(run_in, tmp_path):
+    """Of 10 steps, a rank works for 0.4 s on average and the slowest for 0.45: 0.5 s of waiting, 1 s of network."""
+    run = run_in("two", ranks=2, seconds=[5.5, 5.5])
+    with_communication(run, [1.5, 1.5])
+    with_steps(run, steps_timed=9, step_seconds_mean=0.4, step_seconds_sum_of_maxima=9 * 0.45)
+    (row,) = pop(tmp_path).to_dict("records")
+    assert row["serialization"] == pytest.approx(4.0 / 4.5)
+    assert row["transfer"] == pytest.approx(4.5 / 5.5)
+    assert row["serialization"] * row["transfer"] == pytest.approx(row["communication_efficiency"])
+
+
+def test_without_the_work_of_steps_the_two_are_not_told_apart(run_in, tmp_path):
+    run_in("two", ranks=2)
+    (row,) = pop(tmp_path).to_dict("records")
+    assert math.isnan(row["serialization"])
+    assert math.isnan(row["transfer"])
+    assert row["communication_efficiency"] == pytest.approx(0.75)

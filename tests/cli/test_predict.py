@@ -47,11 +47,28 @@ def test_table_check_and_assumptions(study):
         assert word in heading
     assert "base case: 1 rank, measured, 10.0 s per epoch" in lines
     (check,) = [line for line in lines if line.startswith("check: ")]
-    assert check.startswith("check: 4 ranks, left out of the model: predicted ")
+    assert check.startswith("check: 4 ranks, by a model of 1, 2 ranks alone: predicted ")
     assert "measured 3.10 s per epoch" in check
+    assert "no interval: a size was run once; two runs of each give one" in lines
     assert "Assumed:" in lines
     assert any("ring allreduce, 4 ranks a node with 1 adapter" in line for line in lines)
     assert any("line rate, 25 Gbit/s (IEEE 802.3by)" in line for line in lines)
+
+
+def test_an_interval_and_what_it_is_made_of(run_in, tmp_path):
+    for ranks, seconds in [(1, 10.0), (2, 5.6), (4, 3.1)]:
+        for repeat in range(2):
+            took = [seconds * (1 + repeat / 50)]
+            run_in(f"r{ranks}-{repeat}", ranks=ranks, seconds=took, samples=6400, batch_size=64, repeat=repeat)
+    result = predict(tmp_path, "--ranks", "4,64", "--network", "roce-25g", "--fits")
+    (said,) = (line for line in result.stdout.splitlines() if line.startswith("interval"))
+    assert said.startswith("interval (at least 95%, of the median time): what repeats differ by, and ")
+    assert said.endswith("by which 1 size predicted from smaller ones were off")
+    assert " from " in result.stdout
+    four, many = json.loads(predict(tmp_path, "--ranks", "4,64", "--network", "roce-25g", "--format", "json").stdout)
+    for row in (four, many):
+        assert row["seconds_low"] < row["seconds_per_epoch"] < row["seconds_high"]
+    assert many["seconds_high"] / many["seconds_low"] > four["seconds_high"] / four["seconds_low"]
 
 
 def test_json_and_csv_have_the_numbers_and_standard_error_the_words(study):

@@ -194,11 +194,12 @@ def test_all_tables(study):
         "cost",
         "roofline",
         "pop",
+        "jitter",
         "proposal",
         "quality",
         "left_out",
     ]
-    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 2, 2, 2, 1]
+    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 2, 0, 2, 2, 1]
     for title in ("strong scaling", "time to accuracy", "CPU and GPU", "cost", "Left out: 1"):
         assert title in report(study, "--table", "all").stdout
     for fmt in ("csv", "parquet"):

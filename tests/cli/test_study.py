@@ -68,6 +68,34 @@ class TestRun:
         assert [line.split("  ")[0] for line in lines[1:]] == [f"[{n}/4] {run}" for n, run in enumerate(planned, 1)]
         assert all(line.endswith(" s  ok") for line in lines[1:])
 
+    def test_two_settings_in_turn(self, quick, here):
+        words = [quick, "--set", "setup=echo A >> turns", "--against", "setup=echo B >> turns"]
+        listed = json.loads(study_run(*words, "--dry-run", "--format", "json").stdout)
+        assert [row["set"] for row in listed] == ["A"] * 4 + ["B"] * 4
+        result = study_run(*words)
+        assert result.exit_code == 0, result.output
+        assert ran() == [1, 1, 2, 2, 1, 1, 2, 2]
+        turns = (here / "turns").read_text().split()
+        assert [set(pair) for pair in zip(turns[::2], turns[1::2], strict=True)] == [{"A", "B"}] * 4
+        assert sum(first == "A" for first in turns[::2]) == 2
+        place = "quick,setup=echo_B____turns"
+        assert len(list((here / "runs" / place).glob("cpus*"))) == len(list((here / "runs/quick").glob("cpus*"))) == 4
+        assert result.stderr.splitlines()[-1] == f"next: hpcnn compare runs/quick runs/{place}"
+        again = study_run(*words)
+        assert again.exit_code == 0
+        assert len(ran()) == 8
+
+    def test_a_key_that_changes_the_number_of_runs_has_no_partner(self, quick):
+        result = study_run(quick, "--against", "repeats=3")
+        assert result.exit_code == 2
+        assert "--against: A has 4 runs and B 6" in result.stderr
+        assert not Path("ran").exists()
+
+    def test_the_points_of_a_repeat_by_chance(self, quick):
+        orders = {tuple(listed(quick, "--set", "cpus_per_task=[1,2,3,4]", "--shuffle", seed)) for seed in range(5)}
+        assert len(orders) > 1
+        assert {order[0].partition("-r")[2][:2] for order in orders} == {"01"}
+
     def test_each_run_directory_says_what_was_asked(self, quick):
         study_run(quick)
         for run in run_directories():

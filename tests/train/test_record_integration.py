@@ -17,6 +17,13 @@ from tests.train.launching import Trained
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
 
 PARTS = ("seconds_input", "seconds_compute", "seconds_communication", "seconds_other")
+OF_STEPS = (
+    "steps_timed",
+    "step_seconds_mean",
+    "step_seconds_variance",
+    "step_skewness",
+    "step_seconds_sum_of_maxima",
+)
 KEYS = {
     "epoch",
     "rank",
@@ -30,6 +37,7 @@ KEYS = {
     "metrics",
     "validation",
     "learning_rate",
+    *OF_STEPS,
 }
 STEPS = 4  # of 333 samples in batches of 100
 
@@ -68,6 +76,24 @@ def test_the_parts_of_an_epoch_are_its_total(run: RunDir) -> None:
         assert sum(parts) == pytest.approx(line["seconds_total"], rel=1e-3)
         assert line["seconds_compute"] > 0
         assert line["seconds_evaluation"] > 0
+
+
+def test_the_work_of_steps_is_the_time_outside_communication(run: RunDir) -> None:
+    """Of the three whole batches of an epoch, the same numbers on every rank."""
+    for lines in zip(*lines_of(run), strict=True):
+        assert len({tuple(line[key] for key in OF_STEPS) for line in lines}) == 1
+        first = lines[0]
+        assert first["steps_timed"] == STEPS - 1
+        mean, slowest = first["step_seconds_mean"], first["step_seconds_sum_of_maxima"] / (STEPS - 1)
+        assert 0 < mean <= slowest * (1 + 1e-9)
+        assert first["step_seconds_variance"] >= 0
+        for line in lines:
+            assert slowest * (STEPS - 1) < line["seconds_total"]
+        if len(lines) == 1:
+            assert slowest == pytest.approx(mean)
+            # computing and reading, and what of the optimizer lies before the next gradients
+            computed = (first["seconds_compute"] + first["seconds_input"]) / STEPS
+            assert mean > 0.5 * computed
 
 
 def test_only_several_ranks_communicate(alone: RunDir, together: RunDir) -> None:

@@ -60,7 +60,7 @@ def prediction_plots(data: RunData, table: pd.DataFrame, network: str) -> list[P
         ranks = sorted({*measured, *(2**k for k in range(last.bit_length())), last})
         found = predict_study(data, rows, ranks, Cluster(between, between, ranks_per_node=ranks_per_node(rows)))
         check = found.check
-        how_far = f"left out and predicted: {check.error:+.1%} on {check.ranks} ranks" if check else "not checked"
+        how_far = f"a model of the smaller sizes: {check.error:+.1%} on {check.ranks} ranks" if check else "not checked"
         which = f"{has.words}: more ranks are of more nodes like it; " if has.ranks < last else ""
         remarks = f"network {network}; {how_far}; {which}see hpcnn predict"
         name = "prediction" if number == 1 else f"prediction-{number}"

@@ -24,13 +24,15 @@ def pop_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             percent("parallel_efficiency", "parallel"),
             percent("load_balance", "balance"),
             percent("communication_efficiency", "communication"),
+            percent("serialization", "serialization"),
+            percent("transfer", "transfer"),
             percent("computational_scalability", "scalability"),
         ]
         parts = [
             "global = parallel x computational scalability, over the base case",
             "parallel = load balance x communication efficiency, medians over epochs and runs",
             "useful time: outside communication, and outside waiting for slower ranks",
-            "serialization and transfer: not told apart, which needs a simulated ideal network",
+            "communication = serialization (waiting for the slowest rank of each step) x transfer",
             warm_up(rules.warmup),
         ]
         views.append(View(title(rows, "POP efficiencies"), rows, columns, same, "; ".join(parts)))

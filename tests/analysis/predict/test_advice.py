@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from hpcnn.analysis.fits import fit_times
+from hpcnn.analysis.fits import fit_law
+from hpcnn.analysis.laws import USL_STRONG
 from hpcnn.analysis.predict.advice import limits, next_measurement
 from hpcnn.report import RunData, load, scaling_table
 
@@ -83,7 +84,7 @@ def test_with_all_there_it_narrows_the_peak_by_about_what_it_says(run_in, tmp_pa
         chance = np.random.default_rng(seed)
         before = {p: usl(p) * np.exp(0.02 * chance.standard_normal(6)) for p in sizes}
         after = {**before, 64: usl(64) * np.exp(0.02 * chance.standard_normal(6))}
-        widths = [np.ptp(fit_times(case, "strong", 300)[1].peak[1:]) for case in (before, after)]
+        widths = [np.ptp(fit_law(USL_STRONG, case, 300).peak[1:]) for case in (before, after)]
         ratios.append(widths[1] / widths[0])
     assert 1 - np.nanmedian(ratios) == pytest.approx(best.narrowing, abs=0.15)
 

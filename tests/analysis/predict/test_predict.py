@@ -1,15 +1,17 @@
 import json
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from hpcnn.analysis.predict.predict import predict, predict_study
+from hpcnn.analysis.predict.predict import assumptions, predict, predict_study
 from hpcnn.analysis.predict.published import POINTS, validation
 from hpcnn.analysis.predict.workload import Cost, Workload, measured_workload
 from hpcnn.analysis.series import scaling_series
 from hpcnn.interconnect import Cluster, Link, communication
 from hpcnn.report import RunData, load, scaling_table
+from hpcnn.stats.maxima import expected_largest
 from hpcnn.util.errors import UsageError
 
 LINK = Link("test", 1e-3, 1e6, "test")
@@ -99,7 +101,8 @@ def test_a_study_by_the_model_is_predicted_to_the_last_digit(run_in, tmp_path, k
     assert found.check.ranks == 8
     assert found.check.error == pytest.approx(0, abs=1e-6)
     assert found.check.points == pytest.approx(0, abs=1e-4)
-    assert found.workload.measured_on == (1, 2, 4)
+    assert found.check.used == (1, 2, 4)
+    assert found.workload.measured_on == (1, 2, 4, 8)
     assert found.table["seconds_per_epoch"][1] == pytest.approx(found.table["measured_seconds"][1])
     assert found.table["measured_seconds"].isna().tolist() == [False, False, True]
     assert found.table["efficiency"][0] == pytest.approx(1)
@@ -112,8 +115,10 @@ def test_the_check_is_of_a_size_that_the_model_has_not_seen(run_in, tmp_path):
     data, rows = series_in(tmp_path)
     found = predict_study(data, rows, [8], CLUSTER, parameters=PARAMETERS)
     assert found.check.error == pytest.approx(-0.5, abs=1e-6)
-    efficiency = found.table["efficiency"][0]
+    efficiency = found.workload.base_seconds / 8 / found.check.predicted
     assert found.check.points == pytest.approx(100 * (efficiency - efficiency / 2))
+    # the prediction has seen it, and is nearer to it
+    assert found.check.predicted < 0.95 * found.table["seconds_per_epoch"][0] < found.check.measured
 
 
 def test_one_size_leaves_nothing_to_check_against(run_in, tmp_path):
@@ -157,6 +162,7 @@ def test_the_other_kind_keeps_the_work_of_the_base_case(run_in, tmp_path):
     assert found.workload.kind == "weak"
     assert found.table["batch_size"].tolist() == [100, 400]
     assert found.check is None
+    assert found.bounds.missing == "another kind of scaling was measured"
     assert found.table["measured_seconds"].isna().all()
 
 
@@ -186,12 +192,13 @@ def test_assumptions_are_said_with_their_numbers(run_in, tmp_path):
     said = "\n".join(predict_study(data, rows, [1, 128], cluster, 0.5, parameters=PARAMETERS).assumptions)
     for words in (
         "strong scaling: samples and batch stay 1,000 and 100",
-        "(ranks 1): no stragglers",
+        "(ranks 1, 2): no stragglers",
+        "jitter: none, for no run records how much its steps differ",
         "4,000 bytes a step (1,000 parameters of float32) in 1 message of up to 1 MiB",
         "tree allreduce, 4 ranks a node with 1 adapter",
         "between nodes: test (alpha 1000 us, beta 0.001 GB/s)",
         "within a node: test",
-        "behind 50% of the compute time",
+        "behind 50% of the compute time, which changes nothing here",
         "beyond 100 ranks a rank has no sample of its own",
     ):
         assert words in said
@@ -207,6 +214,88 @@ def test_the_order_of_the_input_changes_no_number(run_in, tmp_path):
     other = predict_study(shuffled, rows.sample(frac=1, random_state=3), [1, 2, 4, 8], CLUSTER)
     pd.testing.assert_frame_equal(expected.table, other.table)
     assert expected.check == other.check
+
+
+def write_jittery(run_in, name, ranks, *, jitter=0.2, skewness=1.0, common=0.0):
+    """Write a run by the model whose steps have ``jitter``, and whose ranks wait for the slowest of them."""
+    run = write_measured(run_in, name, ranks)
+    mean = COMPUTE.seconds(-(-100 // ranks))
+    longer = jitter * mean * expected_largest(ranks, skewness)
+    for rank in range(ranks):
+        lines = [json.loads(line) for line in run.epochs(rank).read_text().splitlines()]
+        for line in lines:
+            line["seconds_total"] = sum(line[f"seconds_{part}"] for part in ("compute", "input", "other"))
+            line["seconds_communication"] += 10 * longer
+            line["seconds_total"] += line["seconds_communication"]
+            line |= {"steps_timed": 9, "step_seconds_mean": mean, "step_skewness": skewness}
+            line["step_seconds_variance"] = (jitter**2 + common**2) * mean**2
+            line["step_seconds_sum_of_maxima"] = 9 * (mean + longer)
+        run.epochs(rank).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize("sizes", [(1,), (1, 2), (1, 2, 4, 8)])
+def test_jitter_is_predicted_from_the_steps(run_in, tmp_path, sizes):
+    for ranks in sizes:
+        write_jittery(run_in, f"r{ranks}", ranks)
+    data, rows = series_in(tmp_path)
+    found = predict_study(data, rows, [64], CLUSTER, parameters=PARAMETERS)
+    expected = 0.2 * found.table["step_compute"][0] * expected_largest(64, 1.0)
+    assert found.table["step_jitter"][0] == pytest.approx(expected)
+    (said,) = (line for line in found.assumptions if line.startswith("jitter"))
+    assert "the slowest of 64 ranks takes" in said
+
+
+def test_what_slows_all_ranks_alike_is_no_jitter(run_in, tmp_path):
+    for ranks in (2, 4):
+        write_jittery(run_in, f"r{ranks}", ranks, common=0.3)
+    data, rows = series_in(tmp_path)
+    table = predict_study(data, rows, [64], CLUSTER, parameters=PARAMETERS).table
+    assert table["step_jitter"][0] == pytest.approx(0.2 * table["step_compute"][0] * expected_largest(64, 1.0))
+
+
+def test_an_interval_grows_with_the_distance_and_with_what_the_checks_were_off(run_in, tmp_path):
+    for ranks in (1, 2, 4, 8):
+        for repeat in range(3):
+            write_measured(run_in, f"r{ranks}-{repeat}", ranks, factor=1 + repeat / 100, repeat=repeat)
+    data, rows = series_in(tmp_path)
+    found = predict_study(data, rows, [8, 16, 256], CLUSTER, parameters=PARAMETERS)
+    assert (found.bounds.checks, found.bounds.missing) == (2, None)
+    assert found.bounds.per_doubling == pytest.approx(0, abs=0.005)
+    narrow = (found.table["seconds_high"] / found.table["seconds_low"]).tolist()
+    assert 1.005 < min(narrow) < max(narrow) < 1.1
+    for repeat in range(3):
+        write_measured(run_in, f"r16-{repeat}", 16, factor=1.3 + repeat / 100, repeat=repeat)
+    data, rows = series_in(tmp_path)
+    found = predict_study(data, rows, [16, 32, 256], CLUSTER, parameters=PARAMETERS)
+    assert found.bounds.per_doubling == pytest.approx(math.log(1.3 * 1.01 / 1.01) / math.sqrt(3), abs=0.01)
+    wide = (found.table["seconds_high"] / found.table["seconds_low"]).tolist()
+    assert wide == sorted(wide)
+    assert wide[0] > narrow[0]
+    assert wide[2] > wide[1] ** 2
+
+
+def test_without_three_sizes_of_two_runs_there_is_no_interval(run_in, tmp_path):
+    for ranks in (1, 2, 4):
+        write_measured(run_in, f"r{ranks}", ranks)
+    data, rows = series_in(tmp_path)
+    found = predict_study(data, rows, [8], CLUSTER, parameters=PARAMETERS)
+    assert found.bounds.missing == "a size was run once; two runs of each give one"
+    assert found.table["seconds_low"].isna().all()
+
+
+def test_an_overlap_that_no_measured_size_shows_is_said_to_be_untested():
+    work = replace(STRONG, measured_on=(1, 2), gradient_bytes=20_000)
+    fused = Cluster(LINK, LINK, cycle_seconds=0.0, fusion_bytes=5_000)
+    one = Cluster(LINK, LINK, cycle_seconds=0.0)
+    assert any("compute time, which changes nothing here" in line for line in assumptions(work, one, 0.5, [1, 64]))
+    assert any(line.endswith("of the compute time") for line in assumptions(work, fused, 0.5, [1, 64]))
+    alone = replace(work, measured_on=(1,))
+    assert any("which the measured sizes do not test" in line for line in assumptions(alone, fused, 0.5, [1, 64]))
+
+
+def test_two_published_points_test_the_overlap():
+    table = validation()
+    assert table.loc[table["tests_overlap"], "name"].tolist() == ["VGG-16", "VGG-16"]
 
 
 # What docs/prediction.md states: points of efficiency, by which the model is off.
