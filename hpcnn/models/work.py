@@ -10,9 +10,9 @@ named.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     import keras
@@ -68,6 +68,8 @@ _ELEMENTWISE = (
     "ZeroPadding1D",
     "ZeroPadding2D",
 )
+# Layers that write values and read them again, besides their inputs and outputs.
+_IN_TWO_STEPS = ("SeparableConv1D", "SeparableConv2D")
 # Layers that move no data.
 _VIEWS = ("Flatten", "Identity", "InputLayer", "Reshape")
 
@@ -118,30 +120,40 @@ class Work:
 def work_of(model: keras.Model) -> Work:
     """Count the work of a built Keras model; a model that calls its layers by its own code is unknown."""
     work = Work()
-    trained: set[int] = set()  # tensors that depend on trained weights
-    for operation, inputs, outputs in _calls(model):
-        carries = any(id(tensor) in trained for tensor in inputs)
-        if _trained(operation) or carries:
-            trained.update(id(tensor) for tensor in outputs)
-        _add(work, operation, [t.shape[1:] for t in inputs], [t.shape[1:] for t in outputs], carries)
+    graph = _graph_of(model)
+    if graph is None:
+        _add(work, model, [], [], carries=False)
+    else:
+        _add_graph(work, graph, [False] * len(graph.inputs))
     return work
 
 
-def _calls(model: keras.Model) -> Iterator[tuple[keras.Operation, list[keras.KerasTensor], list[keras.KerasTensor]]]:
-    """Yield each call of a layer in the model's graph, with its input and output tensors, in topological order.
+def _graph_of(operation: keras.Operation) -> Any:
+    """Return the graph of a functional or sequential model, None for anything else."""
+    graph = getattr(operation, "_functional", None) or operation  # Sequential keeps its graph there
+    return graph if hasattr(graph, "_nodes_by_depth") else None
 
-    A model without a graph is one call, without tensors.
+
+def _add_graph(work: Work, graph: Any, carried: Iterable[bool]) -> list[bool]:
+    """Add every call of a layer in a graph, in topological order, those of models inside of it too.
+
+    carried: for each input of the graph, whether it depends on trained weights. Returns the same of its outputs.
     """
     import keras
 
-    graph = getattr(model, "_functional", None) or model  # Sequential keeps its graph there
-    nodes = getattr(graph, "_nodes_by_depth", None)
-    if nodes is None:
-        yield model, [], []
-        return
-    for depth in sorted(nodes, reverse=True):
-        for node in nodes[depth]:
-            yield node.operation, keras.tree.flatten(node.input_tensors), keras.tree.flatten(node.output_tensors)
+    trained = {id(tensor) for tensor, carries in zip(graph.inputs, carried, strict=True) if carries}
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            inputs, outputs = (keras.tree.flatten(part) for part in (node.input_tensors, node.output_tensors))
+            carries = [id(tensor) in trained for tensor in inputs]
+            inner = _graph_of(node.operation)
+            if inner is not None:
+                given = _add_graph(work, inner, carries)
+            else:
+                _add(work, node.operation, [t.shape[1:] for t in inputs], [t.shape[1:] for t in outputs], any(carries))
+                given = [_trained(node.operation) or any(carries)] * len(outputs)
+            trained.update(id(tensor) for tensor, depends in zip(outputs, given, strict=True) if depends)
+    return [id(tensor) in trained for tensor in graph.outputs]
 
 
 def _add(work: Work, layer: keras.Operation, inputs: list[Shape], outputs: list[Shape], carries: bool) -> None:
@@ -155,12 +167,16 @@ def _add(work: Work, layer: keras.Operation, inputs: list[Shape], outputs: list[
         work.unknown.append(f"{layer.name} ({kind})")
         return
     moved = sum(_size(shape) for shape in (*inputs, *outputs))
+    if kind in _IN_TWO_STEPS:
+        moved += 2 * _between(layer, outputs[0])
     weights = sum(_numbers(weight.shape) for weight in getattr(layer, "weights", []))
     passes = 1 + (product is not None and _trained(layer)) + carries
     if product is not None:
         operations = 2 * product(layer, inputs[0], outputs[0])
         work.forward += operations
         work.training += passes * operations
+        if kind in _IN_TWO_STEPS and _trained(layer) and not carries:  # the second step's inputs need a gradient
+            work.training += 2 * _between(layer, outputs[0]) * int(layer.pointwise_kernel.shape[-1])
     work.values += passes * moved
     work.weights += passes * weights
 
@@ -193,6 +209,18 @@ def _depthwise(layer: keras.Layer, inputs: Shape, outputs: Shape) -> int:
     return _size(outputs) * _numbers(layer.kernel.shape[:-2])
 
 
+def _separable(layer: keras.Layer, inputs: Shape, outputs: Shape) -> int:
+    """Return the multiplications of a depthwise convolution and of the 1 x 1 convolution on what it gives."""
+    kernel, filters = layer.depthwise_kernel.shape, layer.pointwise_kernel.shape[-1]
+    return _between(layer, outputs) * int(_numbers(kernel[:-2]) + filters)
+
+
+def _between(layer: keras.Layer, outputs: Shape) -> int:
+    """Return the values that a separable convolution writes between its two steps."""
+    channels, filters = layer.pointwise_kernel.shape[-2:]
+    return _size(outputs) // int(filters) * int(channels)
+
+
 def _transposed(layer: keras.Layer, inputs: Shape, outputs: Shape) -> int:
     """Return the multiplications of a transposed convolution: each input value times the kernel, for every filter."""
     return _size(inputs) * _numbers(layer.kernel.shape[:-1])  # kernel: (*size, filters, channels)
@@ -205,6 +233,8 @@ _PRODUCTS: dict[str, Callable[[keras.Layer, Shape, Shape], int]] = {
     "Conv3D": _convolution,
     "DepthwiseConv1D": _depthwise,
     "DepthwiseConv2D": _depthwise,
+    "SeparableConv1D": _separable,
+    "SeparableConv2D": _separable,
     "Conv1DTranspose": _transposed,
     "Conv2DTranspose": _transposed,
     "Conv3DTranspose": _transposed,

@@ -1,13 +1,13 @@
 """The optimizer's step in one pass over the weights, where TensorFlow has an operation for all of it.
 
-Keras writes SGD's and Adam's rule as several operations, each of which reads and writes the whole weight. TensorFlow's
-fused operations compute the same rule, to rounding. Everything around the rule (schedules, clipping, loss scaling,
-weight decay, averages) stays Keras's. Must not know networks.
+Keras writes the rules of SGD, Adam and RMSprop as several operations, each of which reads and writes the whole weight.
+TensorFlow's fused operations compute the same rules, to rounding. Everything around them (schedules, clipping, loss
+scaling, weight decay, averages) stays Keras's. Must not know networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -37,7 +37,15 @@ def fuse(optimizer: Optimizer) -> bool:
             as_keras_does(gradient, variable, learning_rate)
 
     object.__setattr__(optimizer, "update_step", update_step)
-    return bool(_handles(*optimizer.variables))
+    if not _handles(*optimizer.variables):
+        return False
+    update_all = optimizer._backend_update_step
+
+    def read_rate_once(gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Any) -> None:
+        update_all(gradients, variables, tf.convert_to_tensor(learning_rate))
+
+    object.__setattr__(optimizer, "_backend_update_step", read_rate_once)
+    return True
 
 
 def _rule(optimizer: Optimizer) -> Rule | None:
@@ -47,6 +55,8 @@ def _rule(optimizer: Optimizer) -> Rule | None:
         return _sgd
     if own is keras.optimizers.Adam.update_step and not optimizer.amsgrad:
         return _adam
+    if own is keras.optimizers.RMSprop.update_step and optimizer.momentum:
+        return _rmsprop
     return None
 
 
@@ -90,6 +100,28 @@ def _adam(optimizer: Optimizer, gradient: Tensor, variable: Variable, learning_r
             epsilon=tf.constant(optimizer.epsilon, variable.dtype),
             grad=gradient,
         )
+    return bool(handles)
+
+
+def _rmsprop(optimizer: Optimizer, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> bool:
+    """*graph*: RMSprop's rule with momentum; TensorFlow has no operation for the one without."""
+    index = optimizer._get_variable_index(variable)
+    slots = [optimizer._velocities[index], optimizer._momentums[index]]
+    if optimizer.centered:
+        slots.append(optimizer._average_gradients[index])
+    handles = _handles(variable, *slots)
+    if handles:
+        constants = {"rho": optimizer.rho, "momentum": optimizer.momentum, "epsilon": optimizer.epsilon}
+        arguments = {
+            **{name: tf.constant(value, variable.dtype) for name, value in constants.items()},
+            **dict(zip(("var", "ms", "mom", "mg"), handles, strict=False)),
+            "lr": tf.cast(learning_rate, variable.dtype),
+            "grad": gradient,
+        }
+        if optimizer.centered:
+            tf.raw_ops.ResourceApplyCenteredRMSProp(**arguments)
+        else:
+            tf.raw_ops.ResourceApplyRMSProp(**arguments)
     return bool(handles)
 
 

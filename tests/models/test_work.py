@@ -23,6 +23,7 @@ BY_HAND = {
 }
 # Operations of TensorFlow: which of their inputs and outputs are the kernel, and the output (or its gradient).
 CONVOLUTIONS = {"Conv2D": (1, 2), "Conv2DBackpropInput": (1, 2), "Conv2DBackpropFilter": (3, 2)}
+CONVOLUTIONS |= {name.replace("Conv2D", "DepthwiseConv2dNative"): places for name, places in CONVOLUTIONS.items()}
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -96,11 +97,27 @@ def test_branches_and_a_layer_that_is_called_twice_are_counted() -> None:
         (lambda layers: layers.DepthwiseConv2D(3, depth_multiplier=2), 2 * (6 * 6 * 8) * (3 * 3)),
         (lambda layers: layers.Conv2DTranspose(5, 2, strides=2), 2 * (8 * 8 * 4) * (2 * 2 * 5)),
         (lambda layers: layers.Dense(7), 2 * (8 * 8) * (4 * 7)),
+        (lambda layers: layers.SeparableConv2D(6, 3, depth_multiplier=2), 2 * (6 * 6 * 8) * (3 * 3 + 6)),
     ],
 )
 def test_other_products_are_counted(layers, forward: int) -> None:
     model = keras.Sequential([keras.Input((8, 8, 4)), layers(keras.layers)])
     assert work_of(model).forward == forward
+
+
+def test_models_in_a_model_are_counted_where_they_are_called() -> None:
+    inner = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, use_bias=False)])
+    inputs = keras.Input((8,))
+    # first call: forward and weights; second call: inputs too
+    assert work_of(keras.Model(inputs, inner(inner(inputs)))).training == (2 + 3) * 2 * 64
+
+
+def test_a_separable_convolution_is_two_steps() -> None:
+    layer = keras.layers.SeparableConv2D(6, 3, use_bias=False)
+    model = keras.Sequential([keras.Input((8, 8, 4)), layer, keras.layers.GlobalAveragePooling2D()])
+    assert work_of(model).training == operations_in_graph(model)
+    # 8 x 8 x 4 values are read, 6 x 6 x 4 written and read, 6 x 6 x 6 written: forward, and gradient of the weights
+    assert work_of(model).values == 2 * (256 + 2 * 144 + 216) + 2 * (216 + 6)
 
 
 def test_functions_in_a_graph_are_known_or_named() -> None:
@@ -129,8 +146,8 @@ class Subclassed(keras.Model):
         (lambda: keras.Sequential([keras.Input((4, 4)), keras.layers.LSTM(3, name="cell")]), "cell (LSTM)"),
         (lambda: Subclassed(name="whole"), "whole (Subclassed)"),
         (
-            lambda: keras.Sequential([keras.Input((4,)), keras.Sequential([keras.layers.Dense(3)], name="inner")]),
-            "inner (Sequential)",
+            lambda: keras.Sequential([keras.Input((4, 4)), keras.Sequential([Own(name="mine")], name="inner")]),
+            "mine (Own)",
         ),
         (
             lambda: keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3, name="any")]),

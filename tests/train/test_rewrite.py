@@ -64,8 +64,35 @@ def maps_as_outputs() -> Any:
     return keras.Model(image, [Layers.Dense(3, activation="softmax")(Layers.Flatten()(pooled)), convolved])
 
 
+def residual() -> Any:
+    """Return a network with sums of maps of one shape, of which one is taken twice, and a sum over a single channel."""
+    image = keras.Input((12, 12, 2))
+    maps = Layers.Conv2D(4, 3, padding="same")(image)
+    added = Layers.Add()([maps, Layers.Conv2D(4, 3, padding="same")(maps), maps])
+    added = Layers.Add()([added, Layers.Conv2D(1, 1)(added)])
+    return keras.Model(image, Layers.Dense(3, activation="softmax")(Layers.GlobalAveragePooling2D()(added)))
+
+
+def pointwise(side: int | None = 12) -> Any:
+    """Return a network of convolutions by one pixel: with steps, with an activation before a pooling, at any size."""
+    return keras.Sequential(
+        [
+            keras.Input((side, side, 2)),
+            Layers.Conv2D(6, 1, strides=(2, 1), activation="relu", bias_initializer="random_normal"),
+            Layers.Conv2D(4, 1, padding="same", strides=2, use_bias=False),
+            Layers.Conv2D(5, 1, activation="tanh", bias_initializer="random_normal"),
+            Layers.MaxPooling2D(2),
+            Layers.GlobalAveragePooling2D(),
+            Layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
 NETWORKS: dict[str, Callable[[], Any]] = {
     "relu": one_pool,
+    "pointwise": pointwise,
+    "pointwise at any size": lambda: pointwise(None),
+    "residual": residual,
     "tanh": lambda: one_pool("tanh"),
     "overlapping": lambda: one_pool(pool_size=3, strides=2, padding="same"),
     "own-layers": own_layers,
@@ -104,6 +131,13 @@ def test_outputs_and_gradients_are_those_of_keras(name: str) -> None:
     found = outputs_and_gradients(model, images, rewrite=True)
     for ours, theirs in zip(found[0] + found[1], expected[0] + expected[1], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["pointwise", "pointwise at any size"])
+def test_a_convolution_by_one_pixel_is_a_product(name: str) -> None:
+    *_, kinds = outputs_and_gradients(NETWORKS[name](), tf.random.normal([6, 12, 12, 2]), rewrite=True)
+    assert "MatMul" in kinds
+    assert not {kind for kind in kinds if kind.startswith("Conv2D")}
 
 
 def test_the_activation_comes_after_the_pooling() -> None:
@@ -233,6 +267,38 @@ def test_fused_batch_normalization_is_that_of_keras(name: str, training: bool) -
         np.testing.assert_allclose(mine, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_a_bias_before_batch_normalization_moves_its_average_and_nothing_else(policy: str) -> None:
+    image = keras.Input((6, 6, 2))
+    maps = Layers.Conv2D(4, 3, bias_initializer="random_normal", dtype=policy)(image)
+    maps = Layers.Activation("relu")(Layers.BatchNormalization(momentum=0.8, dtype=policy)(maps))
+    maps = Layers.BatchNormalization(dtype=policy)(Layers.Conv2D(3, 1, bias_initializer="ones", dtype=policy)(maps))
+    taken_twice = Layers.Conv2D(3, 1, bias_initializer="ones", dtype=policy)(maps)
+    maps = Layers.Concatenate()([taken_twice, Layers.BatchNormalization(dtype=policy)(taken_twice)])
+    model = keras.Model(image, Layers.GlobalAveragePooling2D(dtype="float32")(maps))
+    assert rewrites(model)["bias within batch normalization"] == 2
+    start, images = [v.numpy() for v in model.weights], tf.random.stateless_normal([5, 6, 6, 2], (1, 2))
+    found = []
+    for fused in (False, True):
+        for variable, value in zip(model.weights, start, strict=True):
+            variable.assign(value)
+
+        @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+        def compute(fused: bool) -> Any:
+            with rewritten(model) if fused else nullcontext():
+                with tf.GradientTape() as tape:
+                    trained = model(images, training=True)
+                    loss = tf.reduce_sum(tf.sin(3.0 * trained))
+                gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+                return trained, model(images, training=False), gradients
+
+        trained, tested, gradients = compute(fused)
+        found.append([part.numpy() for part in (trained, tested, *gradients, *(v.value for v in model.weights))])
+    tolerance = 5e-5 if policy == "float32" else 0.1
+    for theirs, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
 def test_one_row_has_no_variance() -> None:
     """TensorFlow's operation would divide by n - 1."""
     model = normalized((7,))
@@ -280,6 +346,8 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "schedule": lambda: keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5), momentum=0.5),
     "adam": lambda: keras.optimizers.Adam(0.01),
     "adamw": lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
+    "rmsprop": lambda: keras.optimizers.RMSprop(0.01, momentum=0.9),
+    "centred": lambda: keras.optimizers.RMSprop(0.01, momentum=0.9, centered=True),
     "averages": lambda: keras.optimizers.Adam(0.01, use_ema=True, gradient_accumulation_steps=2),
 }
 

@@ -12,10 +12,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from hpcnn.train.rewrite.batch_norm import can_be_fused, fuse_batch_norm
+from hpcnn.train.rewrite.batch_norm import can_be_fused, fuse_batch_norm, has_bias_to_leave_out
 from hpcnn.train.rewrite.change import change, is_altered
 from hpcnn.train.rewrite.dropout import can_drop_by_few_bits, drop_by_few_bits
+from hpcnn.train.rewrite.graph import sources
+from hpcnn.train.rewrite.pointwise import is_pointwise, multiply_pixels
 from hpcnn.train.rewrite.pooling import activate_after_pooling, pooled
+from hpcnn.train.rewrite.sums import add_at_once, can_be_added_at_once
 from hpcnn.util.types import KerasModel
 
 __all__ = ["SWITCH", "change", "enabled", "is_altered", "rewrites", "rewritten"]
@@ -48,14 +51,26 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
     if not enabled():
         return taken
     layers = list(model._flatten_layers(include_self=True, recursive=True))
-    for pool, before in pooled(layers):
+    only_source = sources(layers)
+    for layer in layers:
+        if is_pointwise(layer):  # before what changes a convolution's call, which takes this part of it as it is
+            multiply_pixels(changes, layer)
+            taken["1 x 1 convolution as a product"] += 1
+    for pool, before in pooled(layers, only_source):
         activate_after_pooling(changes, pool, before)
         taken["activation after pooling"] += 1
     for layer in layers:
         if can_drop_by_few_bits(layer):
             drop_by_few_bits(changes, layer)
             taken["dropout from few bits"] += 1
+        if can_be_added_at_once(layer):
+            add_at_once(changes, layer)
+            taken["sum in one operation"] += 1
+    for layer in layers:
         if can_be_fused(layer):
-            fuse_batch_norm(changes, layer)
+            source = only_source(layer)
+            biased = source if source is not None and has_bias_to_leave_out(source) else None
+            fuse_batch_norm(changes, layer, biased)
             taken["fused batch normalization"] += 1
-    return taken
+            taken["bias within batch normalization"] += biased is not None
+    return +taken

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import keras
 import tensorflow as tf
 
-from hpcnn.train.rewrite.change import change, is_altered
+from hpcnn.train.rewrite.change import change, is_altered, is_watched
 from hpcnn.util.types import Layer, Tensor
 
 # What cuDNN takes at least; TensorFlow raises a smaller one in silence.
@@ -29,41 +29,82 @@ def can_be_fused(layer: Layer) -> bool:
     )
 
 
-def fuse_batch_norm(changes: ExitStack, layer: Layer) -> None:
+def has_bias_to_leave_out(layer: Layer) -> bool:
+    """Return whether a layer is Keras's own convolution that ends with a bias for each of the last axis's channels."""
+    return (
+        type(layer) is keras.layers.Conv2D
+        and not is_watched(layer)
+        and layer.built
+        and layer.use_bias
+        and layer.activation is keras.activations.linear
+        and layer.data_format == "channels_last"
+    )
+
+
+def fuse_batch_norm(changes: ExitStack, layer: Layer, biased: Layer | None = None) -> None:
     """Compute mean, variance and normalized values in one operation, and their gradients in another.
 
-    Equal to Keras's to rounding. In half precision both compute in float32 and round the result once. TensorFlow's
-    operation gives the variance for a moving average as n / (n - 1) times that of the batch; Keras keeps that of the
-    batch, so it is multiplied by (n - 1) / n here.
+    Equal to Keras's to rounding. In half precision both compute in float32 and round the result once.
+
+    biased: the convolution whose output the layer alone takes. Its bias moves values and their mean alike, so that
+    normalized values and gradients are as if it were 0: in training it is added to the mean that is averaged, and to
+    nothing else. Its own gradient is 0; Keras's is what rounding leaves of 0.
     """
     as_keras_does = layer.call
 
     def normalize(inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
-        if mask is not None or inputs.dtype != layer.compute_dtype or inputs.shape.rank != layer.input_spec.ndim:
+        fits = mask is None and inputs.dtype == layer.compute_dtype and inputs.shape.rank == layer.input_spec.ndim
+        by_batch = fits and training and layer.trainable
+        if biased is not None and not by_batch:
+            inputs = inputs + tf.cast(biased.bias, inputs.dtype)
+        if not fits:
             return as_keras_does(inputs, training=training, mask=mask)
-        rows = tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
+        images = inputs.shape.rank == 4
+        rows = inputs if images else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
         scale = tf.convert_to_tensor(layer.gamma) if layer.scale else tf.ones(rows.shape[-1:])
         offset = tf.convert_to_tensor(layer.beta) if layer.center else tf.zeros(rows.shape[-1:])
-        if training and layer.trainable:
-            normalized = _by_batch(layer, rows, scale, offset)
+        if by_batch:
+            bias = None if biased is None else tf.cast(biased.bias, tf.float32)
+            normalized = _by_batch(layer, rows, scale, offset, bias)
         else:
             normalized = _by_moving_averages(layer, rows, scale, offset)
-        return tf.reshape(normalized, tf.shape(inputs))
+        return normalized if images else tf.reshape(normalized, tf.shape(inputs))
 
     change(changes, layer, "call", normalize)
+    if biased is not None:
+        change(changes, biased, "call", lambda inputs: biased.convolution_op(inputs, biased.kernel))
 
 
-def _by_batch(layer: Layer, rows: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+def _by_batch(layer: Layer, rows: Tensor, scale: Tensor, offset: Tensor, bias: Tensor | None) -> Tensor:
     """*graph*: normalize by the statistics of the batch, and move the averages."""
+    if bias is not None:
+        offset += bias * tf.zeros(bias.shape)  # so that the bias has a gradient: 0
     empty = tf.zeros([0])
-    normalized, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+    normalized, mean, variance, _, kept, _ = tf.raw_ops.FusedBatchNormV3(
         x=rows, scale=scale, offset=offset, mean=empty, variance=empty, epsilon=layer.epsilon, is_training=True
     )
-    count = tf.cast(tf.shape(rows)[0], tf.float64)
-    biased = tf.cast(tf.maximum(count - 1.0, 1.0) / count, tf.float32)
-    for average, of_batch in ((layer.moving_mean, mean), (layer.moving_variance, variance * biased)):
-        average.assign(average * layer.momentum + of_batch * (1.0 - layer.momentum))
+    mean = mean if bias is None else mean + bias
+    of_batch = variance * _biased(rows) if tf.config.list_logical_devices("GPU") else kept
+    for average, value in ((layer.moving_mean.value, mean), (layer.moving_variance.value, of_batch)):
+        _move(average, value, 1.0 - layer.momentum)
     return normalized
+
+
+def _move(average: Tensor, value: Tensor, share: float) -> None:
+    """*graph*: let a variable go so far towards a value."""
+    if hasattr(average, "values"):  # of tf.distribute, with a copy on each device
+        average.assign_sub((average - value) * share)
+    else:
+        tf.raw_ops.ResourceApplyGradientDescent(var=average.handle, alpha=share, delta=average - value)
+
+
+def _biased(rows: Tensor) -> Tensor:
+    """*graph*: return (n - 1) / n, which makes of the operation's variance that of the batch, which Keras averages.
+
+    On processors the operation gives the variance of the batch too, to its gradient; on GPUs what cuDNN keeps.
+    """
+    count = tf.cast(tf.size(rows) // rows.shape[-1], tf.float64)
+    return tf.cast(tf.maximum(count - 1.0, 1.0) / count, tf.float32)
 
 
 def _by_moving_averages(layer: Layer, rows: Tensor, scale: Tensor, offset: Tensor) -> Tensor:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import chain
 from typing import Any
 
 import keras
@@ -18,26 +16,8 @@ from hpcnn.util.types import Layer, Tensor
 _MONOTONE = ("relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid")
 
 
-def pooled(layers: list[Layer]) -> Iterator[tuple[Layer, Layer]]:
+def pooled(layers: list[Layer], only_source: Callable[[Layer], Layer | None]) -> Iterator[tuple[Layer, Layer]]:
     """Yield each max pooling and what activates right before it, where activated values go nowhere else."""
-    models = {id(graph): graph for graph in (getattr(layer, "_functional", layer) for layer in layers)}
-    graphs: list[Layer] = [graph for graph in models.values() if hasattr(graph, "_nodes_by_depth")]
-    calls: dict[int, list[Any]] = defaultdict(list)  # by layer: in how many places a model, or a model in it, calls it
-    uses: Counter[int] = Counter()  # by tensor: how many take it
-    for graph in graphs:
-        uses.update(id(tensor) for tensor in keras.tree.flatten(graph.outputs))
-        for node in chain.from_iterable(graph._nodes_by_depth.values()):
-            calls[id(node.operation)].append(node)
-            uses.update(id(tensor) for tensor in node.input_tensors)
-
-    def only_source(layer: Layer) -> Tensor:
-        """Return the layer whose output ``layer`` alone takes, and takes alone; None where there is none."""
-        if len(calls[id(layer)]) != 1 or len(calls[id(layer)][0].input_tensors) != 1:
-            return None
-        tensor = calls[id(layer)][0].input_tensors[0]
-        source = tensor._keras_history.operation
-        return source if uses[id(tensor)] == len(calls[id(source)]) == 1 else None
-
     for pool in layers:
         if type(pool) is keras.layers.MaxPooling2D and not is_watched(pool):
             before = only_source(pool)
