@@ -39,7 +39,7 @@ GROUPS = {
         "interact": ("hpcnn.cli.interact", "Open a shell on a compute node, in a container if asked."),
         "notebook": ("hpcnn.cli.notebook", "Start JupyterLab on a compute node, and print the tunnel to it."),
         "predict-images": ("hpcnn.cli.predict_images", "Label image files with the trained network of a run."),
-        "export": ("hpcnn.cli.export", "Write the trained network of a run as Keras, SavedModel or ONNX."),
+        "export": ("hpcnn.cli.export", "Write a trained network as Keras, SavedModel or ONNX, or runs to MLflow."),
     },
     "Studies": {
         "study": ("hpcnn.cli.study", "Run or submit every point of a scaling study, or what is missing of it."),
