@@ -9,13 +9,16 @@ import errno
 import importlib
 import os
 import sys
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from hpcnn.util.errors import HpcnnError, UsageError, unknown_value
 from hpcnn.util.text import printable, visible
 from hpcnn.version import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # command -> (module, one line for `hpcnn --help`), below the heading that help shows it under
 GROUPS = {
@@ -39,7 +42,7 @@ GROUPS = {
         "interact": ("hpcnn.cli.interact", "Open a shell on a compute node, in a container if asked."),
         "notebook": ("hpcnn.cli.notebook", "Start JupyterLab on a compute node, and print the tunnel to it."),
         "predict-images": ("hpcnn.cli.predict_images", "Label image files with the trained network of a run."),
-        "export": ("hpcnn.cli.export", "Write the trained network of a run as Keras, SavedModel or ONNX."),
+        "export": ("hpcnn.cli.export", "Write a trained network as Keras, SavedModel or ONNX, or runs to MLflow."),
     },
     "Studies": {
         "study": ("hpcnn.cli.study", "Run or submit every point of a scaling study, or what is missing of it."),
@@ -121,6 +124,14 @@ class LazyGroup(click.Group):
 
             install(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands without importing any, and options."""
+        from click.shell_completion import CompletionItem
+
+        lines = {name: line for group in GROUPS.values() for name, (_, line) in group.items()}
+        found = [CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from hpcnn.cli.output import say
-from hpcnn.util.table import console, width
+from hpcnn.util.table import console, folded, width
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -40,10 +40,12 @@ class LastLine:
             self._draw("")
 
     def echo(self, line: str) -> None:
-        """Print a line of output above it."""
+        """Print a line of output above it, on a terminal folded at its spaces."""
         with self._lock:
             self._draw("")
-            say(line)
+            # what draws on the terminal itself, as a program's own bar does, is not folded
+            plain = sys.stdout.isatty() and line.isprintable()
+            say(folded(line, width()) if plain else line)
 
     def _keep_up(self) -> None:
         while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hpcnn.cli.next import no_runs
 from hpcnn.cli.output import format_option
 from hpcnn.util.table import Column, emit, note
 from hpcnn.util.types import Json
@@ -30,6 +31,9 @@ def command(runs: tuple[str, ...], last: int | None, fmt: str) -> None:
     from hpcnn.util.text import shown_path
 
     found = runs_of(runs)[:last]
+    if fmt == "table" and not found:
+        no_runs()
+        return
     specs = [read_json(run.spec) or {} for run in found]
     settings = [settings_of(spec) for spec in specs]
     own = [{key: value for key, value in one.items() if key not in _NOT_SHOWN} for one in differing(settings)]
@@ -47,7 +51,7 @@ def command(runs: tuple[str, ...], last: int | None, fmt: str) -> None:
                 "test_accuracy": state.accuracy,
             }
         )
-    if fmt == "table" and rows:
+    if fmt == "table":
         same = {key: value for key, value in settings[0].items() if key not in (*own[0], *_NOT_SHOWN)}
         note(f"In all {len(rows)} runs: {words(same)}" if len(rows) > 1 else words(same))
     varying = list(own[0]) if own else []

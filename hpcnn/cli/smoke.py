@@ -26,11 +26,12 @@ def command(ntasks: int, keep: str | None, quiet: bool) -> None:
     is shallow: deep ones with batch normalization amplify rounding, with one rank too (docs/troubleshooting.md).
     """
     from hpcnn.machine.smoke import TOLERANCE, smoke
+    from hpcnn.util.table import note
 
     folder = Path(keep or tempfile.mkdtemp(prefix="hpcnn-smoke-"))
     outcome = smoke(folder, ntasks, log=None if quiet else click.echo)  # an error leaves the logs it names
     verdict = "ok" if outcome.agrees else "FAILED"
-    click.echo(
+    note(
         f"smoke: {verdict}: weights of 1 and {ntasks} ranks differ by at most {outcome.difference:.1e} "
         f"(allowed {TOLERANCE:.0e}); test accuracy {outcome.serial_accuracy:.4f} and {outcome.parallel_accuracy:.4f}"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.next import no_runs
 from hpcnn.cli.output import format_option
 from hpcnn.rundir.memory import OUT_OF_MEMORY
 from hpcnn.util.files import read_json
@@ -74,7 +75,9 @@ def command(jobs: tuple[str, ...], efficiency: bool, last: int, fmt: str) -> Non
     rows += [_row_of_lost(one) for one in lost]
     submitted = {row["run"] for row in rows}
     rows += [_row_of_run(run) for run in runs if str(run.path) not in submitted]
-    if fmt == "table":
+    if fmt == "table" and not rows:
+        no_runs()
+    elif fmt == "table":
         _show(rows, runs, last)
     else:
         keys = ("job_id", "status", "slurm_state", "elapsed", "nodes", "reason", "run")

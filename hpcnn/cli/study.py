@@ -17,7 +17,7 @@ from hpcnn.cli.next import next_lines
 from hpcnn.cli.output import format_option
 from hpcnn.cli.site_option import site_option
 from hpcnn.cli.study_options import folder_of, read_study, study_options
-from hpcnn.util.table import Column, emit
+from hpcnn.util.table import Column, emit, note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,7 +184,7 @@ def _name(path: Path, studies: Sequence[_Planned]) -> str:
 def _print_summary(study: StudySpec, runs: list[PlannedRun], todo: Todo, place: str) -> None:
     skipped = f", {todo.completed} already finished" if todo.completed else ""
     skipped += f", {todo.in_queue} in Slurm's queue" if todo.in_queue else ""
-    click.echo(f"{study.name}: {len(runs)} runs{skipped}{place}", err=True)
+    note(f"{study.name}: {len(runs)} runs{skipped}{place}", err=True)
 
 
 def _list(studies: Sequence[_Planned], todo: list[Prepared], fmt: str) -> None:

@@ -21,6 +21,11 @@ class Job:
     run: RunDir | None
 
 
+def is_job(target: str) -> bool:
+    """Return whether a target is the id of a job, or of a task of an array."""
+    return re.fullmatch(r"\d+(_\d+)?", target) is not None
+
+
 def find(targets: Sequence[str], *, or_none: bool = False) -> list[Job]:
     """Return the jobs that ``targets`` name: job ids, run directories, or folders that hold some.
 
@@ -32,7 +37,7 @@ def find(targets: Sequence[str], *, or_none: bool = False) -> list[Job]:
     known = {job.job_id: job for job in _below(runs_folder())}
     found: list[Job] = []
     for target in targets:
-        if re.fullmatch(r"\d+(_\d+)?", target):
+        if is_job(target):
             tasks = [job for name, job in known.items() if name == target or name.startswith(f"{target}_")]
             found += tasks or [Job(target, None)]
             continue
@@ -51,7 +56,7 @@ def runs_of(targets: Sequence[str]) -> list[RunDir]:
     """
     found: dict[Path, float] = {}
     for target in targets or [str(runs_folder())]:
-        if re.fullmatch(r"\d+(_\d+)?", target):
+        if is_job(target):
             continue
         here = dict(_runs_below(Path(target).absolute()))
         if not here and targets:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hpcnn.specs.fields import Field, facts_of, given
-from hpcnn.util.toml import toml_text
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ def _field_options(field: Field, value: Json) -> Iterator[str]:
     if isinstance(value, bool):
         yield option if value else f"--no-{option[2:]}"
     elif isinstance(value, dict):
+        from hpcnn.util.toml import toml_text  # it loads the reader of TOML, which help and completion do without
+
         as_text = str if facts_of(field)["texts"] else toml_text
         for key, item in value.items():
             yield from (option, key if item is True and facts_of(field)["flags"] else f"{key}={as_text(item)}")

@@ -9,10 +9,11 @@ FOLDER_VARIABLE = "HPCNN_CONFIG"
 
 
 def config_folder() -> Path:
-    """Return $HPCNN_CONFIG, or the platform's configuration folder for hpcnn."""
+    """Return $HPCNN_CONFIG, or the user's configuration folder for hpcnn.
+
+    The folder is that of platformdirs on Linux, which would take longer to load than all else of a command's start.
+    """
     named = os.environ.get(FOLDER_VARIABLE)
     if named:
         return Path(named)
-    from platformdirs import user_config_path
-
-    return user_config_path("hpcnn")
+    return Path(os.environ.get("XDG_CONFIG_HOME", "").strip() or Path.home() / ".config") / "hpcnn"

@@ -151,21 +151,26 @@ def _cell(value: Json, show: Callable[[Json], str]) -> str:
 
 def note(text: str, *, err: bool = False, after: int = 0) -> None:
     """Print a sentence: on a terminal folded at its spaces, else in one line. after: columns before it in its line."""
-    import textwrap
-
     text = visible(text)
     if (sys.stderr if err else sys.stdout).isatty() or _columns_given():
-        text = "\n".join(
-            textwrap.fill(
-                line,
-                width(err=err),
-                subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2) if line.startswith(" ") else "",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-            for line in (" " * after + text).split("\n")
-        )[after:]
+        text = folded(" " * after + text, width(err=err))[after:]
     click.echo(text, err=err)
+
+
+def folded(text: str, columns: int) -> str:
+    """Return lines folded at their spaces, to as many columns; one that is indented goes on with two columns more."""
+    import textwrap
+
+    return "\n".join(
+        textwrap.fill(
+            line,
+            columns,
+            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2) if line.startswith(" ") else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.split("\n")
+    )
 
 
 # Where a file, or a program, gets a table: nothing is folded before so many columns.

@@ -139,3 +139,10 @@ def test_diff_shows_what_differs_from_the_script_of_a_run(tmp_path: Path, in_pro
     assert not (tmp_path / "runs").exists(), "nothing was submitted"
     refused = in_process("submit", "--diff", "nowhere", "--site", "local", cwd=tmp_path)
     assert (refused.returncode, "there is no file or folder 'nowhere'" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["runs", "status"])
+def test_where_there_is_no_run_it_says_what_begins_one(command: str, in_process: Command, tmp_path: Path) -> None:
+    ended = in_process(command, cwd=tmp_path, HPCNN_RUNS=str(tmp_path / "runs"))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "no run in runs yet\n", "next: hpcnn submit\n")
+    assert in_process(command, "--format", "json", cwd=tmp_path, HPCNN_RUNS=str(tmp_path / "runs")).stdout == "[]\n"

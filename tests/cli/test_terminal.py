@@ -68,6 +68,43 @@ def test_the_doctors_table_fits_too(folder: Path) -> None:
     assert "What to do" in seen.text
 
 
+SEARCH = """
+[search]
+method = "random"
+trials = 12
+[train]
+model = "psc-hparams"
+data = "digits"
+[space]
+learning_rate = {low = 0.0001, high = 0.1, log = true}
+model.d_rate = [0.2, 0.3, 0.4]
+optimizer = ["adam", "sgd", "adadelta"]
+batch_size = {low = 16, high = 64, step = 16}
+momentum = [0.0, 0.9]
+"""
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_trials_of_a_search_fit_too(wide: bool, tmp_path: Path) -> None:
+    optuna = pytest.importorskip("optuna", reason="searches need Optuna: pip install '.[search]'")
+    from hpcnn.search.read import read
+    from hpcnn.search.storage import begin
+
+    (tmp_path / "rates.toml").write_text(SEARCH)
+    search = read(tmp_path / "rates.toml")
+    study = begin(search, tmp_path / "runs" / "rates")
+    point = dict(zip(search.space, (0.00012345678, 0.3, "adadelta", 48, 0.9), strict=True))
+    kinds = {key: optuna.distributions.CategoricalDistribution([value]) for key, value in point.items()}
+    facts = {"accuracy": 0.9611, "best_accuracy": 0.9722, "loss": 0.1234, "epochs": 15, "seconds": 1234.5}
+    for value in (0.9611, 0.95):
+        study.add_trial(optuna.trial.create_trial(value=value, params=point, distributions=kinds, user_attrs=facts))
+    seen = see("search", "table", "runs/rates", *(["--wide"] if wide else []), folder=tmp_path)
+    assert seen.status == 0, seen.text
+    assert not seen.wrapped
+    for text in ("0.0001235", "adadelta", "0.9611", "completed", "train the best again: hpcnn train"):
+        assert text in re.sub(r"\s+", " ", seen.text), seen.text
+
+
 def test_an_error_is_folded_at_spaces(folder: Path) -> None:
     seen = see("models", "show", "psc-cn", folder=folder)
     assert seen.status == 2

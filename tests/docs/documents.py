@@ -54,6 +54,8 @@ DECKS = [
     LESSONS / f"{deck}.md" for deck in ("scinet-2017", "scinet-2024", "scinet-2026", "wolter-2020", "psc-afternoon")
 ]
 STUDIES = ROOT / "scaling_studies" / "README.md"
+# Its commands are typed into a terminal: tests/docs/test_walks.py.
+WALKS = ROOT / "docs" / "walks.md"
 
 
 def blocks(document: Path) -> Iterator[Block]:

@@ -20,7 +20,19 @@ from pathlib import Path
 import pytest
 
 from tests import warm_start
-from tests.docs.documents import DECKS, ROOT, Block, Command, anchors, blocks, commands, documents, links, missing_lines
+from tests.docs.documents import (
+    DECKS,
+    ROOT,
+    WALKS,
+    Block,
+    Command,
+    anchors,
+    blocks,
+    commands,
+    documents,
+    links,
+    missing_lines,
+)
 
 SECONDS = 300
 
@@ -120,6 +132,10 @@ LONG |= {
     "hpcnn tensorboard runs/board": ("it serves until it is interrupted", "hpcnn tensorboard runs/board --dry-run"),
 }
 LONG |= {
+    "hpcnn export --mlflow tracking runs/small": (
+        "it needs MLflow (tests/report/test_mlflow.py)",
+        EXTRA.format("mlflow"),
+    ),
     "apt-get install --no-install-recommends slurm-wlm slurmdbd munge mariadb-server iproute2": (ROOT_ALONE, "true"),
     "make testbed": (ROOT_ALONE, "make -n testbed"),
     "make testbed NODES=64": (ROOT_ALONE, "make -n testbed NODES=64"),
@@ -143,13 +159,15 @@ LONG |= {
 }
 OF_A_STUDY = "it needs the runs of a study that takes hours"
 LONG |= {
-    f"hpcnn {words}": (OF_A_STUDY, f"hpcnn {words} --help")  # options that there are not fail all the same
+    f"hpcnn {words}": ("tests/slurm/test_proposal.py runs it", f"hpcnn {words} --help")
     for words in (
-        "scaling-report runs/strong_scaling --format latex",
-        "scaling-report runs/strong_scaling --out proposal --html proposal/report.html",
-        "scaling-report runs/strong_scaling --table cost --target 0.98",
-        "scaling-report runs/strong_scaling --budget 20",
-        "predict runs/strong_scaling --ranks 1..64 --network infiniband-hdr",
+        "study submit my_model.toml --site narval --account def-prof",
+        "scaling-report runs/my_model --format latex",
+        "scaling-report runs/my_model --out proposal --html proposal/report.html",
+        "scaling-report runs/my_model --table proposal --trainings 50",
+        "scaling-report runs/my_model --table cost --target 0.5",
+        "predict runs/my_model --ranks 1..64 --network infiniband-hdr",
+        "scaling-report runs/my_model --budget 20",
     )
 }
 MINUTES = "it measures for minutes"
@@ -208,7 +226,7 @@ def _parameters() -> Sequence[object]:
             re.search(r"--ntasks [2-9]|mpirun|study run|smoke", text) for text in trains
         )
         marks = [pytest.mark.slow, pytest.mark.mpi] if several else []
-        if texts:
+        if texts and document != WALKS:
             found.append(pytest.param(document, id=document.relative_to(ROOT).as_posix(), marks=marks))
     return found
 
@@ -248,21 +266,25 @@ def prepare(folder: Path) -> None:
     shutil.copytree(ROOT / "scaling_studies", folder / "scaling_studies")
 
 
-def run(words: list[str], folder: Path) -> tuple[int, str]:
-    """Run a command in ``folder``; return its exit status and what it printed. Leaves no process behind."""
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the environment of the commands: hpcnn is in the PATH, and no setting comes from outside the folder."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HPCNN_", "OMPI_", "PMIX_", "MAKE"))}
     environment |= {name: os.environ[name] for name in (warm_start.SOCKET,) if name in os.environ}
-    environment |= {
+    return environment | {
         "PATH": f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}",
         "XDG_CONFIG_HOME": str(folder / ".config"),
         "XDG_DATA_HOME": str(folder / ".data"),
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     }
+
+
+def run(words: list[str], folder: Path) -> tuple[int, str]:
+    """Run a command in ``folder``; return its exit status and what it printed. Leaves no process behind."""
     process = subprocess.Popen(
         words,
         cwd=folder,
-        env=environment,
+        env=environment_of(folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -39,30 +39,39 @@ class Seen:
 
 def see(*words: str, folder: Path, variables: Mapping[str, str] | None = None, columns: int = COLUMNS) -> Seen:
     """Run ``hpcnn`` with these words in a terminal. wrapped: lines that the terminal had to break."""
-    raw, status = _run([str(HPCNN), *words], folder, variables or {}, columns)
+    raw, status = _run([str(HPCNN), *words], folder, {**os.environ, **(variables or {})}, columns)
     return shown(raw, status, columns)
+
+
+def type_line(line: str, *, folder: Path, variables: Mapping[str, str]) -> Seen:
+    """Run a line of bash in a terminal, with these variables alone."""
+    raw, status = _run(["bash", "-c", line], folder, variables, COLUMNS, seconds=300)
+    return shown(raw, status)
 
 
 def shown(raw: bytes, status: int = 0, columns: int = COLUMNS) -> Seen:
     """Return what a terminal of ``columns`` shows of ``raw``; it is as long as all that is printed."""
     printed = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", raw.decode()).split("\n")
-    wrapped = [line.rstrip() for line in printed if len(line.rstrip()) > columns]
+    # a line that is drawn anew begins at \r
+    wrapped = [part.rstrip() for line in printed for part in line.split("\r") if len(part.rstrip()) > columns]
     screen = pyte.Screen(columns, len(printed) + sum(len(line) // columns for line in printed) + LINES)
     pyte.ByteStream(screen).feed(raw)
     lines = [line.rstrip() for line in screen.display]
     return Seen("\n".join(lines).rstrip().split("\n"), status, wrapped, raw)
 
 
-def _run(words: list[str], folder: Path, variables: Mapping[str, str], columns: int) -> tuple[bytes, int]:
+def _run(
+    words: list[str], folder: Path, variables: Mapping[str, str], columns: int, seconds: float = _SECONDS
+) -> tuple[bytes, int]:
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
-    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
-    environment |= {"TERM": "xterm-256color", **variables}
+    environment = {key: value for key, value in variables.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
+    environment["TERM"] = "xterm-256color"
     process = subprocess.Popen(
         words, cwd=folder, env=environment, stdin=follower, stdout=follower, stderr=follower, start_new_session=True
     )
     os.close(follower)
-    raw, deadline = b"", time.monotonic() + _SECONDS
+    raw, deadline = b"", time.monotonic() + seconds
     try:
         while time.monotonic() < deadline:
             if select.select([leader], [], [], 0.1)[0]:
