@@ -59,7 +59,7 @@ def test_list_says_what_is_staged(folder):
     listed = {row["name"]: row for row in rows("list")}
     images = ["digits", "mnist", "fashion_mnist", "cifar10", "cifar100"]
     others = ["imdb", "reuters", "boston_housing", "california_housing"]
-    assert list(listed) == [*images, "blobs", "circles", *others, "halves", "beach"]
+    assert list(listed) == [*images, "blobs", "circles", *others, "halves", "climate", "beach"]
     assert [name for name, row in listed.items() if row["staged"] == "yes"] == ["cifar10"]
     assert [name for name, row in listed.items() if row["staged"] == "no"] == [*images[1:3], "cifar100", *others]
     assert listed["cifar10"]["file"] == str(file)
@@ -83,7 +83,7 @@ def test_list_as_a_table_and_as_csv(folder):
     assert "28x28x1" in table
     assert "60,000" in table
     read = list(csv.DictReader(io.StringIO(hpcnn("list", "--format", "csv").stdout)))
-    assert [row["classes"] for row in read] == ["10", "10", "10", "10", "100", "2", "2", "2", "46", "", "", "10", "2"]
+    assert [row["classes"] for row in read] == ["10", "10", "10", "10", "100", "2", "2", "2", "46", "", "", "10", "3", "2"]
 
 
 # --- info

@@ -28,7 +28,7 @@ def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(UsageError) as caught:
         load("fashion-mnist")
     assert "--data: 'fashion-mnist' is not known. Did you mean 'fashion_mnist'?" in str(caught.value)
-    assert "Also valid: npy:DIR or npy:X.npy,Y.npy, h5:FILES" in str(caught.value)
+    assert "Also valid: npy:DIR or npy:X.npy,Y.npy[,WEIGHTS.npy], h5:FILES" in str(caught.value)
     assert "FILE.npz, package.module:function." in str(caught.value)
     assert f"`hpcnn data list` lists all {len(known())}." in str(caught.value)
 

@@ -95,7 +95,7 @@ class TestContainer:
     def test_a_path_that_bind_would_take_apart_is_refused(
         self, folder: str, bind: tuple[str, ...], separator: str
     ) -> None:
-        with pytest.raises(UsageError, match=f"takes {separator} in it for a separator") as caught:
+        with pytest.raises(UsageError, match=f"Apptainer reads {separator} as a separator") as caught:
             container_command(self.SITE, SoftwareSpec(container="x.sif", bind=bind), [folder], gpu=False)
         assert repr(bind[0] if bind else folder) in str(caught.value)
 
