@@ -100,9 +100,10 @@ def run_command(
     failed = _run_all(studies, seed, here=bool(here))
     for outcome in failed:
         click.echo(f"failed: {outcome.path}: {outcome.reason}", err=True)
-    there = " ".join(shlex.quote(shown_path(one.place)) for one in studies)
-    then = "hpcnn compare" if against else "hpcnn scaling-report"
-    next_lines(f"hpcnn study status {there} --each" if failed else f"{then} {there}")
+    places = [shlex.quote(shown_path(one.place)) for one in studies]
+    looks = [f"hpcnn study status {place} --each" for place in places]
+    reads = f"{'hpcnn compare' if against else 'hpcnn scaling-report'} {' '.join(places)}"
+    next_lines(*(looks if failed else [reads]))
     sys.exit(1 if failed else 0)
 
 
