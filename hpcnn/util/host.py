@@ -73,6 +73,16 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def has_avx2() -> bool:
+    """Return whether the processor has the vector instructions that all x86 processors since about 2015 have."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            flags = next((line for line in lines if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return "avx2" in flags.split()
+
+
 def process_seconds() -> float | None:
     """Return the age of this process in seconds, to 10 ms (proc(5), "starttime"); None without /proc."""
     try:

@@ -14,6 +14,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from hpcnn.util.host import has_avx2
+
+# TensorFlow turns its oneDNN operations on only where the processor has instructions for neural networks (AVX-512 VNNI,
+# AMX); on older ones with AVX2 they are faster too (docs/decisions/049-onednn-on-older-processors.md).
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+
 _NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
 
 # Packages that Keras 3 imports if they are installed: for pictures, data frames in `fit` and wrappers of its models.
@@ -25,6 +31,8 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if has_avx2():
+        os.environ.setdefault(ONEDNN, "1")
     with without_startup_messages(), without_collections():
         importlib.import_module("tensorflow")
     gc.freeze()  # what it has made stays until the end: each later collection would look at half a million objects
@@ -32,7 +40,10 @@ def import_tensorflow() -> None:
 
 @contextlib.contextmanager
 def without_collections() -> Iterator[None]:
-    """Let Python's garbage collector rest while the block imports: an eighth of the seconds of TensorFlow's import."""
+    """Let Python's garbage collector rest while the block makes what stays.
+
+    That is an eighth of the seconds of TensorFlow's import.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
