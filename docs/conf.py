@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hpcnn import __version__
 
 sys.path.insert(0, str(Path(__file__).parent))
+from console_lexer import ConsoleLexer
 from key_tables import with_tables
 from module_map import module_map
 
@@ -44,6 +45,8 @@ smartquotes = False  # they would make dashes of options
 html_theme = "furo"
 html_title = f"hpcnn {release}"
 html_extra_path = ["site"]
+html_static_path = ["style"]
+html_css_files = ["hpcnn.css"]
 html_copy_source = False
 html_show_copyright = False
 
@@ -90,6 +93,7 @@ _API = {
 
 def setup(app: Sphinx) -> None:
     """Tell Sphinx what to change in the documents as it reads them."""
+    app.add_lexer("console", ConsoleLexer)
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", _parameters)
     app.connect("autodoc-skip-member", _is_field)

@@ -44,9 +44,12 @@ class Standing:
 
 
 class ProgressWriter:
-    """Writes where a training stands, at most once a second; of a disk that refuses it takes no notice."""
+    """Writes where a training stands, at most once a second; of a disk that refuses it takes no notice.
 
-    def __init__(self, run: RunDir, epochs: int, steps: int, batch: int) -> None:
+    batch: samples of a step over all ranks, None where nobody has said how many.
+    """
+
+    def __init__(self, run: RunDir, epochs: int, steps: int, batch: int | None) -> None:
         self._path, self._epochs, self._steps, self._batch = run.progress, epochs, steps, batch
         self._first: tuple[float, int] | None = None
         self._last: tuple[float, int] = (0.0, 0)
@@ -67,7 +70,7 @@ class ProgressWriter:
             self._epochs,
             step,
             self._steps,
-            None if speed is None else round(speed * self._batch, 1),
+            None if speed is None or self._batch is None else round(speed * self._batch, 1),
             None if not overall else round(left / overall, 1),
         )
         self._write(json.dumps(asdict(standing)))

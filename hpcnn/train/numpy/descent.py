@@ -5,6 +5,7 @@ Must not know files, clocks or options.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hpcnn.models.numpy.costs import Array
@@ -46,15 +47,20 @@ class Descent:
         self._passed = network.forward(x)
         self.best = Best(0, score(network, self._passed, labels), network.weights)
 
-    def epoch(self, number: int) -> Score:
-        """Go once over all samples; return how the network then does on them, and remember it if it is the best."""
+    def epoch(self, number: int, done: Callable[[int], None]) -> Score:
+        """Go once over all samples; return how the network then does on them, and remember it if it is the best.
+
+        done: is told after each step how many of the epoch's are done.
+        """
         if self._batch_size >= self.samples:
             self._step(self._x, self._labels, self._passed)
+            done(1)
         else:
-            for block in blocks(epoch_order(self.samples, self._seed, number), self._batch_size, 1, (0,)):
-                for chosen in block.indices[0]:
-                    x = self._x[chosen]
-                    self._step(x, self._labels[chosen], self.network.forward(x))
+            order = blocks(epoch_order(self.samples, self._seed, number), self._batch_size, 1, (0,))
+            for step, chosen in enumerate((chosen for block in order for chosen in block.indices[0]), start=1):
+                x = self._x[chosen]
+                self._step(x, self._labels[chosen], self.network.forward(x))
+                done(step)
         self._passed = self.network.forward(self._x)
         found = score(self.network, self._passed, self._labels)
         if found.accuracy > self.best.score.accuracy:

@@ -15,6 +15,7 @@ from hpcnn.models.numpy.networks import Network
 from hpcnn.models.registry import build_numpy
 from hpcnn.parallel.base import TaskEnvironment
 from hpcnn.parallel.serial import SingleReplica, check_one_process
+from hpcnn.rundir.progress import ProgressWriter
 from hpcnn.specs.complete import complete
 from hpcnn.specs.fields import to_mapping
 from hpcnn.specs.numpy_options import check_options
@@ -84,6 +85,7 @@ class NumpyTraining:
         )
         if context.state:
             _restore(self.descent, context.state)
+        self._live = ProgressWriter(context.run, spec.epochs or 0, self.steps_per_epoch(), spec.batch_size)
         context.record.provenance(
             "CPU",
             train=to_mapping(spec),
@@ -116,6 +118,7 @@ class NumpyTraining:
             if self.context.keeps_state and time.monotonic() - kept > _SECONDS_BETWEEN_STATES:
                 self.context.keep(after, self.values())
                 kept = time.monotonic()
+        self._live.close()
         return progress
 
     def values(self) -> list[Array]:
@@ -148,7 +151,7 @@ class NumpyTraining:
         record = self.context.record
         record.event("epoch_start", epoch)
         begin = time.monotonic()
-        found = self.descent.epoch(epoch)
+        found = self.descent.epoch(epoch, lambda step: self._live.done(epoch, step))
         seconds = time.monotonic() - begin
         validation, seconds_evaluation = None, None
         if self.spec.evaluate:

@@ -136,7 +136,7 @@ def descended(epochs, **options):
     x, labels = samples(50, 3, 4)
     keywords = {"learning_rate": 0.05, "batch_size": 50, "seed": 1, **options}
     descent = Descent(network, x, labels, **keywords)
-    return descent, [descent.epoch(number) for number in range(1, epochs + 1)], (x, labels)
+    return descent, [descent.epoch(number, lambda step: None) for number in range(1, epochs + 1)], (x, labels)
 
 
 def test_the_best_weights_are_a_snapshot_with_their_accuracy():

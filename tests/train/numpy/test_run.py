@@ -11,6 +11,7 @@ import pytest
 
 from hpcnn.report import load
 from hpcnn.rundir.layout import RunDir
+from hpcnn.rundir.progress import ProgressWriter
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.numpy import weights as scratch_weights
 from hpcnn.train.numpy.run import features
@@ -109,6 +110,18 @@ def test_the_lines_for_people(tmp_path):
     ]
     assert lines[-2].startswith("best weights: of epoch ")
     assert lines[-1].startswith("test: loss ")
+
+
+def test_while_it_trains_it_says_where_it_stands(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(ProgressWriter, "_write", lambda self, text: said.append(json.loads(text)))
+    monkeypatch.setattr("hpcnn.rundir.progress._SECONDS", 0.0)
+    run, _ = trained(tmp_path / "run", epochs=2, batch_size=100)
+    where = [(one["epoch"], one["epochs"], one["step"], one["steps"]) for one in said]
+    assert where == [(epoch, 2, step, 4) for epoch in (1, 2) for step in (1, 2, 3, 4)]
+    assert said[0]["images_per_second"] is None
+    assert said[-1]["images_per_second"] > 0
+    assert not run.progress.exists()
 
 
 def test_a_seed_fixes_the_weights(tmp_path):
