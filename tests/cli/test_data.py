@@ -83,7 +83,7 @@ def test_list_as_a_table_and_as_csv(folder):
     assert "28x28x1" in table
     assert "60,000" in table
     read = list(csv.DictReader(io.StringIO(hpcnn("list", "--format", "csv").stdout)))
-    assert [row["classes"] for row in read] == ["10", "10", "10", "10", "100", "2", "2", "2", "46", "", "", "10", "3", "2"]
+    assert ",".join(row["classes"] for row in read) == "10,10,10,10,100,2,2,2,46,,,10,3,2"
 
 
 # --- info
