@@ -156,8 +156,9 @@ def run_again(tmp_path: Path, job: JobSpec, site: str, status: str | None, **env
     fakes = tmp_path / "fakes"
     fakes.mkdir()
     for name in ("srun", "scontrol", "mpirun", "hpcnn"):
-        # the ranks stop as the time limit is near
-        end = 'kill -USR2 $(cut -d" " -f4 /proc/$PPID/stat) $PPID\nexit 75' if name == "srun" else "exit 0"
+        # the ranks stop as the time limit is near, or as a test says
+        signals = 'kill -s ${SIGNAL:-USR2} $(cut -d" " -f4 /proc/$PPID/stat) $PPID\nexit ${STATUS:-75}'
+        end = signals if name == "srun" else "exit 0"
         (fakes / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/calls\n{end}\n')
         (fakes / name).chmod(0o755)
     place = dataclasses.replace(
@@ -183,6 +184,15 @@ def test_at_the_time_limit_a_job_requeues_itself_and_of_an_array_its_task_alone(
     code, calls = run_again(tmp_path, REQUEUED, "generic-slurm", None, **array)
     assert code == 75  # also where the launcher ends while bash handles the signal
     assert calls[-1] == f"scontrol requeue {job}"
+
+
+@pytest.mark.parametrize("status", [0, 3, 143])
+def test_a_job_that_slurm_ends_by_sigterm_still_closes_its_record(status, tmp_path):
+    code, calls = run_again(tmp_path, REQUEUED, "generic-slurm", None, SIGNAL="TERM", STATUS=str(status))
+    assert code == status
+    (last,) = (call for call in calls if call.startswith("hpcnn record finish"))
+    assert f"--exit-code {status} " in last
+    assert last.endswith(" --terminated")
 
 
 @pytest.mark.parametrize(("status", "again"), [("completed", False), ("failed", True), ("interrupted", True)])
