@@ -90,7 +90,6 @@ SchedulerParameters=sched_interval=2,batch_sched_delay=0
 MaxArraySize={MAX_ARRAY}
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=5
-JobAcctGatherParams=OverMemoryKill
 {accounting}{nodes}
 PartitionName=cpu Nodes=c[1-{bed.nodes}] Default=YES MaxTime=01:00:00 DefaultTime=00:10:00
 PartitionName=gpu Nodes=c[1-{GPU_NODES}] MaxTime=01:00:00 DefaultTime=00:10:00
