@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -171,52 +171,65 @@ def _commands(place: Path, seed: int) -> Iterator[Piece]:
     _import("hpcnn.train.numpy.run", "hpcnn.train.session", *commands.MODULES)
     kills.undisturbed(place)
     commands.warm(place)
-    for name, one, other in pairs.pairs(commands.kinds(place)):
-        yield Piece(f"at once: {name}", "pairs of commands at once", _counted(pairs.at_once, one, other, place, 4))
-    yield from _full_disks(commands.kinds(place), place, range(0, 80, 8))
-    yield from _of_kinds(commands.kinds(place), place)
+    every = commands.kinds(place)
+    at_once = _at_once(pairs.pairs(every), place, 4)
+    yield from _in_turn(_of_kinds(every, place), at_once, _full_disks(every, place, range(0, 80, 8)))
 
 
 def _jobs(place: Path, seed: int) -> Iterator[Piece]:
     _import("hpcnn.train.numpy.run", "hpcnn.train.session", *commands.MODULES)
     kills.undisturbed(place)
-    for name, one, other in [*pairs.pairs(commands.job_kinds()), *pairs.of_trainings()]:
-        yield Piece(f"at once: {name}", "pairs of commands at once", _counted(pairs.at_once, one, other, place, 4))
-    yield from _full_disks(commands.job_kinds()[:4], place, range(0, 80, 16))
-    yield from _of_kinds(commands.job_kinds(), place, processes=True)
+    every = commands.job_kinds()
+    at_once = _at_once(itertools.chain(pairs.of_trainings(), pairs.pairs(every)), place, 2)
+    full = _full_disks(every[:4], place, range(0, 80, 20))
+    yield from _in_turn(_of_kinds(every, place, processes=True, stride=_STRIDE * 5), at_once, full)
 
 
 def _networks(place: Path, seed: int) -> Iterator[Piece]:
     os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     _import("hpcnn.train.keras_fit", "hpcnn.train.loop", "hpcnn.train.session", "hpcnn.cli.train", "hpcnn.cli.export")
     networks.trained(place)
-    for name, one, other in pairs.of_networks(place):
-        yield Piece(f"at once: {name}", "pairs of commands at once", _counted(pairs.at_once, one, other, place, 4))
-    yield from _full_disks(networks.kinds(place), place, range(0, 700, 100))
-    yield from _of_kinds(networks.kinds(place), place)
+    every = networks.kinds(place)
+    at_once = _at_once(pairs.of_networks(place), place, 2)
+    full = _full_disks(every, place, range(0, 700, 230))
+    yield from _in_turn(_of_kinds(every, place, stride=_STRIDE * 3), at_once, full)
 
 
 def _ranks(place: Path, seed: int) -> Iterator[Piece]:
     _import("hpcnn.cli.submit", "hpcnn.cli.tune")
-    yield from _of_kinds(networks.rank_kinds(), place, processes=True)
+    yield from _of_kinds(networks.rank_kinds(), place, processes=True, stride=_STRIDE * 5)
 
 
-def _full_disks(all_kinds: list[kinds.Kind], place: Path, levels: range) -> Iterator[Piece]:
-    quick = [kind for kind in all_kinds if not kind.slow]
+def _in_turn(*several: Iterator[Piece]) -> Iterator[Piece]:
+    """Yield one piece of each in turn, until none is left."""
+    for pieces in itertools.zip_longest(*several):
+        yield from (piece for piece in pieces if piece is not None)
+
+
+def _at_once(which: Iterable[tuple[str, kinds.Kind, kinds.Kind]], place: Path, times: int) -> Iterator[Piece]:
+    for name, one, other in which:
+        work = _counted(pairs.at_once, one, other, place, times)
+        yield Piece(f"at once: {name}", "pairs of commands at once", work)
+
+
+def _full_disks(every: list[kinds.Kind], place: Path, levels: range) -> Iterator[Piece]:
+    quick = [kind for kind in every if not kind.slow]
     for kind in quick if disk.can_mount(place / "disk") else ():
         yield Piece(f"full disks: {kind.name}", "full disks", _counted(disk.fill, kind, place, levels))
 
 
-def _of_kinds(all_kinds: list[kinds.Kind], place: Path, *, processes: bool = False) -> Iterator[Piece]:
+def _of_kinds(
+    all_kinds: list[kinds.Kind], place: Path, *, processes: bool = False, stride: int = _STRIDE
+) -> Iterator[Piece]:
     """Yield the kills of each kind: as they are, with what was being written torn, and of one of several processes."""
     forms: dict[str, dict[str, bool]] = {"": {}, ", torn": {"torn": True}}
     forms |= {", one process": {"everyone": False}} if processes else {}
-    for first, (form, options) in itertools.product(range(1, _STRIDE + 1), forms.items()):
+    for first, (form, options) in itertools.product(range(1, stride + 1), forms.items()):
         for kind in all_kinds:
             if kind.slow and form:
                 continue
             name = f"kills: {kind.name}{form}"
-            work = _counted(kinds.kills, kind, place, first=first, every=_STRIDE, **options)
+            work = _counted(kinds.kills, kind, place, first=first, every=stride, **options)
             yield Piece(f"{name} {first}", name, work)
 
 
@@ -236,13 +249,14 @@ def _values(place: Path, seed: int) -> Iterator[Piece]:
     kills.undisturbed(place)
     values.with_true_for_hpcnn()
     drawn: dict[str, Callable[[random.Random], tuple[int, list[str]]]] = {
-        "values of options": lambda luck: values.options(luck, 300),
-        "values of fields": lambda luck: values.fields(luck, 500),
-        **{
-            f"keys of {name}": lambda luck, name=name: keys.campaign(name, place, 100, luck.randrange(2**32))
-            for name in keys.FILES
-        },
+        "values of options": lambda luck: values.options(luck, 500),
+        "values of fields": lambda luck: values.fields(luck, 3000),
     }
+    for name in keys.FILES:  # reading a run takes ten times longer
+        count = 3 if name in keys.RUN_FILES else 50
+        drawn[f"keys of {name}"] = lambda luck, name=name, count=count: keys.campaign(
+            name, place, count, luck.randrange(2**32)
+        )
     for number in itertools.count():
         for name, work in drawn.items():
             luck = random.Random(f"{seed} {number} {name}")

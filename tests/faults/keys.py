@@ -114,7 +114,7 @@ FILES: dict[str, File] = {
 
 
 def _run_file(name: str) -> File:
-    reading = ("status runs/run", "runs runs", "scaling-report runs --format csv", "compare runs runs", "logs runs/run")
+    reading = ("status runs/run", "runs runs", "scaling-report runs --format csv", "logs runs/run")
     again = ("resume", "runs/run", "--dry-run")
     return File(f"runs/run/{name}", {}, {}, (*(tuple(words.split()) for words in reading), again))
 
