@@ -91,6 +91,7 @@ bench: venv ## Measure hpcnn beside its peers (long; BENCH_REPEATS=N, PEERS=ENV,
 	$(BIN)/python benchmarks/login_node.py $(BENCH_ALL)/login_node.json $(if $(PEERS),--peers $(PEERS))
 	$(BIN)/python benchmarks/rendering.py $(BENCH_ALL)/rendering.json $(if $(PEERS),--peers $(PEERS))
 	$(BIN)/python benchmarks/report_load.py --repeats 1 --json $(BENCH_RESULTS)/report_load.json --runs 400
+	$(BIN)/python benchmarks/intervals.py --json $(BENCH_RESULTS)/intervals.json $(if $(EXTRAP),--extrap $(EXTRAP))
 	$(BIN)/python benchmarks/start.py $(BENCH_ALL)/start.json
 	$(BIN)/python benchmarks/horovod.py $(BENCH_ALL)/horovod.json
 	$(BIN)/python benchmarks/input.py $(BENCH_ALL)/input.json

@@ -15,6 +15,7 @@ WAYS = {
     "login_node": {"start", "peak memory"},
     "rendering": {"hpcnn", "Jinja2 alone", "arrays: 4 calls of sbatch", "one by one: 8 calls of sbatch"},
     "report_load": {"no cache", "cache: first time", "cache: second time", "pandas.read_json"},
+    "intervals": {"coverage", "hpcnn", "hpcnn without jitter", "half-width"},
     "start": {"serial", "model.fit"},
     "training": {"hpcnn", "model.fit"},
     "input": {
@@ -47,6 +48,7 @@ def test_every_benchmark_is_tried_documented_and_part_of_make_bench():
         "login_node",
         "rendering",
         "report_load",
+        "intervals",
         pytest.param("start", marks=pytest.mark.slow),
         pytest.param("training", marks=LONG),
         pytest.param("input", marks=LONG),
