@@ -168,6 +168,8 @@ class DataSet:
         found = labels.kind_of(y, other, self._axes)
         if found is None:
             raise self._error(key, y, _LABELS)
+        if found == labels.IMAGES and is_structure(self.y_train):
+            raise self._error(key, y, "floats (y / 255): bytes are images for networks with one output")
         if found == labels.MAP and labels.has_channels(y, self._axes) and y.shape[-1] > 1:
             if is_structure(self.y_train):
                 raise self._error(key, y, "integers (N, H, W): one-hot maps are for networks with one output")
@@ -190,9 +192,12 @@ class DataSet:
 
     def _check_ignored(self) -> None:
         if self.ignore_label is not None and self.kind != labels.MAP:
+            instead = "a weight of 0 leaves a sample out"
+            if is_structure(self.y_train):
+                instead = "let the loss of that output be 0 where a pixel does not count"
             raise UsageError(
                 f"--ignore-label: {self.ignore_label} is not valid; expected no value with data set {self.name!r}, "
-                f"which has {self.what}: a weight of 0 leaves a sample out (docs/data.md)"
+                f"which has {self.what}: {instead}"
             )
 
     def _clean(self, part: str, values: Structure) -> Structure:
@@ -304,7 +309,8 @@ class DataSet:
         samples = self.samples if key == "train_weights" else self.test_samples
         weights = self._array(key, values)
         if is_structure(self.y_train):
-            raise self._error(key, weights, "no weights with labels of several arrays")
+            instead = "no weights with labels of several arrays: weigh in the losses of compile(), or copy samples"
+            raise self._error(key, weights, instead)
         y = self.y_train if key == "train_weights" else self.y_test
         places = weight_shape(self.kind, y.shape)
         if places and weights.shape == (*places, 1):

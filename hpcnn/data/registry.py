@@ -93,7 +93,7 @@ def load(
         x_train, y_train = take(data.x_train, data.y_train, wanted, seed)
     if expand > 1:
         x_train, y_train = take(x_train, y_train, expand * wanted, seed)
-    if data.kind == CLASSES:
+    if data.kind == CLASSES and not data.is_structured:
         _check_part(name, "--samples", data.y_train, wanted)
         _check_part(name, "--test-samples", data.y_test, test_wanted)
     return dataclasses.replace(

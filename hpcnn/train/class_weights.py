@@ -20,7 +20,7 @@ from hpcnn.util.types import Array, Json
 
 RULES = ("sqrt", "balanced", "none")
 """Words of --class-weight that stand alone. sqrt: one over the square root of a class's share of the labels, as in
-Kurth et al., "Exascale deep learning for climate analytics" (SC18), section V.B.1. balanced: one over its share times
+Kurth et al., "Exascale deep learning for climate analytics" (SC18). balanced: one over its share times
 the number of classes, as in scikit-learn."""
 
 

@@ -238,7 +238,7 @@ STOPPED = {
     "serial": ("momentum", "adam", "dropout", "augment", "float16", STREAMED),
     "mirrored": ("dropout",),
     "multiworker-2": ("momentum",),
-    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED, CLIMATE),
+    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED, "maps", CLIMATE),
 }
 REPLICAS = {"serial": 1, "mirrored": 2, "multiworker-2": 2, "horovod-2": 2, "horovod-3": 3, "horovod-4": 4}
 
