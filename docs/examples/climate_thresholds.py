@@ -14,7 +14,7 @@ import numpy as np
 from hpcnn.data.registry import load
 from hpcnn.zoo.climate import CHANNELS, CLASSES
 
-STEPS = 400
+STEPS = 200
 
 
 def candidates(x):
@@ -25,16 +25,16 @@ def candidates(x):
     return fields
 
 
-def best_threshold(field, is_class):
-    """Return (IoU, threshold, sign) of the best of some thresholds; sign -1: below it."""
+def best_threshold(values, is_class):
+    """Return (IoU, threshold, sign) of the best threshold; sign -1: below it. values: of a field, and sorted."""
+    field, everywhere = values
+    inside = np.sort(field[is_class])
     found = []
-    for sign in (1, -1):
-        values = np.sort((sign * field[is_class]).ravel())
-        others = np.sort((sign * field[~is_class]).ravel())
-        for threshold in np.quantile(values, np.linspace(0, 1, STEPS)):
-            right = len(values) - np.searchsorted(values, threshold)
-            wrong = len(others) - np.searchsorted(others, threshold)
-            found.append((right / (len(values) + wrong), sign * threshold, sign))
+    for threshold in np.quantile(inside, np.linspace(0, 1, STEPS)):
+        below, all_below = (np.searchsorted(part, threshold, "right") for part in (inside, everywhere))
+        above, all_above = (len(part) - np.searchsorted(part, threshold) for part in (inside, everywhere))
+        for sign, right, said in ((1, above, all_above), (-1, below, all_below)):
+            found.append((right / (len(inside) + said - right), threshold, sign))
     return max(found)
 
 
@@ -49,7 +49,8 @@ def measured(fraction, training, test):
     """Return the mean IoU of background alone and of the best thresholds on the test maps; print both."""
     arguments = {"fraction": fraction, "standardize": False}
     data = load("climate", arguments=arguments, samples=training, test_samples=test)
-    fields, truth = candidates(data.x_train[:]), np.asarray(data.y_train[:])
+    x, truth = data.x_train[:], np.asarray(data.y_train[:])
+    fields = {name: (field, np.sort(field, axis=None)) for name, field in candidates(x).items()}
     of_test, truth_of_test = candidates(data.x_test[:]), np.asarray(data.y_test[:])
     said = np.zeros_like(truth_of_test)
     for number in (2, 1):

