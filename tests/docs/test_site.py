@@ -123,6 +123,21 @@ def test_blocks_of_commands_have_a_button_that_copies_without_the_prompt(site: P
     assert re.search(r"formatCopyText\(text, '\$ ', false, true, true", script)
 
 
+def test_what_commands_print_is_not_highlighted_as_commands(site: Path) -> None:
+    page = (site / "docs" / "first-job.html").read_text(encoding="utf-8")
+    printed = html.unescape(" ".join(re.findall(r'<span class="go">(.*?)</span>', page, re.DOTALL)))
+    for line in ("#!/usr/bin/env bash", "#SBATCH --ntasks-per-node=2", "base"):
+        assert line in printed
+    prompts = re.findall(r'<span class="gp">(.*?)</span>', page)
+    assert len(prompts) == page.count('<span class="gp">$ </span>')
+
+
+def test_a_diff_has_a_colour_for_each_side(site: Path) -> None:
+    page = (site / "README.html").read_text(encoding="utf-8")
+    assert "_static/hpcnn.css" in page
+    assert re.search(r'highlight-diff.*<span class="gd">-.*<span class="gi">\+', page, re.DOTALL)
+
+
 PUBLIC = {
     "hpcnn": ["hpcnn.init", "hpcnn.Run", "hpcnn.Run.shard", "hpcnn.run", "hpcnn.Result", "hpcnn.Result.epochs"],
     "report": [
