@@ -16,6 +16,7 @@ import pytest
 
 from hpcnn.cli.main import main
 from tests.docs.documents import ROOT
+from tests.report import browser
 
 INDEX = ROOT / "docs" / "index.md"
 
@@ -136,6 +137,20 @@ def test_a_diff_has_a_colour_for_each_side(site: Path) -> None:
     page = (site / "README.html").read_text(encoding="utf-8")
     assert "_static/hpcnn.css" in page
     assert re.search(r'highlight-diff.*<span class="gd">-.*<span class="gi">\+', page, re.DOTALL)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_no_page_scrolls_sideways_on_a_telephone(site: Path, tmp_path: Path) -> None:
+    if browser.find() is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    wide = {}
+    with browser.chromium(tmp_path / "profile") as page:
+        for file in sorted(site.rglob("*.html")):
+            page.open(file, width=390, height=844)
+            if (width := page.run("document.documentElement.scrollWidth")) > 390:
+                wide[file.relative_to(site).as_posix()] = width
+    assert not wide
 
 
 PUBLIC = {
