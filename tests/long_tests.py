@@ -34,6 +34,9 @@ LONG = {
         )
         for deck in ("scinet-2024", "scinet-2026", "wolter-2020")
     },
+    "tests/docs/test_walks.py::test_a_walk[A researcher]": (
+        "the other two walks; own-script.md runs whole, without a terminal"
+    ),
     "tests/train/test_resume_integration.py::test_a_stopped_run_of_a_study_goes_on_when_the_study_is_run_again": (
         "tests/slurm/test_study.py stops runs of a study; the other tests of the file resume trainings"
     ),

@@ -14,6 +14,7 @@ import tensorflow as tf
 from hpcnn.parallel.base import Strategy
 from hpcnn.parallel.devices import device_name
 from hpcnn.rundir.layout import STOPPED_EXIT_STATUS
+from hpcnn.rundir.progress import ProgressWriter
 from hpcnn.train.agreement import checksum, meet
 from hpcnn.train.context import Fits
 from hpcnn.train.dropout import draw_own_masks
@@ -68,6 +69,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._record.spec({"resources": {"ntasks": self._strategy.processes}, "train": None, "name": "script"})
             self._record.provenance(device_name(), **work_of([self.model], self._fits))
             self._record.event("run_start")
+        self._live = self._progress()
         self._note_state()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -83,6 +85,8 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Ask all ranks now and then whether one was asked to stop: Keras then ends the fit on all of them."""
         self._batches = batch + 1
+        if self._live:
+            self._live.done(self._fits.epochs + 1, self._batches)
         if self._stop and self._batches >= self._next_look:
             self._is_asked = self._someone_is_asked(self._stop)
             self.model.stop_training = self.model.stop_training or self._is_asked
@@ -122,6 +126,8 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Wait until every rank has written its last epoch. A script that was asked to stop ends here."""
+        if self._live:
+            self._live.close()
         if self._stop:
             self._stop.__exit__(None, None, None)
         if self._context and self._fits.stopped:
@@ -139,6 +145,16 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._context.state.restore(self.model)
             self._fits.epochs = self.model._initial_epoch = self._context.start.epoch - 1
             self._fits.validation = self._context.record.last_validation()
+
+    def _progress(self) -> ProgressWriter | None:
+        """Return what says on rank 0 where this fit stands; None where Keras does not know how many steps it has."""
+        steps, epochs = self.params.get("steps"), self.params.get("epochs")
+        if not self._context or not self._strategy.is_chief or not steps or not epochs:
+            return None
+        before = 0 if self._keeps() else self._fits.epochs
+        of_all = self._fits.samples or (self._samples or 0) * self._strategy.size
+        batch = self._fits.batch_size or round(of_all / steps) or None
+        return ProgressWriter(self._context.run, before + epochs, steps, batch)
 
     def _note_state(self) -> None:
         """Remember the state before this epoch, with which a later attempt goes on; write it if the job can resume."""

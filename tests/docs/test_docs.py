@@ -159,7 +159,7 @@ LONG |= {
 }
 OF_A_STUDY = "it needs the runs of a study that takes hours"
 LONG |= {
-    f"hpcnn {words}": ("tests/slurm/test_proposal.py runs it", f"hpcnn {words} --help")
+    f"hpcnn {words}": (OF_A_STUDY, f"hpcnn {words} --help")  # options that there are not fail all the same
     for words in (
         "study submit my_model.toml --site narval --account def-prof",
         "scaling-report runs/my_model --format latex",

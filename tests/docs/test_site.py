@@ -16,6 +16,7 @@ import pytest
 
 from hpcnn.cli.main import main
 from tests.docs.documents import ROOT
+from tests.report import browser
 
 INDEX = ROOT / "docs" / "index.md"
 
@@ -121,6 +122,35 @@ def test_blocks_of_commands_have_a_button_that_copies_without_the_prompt(site: P
     assert "copybutton.js" in (site / "docs" / "tutorial.html").read_text(encoding="utf-8")
     script = (site / "_static" / "copybutton.js").read_text(encoding="utf-8")
     assert re.search(r"formatCopyText\(text, '\$ ', false, true, true", script)
+
+
+def test_what_commands_print_is_not_highlighted_as_commands(site: Path) -> None:
+    page = (site / "docs" / "first-job.html").read_text(encoding="utf-8")
+    printed = html.unescape(" ".join(re.findall(r'<span class="go">(.*?)</span>', page, re.DOTALL)))
+    for line in ("#!/usr/bin/env bash", "#SBATCH --ntasks-per-node=2", "base"):
+        assert line in printed
+    prompts = re.findall(r'<span class="gp">(.*?)</span>', page)
+    assert len(prompts) == page.count('<span class="gp">$ </span>')
+
+
+def test_a_diff_has_a_colour_for_each_side(site: Path) -> None:
+    page = (site / "README.html").read_text(encoding="utf-8")
+    assert "_static/hpcnn.css" in page
+    assert re.search(r'highlight-diff.*<span class="gd">-.*<span class="gi">\+', page, re.DOTALL)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_no_page_scrolls_sideways_on_a_telephone(site: Path, tmp_path: Path) -> None:
+    if browser.find() is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    wide = {}
+    with browser.chromium(tmp_path / "profile") as page:
+        for file in sorted(site.rglob("*.html")):
+            page.open(file, width=390, height=844)
+            if (width := page.run("document.documentElement.scrollWidth")) > 390:
+                wide[file.relative_to(site).as_posix()] = width
+    assert not wide
 
 
 PUBLIC = {

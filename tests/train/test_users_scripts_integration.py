@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from itertools import pairwise
@@ -257,6 +258,15 @@ def fits(submit: Submit, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunD
 @pytest.mark.parametrize("name", ["batch_norm", "two_fits", "early_stopping", "float16"])
 def test_every_fit_leaves_the_same_weights_on_both_ranks(name: str, fits: tuple[Any, dict[str, list[Seen]]]) -> None:
     assert same_weights(*fits[1][name])
+
+
+def test_within_an_epoch_the_run_says_where_it_stands(fits: tuple[Any, dict[str, list[Seen]]]) -> None:
+    run, seen = fits
+    said = [json.loads(text) for text in seen["two_fits"][0]["progress"]]
+    where = [(one["epoch"], one["epochs"], one["step"], one["steps"]) for one in said]
+    # one epoch of the script's first fit, then one and two of its second; writes within a second are left out
+    assert where[:2] == [(2, 2, 1, 4), (3, 4, 1, 4)]
+    assert not run.progress.exists()
 
 
 def test_batch_normalisation_in_fit_averages_the_ranks_statistics(fits: tuple[Any, dict[str, list[Seen]]]) -> None:
