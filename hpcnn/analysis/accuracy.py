@@ -15,6 +15,7 @@ import pandas as pd
 
 from hpcnn.analysis.configuration import configured
 from hpcnn.analysis.measured import counted_runs, with_communication
+from hpcnn.analysis.units import with_units
 from hpcnn.stats.medians import CONFIDENCE, runs_needed
 from hpcnn.stats.survival import interval_with_cut_off, median_with_cut_off
 from hpcnn.util.errors import bad_value
@@ -64,7 +65,8 @@ def time_to_accuracy(
     runs = runs.merge(_reached(runs, clock), on="path")
     rows = found.rows
     summary = {row: _summary(own, confidence) for row, own in runs.groupby("row")}
-    return rows.assign(**{key: [summary[row][key] for row in rows.index] for key in _summary(runs[:0], confidence)})
+    columns = _summary(runs[:0], confidence)
+    return with_units(rows.assign(**{key: [summary[row][key] for row in rows.index] for key in columns}))
 
 
 def _clock(data: RunData, paths: pd.Series[str]) -> pd.DataFrame:

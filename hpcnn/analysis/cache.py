@@ -22,6 +22,7 @@ import numpy as np
 import hpcnn.analysis.columns
 import hpcnn.rundir.layout
 import hpcnn.rundir.read
+import hpcnn.rundir.usage
 from hpcnn.analysis.collect import Runs, read_runs
 from hpcnn.analysis.columns import Columns, Typed
 from hpcnn.util.cache_dir import cache_folder, check_private, make_private
@@ -85,7 +86,7 @@ def _digest(facts: Json) -> str:
 @cache
 def _code_fingerprint() -> str:
     """Return a text that changes with the code that reads runs."""
-    modules = (hpcnn.rundir.read, hpcnn.analysis.columns, hpcnn.rundir.layout)
+    modules = (hpcnn.rundir.read, hpcnn.rundir.usage, hpcnn.analysis.columns, hpcnn.rundir.layout)
     return _digest([Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules])
 
 

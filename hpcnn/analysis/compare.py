@@ -16,6 +16,7 @@ import pandas as pd
 from hpcnn.analysis.columns import text_or
 from hpcnn.analysis.configuration import SETTINGS, TABLE, configured
 from hpcnn.analysis.measured import counted_runs, epoch_times
+from hpcnn.analysis.units import with_units
 from hpcnn.stats.medians import CONFIDENCE
 from hpcnn.stats.rank_tests import Shift, holm, p_of_no_shift, shift, values_needed
 from hpcnn.util.errors import UsageError
@@ -168,7 +169,7 @@ def compare_runs(
     table = pd.DataFrame(rows, columns=[*keys, *_compared(runs[:0], runs[:0], confidence, allowed)])
     if not ((table["runs_a"] > 0) & (table["runs_b"] > 0)).any():
         raise UsageError("A and B have no configuration in common: no model, data, samples, batch size and ranks agree")
-    return together(table.astype({key: runs[key].dtype for key in keys}), confidence)
+    return with_units(together(table.astype({key: runs[key].dtype for key in keys}), confidence))
 
 
 def apart_in_time(a: RunData, b: RunData, warmup: int = 1) -> str | None:

@@ -15,6 +15,7 @@ from hpcnn.analysis.accuracy import time_to_accuracy
 from hpcnn.analysis.measured import counted_runs
 from hpcnn.analysis.scaling import scaling_table
 from hpcnn.analysis.units import with_units
+from hpcnn.analysis.usage import energy_of_rows
 from hpcnn.stats.medians import CONFIDENCE
 from hpcnn.util.errors import bad_value
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from hpcnn.analysis.load import RunData
 
-_JOULES_PER_KWH = 3.6e6
 # What hours are counted of, and the column that says how many were held.
 _HELD = {"node": "nodes", "core": "cores_held", "gpu": "gpus_held"}
 _ENDS = ("", "_low", "_high")
@@ -59,7 +59,8 @@ def cost_table(
 
     - ``charge_per_epoch``, ``charge_to_target`` in ``charge_unit``: core-hours and GPU-hours by the ``charges`` of the
       site, by its name; missing where the row's runs are from several sites, or its site has none;
-    - ``energy_kwh``: median over runs of a whole job's energy, from ``joules`` by the run's path;
+    - ``energy_kwh``: median over runs of a run's energy, and ``energy_source``: sacct where ``joules`` has that of the
+      whole job by the run's path, else RAPL, NVML or both, as the run recorded it (missing where nobody measured);
       ``carbon_g`` = energy_kwh x ``carbon_g_per_kwh``, the grams of CO2 equivalent that the grid emits for 1 kWh;
     - ``sweet_spot``: the row of a strong-scaling series with the largest efficiency / epoch time, the knee of Eager,
       Zahorjan and Lazowska (IEEE Trans. Computers 38(3), 1989): beyond it, time falls by less than efficiency does.
@@ -84,8 +85,7 @@ def cost_table(
     rows = rows.drop(columns=["interval_low", "interval_high"])
     runs = counted.rename(columns={"world_size": "ranks"}).merge(rows[keys].assign(row=rows.index), on=keys)
     rows = rows.assign(**_charges(rows, runs, charges or {}))
-    energy = runs["path"].map(dict(joules or {})).astype("float64").groupby(runs["row"]).median()
-    rows["energy_kwh"] = energy.reindex(rows.index) / _JOULES_PER_KWH
+    rows = rows.join(energy_of_rows(runs, joules))
     rows["carbon_g"] = rows["energy_kwh"] * (math.nan if carbon_g_per_kwh is None else carbon_g_per_kwh)
     return with_units(rows.assign(sweet_spot=sweet_spots(rows, scaling["base_case"].reset_index(drop=True))))
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from hpcnn.analysis.configuration import configured
 from hpcnn.analysis.measured import counted_runs, epoch_times
+from hpcnn.analysis.units import with_units
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -59,7 +60,7 @@ def cpu_vs_gpu(data: RunData, warmup: int = 1) -> pd.DataFrame:
     """
     measured = _measured(data, warmup)
     rows = [*(row for _, work in measured.groupby(WORK, dropna=False) for row in _compared(work)), *_published()]
-    return pd.DataFrame([{key: row.get(key) for key in _COLUMNS} for row in rows]).astype(_COLUMNS)
+    return with_units(pd.DataFrame([{key: row.get(key) for key in _COLUMNS} for row in rows]).astype(_COLUMNS))
 
 
 def _measured(data: RunData, warmup: int) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from hpcnn.analysis.base import SIZE
 from hpcnn.analysis.configuration import TABLE
 from hpcnn.analysis.series import settings_of
 from hpcnn.analysis.table_runs import runs_of_table
+from hpcnn.analysis.units import with_units
 from hpcnn.stats.maxima import expected_largest
 from hpcnn.util.errors import HpcnnError
 
@@ -51,7 +52,7 @@ def jitter_table(data: RunData, table: pd.DataFrame, warmup: int = 1) -> pd.Data
     rows["jitter"] = rows["step_seconds_deviation"] / rows["step_seconds_mean"]
     rows["slowest"] = rows["step_seconds_maximum"] / rows["step_seconds_mean"] - 1
     rows["slowest_if_independent"] = rows["jitter"] * _expected(rows)
-    return rows
+    return with_units(rows)
 
 
 def _expected(rows: pd.DataFrame) -> Array:

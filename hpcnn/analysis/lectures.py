@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hpcnn.analysis.measured import counted_runs, epoch_times
+from hpcnn.analysis.units import with_units
 from hpcnn.zoo.catalogue import describe
 from hpcnn.zoo.registry import RECIPES
 
@@ -64,7 +65,7 @@ def lectures_table(data: RunData, warmup: int = 1) -> pd.DataFrame:
     groups = [(str(key[0]), str(key[1]), own) for key, own in runs.groupby(["model", "otherwise"])]
     groups.sort(key=lambda group: (order[group[0]], group[1]))
     rows = [_row(RECIPES[model], otherwise, own) for model, otherwise, own in groups]
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    return with_units(pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS))
 
 
 def _row(recipe: Recipe, otherwise: str, runs: pd.DataFrame) -> dict[str, Json]:

@@ -18,6 +18,7 @@ from hpcnn.analysis.cache import read_cached
 from hpcnn.analysis.collect import read_runs
 from hpcnn.analysis.columns import encodable, frame
 from hpcnn.rundir.layout import holds_run
+from hpcnn.rundir.usage import COLUMNS as USAGE_COLUMNS
 from hpcnn.util.errors import UsageError, not_there
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ RUN_COLUMNS = {
     "cpu_model": "string",
     "device": "string",
     "hpcnn": "string",
+    **USAGE_COLUMNS,
     "problem": "string",
 }
 

@@ -19,6 +19,7 @@ from hpcnn.analysis.configuration import TABLE
 from hpcnn.analysis.diagnose.evidence import bases_of
 from hpcnn.analysis.series import settings_of
 from hpcnn.analysis.table_runs import runs_of_table
+from hpcnn.analysis.units import with_units
 
 if TYPE_CHECKING:
     from hpcnn.analysis.load import RunData
@@ -61,11 +62,12 @@ def pop_table(data: RunData, table: pd.DataFrame, warmup: int = 1) -> pd.DataFra
     grown = (ranks.reindex(rows.index) / ranks.reindex(base).set_axis(rows.index)).where(kind.eq("weak"), 1.0)
     of_base = of_row["useful_seconds"].reindex(base).set_axis(rows.index) * grown
     scalability = (of_base / rows["useful_seconds"]).where(kind.isin(["strong", "weak"]))
-    return rows.assign(
+    found = rows.assign(
         computational_scalability=scalability,
         global_efficiency=rows["parallel_efficiency"] * scalability,
         base_case=table["base_case"].reindex(rows.index),
     )
+    return with_units(found)
 
 
 def _on_an_ideal_network(of_steps: pd.DataFrame, facts: pd.DataFrame) -> pd.Series[float]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from hpcnn.analysis.base import SIZE
@@ -20,6 +19,7 @@ from hpcnn.analysis.cost import sweet_spots
 from hpcnn.analysis.series import settings_of
 from hpcnn.analysis.table_runs import runs_of_table
 from hpcnn.analysis.units import with_units
+from hpcnn.analysis.usage import energy_of_rows
 from hpcnn.rundir.layout import RunDir
 from hpcnn.stats.medians import CONFIDENCE
 from hpcnn.stats.totals import predicted_total
@@ -27,6 +27,7 @@ from hpcnn.util.errors import bad_value
 from hpcnn.util.files import read_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from hpcnn.analysis.load import RunData
@@ -35,7 +36,12 @@ _HELD = {"node": "nodes", "core": "cores_held", "gpu": "gpus_held"}
 
 
 def proposal_table(
-    data: RunData, table: pd.DataFrame, trainings: int = 1, warmup: int = 1, confidence: float = CONFIDENCE
+    data: RunData,
+    table: pd.DataFrame,
+    trainings: int = 1,
+    warmup: int = 1,
+    confidence: float = CONFIDENCE,
+    joules: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Return one row for each row of a scaling ``table``: what ``trainings`` trainings like its runs need.
 
@@ -45,8 +51,9 @@ def proposal_table(
     first calls, callbacks, checkpoints); ``lost_share``: seconds of runs that did not complete, over those of runs that
     did, in the table of the row; ``hours`` (of the clock, one job after another), ``node_hours``, ``core_hours``,
     ``gpu_hours``: of all trainings with that share, and ``_low`` and ``_high`` of each, a prediction interval of the
-    sum; ``chosen``: of a series, the knee of efficiency and time (``cost_table``), else the size of the fewest
-    node-hours.
+    sum; ``energy_kwh`` of all trainings with that share, and ``energy_source`` (see ``cost_table``, and there for
+    ``joules``); ``chosen``: of a series, the row of the fewest node-hours among those with as many ranks as the knee of
+    efficiency and time; among all, where there is no knee.
 
     Raises UsageError for a number of ``trainings`` below 1.
     """
@@ -72,6 +79,8 @@ def proposal_table(
         number = table[held].astype("float64").reindex(rows.index)
         for end in totals:
             rows[f"{of}_hours{end}"] = number * rows[f"hours{end}"]
+    rows = rows.join(energy_of_rows(runs, joules))
+    rows["energy_kwh"] *= trainings * (1 + rows["lost_share"])
     return with_units(rows.assign(chosen=_chosen(table, rows)))
 
 
@@ -123,8 +132,9 @@ def _chosen(table: pd.DataFrame, rows: pd.DataFrame) -> pd.Series[Any]:
     """Return which rows are to be asked for: one of each base case."""
     knee = sweet_spots(table, table["base_case"])
     groups = [table[key] for key in TABLE] + [table["base_case"]]
-    has_knee = knee.groupby(groups, dropna=False).transform("any")
-    least = rows["node_hours"].groupby(groups, dropna=False).transform("min")
-    cheapest = rows["node_hours"].eq(least) & np.isfinite(rows["node_hours"].fillna(np.inf))
-    chosen: pd.Series[Any] = knee | (~has_knee & cheapest)
+    ranks = table["ranks"].astype("float64")
+    of_knee = ranks.where(knee).groupby(groups, dropna=False).transform("min")
+    hours = rows["node_hours"].where(of_knee.isna() | ranks.eq(of_knee))
+    least = hours.groupby(groups, dropna=False).transform("min")
+    chosen: pd.Series[Any] = hours.eq(least).fillna(False) | (knee & least.isna())
     return chosen

@@ -15,8 +15,10 @@ import pandas as pd
 
 from hpcnn.analysis.base import SIZE
 from hpcnn.analysis.configuration import TABLE
+from hpcnn.analysis.diagnose.evidence import bases_of
 from hpcnn.analysis.measured import counted_runs, epoch_times
 from hpcnn.analysis.series import settings_of
+from hpcnn.analysis.units import with_units
 from hpcnn.stats.rank_tests import holm
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.text import counted, significant
@@ -32,6 +34,8 @@ LEAST_FOR_DRIFT = 5
 # Two groups are apart by so many times the range of the wider one, and by so much of the median. Of four runs without
 # groups, one set in seventy is apart by ten ranges; of more runs, fewer.
 _APART, _LEAST_APART = 10.0, 0.02
+# So much of a node's cores may be busy with something else before a remark says so.
+_BUSY = 0.1
 # A gap is so many times as long as the median one, and a day at least.
 _GAP, _LEAST_GAP = 10.0, 86400.0
 
@@ -43,7 +47,10 @@ def quality_table(data: RunData, table: pd.DataFrame, warmup: int = 1, level: fl
     these, ``largest_gap_hours`` between one run's end and the next's; ``hosts``: distinct sets of hosts; ``drift_p``:
     of Kendall's rank correlation of the times with their order (missing for fewer than five runs), ``drift_p_holm``:
     adjusted for all rows; ``groups_apart``: the distance of two groups of runs over the range of the wider, where it is
-    ten or more; ``remarks``: what to think of, in words, empty where nothing is wrong. Raises HpcnnError without SciPy.
+    ten or more; ``other_load_cores``: cores of a node that were busy with anything but the ranks, mean over nodes, the
+    largest of the runs; ``with_base``: whether runs of the row ended between those of its base case, or the other way
+    round (missing for base cases and with fewer than two runs of each); ``remarks``: what to think of, in words, empty
+    where nothing is wrong. Raises HpcnnError without SciPy.
     """
     try:
         from scipy.stats import kendalltau
@@ -62,12 +69,14 @@ def quality_table(data: RunData, table: pd.DataFrame, warmup: int = 1, level: fl
         tau = kendalltau(np.arange(len(timed)), timed["seconds"].to_numpy("float64")) if known else None
         found[row] = {**_in_time(own), "drift_p": math.nan if tau is None else float(tau.pvalue)}
         found[row] |= {"hosts": int(own["host"].nunique()), "groups_apart": _apart(own["seconds"].to_numpy("float64"))}
-    columns = [*_in_time(runs[:0]), "hosts", "drift_p", "groups_apart"]
+        found[row]["other_load_cores"] = float(own["other_load_cores"].astype("float64").max())
+    columns = [*_in_time(runs[:0]), "hosts", "drift_p", "groups_apart", "other_load_cores"]
     rows = pd.DataFrame.from_dict(found, orient="index", columns=columns).reindex(table.index)
     rows.insert(columns.index("drift_p") + 1, "drift_p_holm", holm(rows["drift_p"].to_numpy("float64")))
     remarks = {row: _remarks(own, rows.loc[[row]].to_dict("records")[0], level) for row, own in runs.groupby("row")}
     words = pd.Series(["; ".join(remarks.get(row, [])) for row in table.index], index=table.index, dtype="string")
-    return pd.concat([table[[*keys, "runs"]], rows], axis=1).assign(remarks=words)
+    together = _with_base(table, runs)
+    return with_units(pd.concat([table[[*keys, "runs"]], rows], axis=1).assign(with_base=together, remarks=words))
 
 
 def _in_time(runs: pd.DataFrame) -> dict[str, Json]:
@@ -79,6 +88,17 @@ def _in_time(runs: pd.DataFrame) -> dict[str, Json]:
         "span_hours": (times.max() - times.min()).total_seconds() / 3600 if len(times) else math.nan,
         "largest_gap_hours": float(gaps.max()) if len(gaps) else math.nan,
     }
+
+
+def _with_base(table: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[bool]:
+    """Return for each row whether its runs and those of its base case lie in one stretch of time."""
+    ends: dict[Hashable, list[Json]] = {row: sorted(times.dropna()) for row, times in runs.groupby("row")["finished"]}
+    found: dict[Hashable, bool] = {}
+    for row, base in bases_of(table):
+        both = [ends.get(label, []) for label in (row, base)]
+        if row != base and min(map(len, both)) > 1:
+            found[row] = max(times[0] for times in both) < min(times[-1] for times in both)
+    return pd.Series(found, dtype="boolean").reindex(table.index)
 
 
 def _apart(seconds: Array) -> float:
@@ -119,6 +139,9 @@ def _remarks(runs: pd.DataFrame, row: dict[Hashable, Json], level: float) -> lis
         one.max() < other.min() for one, other in itertools.permutations(by_host, 2) if min(len(one), len(other)) > 1
     ):
         remarks.append(f"{counted(len(by_host), 'set')} of hosts, of which one is faster in every run")
+    load, cores = row["other_load_cores"], runs["host_cores"].astype("float64").max()
+    if load > _BUSY * cores:
+        remarks.append(f"up to {load:.1f} of a node's {cores:.0f} cores were busy with something else")
     return remarks
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from hpcnn.analysis.base import SIZE
 from hpcnn.analysis.configuration import configured
 from hpcnn.analysis.measured import counted_runs
+from hpcnn.analysis.units import with_units
 from hpcnn.util.errors import bad_value
 from hpcnn.util.files import read_json
 
@@ -104,7 +105,7 @@ def roofline_table(
         roof_gflops_per_second=np.minimum(peaks, bandwidths * rows["intensity"]) / _GIGA,
         share_of_peak=rows["gflops_per_second"] * _GIGA / peaks,
     )
-    return rows[rows["flops_per_image"].notna()]
+    return with_units(rows[rows["flops_per_image"].notna()])
 
 
 def _limits(row: Mapping[Hashable, Json], machine: Machine | None) -> tuple[float, float]:

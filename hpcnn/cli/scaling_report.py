@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
 from pathlib import Path
@@ -31,13 +32,15 @@ TITLES = {
     "roofline": "Roofline",
     "pop": "POP efficiencies",
     "jitter": "Jitter",
+    "usage": "Memory, input and energy",
     "proposal": "What to ask for",
     "quality": "Quality of this measurement",
+    "rules": "Rules of reporting",
     "left-out": "Runs left out",
 }
 TABLES = tuple(TITLES)
 # The forms of hpcnn.report.exports, which imports pandas.
-EXPORTS = ("extrap-text", "extrap-json", "mllog", "archive")
+EXPORTS = ("extrap-text", "extrap-json", "thicket", "mllog", "archive")
 
 
 @click.command(
@@ -59,8 +62,10 @@ EXPORTS = ("extrap-text", "extrap-json", "mllog", "archive")
     "lectures (their accuracies beside these); cost; roofline (share of the machine); "
     "pop (load balance and communication efficiency); "
     "jitter (how much steps differ); "
+    "usage (memory, input, energy); "
     "proposal (hours of --trainings whole jobs); "
-    "quality (whether repeats are repeats of one thing); left-out (runs).",
+    "quality (whether repeats are repeats of one thing); "
+    "rules (of reporting, which are met); left-out (runs).",
 )
 @click.option(
     "--base",
@@ -94,7 +99,9 @@ EXPORTS = ("extrap-text", "extrap-json", "mllog", "archive")
     metavar="N",
     help="For the table proposal: how many trainings to ask for. Without it: 1, and no such section in --html.",
 )
-@click.option("--energy", is_flag=True, help="For the table cost: ask Slurm's accounting for the energy of each job.")
+@click.option(
+    "--energy", is_flag=True, help="Ask Slurm's accounting for the energy of each job (tables cost, usage, proposal)."
+)
 @click.option("--carbon-g-per-kwh", type=click.FloatRange(0), help="For the table cost: grams of CO2e for 1 kWh.")
 @click.option(
     "--cache/--no-cache", default=True, show_default=True, help="Take unchanged runs from what was read last time."
@@ -112,7 +119,7 @@ EXPORTS = ("extrap-text", "extrap-json", "mllog", "archive")
     "exports",
     metavar="FORM FILE",
     multiple=True,
-    type=(click.Choice(EXPORTS), click.Path(dir_okay=False, path_type=Path)),
+    type=(click.Choice(EXPORTS), click.Path(path_type=Path)),
     help=f"Also write the runs for other tools, as {', '.join(EXPORTS)}; DIR may be such an archive. Repeatable.",
 )
 @click.option("--pictures", is_flag=True, help="In --html and --out: draw the runs too, and the networks they kept.")
@@ -121,6 +128,12 @@ EXPORTS = ("extrap-text", "extrap-json", "mllog", "archive")
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write all tables, pictures, the diagnosis and the provenance as one page.",
+)
+@click.option(
+    "--attach",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the pages to attach to a proposal for --trainings N: FILE.html, or FILE.tex with its pictures.",
 )
 @click.option(
     "--out",
@@ -150,6 +163,7 @@ def command(
     pictures: bool,
     trust: bool,
     html: Path | None,
+    attach: Path | None,
     folder: Path | None,
 ) -> None:
     """Turn run directories into scaling tables.
@@ -162,6 +176,8 @@ def command(
     from hpcnn.report.views.rules import Rules
     from hpcnn.report.views.write import write_data, write_views
 
+    if attach is not None and trainings is None:
+        raise UsageError("--attach: needs --trainings N, the number of trainings to ask for")
     wanted = _pairs(base)
     rules = Rules(warmup, confidence, drop_outliers, _names(by))
 
@@ -177,6 +193,7 @@ def command(
     remarks = [*left_out_lines(out), *problem_lines(data, out), *version_lines(data, out)]
     if len(out) == len(data.runs) and which != "left-out":
         raise HpcnnError("\n".join(["no run can be counted.", *remarks]))
+    accounted = functools.cache(lambda: joules(data) if energy else None)
     make: dict[str, Callable[[], pd.DataFrame]] = {
         "scaling": lambda: report.scaling_table(data, wanted, warmup, confidence, drop_outliers, rules.by),
         "accuracy": lambda: report.time_to_accuracy(data, target, confidence, rules.by),
@@ -191,14 +208,18 @@ def command(
             drop_outliers,
             rules.by,
             charges=charges(data),
-            joules=joules(data) if energy else None,
+            joules=accounted(),
             carbon_g_per_kwh=carbon_g_per_kwh,
         ),
         "roofline": lambda: report.roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
         "pop": lambda: report.pop_table(data, make["scaling"](), warmup),
         "jitter": lambda: report.jitter_table(data, make["scaling"](), warmup),
-        "proposal": lambda: report.proposal_table(data, make["scaling"](), trainings or 1, warmup, confidence),
+        "usage": lambda: report.usage_table(data, make["scaling"](), warmup, accounted()),
+        "proposal": lambda: report.proposal_table(
+            data, make["scaling"](), trainings or 1, warmup, confidence, accounted()
+        ),
         "quality": lambda: report.quality_table(data, make["scaling"](), warmup),
+        "rules": lambda: report.rules_table(data, make["scaling"](), warmup, confidence, drop_outliers),
         "left-out": lambda: out,
     }
     tables = {name: make[name]() for name in (TABLES if which == "all" else (which,))}
@@ -221,6 +242,8 @@ def command(
         scaling = tables["scaling"] if "scaling" in tables else make["scaling"]()
         for form, file in exports:
             export(form, file, data, scaling, warmup)
+    if attach is not None:
+        _attach(attach, data, make, tables, rules)
     if html is not None or folder is not None:
         asked = [name for name in TABLES if name != "proposal" or trainings is not None]
         every = {name: tables[name] if name in tables else make[name]() for name in asked}
@@ -229,6 +252,25 @@ def command(
         raise UsageError("--pictures: runs are drawn with --html or --out; hpcnn plot draws those of one")
     elif network is not None:
         raise UsageError("--network: predictions are drawn with --html or --out; hpcnn predict prints them")
+
+
+def _attach(
+    file: Path,
+    data: RunData,
+    make: dict[str, Callable[[], pd.DataFrame]],
+    tables: dict[str, pd.DataFrame],
+    rules: Rules,
+) -> None:
+    """Write the pages to attach to a proposal."""
+    from hpcnn.report.files import needs_figures
+
+    needs_figures("--attach")
+    from hpcnn.report.attachment import write_attachment
+
+    names = ("scaling", "usage", "proposal", "quality", "rules")
+    every = {name: tables[name] if name in tables else make[name]() for name in names}
+    views = {name: _views()[name](table, rules) for name, table in every.items()}
+    write_attachment(file, data, every["scaling"], views, rules.warmup, rules.by)
 
 
 def _advice(
@@ -283,7 +325,7 @@ def _says_something(name: str, table: pd.DataFrame) -> bool:
     """Return whether a table belongs on the page: no lectures' GPUs beside CPUs alone, no roofline without a roof."""
     if name == "devices":
         measured = table.loc[table["source"] == "measured", "device"].fillna("CPU")
-        return bool((measured != "CPU").any())
+        return not measured.str.startswith("CPU").all()
     return name != "roofline" or bool(table["roof_gflops_per_second"].notna().any())
 
 
@@ -305,8 +347,10 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
     from hpcnn.report.views.pop import pop_views
     from hpcnn.report.views.proposal import proposal_views
     from hpcnn.report.views.quality import quality_views
+    from hpcnn.report.views.reporting import reporting_views
     from hpcnn.report.views.roofline import roofline_views
     from hpcnn.report.views.scaling import scaling_views
+    from hpcnn.report.views.usage import usage_views
 
     return {
         "scaling": scaling_views,
@@ -317,8 +361,10 @@ def _views() -> dict[str, Callable[[pd.DataFrame, Rules], list[View]]]:
         "roofline": roofline_views,
         "pop": pop_views,
         "jitter": jitter_views,
+        "usage": usage_views,
         "proposal": proposal_views,
         "quality": quality_views,
+        "rules": reporting_views,
         "left-out": left_out_views,
     }
 

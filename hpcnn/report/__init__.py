@@ -13,8 +13,10 @@ from hpcnn.analysis.measured import ceiling_times, epoch_times, left_out, outlyi
 from hpcnn.analysis.pop import pop_table
 from hpcnn.analysis.proposal import proposal_table
 from hpcnn.analysis.quality import quality_table
+from hpcnn.analysis.reporting import rules_table
 from hpcnn.analysis.roofline import roofline_table
 from hpcnn.analysis.scaling import scaling_table, strong_scaling, weak_scaling
+from hpcnn.analysis.usage import usage_table
 
 # Imported from here, so that a later ``import hpcnn.report.load`` leaves ``hpcnn.report.load`` the function.
 from hpcnn.report.load import RunData, load
@@ -42,10 +44,12 @@ __all__ = [
     "proposal_table",
     "quality_table",
     "roofline_table",
+    "rules_table",
     "runs_needed",
     "scaling_table",
     "strong_scaling",
     "time_to_accuracy",
     "tukey_outliers",
+    "usage_table",
     "weak_scaling",
 ]

@@ -1,4 +1,4 @@
-"""Exports of a report's runs for other tools: Extra-P, MLPerf's log format, and an archive."""
+"""Exports of a report's runs for other tools: Extra-P, Thicket, MLPerf's log format, and an archive."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hpcnn.analysis.archive import write_archive
 from hpcnn.analysis.fits import times_of
 from hpcnn.analysis.measured import counted_runs
 from hpcnn.analysis.series import runs_of, scaling_series
+from hpcnn.report.caliper import write_caliper
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_lines, write_text
@@ -112,6 +113,7 @@ def _archive(file: Path, data: RunData, _: pd.DataFrame, warmup: int) -> None:
 FORMS: dict[str, Callable[[Path, RunData, pd.DataFrame, int], None]] = {
     "extrap-text": _extrap_text,
     "extrap-json": _extrap_json,
+    "thicket": write_caliper,
     "mllog": _mllog,
     "archive": _archive,
 }

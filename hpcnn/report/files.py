@@ -47,12 +47,7 @@ def write_report(
     """
     if html is None and out is None:
         return
-    try:
-        import matplotlib  # noqa: F401  # the extra "report" brings it, and SciPy for the fits
-        import scipy  # noqa: F401
-    except ImportError as error:
-        option = "--html" if html is not None else "--out"
-        raise HpcnnError(f"{option} needs {error.name}: install it with pip install 'hpcnn[report]'") from error
+    needs_figures("--html" if html is not None else "--out")
     from hpcnn.analysis.fits import fits
     from hpcnn.analysis.table_runs import runs_of_table
     from hpcnn.figures.scaling import all_plots, save
@@ -70,6 +65,15 @@ def write_report(
             save([*plots, *(plot for row in row_pictures for plot in row.plots)], out)
             for name, frame in tables.items():
                 write_text(out / f"{name}.csv", frame.map(no_formula).to_csv(index=False, lineterminator="\n"))
+
+
+def needs_figures(option: str) -> None:
+    """Raise HpcnnError, naming the option, unless matplotlib, and SciPy for the fits, are installed."""
+    try:
+        import matplotlib  # noqa: F401
+        import scipy  # noqa: F401
+    except ImportError as error:
+        raise HpcnnError(f"{option} needs {error.name}: install it with pip install 'hpcnn[report]'") from error
 
 
 def _row_pictures(table: pd.DataFrame, table_runs: TableRuns, trust: bool) -> list[RowPictures]:

@@ -80,6 +80,23 @@ def provenance_facts(data_runs: pd.DataFrame, table_runs: TableRuns) -> dict[str
     }
 
 
+def work_facts(data_runs: pd.DataFrame, table_runs: TableRuns) -> dict[str, str]:
+    """Return {fact: distinct values} of what the counted runs compute."""
+    counted = data_runs[data_runs["path"].isin(table_runs.runs["path"])]
+    names = {
+        "Network": "model",
+        "Program": "program",
+        "Parameters": "parameters",
+        "Data": "data",
+        "Training samples": "samples",
+        "Global batch size": "batch_size",
+        "Precision": "precision",
+        "Parallel by": "strategy",
+        "Bytes summed over the ranks in a step": "allreduce_bytes",
+    }
+    return {name: _distinct(counted[key]) for name, key in names.items() if counted[key].notna().any()}
+
+
 def study_commands(table: pd.DataFrame) -> list[str]:
     """Return the command of each study that is packaged with hpcnn: it runs all rows and repeats of the study."""
     folder = share_dir("scaling_studies")

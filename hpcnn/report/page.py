@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     import jinja2
     import pandas as pd
+    from markupsafe import Markup
 
     from hpcnn.analysis.fits import FittedSeries
     from hpcnn.analysis.load import RunData
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 1000
 
 _DOTS_PER_INCH = 100
+# A table with more columns is set smaller, and its intervals and headings may be broken.
+_MOST_COLUMNS = 12
 
 
 class _Column(Protocol):
@@ -102,23 +105,15 @@ def write(
     """
     table_runs, out = table_runs or runs_of_table(data, table, warmup), left_out(data, warmup)
     found = findings(data, table, warmup, table_runs)
-    style, script = _shared_text("report.css") + _palette(), _shared_text("report.js")
     groups: dict[str, list[Plot]] = {}
     for plot in plots:
         groups.setdefault(plot.group, []).append(plot)
-    page = _template().render(
-        policy=_policy(style, script),
-        style=style,
-        script=script,
-        version=__version__,
-        made_at=utc_now(),
+    page = page_from(
+        "report.html.j2",
         title=_title(table),
         summary=sentences(table, len(out), found),
         sections=sections,
-        cells=_cells,
-        most_rows=MOST_ROWS,
         groups=list(groups.values()),
-        svg=inline_svg,
         of_runs=rows,
         png=_png,
         findings=found,
@@ -131,7 +126,26 @@ def write(
         command=command,
         warmup=warmup,
     )
-    write_bytes(file, page.encode("utf-8", "replace"))
+    write_bytes(file, page)
+
+
+def page_from(template: str, **values: object) -> bytes:
+    """Return the page of a template of ``templates/report`` with these values, and what all such pages have."""
+    style, script = _shared_text("report.css") + _palette(), _shared_text("report.js")
+    page = _template(template).render(
+        policy=_policy(style, script),
+        style=style,
+        script=script,
+        version=__version__,
+        made_at=utc_now(),
+        cells=_cells,
+        most_rows=MOST_ROWS,
+        most_columns=_MOST_COLUMNS,
+        breakable=_breakable,
+        svg=inline_svg,
+        **values,
+    )
+    return page.encode("utf-8", "replace")
 
 
 def _title(table: pd.DataFrame) -> str:
@@ -149,6 +163,13 @@ def _cells(table: Table) -> Iterator[list[_Cell]]:
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
             cells.append(_Cell(text, "" if value is None else repr(value) if is_number else text, column.right))
         yield cells
+
+
+def _breakable(text: str) -> Markup:
+    """Return a text as HTML that may be broken within an interval and after a slash."""
+    from markupsafe import Markup, escape
+
+    return Markup(str(escape(text)).replace("..", "..<wbr>").replace("/", "/<wbr>"))
 
 
 def _number(value: float) -> str:
@@ -195,7 +216,7 @@ def _shared_text(name: str) -> str:
     return (share_dir("templates") / "report" / name).read_text(encoding="utf-8")
 
 
-def _template() -> jinja2.Template:
+def _template(name: str) -> jinja2.Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -205,4 +226,4 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
+from hpcnn.rundir.usage import usage_columns
 from hpcnn.util.files import parse_json, read_json
 from hpcnn.util.host import facts_by_rank
 from hpcnn.util.text import first_few, visible
@@ -86,6 +87,8 @@ def read_run(path: Path) -> RunRecord:
     run |= _spec_columns(spec or {}, _object((provenance or {}).get("train")))
     run |= _provenance_columns(provenance or {}, run) | _result_columns(result or {})
     run |= _held_columns(spec or {}, provenance or {}, run)
+    said = [(row["rank"], row.pop("usage")) for row in epochs]
+    run |= usage_columns(said, facts_by_rank((provenance or {}).get("hosts")))
     if directory.job.exists():
         run["job_id"] = (_read_object(directory.job, problems) or {}).get("job_id")
     if spec is None:
@@ -149,7 +152,7 @@ def _read_epochs(file: Path, rank: int | None, problems: list[str]) -> Iterable[
         key = (of_rank, epoch)
         if key in rows:
             problems.append(f"{file.name}: epoch {epoch} is recorded more than once, the last one counts")
-        rows[key] = {"epoch": epoch, "rank": of_rank} | {key: record.get(key) for key in _EPOCH}
+        rows[key] = {"epoch": epoch, "rank": of_rank} | {key: record.get(key) for key in (*_EPOCH, "usage")}
         rows[key] |= _prefixed("metric_", record.get("metrics"))
         rows[key] |= _prefixed("validation_", record.get("validation"))
     return [rows[key] for key in sorted(rows)] if rank is None else rows.values()

@@ -21,6 +21,7 @@ from hpcnn.rundir.events import EventLog
 from hpcnn.rundir.layout import FEW_RANKS, SCHEMA_VERSION, RunDir
 from hpcnn.train.agreement import on_rank_0
 from hpcnn.train.state import Position
+from hpcnn.train.usage import Usage
 from hpcnn.util.files import LineWriter, read_json, read_lines, write_json
 from hpcnn.util.host import facts_by_rank, facts_of_node, host_facts, job_facts, process_seconds
 from hpcnn.util.seal import sealed
@@ -48,6 +49,7 @@ class Record:
         self._strategy = strategy
         self._attempt = _attempt_of(self.run) if go_on else secrets.token_hex(8)
         self._started = time.monotonic() - (go_on.elapsed if go_on else 0.0)
+        self._usage = Usage(first_of_node=strategy.local_rank == 0)
         self._of_node = strategy.processes > FEW_RANKS
         own = self._epoch_file()
         if go_on:
@@ -106,6 +108,7 @@ class Record:
         What the ranks of a node have in common is sent once, and where a rank has no file of its own, stored once.
         """
         own = {**host_facts(self._strategy.rank, tuple(self._strategy.devices)), "device": device}
+        own |= {"gpus": self._usage.gpus} if self._usage.gpus else {}
         nodes = self._strategy.collect_by_node(own, facts_of_node)
         if nodes is None:
             return []
@@ -121,6 +124,8 @@ class Record:
     def epoch(self, record: Mapping[str, Json]) -> None:
         """Append one epoch of this rank. All ranks must call it."""
         own = {"rank": self._strategy.rank, **record}
+        if usage := self._usage.since_last():
+            own["usage"] = usage
         lines = self._strategy.collect_on_node(own) if self._of_node else [own]
         if self._epochs and lines:
             self._epochs.write_all(lines)
@@ -138,6 +143,7 @@ class Record:
         Must not wait for the other ranks, which may have left by ``sys.exit``. Their epochs are on disk all the same:
         after the last line of a training its ranks meet once more.
         """
+        self._usage.close()
         if self._epochs:
             self._epochs.close()
         self.event("run_stop", status)

@@ -62,6 +62,15 @@ def test_the_knee_is_chosen(run_in, tmp_path):
     assert proposal(tmp_path)["chosen"].to_dict() == {1: False, 2: True, 4: False}
 
 
+def test_of_several_placements_of_the_chosen_ranks_the_cheapest_is_chosen(run_in, tmp_path):
+    lasting(run_in("one", seconds=[10.0]), 2200.0)
+    for nodes, seconds in ((1, 6.0), (2, 5.9)):
+        resources = {"nodes": nodes, "ntasks": 2, "cpus_per_task": 1}
+        lasting(run_in(f"two-{nodes}", ranks=2, seconds=[seconds], resources=resources), 2100.0)
+    found = proposal(tmp_path).reset_index()
+    assert found.loc[found["chosen"], ["ranks", "nodes"]].to_numpy().tolist() == [[2, 1]]
+
+
 def test_without_a_series_the_fewest_node_hours_are_chosen(run_in, tmp_path):
     lasting(run_in("one", kind="throughput", seconds=[10.0]), 2200.0)
     lasting(run_in("two", kind="throughput", ranks=2, seconds=[6.0]), 2300.0)

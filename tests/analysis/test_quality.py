@@ -1,11 +1,14 @@
 """Whether repeats are repeats of one thing: sessions, drift, groups and hosts."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from hpcnn.analysis.quality import _apart, quality_table
 from hpcnn.report import load, scaling_table
-from hpcnn.util.files import read_json, write_json
+from hpcnn.util.files import read_json, read_lines, write_json
 
 
 @pytest.fixture
@@ -73,3 +76,31 @@ def test_groups_are_seldom_seen_where_there_are_none():
     for runs in (4, 6, 10):
         apart = [_apart(np.exp(0.1 * chance.standard_normal(runs))) for _ in range(1000)]
         assert np.isfinite(apart).mean() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("busy", "remark"), [(31.0, "up to 2.1 of a node's 8 cores were busy with something else"), (12.0, "")]
+)
+def test_load_by_others_is_told_where_it_is_much(run_in, tmp_path, busy, remark):
+    run = run_in("a")
+    facts = read_json(run.provenance)
+    facts["hosts"][0]["cores"] = 8
+    write_json(run.provenance, facts)
+    lines = list(read_lines(run.epochs(0)))
+    lines[0]["usage"] = {"seconds": 10.0, "cpu_seconds": 10.0, "node_cpu_seconds": busy}
+    run.epochs(0).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    data = load(tmp_path)
+    (row,) = quality_table(data, scaling_table(data)).to_dict("records")
+    assert row["other_load_cores"] == pytest.approx((busy - 10.0) / 10.0)
+    assert row["remarks"] == remark
+
+
+@pytest.mark.parametrize(("order", "together"), [((1, 2, 1, 2), True), ((1, 1, 2, 2), False)])
+def test_rows_are_measured_together_with_their_base_case_or_after_it(run_in, tmp_path, order, together):
+    for n, (ranks, end) in enumerate(zip(order, hours(1, 2, 3, 4), strict=True)):
+        run = run_in(f"r{n}", ranks=ranks, repeat=n)
+        write_json(run.result, {**read_json(run.result), "finished_at": end})
+    data = load(tmp_path)
+    found = quality_table(data, scaling_table(data)).set_index("ranks")["with_base"]
+    assert pd.isna(found[1])
+    assert found[2] == together

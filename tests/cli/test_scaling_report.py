@@ -166,7 +166,10 @@ def test_parquet_holds_the_table_as_it_is(study, tmp_path):
     pd.testing.assert_frame_equal(pd.read_parquet(file), table, check_dtype=False)
 
 
-@pytest.mark.parametrize("table", ["scaling", "accuracy", "devices", "cost", "pop", "proposal", "quality", "left-out"])
+@pytest.mark.parametrize(
+    "table",
+    ["scaling", "accuracy", "devices", "cost", "pop", "usage", "proposal", "quality", "rules", "left-out"],
+)
 @pytest.mark.parametrize("fmt", ["table", "json", "csv", "markdown", "latex"])
 def test_every_table_in_every_format(study, table, fmt):
     result = report(study, "--table", table, "--format", fmt)
@@ -195,11 +198,13 @@ def test_all_tables(study):
         "roofline",
         "pop",
         "jitter",
+        "usage",
         "proposal",
         "quality",
+        "rules",
         "left_out",
     ]
-    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 2, 0, 2, 2, 1]
+    assert [len(rows) for rows in tables.values()] == [2, 2, 6, 0, 2, 0, 2, 0, 2, 2, 2, 17, 1]
     for title in ("strong scaling", "time to accuracy", "CPU and GPU", "cost", "Left out: 1"):
         assert title in report(study, "--table", "all").stdout
     for fmt in ("csv", "parquet"):

@@ -131,3 +131,31 @@ def test_an_archive_cannot_write_elsewhere(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="no record of a run"):
         load(tmp_path / "x.tar.gz")
     assert not list(tmp_path.rglob("out.json"))
+
+
+def test_thicket_has_a_tree_of_parts_for_each_run_and_rank(study, tmp_path):
+    folder = exported("thicket", study, tmp_path / "thicket")
+    runs = [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
+    facts = [(run["run"], run["ranks"], run["batch_size"]) for run in runs]
+    assert facts == [("a", 1, 100), ("b", 1, 100), ("c", 2, 100)]
+    last = runs[-1]
+    assert (last["data_set"], last["number_of_nodes"]) == ("digits", 1)
+    assert [cell["is_value"] for cell in last["column_metadata"]] == [True, False, True, True, True, True, True]
+    labels = [node["label"] for node in last["nodes"]]
+    assert [row[0] for row in last["data"]] == 2 * list(range(len(labels)))
+    rows = {(labels[row[1]], row[2]): row[3:] for row in last["data"]}
+    # two measured epochs of 6 s: half compute, a quarter communication, a tenth input, the rest other
+    assert rows["epoch", 1] == pytest.approx([0.0, 12.0, 2, 1000])
+    assert rows["compute", 0][0] == pytest.approx(6.0)
+    assert rows["communication", 1][0] == pytest.approx(3.0)
+    assert rows["training", 0][:2] == pytest.approx([0.0, 12.0 + 2000.0])
+    parents = {node["label"]: labels[node["parent"]] for node in last["nodes"] if "parent" in node}
+    assert parents["compute"] == "epoch"
+    assert parents["epoch"] == parents["evaluation"] == "training"
+
+
+def test_thicket_wants_a_new_folder(study, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").touch()
+    with pytest.raises(UsageError, match="is there already"):
+        exported("thicket", study, tmp_path / "there")

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import itertools
 import re
 import threading
 import zlib
@@ -161,6 +162,56 @@ def test_it_fits_a_telephone_and_wide_tables_scroll(chromium, file):
         "Math.min(...[...document.querySelectorAll('figure svg text')].map(t => t.getBoundingClientRect().height))"
     )
     assert smallest >= 8
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """Return the page of strong and weak scaling on 1 to 8 ranks and 1 to 4 nodes: its tables have all columns."""
+    folder = tmp_path_factory.mktemp("wide")
+    for kind in ("strong", "weak"):
+        for ranks, nodes, repeat in itertools.product((1, 2, 4, 8), (1, 2, 4), range(1, 7)):
+            if nodes <= ranks:
+                size = ranks if kind == "weak" else 1
+                write_run(
+                    folder / "runs" / f"{kind}-{ranks}-{nodes}-{repeat}",
+                    **{"study": f"a-study-of-{kind}-scaling", "kind": kind, "ranks": ranks, "repeat": repeat},
+                    seconds=[(10.0 + 0.1234 * repeat) * size / ranks**0.8] * 3,
+                    **{"samples": 12_000 * size, "batch_size": 128 * size},
+                    resources={"nodes": nodes, "ntasks": ranks, "cpus_per_task": 8},
+                )
+    page = folder / "report.html"
+    result = report(folder / "runs", "--trainings", "200", "--html", page)
+    assert result.exit_code == 0, result.output
+    return page
+
+
+# The tables that are wider than what they stand in, by their headings.
+CUT = (
+    "[...document.querySelectorAll('table')].filter(t => t.scrollWidth > t.parentElement.clientWidth)"
+    ".map(t => `${t.scrollWidth} in ${t.parentElement.clientWidth}: ${t.rows[0].innerText}`)"
+)
+
+
+def test_no_table_is_cut_on_a_screen_of_1280_or_shrinks_what_is_printed(chromium, wide):
+    chromium.open(wide, width=1280)
+    assert chromium.run("Math.max(...[...document.querySelectorAll('table')].map(t => t.rows[0].cells.length))") >= 17
+    assert chromium.run(CUT) == []
+    chromium.open(wide, width=1032)  # A4 across, less its margins, in the 96 dots an inch of CSS
+    chromium.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert chromium.run(CUT) == []
+        sizes = "[...document.querySelectorAll('table')].map(t => parseFloat(getComputedStyle(t).fontSize))"
+        assert min(chromium.run(sizes)) >= 10  # 7.5 points
+    finally:
+        chromium.call("Emulation.setEmulatedMedia", media="")
+
+
+def test_a_page_of_cpus_shows_no_gpus_of_lectures(chromium, wide):
+    chromium.open(wide)
+    text = chromium.run("document.body.innerText")
+    assert "POWER8" not in text
+    assert "P100" not in text
+    assert "Roofline" not in text
 
 
 def test_dark_where_the_reader_wants_it(chromium, file):

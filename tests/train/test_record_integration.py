@@ -63,10 +63,20 @@ def test_every_rank_writes_a_line_an_epoch(run: RunDir) -> None:
     for rank, lines in enumerate(lines_of(run)):
         assert [line["epoch"] for line in lines] == [1, 2]
         for line in lines:
-            assert set(line) == KEYS
+            assert set(line) - {"usage"} == KEYS
             assert (line["rank"], line["steps"], set(line["metrics"])) == (rank, STEPS, {"accuracy"})
             assert set(line["validation"]) == {"loss", "accuracy"}
             assert line["learning_rate"] == pytest.approx(MOMENTUM.learning_rate)
+
+
+def test_every_rank_says_what_it_used_and_the_first_what_its_node_did(run: RunDir) -> None:
+    for rank, (first, *_) in enumerate(lines_of(run)):
+        used = first["usage"]
+        assert used["memory_peak_bytes"] > 100 * 2**20  # TensorFlow alone takes more
+        assert used["read_bytes"] > 0
+        assert used["cpu_seconds"] > 0
+        assert used["seconds"] > first["seconds_total"]
+        assert ("node_cpu_seconds" in used) == (rank == 0)
 
 
 def test_the_parts_of_an_epoch_are_its_total(run: RunDir) -> None:

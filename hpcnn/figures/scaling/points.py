@@ -9,6 +9,7 @@ import pandas as pd
 
 from hpcnn.analysis.base import SIZE, row_name, series_of
 from hpcnn.analysis.series import settings_of
+from hpcnn.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -44,6 +45,25 @@ class Series(NamedTuple):
         """Speed-up over the base case that each row would have ideally (strong scaling)."""
         ideal: Array = self.rows["ranks"].to_numpy("float64") / self.bases["ranks"].to_numpy("float64")
         return ideal
+
+
+def placements(series: Series) -> list[tuple[str, Array]]:
+    """Return which points share a marker, and what they have in common, in words.
+
+    All points of a series whose ranks are unique do, with no words. Of another series, those on as many nodes and with
+    as many replicas in a process do.
+    """
+    rows = series.rows.reset_index(drop=True)
+    if series.joined:
+        return [("", np.ones(len(rows), dtype=bool))]
+    where = pd.DataFrame({"nodes": rows["nodes"], "replicas": rows["ranks"] / rows["ntasks"]}).astype("float64")
+    found = []
+    for _, own in where.groupby(["nodes", "replicas"], dropna=False):
+        nodes, replicas = own.iloc[0]
+        words = [counted(int(nodes), "node")] if where["nodes"].nunique() > 1 and nodes == nodes else []
+        words += [f"{replicas:g} a process"] if where["replicas"].nunique() > 1 and replicas == replicas else []
+        found.append((", ".join(words), rows.index.isin(own.index)))
+    return found
 
 
 def scaling_kind(table: pd.DataFrame) -> str | None:

@@ -6,6 +6,7 @@ intervals at the points, and lines only within one series (rule 12).
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from hpcnn.figures.scaling.points import (
     ceiling_seconds,
     fits_of,
     least_coverage,
+    placements,
     ratio_bars,
     scaling_kind,
     series_in,
@@ -154,6 +156,7 @@ def _draw_series(
     """Draw points with their bars, ideal lines and ceilings; return all values, for the range of the axis."""
     drawn: list[float] = []
     ideals: set[tuple[float, ...]] = set()
+    further = itertools.count(len(series))
     for number, one in enumerate(series):
         ranks, values = np.array(one.ranks), one.rows[key].to_numpy("float64")
         reach = np.clip(np.nan_to_num(bars(one)), 0, None)
@@ -163,19 +166,20 @@ def _draw_series(
             label = None if ideals else "ideal"
             axes.plot(ranks, line, color=MUTED, linestyle="--", linewidth=1.2, label=label, zorder=1)
             ideals.add(tuple(line))
-        axes.errorbar(
-            ranks,
-            values,
-            yerr=reach,
-            color=colour,
-            marker=marker,
-            linestyle=dashes if one.joined else "none",
-            markersize=5,
-            linewidth=1.5,
-            capsize=3,
-            label=one.label or "measured",
-            zorder=3,
-        )
+        for at, (words, own) in enumerate(placements(one)):
+            axes.errorbar(
+                ranks[own],
+                values[own],
+                yerr=reach[:, own],
+                color=colour,
+                marker=look(next(further)).marker if at else marker,
+                linestyle=dashes if one.joined else "none",
+                markersize=5,
+                linewidth=1.5,
+                capsize=3,
+                label=", ".join(filter(None, (one.label or ("" if words else "measured"), words))),
+                zorder=3,
+            )
         drawn += [*values, *line, *(values - reach[0]), *(values + reach[1])]
         if ceiling is not None and not np.isnan(limit := ceiling(one)).all():
             label = f"without communication ({bound})" if number == 0 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpcnn.report.views.rules import Rules, tables_of, title, warm_up
+from hpcnn.report.views.usage import energy_of, energy_rule
 from hpcnn.report.views.view import View, count, number, percent, setting
 from hpcnn.util.table import Column, narrowed
 
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
 # What a table shows without --wide.
 _NARROW = (
     *("ranks", "epoch_seconds_median", "efficiency", "core_hours_per_epoch", "gpu_hours_per_epoch", "charge_per_epoch"),
-    *("target", "core_hours_to_target", "gpu_hours_to_target", "charge_to_target", "energy_kwh", "sweet_spot"),
+    *("target", "core_hours_to_target", "gpu_hours_to_target", "charge_to_target", "energy", "sweet_spot"),
 )
 
 
 def cost_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     """Return the views of ``cost_table``."""
     views = []
-    for rows, same, varying in tables_of(table, rules):
+    for measured, same, varying in tables_of(table, rules):
+        rows = [{**row, "energy": energy_of(row)} for row in measured]
         gpus = any(row["gpu_hours_per_epoch"] for row in rows)
         unit = rows[0]["charge_unit"] or "units"
         columns = [
@@ -37,7 +39,7 @@ def cost_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             percent("target", "target", 2),
             *_hours("to_target", "target", gpus),
             number("charge_to_target", f"{unit}/target"),
-            number("energy_kwh", "kWh/run"),
+            Column("energy", "kWh/run", right=True),
             number("carbon_g", "g CO2e/run"),
             Column("sweet_spot", "", lambda best: "sweet spot" if best else ""),
         ]
@@ -47,8 +49,7 @@ def cost_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             parts.append("sweet spot: largest efficiency / epoch time (Eager, Zahorjan and Lazowska 1989)")
         if all(row["charge_per_epoch"] is None for row in rows):
             parts.append("the site's profile has no charges")
-        if all(row["energy_kwh"] is None for row in rows):
-            parts.append("no energy: Slurm's accounting was not asked (--energy), or has none")
+        parts += energy_rule(rows)
         views.append(View(title(rows, "cost"), rows, columns, same, "; ".join(parts)))
     return views
 

@@ -23,12 +23,20 @@ def quality_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             count("runs", "runs"),
             Column("first_finished", "first", _minute),
             Column("last_finished", "last", _minute),
+            number("span_hours", "span, h"),
             number("largest_gap_hours", "gap, h"),
+            Column("with_base", "with base", lambda together: "yes" if together else "no"),
             count("hosts", "hosts"),
+            number("other_load_cores", "other load", 1),
             Column("drift_p_holm", "drift p", "{:.3f}".format, right=True),
         ]
         lines = [f"{counted(row['ranks'], 'rank')}: {row['remarks']}." for row in rows if row["remarks"]]
         parts = ["first, last: ends of runs (UTC)", "gap: the longest between two ends", "hosts: distinct sets"]
+        parts.append("with base: in the same stretch of time as the base case")
+        if any(row["other_load_cores"] is not None for row in rows):
+            parts.append("other load: cores of a node busy with anything but the ranks, of the worst run")
+        else:
+            parts.append("load while measuring: not recorded")
         parts.append("drift: Kendall's rank correlation with the order in time, five runs or more, p after Holm")
         if not lines:
             parts.append("nothing speaks against the repeats of any row being of one measurement")

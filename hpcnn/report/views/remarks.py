@@ -33,14 +33,14 @@ def problem_lines(data: RunData, out: pd.DataFrame) -> list[str]:
 
 
 def repeat_lines(data: RunData, table: pd.DataFrame, warmup: int) -> list[str]:
-    """Return the rows of a scaling table whose repeats are not of one measurement; none without SciPy."""
+    """Return the rows of a scaling table whose repeats are in doubt; none without SciPy."""
     try:
         quality = quality_table(data, table, warmup)
     except HpcnnError:
         return []
     names = row_names(table)
     lines = [f"  {names[row]}: {words}" for row, words in quality["remarks"].items() if words]
-    return [f"Repeats that are not alike ({len(lines)}):", *lines] if lines else []
+    return [f"Repeats in doubt ({len(lines)}):", *lines] if lines else []
 
 
 def version_lines(data: RunData, out: pd.DataFrame) -> list[str]:

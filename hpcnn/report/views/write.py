@@ -115,16 +115,22 @@ _LATEX = {
 
 
 def _latex(view: View) -> None:
-    r"""Write a ``table`` with a ``tabular`` of the package booktabs."""
+    click.echo(latex_table(view))
 
-    def escaped(text: str) -> str:
-        return "".join(_LATEX.get(sign, sign) for sign in in_one_line(text))
+
+def latex_escaped(text: str) -> str:
+    """Return a text as LaTeX shows it."""
+    return "".join(_LATEX.get(sign, sign) for sign in in_one_line(text))
+
+
+def latex_table(view: View, place: str = "") -> str:
+    r"""Return a ``table`` with a ``tabular`` of the package booktabs. place: where it may float, as ``[htbp]``."""
 
     def line(cells: Sequence[str]) -> str:
-        return " & ".join(map(escaped, cells)) + r" \\"
+        return " & ".join(map(latex_escaped, cells)) + r" \\"
 
     caption = ". ".join(text.rstrip(".") for text in (view.title, view.same, *view.lines, view.caption) if text)
-    lines = [r"\begin{table}", rf"\caption{{{escaped(caption)}.}}"]
+    lines = [rf"\begin{{table}}{place}", rf"\caption{{{latex_escaped(caption)}.}}"]
     if view.rows:
         lines += [
             rf"\begin{{tabular}}{{{''.join('r' if column.right else 'l' for column in view.shown)}}}",
@@ -132,7 +138,7 @@ def _latex(view: View) -> None:
         ]
         lines += [line([column.heading for column in view.shown]), r"\midrule", *map(line, view.cells())]
         lines += [r"\bottomrule", r"\end{tabular}"]
-    click.echo("\n".join([*lines, r"\end{table}"]) + "\n")
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
 def _parquet(table: pd.DataFrame) -> None:

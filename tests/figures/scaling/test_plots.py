@@ -150,9 +150,12 @@ def test_points_of_one_size_measured_in_two_ways_are_not_joined(tmp_path):
         resources = {"nodes": nodes, "ntasks": ranks, "cpus_per_task": 1}
         write_run(tmp_path / f"{nodes}-{ranks}", ranks=ranks, resources=resources)
     plots, _, _ = plots_of(tmp_path)
-    (measured,) = (one[0] for one in plots["time"].figure.axes[0].containers if one.get_label() == "measured")
-    assert measured.get_linestyle() == "None"
     assert "Points of one number of ranks measured in several ways are not joined." in plots["time"].caption
+    containers = [one for one in plots["time"].figure.axes[0].containers if hasattr(one, "has_yerr")]
+    assert {one.get_label(): list(one[0].get_xdata()) for one in containers} == {"1 node": [1, 2], "2 nodes": [2]}
+    assert len({one[0].get_marker() for one in containers}) == 2
+    assert len({one[0].get_color() for one in containers}) == 1
+    assert {one[0].get_linestyle() for one in containers} == {"None"}
 
 
 def test_the_measured_ceiling_is_drawn_where_there_is_one(strong):

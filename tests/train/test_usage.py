@@ -1,0 +1,179 @@
+"""What a rank uses while it trains: this machine's own numbers, RAPL's files, and NVML's answers."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hpcnn.train.energy import PackageEnergy
+from hpcnn.train.gpu_use import GpuUse, handles
+from hpcnn.train.usage import Usage
+
+
+def zone(folder: Path, name: str, kind: str, joules: float, most: int = 1000) -> Path:
+    own = folder / name
+    own.mkdir(parents=True)
+    (own / "name").write_text(f"{kind}\n")
+    (own / "max_energy_range_uj").write_text(f"{most * 10**6 - 1}\n")
+    counter = own / "energy_uj"
+    spend(counter, joules)
+    return counter
+
+
+def spend(counter: Path, joules: float) -> None:
+    counter.write_text(f"{round(joules * 1e6)}\n")
+
+
+def test_energy_is_that_of_all_packages_and_of_nothing_within_or_around_them(tmp_path):
+    first = zone(tmp_path, "intel-rapl:0", "package-0", 10)
+    second = zone(tmp_path, "intel-rapl:1", "package-1", 20)
+    others = [
+        zone(tmp_path, "intel-rapl:0:0", "core", 1),
+        zone(tmp_path, "intel-rapl:2", "psys", 1),
+        zone(tmp_path, "intel-rapl-mmio:0", "package-0", 1),
+    ]
+    energy = PackageEnergy(tmp_path)
+    for counter in (first, second, *others):
+        spend(counter, 100)
+    assert energy.joules() == pytest.approx(90 + 80)
+
+
+def test_a_counter_that_begins_again_goes_on(tmp_path):
+    counter = zone(tmp_path, "intel-rapl:0", "package-0", 990, most=1000)
+    energy = PackageEnergy(tmp_path)
+    spend(counter, 5)
+    assert energy.joules() == pytest.approx(15)
+    spend(counter, 7)
+    assert energy.joules() == pytest.approx(17)
+
+
+def test_no_energy_where_there_is_no_counter_or_it_may_not_be_read(tmp_path):
+    assert PackageEnergy(tmp_path / "none").joules() is None
+    counter = zone(tmp_path, "intel-rapl:0", "package-0", 10)
+    counter.unlink()
+    energy = PackageEnergy(tmp_path)
+    assert not energy.readable
+    assert energy.joules() is None
+
+
+def test_a_process_counts_what_it_reads_computes_and_holds(tmp_path):
+    (tmp_path / "data").write_bytes(bytes(3 * 10**6))
+    usage = Usage(first_of_node=True, energy=PackageEnergy(tmp_path))
+    (tmp_path / "data").read_bytes()
+    held = bytearray(os.urandom(1)) * (200 * 2**20)
+    begin = time.process_time()
+    while time.process_time() - begin < 0.1:
+        pass
+    found = usage.since_last()
+    assert 3 * 10**6 <= found["read_bytes"] < 4 * 10**6
+    assert 0.1 <= found["cpu_seconds"] <= found["node_cpu_seconds"] + 0.05  # the node counts in hundredths, each core
+    assert found["memory_peak_bytes"] > len(held)
+    assert "node_energy_joules" not in found
+    assert "gpu_memory_peak_bytes" not in found
+    assert usage.since_last() == {}  # so soon after
+
+
+def test_only_the_first_process_of_a_node_counts_for_it(tmp_path):
+    zone(tmp_path, "intel-rapl:0", "package-0", 10)
+    found = Usage(first_of_node=False, energy=PackageEnergy(tmp_path)).since_last()
+    assert not [key for key in found if key.startswith("node_")]
+
+
+def test_the_energy_of_a_node_is_sampled_between_the_epochs(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpcnn.train.usage._SECONDS_BETWEEN_SAMPLES", 0.02)
+    counter = zone(tmp_path, "intel-rapl:0", "package-0", 100, most=1000)
+    usage = Usage(first_of_node=True, energy=PackageEnergy(tmp_path))
+    for joules in (900, 600):  # the counter begins again twice between two epochs
+        for at in (joules, joules - 500):
+            spend(counter, at)
+            time.sleep(0.3)
+    usage.close()
+    # 100 -> 900 -> 400 -> 600 -> 100
+    assert usage.since_last()["node_energy_joules"] == pytest.approx(800 + 500 + 200 + 500)
+
+
+class NoAnswer(Exception):
+    pass
+
+
+class Nvml:
+    """NVIDIA's library with GPUs of these models: its functions that hpcnn calls, in its units."""
+
+    NVMLError = NoAnswer
+
+    def __init__(self, *models: str) -> None:
+        self.models, self.millijoules, self.percent = models, [0] * len(models), [0] * len(models)
+
+    def nvmlInit(self) -> None:
+        pass
+
+    def nvmlDeviceGetCount(self) -> int:
+        return len(self.models)
+
+    def nvmlDeviceGetHandleByIndex(self, number: int) -> int:
+        return number
+
+    def nvmlDeviceGetHandleByUUID(self, name: str) -> int:
+        return int(name.removeprefix("GPU-"))
+
+    def nvmlDeviceGetName(self, gpu: int) -> str:
+        return self.models[gpu]
+
+    def nvmlDeviceGetUUID(self, gpu: int) -> str:
+        return f"GPU-{gpu}"
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, gpu: int) -> int:
+        if self.models[gpu] == "old":
+            raise NoAnswer
+        return self.millijoules[gpu]
+
+    def nvmlDeviceGetUtilizationRates(self, gpu: int) -> SimpleNamespace:
+        return SimpleNamespace(gpu=self.percent[gpu], memory=0)
+
+
+def test_gpus_have_the_energy_since_the_last_time_and_the_busiest_counts():
+    nvml = Nvml("H100", "H100")
+    nvml.millijoules = [5000, 7000]
+    gpus = GpuUse(nvml, [0, 1])
+    for percent in ([20, 40], [100, 0]):
+        nvml.percent = percent
+        gpus.sample()
+    nvml.millijoules = [6000, 9000]
+    joules, busy = gpus.since_last()
+    assert joules == pytest.approx(3)
+    assert busy == (pytest.approx(0.7), 1.0)
+    assert gpus.since_last() == (0, None)
+    assert gpus.names == ["GPU-0", "GPU-1"]
+
+
+def test_a_gpu_that_does_not_count_its_energy_gives_none():
+    assert GpuUse(Nvml("old"), [0]).since_last() == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("models", "environment", "expected"),
+    [
+        (("A", "A", "A"), {}, [1]),
+        (("A", "A", "A"), {"CUDA_VISIBLE_DEVICES": "2,0"}, [0]),
+        (("A", "A", "A"), {"CUDA_VISIBLE_DEVICES": "GPU-2,GPU-1"}, [1]),
+        (("A", "B"), {}, []),  # CUDA counts from the fastest, and NVML does not
+        (("A", "B"), {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, [1]),
+        (("A",), {}, []),
+        ((), {}, []),
+    ],
+)
+def test_tensorflows_second_gpu_in_nvmls_order(models, environment, expected):
+    assert handles(Nvml(*models), [1], environment) == expected
+
+
+def test_the_numbers_of_gpus_are_in_what_a_process_says():
+    nvml = Nvml("H100")
+    usage = Usage(first_of_node=False, gpus=GpuUse(nvml, [0]))
+    nvml.millijoules = [2500]
+    usage.close()
+    assert usage.gpus == ["GPU-0"]
+    assert usage.since_last()["gpu_energy_joules"] == 2.5
