@@ -239,8 +239,9 @@ class Loop:
                 self.steps.synchronize(call)
             done += call.steps
             if not self._traced:
-                in_graph = float((sums.seconds - before.seconds).sum())
-                self.record.event("first_call", time.monotonic() - called, steps=call.steps, seconds_in_graph=in_graph)
+                in_graph, tracing = float((sums.seconds - before.seconds).sum()), self.steps.seconds_tracing
+                parts = {"seconds_in_graph": in_graph, "seconds_tracing": tracing}
+                self.record.event("first_call", time.monotonic() - called, steps=call.steps, **parts)
             hooks.on_train_batch_end(done - 1, self._own_logs(sums))
             if self.live:
                 self.live.done(epoch, done)

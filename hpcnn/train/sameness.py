@@ -44,6 +44,8 @@ BY_WEIGHT = "by weight"
 # Samples that are tried, fewer of large ones, and the share of them in the first of two parts: unequal parts, or a mean
 # of the parts' means would pass for the mean.
 _TRIED, _VALUES, _FIRST = 64, 2**20, 0.36
+# Samples that a model predicts for that.
+_PREDICTED = 8
 # float32 sums in another order; half precision rounds more.
 _TOLERANCE = {"mixed_bfloat16": 3e-2, "mixed_float16": 1e-2}
 
@@ -98,22 +100,25 @@ class Trial:
     def parts(self) -> tuple[Trial, Trial]:
         """Return the first third or so, and the rest."""
         cut = max(1, round(_FIRST * self.samples))
-        return self._part(slice(cut)), self._part(slice(cut, None))
+        return self.part(slice(cut)), self.part(slice(cut, None))
 
     @property
     def twice(self) -> Trial:
         """Return each sample twice: a batch with the same statistics."""
-        return self._each(lambda array: tf.concat([array, array], axis=0), 2 * self.samples)
+        return self.each(lambda array: tf.concat([array, array], axis=0), 2 * self.samples)
 
     @property
     def packed(self) -> tuple[Any, ...]:
         """Return what Keras's ``fit`` gives ``train_step`` for these samples."""
         return packed(self.x, self.y, self.weights)
 
-    def _part(self, chosen: slice) -> Trial:
-        return self._each(lambda array: array[chosen], len(range(self.samples)[chosen]))
+    def part(self, chosen: slice) -> Trial:
+        """Return some of the samples."""
+        return self.each(lambda array: array[chosen], len(range(self.samples)[chosen]))
 
-    def _each(self, change: Callable[[Any], Any], samples: int) -> Trial:
+    def each(self, change: Callable[[Any], Any], samples: int) -> Trial:
+        """Return what a change makes of every array, which has so many samples then."""
+
         def change_with_mask(array: Any) -> Any:
             changed, mask = change(array), getattr(array, "_keras_mask", None)
             if mask is not None:
@@ -133,9 +138,18 @@ def packed(x: Any, y: Any, weights: Any) -> tuple[Any, ...]:
 
 
 def tried(model: KerasModel, data: Resident) -> Trial:
-    """Return some samples with the model's predictions for them."""
+    """Return some samples with predictions of the model: those for the first few of them, each several times.
+
+    What losses and metrics make of a batch is the same question with any predictions, and to make one for every sample
+    would be a large part of the start of a deep network.
+    """
     sample = sample_of(model, data)
-    return replace(sample, predicted=model(sample.x, training=False))
+    few = min(_PREDICTED, sample.samples)
+    places = tf.range(sample.samples) * few // sample.samples  # not in turn: then both parts would have the same
+    first = sample.part(slice(few))
+    predicted = replace(first, predicted=model(first.x, training=False))
+    again = predicted.each(lambda array: tf.gather(array, places), sample.samples)
+    return replace(sample, predicted=again.predicted)
 
 
 def sample_of(model: KerasModel, data: Resident) -> Trial:

@@ -13,23 +13,33 @@ total. Of each step, the graph keeps how long this process worked since the last
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from hpcnn.parallel.base import Strategy
+from hpcnn.parallel.devices import optimize_once
+from hpcnn.parallel.serial import SingleReplica
+from hpcnn.train.beside import beside
 from hpcnn.train.factors import Factors, factored_layers
 from hpcnn.train.feed import Resident
 from hpcnn.train.jitter import StepTimes
 from hpcnn.train.metrics import Metrics, Sums
+from hpcnn.train.order import InFileOrder
 from hpcnn.train.own_step import OwnStep
 from hpcnn.train.plan import Block
 from hpcnn.train.rewrite import rewrites, rewritten
 from hpcnn.train.tensors import dense, sum_present, when
 from hpcnn.train.update import fuse
+from hpcnn.util.tf_import import without_collections
 from hpcnn.util.types import Array, KerasModel, Tensor
+
+# Seconds of tracing from which on an evaluation is traced beside the first steps.
+_SLOW = 1.0
 
 
 class Steps:
@@ -60,10 +70,17 @@ class Steps:
         self._train = self._compile(self._own_train_step if own else self._train_step, training)
         self._test = self._compile(self._test_function(), test) if test is not None and self.tests else None
         self._retest: Callable[..., Any] | None = None
+        self.seconds_tracing: float | None = None  # of the training step, in Python
 
     def train(self, block: Block, sums: Sums) -> Sums:
         """Do the steps of a block and return this process's sums, which go on from those so far."""
-        return self._call(self._train, block, sums)
+        if self.seconds_tracing is not None:
+            return self._call(self._train, block, sums)
+        begin = time.monotonic()
+        self._train.get_concrete_function()
+        self.seconds_tracing = time.monotonic() - begin
+        with beside(self._prepare_test) if self._is_slow_to_trace() else nullcontext():
+            return self._call(self._train, block, sums)
 
     def test(self, block: Block, sums: Sums) -> Sums:
         """Evaluate the batches of a block and return this process's sums, which go on from those so far."""
@@ -130,6 +147,21 @@ class Steps:
         """Return the metrics' names."""
         return list(self.results(self.no_sums().state))
 
+    def _is_slow_to_trace(self) -> bool:
+        """Return whether an evaluation should be traced while TensorFlow optimizes and computes the first steps.
+
+        Not where that would make them wait, nor under ``tf.distribute``, which has a state of its own for each thread.
+        """
+        alone = isinstance(self._strategy, SingleReplica) and self._strategy.communicates
+        return alone and self._own is None and (self.seconds_tracing or 0.0) > _SLOW
+
+    def _prepare_test(self) -> None:
+        """Trace the evaluation, and let TensorFlow optimize it, by evaluating nothing."""
+        if self._test is not None:
+            optimize_once()
+            nothing = Block(InFileOrder(0), 0, 0, 1, self._strategy.size, tuple(self._strategy.replicas))
+            self._call(self._test, nothing, self.no_sums())
+
     def _call(self, function: Callable[..., Any], block: Block, sums: Sums) -> Sums:
         tables = [tf.constant(table) for table in block.indices]
         weights = [tf.constant(weight, tf.float32) for weight in block.weights]
@@ -148,7 +180,7 @@ class Steps:
             float(loss), sums.samples + samples, sums.seconds + seconds.numpy(), [part.numpy() for part in state]
         )
 
-    def _compile(self, step: Callable[..., Any], data: Resident) -> Callable[..., Any]:
+    def _compile(self, step: Callable[..., Any], data: Resident) -> Any:
         """Return a function of (tables, weights, sums) that does every step and adds what the replicas return."""
         strategy = self._strategy
         replicas = len(strategy.replicas)
@@ -177,7 +209,8 @@ class Steps:
             with tf.control_dependencies([began]):  # the loop begins when its inputs are there, each on its own
                 first = tf.identity(tf.constant(0))
             work = tf.TensorArray(tf.float64, count, element_shape=[replicas])
-            with strategy.undivided_losses(), self._own.traced() if self._own else rewritten(self._model):
+            layers = self._own.traced() if self._own else rewritten(self._model)
+            with without_collections(), strategy.undivided_losses(), layers:
                 _, seconds, _, work, sums = tf.while_loop(
                     lambda number, *_: number < count,
                     step_and_add,
@@ -185,8 +218,7 @@ class Steps:
                 )
             return (seconds, work.stack(), *sums)
 
-        compiled: Callable[..., Any] = steps
-        return compiled
+        return steps
 
     def _train_step(
         self, data: Resident, number: Tensor, tables: Tensor, weights: Tensor

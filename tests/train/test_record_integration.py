@@ -140,6 +140,7 @@ def test_events_are_in_order(run: RunDir) -> None:
     assert 0 < events[0]["value"] < 600  # seconds since the process was started
     call = next(event for event in events if event["key"] == "first_call")
     assert 0 < call["metadata"]["seconds_in_graph"] < call["value"] < call["seconds"]
+    assert 0 < call["metadata"]["seconds_tracing"] < call["value"]
     seconds = [event["seconds"] for event in events]
     assert seconds == sorted(seconds)
     assert [event["value"] for event in events if event["key"] == "epoch_start"] == [1, 2]
