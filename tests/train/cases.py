@@ -33,8 +33,8 @@ PROFILED = replace(MOMENTUM, batch_size=40, checkpoint=False, epochs=3, profile=
 # 203 samples in batches of 50: the last batch has 3, and each batch another number of pixels that count.
 MAPS = replace(
     _OWN,
-    model="own:segmenter",
-    data="own:maps",
+    model="own_maps:segmenter",
+    data="own_maps:maps",
     samples=None,
     test_samples=None,
     batch_size=50,
@@ -77,7 +77,7 @@ CASES = {
         _OWN, model="own:for_several_labels", data="own:several_labels", samples=None, test_samples=None, batch_size=20
     ),
     "maps": MAPS,
-    MAPS_STREAMED: replace(MAPS, data="own:maps_on_disk"),
+    MAPS_STREAMED: replace(MAPS, data="own_maps:maps_on_disk"),
     CLIMATE: replace(
         MOMENTUM,
         model="unet",
@@ -93,7 +93,7 @@ CASES = {
         class_weight={"sqrt": True},
     ),
     "maps-ignored-by-keras": replace(
-        MAPS, model="own:segmenter_that_ignores", optimizer=None, learning_rate=None, loss=None, class_weight={}
+        MAPS, model="own_maps:segmenter_that_ignores", optimizer=None, learning_rate=None, loss=None, class_weight={}
     ),
     "pixel-weights": replace(MAPS, data_args={"weights": True}, loss="categorical_crossentropy"),
     "one-hot-maps": replace(
@@ -102,7 +102,7 @@ CASES = {
     "by-weight": replace(
         MAPS,
         data_args={"weights": True},
-        model="own:segmenter_by_weight",
+        model="own_maps:segmenter_by_weight",
         optimizer=None,
         learning_rate=None,
         loss=None,
@@ -110,8 +110,8 @@ CASES = {
     ),
     "images": replace(
         MAPS,
-        data="own:pictures",
-        model="own:autoencoder",
+        data="own_maps:pictures",
+        model="own_maps:autoencoder",
         loss="binary_crossentropy",
         learning_rate=1.0,
         class_weight={},
@@ -129,10 +129,12 @@ CASES = {
         layer_lr={"hidden": 0.5},
     ),
     "summed": replace(_OWN, model="own:summed", optimizer=None, momentum=None, learning_rate=None, samples=201),
-    "own-step": replace(_OWN, model="own:own_step", optimizer=None, momentum=None, learning_rate=None, samples=201),
+    "own-step": replace(
+        _OWN, model="own_steps:own_step", optimizer=None, momentum=None, learning_rate=None, samples=201
+    ),
     "own-step-sum": replace(
         _OWN,
-        model="own:own_step",
+        model="own_steps:own_step",
         model_args={"kind": "sum"},
         optimizer=None,
         momentum=None,
@@ -140,13 +142,13 @@ CASES = {
         samples=201,
     ),
     "two-networks": replace(
-        _OWN, model="own:two_networks", optimizer=None, momentum=None, learning_rate=None, samples=201
+        _OWN, model="own_steps:two_networks", optimizer=None, momentum=None, learning_rate=None, samples=201
     ),
     "of-the-guide": replace(
-        _OWN, model="own:of_the_guide", optimizer=None, momentum=None, learning_rate=None, samples=201
+        _OWN, model="own_steps:of_the_guide", optimizer=None, momentum=None, learning_rate=None, samples=201
     ),
     "loss-by-hand": replace(
-        _OWN, model="own:loss_by_hand", optimizer=None, momentum=None, learning_rate=None, samples=201
+        _OWN, model="own_steps:loss_by_hand", optimizer=None, momentum=None, learning_rate=None, samples=201
     ),
     "averaged": replace(_OWN, model="own:averaged", optimizer=None, momentum=None, learning_rate=None, samples=201),
     "bfloat16": replace(MOMENTUM, precision="bfloat16"),

@@ -22,7 +22,7 @@ from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_lines
 from tests.train.cases import CASES, MAPS, MAPS_STREAMED
 from tests.train.launching import USER, Train
-from tests.user import own
+from tests.user import own_maps
 
 keras = pytest.importorskip("keras")
 
@@ -60,9 +60,9 @@ def lines_of(run: Any) -> list[dict[str, Any]]:
 def test_maps_train_as_with_keras_and_its_ignored_class(case: str, train: Train) -> None:
     spec = replace(SPEC, data_args={"form": "channel"}) if case == "channel" else replace(CASES[case], epochs=2)
     run = train(spec)
-    (x, y), (x_test, y_test) = own.maps()
+    (x, y), (x_test, y_test) = own_maps.maps()
     keras.utils.set_random_seed(spec.seed)
-    model = own.segmenter(x.shape[1:], 3)
+    model = own_maps.segmenter(x.shape[1:], 3)
     model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(ignore_class=255))
     share = np.array([(y == one).sum() for one in range(3)]) / (y != 255).sum()
     of_class = np.append(1 / np.sqrt(share), np.ones(253))
@@ -85,9 +85,9 @@ def test_maps_train_as_with_keras_and_its_ignored_class(case: str, train: Train)
 def test_the_loss_of_a_user_that_ignores_a_class_and_weights_of_pixels(train: Train) -> None:
     spec = replace(CASES["maps-ignored-by-keras"], epochs=2, data_args={"weights": True})
     run = train(spec)
-    (x, y, of_pixels), _ = own.maps(weights=True)
+    (x, y, of_pixels), _ = own_maps.maps(weights=True)
     keras.utils.set_random_seed(spec.seed)
-    model = own.segmenter_that_ignores(x.shape[1:], 3)
+    model = own_maps.segmenter_that_ignores(x.shape[1:], 3)
     by_keras(spec, x / 255, y, of_pixels, model)
     close(run, model)
     assert any("mean_io_u" in name for name in lines_of(run)[0]["metrics"])
@@ -96,9 +96,9 @@ def test_the_loss_of_a_user_that_ignores_a_class_and_weights_of_pixels(train: Tr
 def test_a_loss_that_is_divided_by_the_weights(train: Train) -> None:
     spec = replace(CASES["by-weight"], epochs=2)
     run = train(spec)
-    (x, y, of_pixels), _ = own.maps(weights=True)
+    (x, y, of_pixels), _ = own_maps.maps(weights=True)
     keras.utils.set_random_seed(spec.seed)
-    model = own.segmenter_by_weight(x.shape[1:], 3)
+    model = own_maps.segmenter_by_weight(x.shape[1:], 3)
     by_keras(spec, x / 255, y, of_pixels, model)
     close(run, model)
 
@@ -106,9 +106,9 @@ def test_a_loss_that_is_divided_by_the_weights(train: Train) -> None:
 def test_one_hot_maps(train: Train) -> None:
     spec = replace(SPEC, data_args={"form": "one-hot"}, ignore_label=None, class_weight={}, optimizer="sgd")
     run = train(replace(spec, loss="categorical_crossentropy"))
-    (x, y), _ = own.maps("one-hot")
+    (x, y), _ = own_maps.maps("one-hot")
     keras.utils.set_random_seed(spec.seed)
-    model = own.segmenter(x.shape[1:], 3)
+    model = own_maps.segmenter(x.shape[1:], 3)
     model.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy", metrics=["accuracy"])
     by_keras(spec, x / 255, y, None, model)
     close(run, model)
@@ -123,9 +123,9 @@ def test_images_to_predict(form: str, loss: str, train: Train) -> None:
     data = {"form": form} if form == "same" else {}
     spec = replace(CASES["images"], epochs=1, loss=loss, pixel_scale="unit", data_args=data)
     run = train(replace(spec, model_args={"dense": True} if form == "dense" else {}))
-    (x, y), _ = own.pictures()
+    (x, y), _ = own_maps.pictures()
     keras.utils.set_random_seed(spec.seed)
-    model = own.autoencoder(x.shape[1:], 1)
+    model = own_maps.autoencoder(x.shape[1:], 1)
     model.compile(keras.optimizers.SGD(1.0), loss)
     losses = by_keras(spec, y, y, None, model)
     close(run, model)
@@ -138,7 +138,7 @@ def test_weights_of_classes_follow_from_their_shares(monkeypatch: pytest.MonkeyP
     alone = SingleReplica()
     for data in (load_of(MAPS), load_of(CASES[MAPS_STREAMED])):
         counts = class_counts(data, alone)
-        (_, y), _ = own.maps()
+        (_, y), _ = own_maps.maps()
         assert counts.tolist() == [(y == one).sum() for one in range(3)]
         share = counts / counts.sum()
         root, balanced = (class_weights({word: True}, data, alone) for word in ("sqrt", "balanced"))
@@ -233,11 +233,13 @@ def test_a_picture_of_maps_has_the_overlap_that_the_run_recorded(train: Train) -
 
 def test_two_classes_by_one_output(train: Train) -> None:
     """As Keras's own binary cross-entropy with an axis of channels, with weights of pixels."""
-    spec = replace(SPEC, data="own:two_classes", model_args={"classes": 1, "activation": "sigmoid"}, ignore_label=None)
+    spec = replace(
+        SPEC, data="own_maps:two_classes", model_args={"classes": 1, "activation": "sigmoid"}, ignore_label=None
+    )
     run = train(replace(spec, class_weight={}, epochs=1))
-    (x, y, of_pixels), (x_test, y_test, _) = own.two_classes()
+    (x, y, of_pixels), (x_test, y_test, _) = own_maps.two_classes()
     keras.utils.set_random_seed(spec.seed)
-    model = own.segmenter(x.shape[1:], 1, "sigmoid")
+    model = own_maps.segmenter(x.shape[1:], 1, "sigmoid")
     model.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
     by_keras(replace(spec, epochs=1), x / 255, y[..., None], of_pixels, model)
     close(run, model)
@@ -248,12 +250,15 @@ def test_two_classes_by_one_output(train: Train) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"data": "own:pictures"}, "--ignore-label: 255 is not valid; expected no value with data set 'own:pictures'"),
+        (
+            {"data": "own_maps:pictures"},
+            "--ignore-label: 255 is not valid; expected no value with data set 'own_maps:pictures'",
+        ),
         ({"loss": "mean_squared_error"}, "which has a class for each pixel; images to predict are floats"),
         ({"class_weight": {"sqrt": True, "2": 3}}, "expected sqrt, balanced, none or a file alone"),
         ({"class_weight": {"root": True}}, "expected CLASS=WEIGHT, sqrt, balanced, none, or a file of JSON"),
         ({"class_weight": {"3": 2}}, "--class-weight: '3=2' is not valid; expected class numbers from 0 to 2"),
-        ({"model": "own:autoencoder"}, "For classes, end the model in one output for each class of a pixel"),
+        ({"model": "own_maps:autoencoder"}, "For classes, end the model in one output for each class of a pixel"),
         ({"data": "digits"}, "--ignore-label: 255 is not valid; expected no value with digits"),
     ],
 )

@@ -24,7 +24,7 @@ from hpcnn.train.metrics import Metrics  # noqa: E402
 from hpcnn.train.own_step import OwnStep, has_own_step  # noqa: E402
 from hpcnn.train.plan import epoch_order  # noqa: E402
 from hpcnn.train.setup import make_model, prepare_keras  # noqa: E402
-from tests.user import own  # noqa: E402
+from tests.user import own, own_steps  # noqa: E402
 
 
 class TwoAlike(SingleReplica):
@@ -38,7 +38,7 @@ class TwoAlike(SingleReplica):
 
 def prepared(name: str, **arguments: Any) -> tuple[Any, Any]:
     """Return a user's model, compiled, and the training data on its device."""
-    spec = complete(replace(OWN, model=f"tests.user.own:{name}", model_args=arguments))
+    spec = complete(replace(OWN, model=f"tests.user.own_steps:{name}", model_args=arguments))
     data = load(spec.data, samples=spec.samples)
     prepare_keras(spec)
     model = make_model(spec, SingleReplica(), data, 7)
@@ -46,11 +46,11 @@ def prepared(name: str, **arguments: Any) -> tuple[Any, Any]:
 
 
 def test_what_the_step_returns_is_recorded_over_the_whole_epoch(train: Train) -> None:
-    run = train(replace(OWN, model="own:own_step", epochs=1, learning_rate=0.0, checkpoint=False))
+    run = train(replace(OWN, model="own_steps:own_step", epochs=1, learning_rate=0.0, checkpoint=False))
     (line,) = read_lines(run.epochs(0))
     data = load(OWN.data, samples=OWN.samples, test_samples=OWN.test_samples)
     keras.utils.set_random_seed(OWN.seed)
-    model = own.own_step(data.input_shape, data.classes)
+    model = own_steps.own_step(data.input_shape, data.classes)
     predicted = model.predict(data.x_train / 255.0, verbose=0)
     likelihood = predicted[np.arange(len(predicted)), data.y_train.ravel()]
     assert line["metrics"]["raw"] == pytest.approx(-np.log(likelihood).mean(), rel=1e-4)
@@ -62,7 +62,7 @@ def test_what_the_step_returns_is_recorded_over_the_whole_epoch(train: Train) ->
 
 
 def test_several_networks_train_and_are_not_evaluated(train: Train) -> None:
-    run = train(replace(OWN, model="own:two_networks", epochs=3))
+    run = train(replace(OWN, model="own_steps:two_networks", epochs=3))
     lines = list(read_lines(run.epochs(0)))
     assert lines[-1]["metrics"]["first_loss"] < 0.8 * lines[0]["metrics"]["first_loss"]
     assert set(lines[0]["metrics"]) == {"first_loss", "second_loss"}
@@ -137,12 +137,15 @@ def test_an_optimizer_that_begins_after_the_trial_is_refused() -> None:
     [
         ({"optimizer": "adam"}, "--optimizer: 'adam' is not valid; expected no value with OwnStep"),
         ({"loss": "mean_squared_error"}, "--loss: 'mean_squared_error' is not valid; expected no value with OwnStep"),
-        ({"model": "own:two_networks", "learning_rate": 0.1}, "--learning-rate, --lr-scaling: TwoNetworks has 3 opt"),
+        (
+            {"model": "own_steps:two_networks", "learning_rate": 0.1},
+            "--learning-rate, --lr-scaling: TwoNetworks has 3 opt",
+        ),
     ],
 )
 def test_options_that_would_change_the_step_are_refused(options: Any, message: str, train: Train) -> None:
     with pytest.raises(UsageError, match=message.replace("(", r"\(")):
-        train(replace(OWN, **{"model": "own:own_step", **options}))
+        train(replace(OWN, **{"model": "own_steps:own_step", **options}))
 
 
 @pytest.mark.parametrize("seen", [0.5, 2.0])
@@ -179,11 +182,11 @@ def test_the_trial_draws_from_no_generator() -> None:
 
 def test_a_mean_over_batches_is_one_over_the_steps(train: Train) -> None:
     """As in ``fit``: 333 samples in batches of 100 are four steps, of which the last counts as much as the others."""
-    run = train(replace(OWN, model="own:of_the_guide", epochs=1, learning_rate=1e-12, checkpoint=False))
+    run = train(replace(OWN, model="own_steps:of_the_guide", epochs=1, learning_rate=1e-12, checkpoint=False))
     (line,) = read_lines(run.epochs(0))
     data = load(OWN.data, samples=OWN.samples, test_samples=OWN.test_samples)
     keras.utils.set_random_seed(OWN.seed)
-    model = own.of_the_guide(data.classes)
+    model = own_steps.of_the_guide(data.classes)
     predicted = model.predict(data.x_train / 255.0, verbose=0)
     order, batch = epoch_order(data.samples, OWN.seed, 1), OWN.batch_size
     each = -np.log(predicted[np.arange(len(predicted)), data.y_train.ravel()])[order]
@@ -195,7 +198,7 @@ def test_a_mean_over_batches_is_one_over_the_steps(train: Train) -> None:
 
 def test_options_are_refused_with_a_compile_of_the_models_own(train: Train) -> None:
     with pytest.raises(UsageError, match=r"expected no value with LossByHand, which has a compile\(\) of its own"):
-        train(replace(OWN, model="own:loss_by_hand", optimizer="adam"))
+        train(replace(OWN, model="own_steps:loss_by_hand", optimizer="adam"))
 
 
 def test_a_model_with_a_loss_of_its_own_has_no_step_of_its_own() -> None:
