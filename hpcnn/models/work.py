@@ -34,6 +34,7 @@ _ELEMENTWISE = (
     "Concatenate",
     "Cropping1D",
     "Cropping2D",
+    "CustomScaleLayer",  # of keras.applications, as are LayerScale and StochasticDepth
     "Dropout",
     "ELU",
     "GaussianDropout",
@@ -46,6 +47,7 @@ _ELEMENTWISE = (
     "GlobalMaxPooling3D",
     "GroupNormalization",
     "LayerNormalization",
+    "LayerScale",
     "LeakyReLU",
     "MaxPooling1D",
     "MaxPooling2D",
@@ -62,6 +64,7 @@ _ELEMENTWISE = (
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "StochasticDepth",
     "Subtract",
     "UpSampling1D",
     "UpSampling2D",
