@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from hpcnn.util.host import has_avx2
 
 # TensorFlow turns its oneDNN operations on only where the processor has instructions for neural networks (AVX-512 VNNI,
-# AMX); on older ones with AVX2 they are faster too (docs/decisions/049-onednn-on-older-processors.md).
+# AMX); on older ones with AVX2 they are faster too (docs/decisions/048-onednn-on-older-processors.md).
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 _NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
