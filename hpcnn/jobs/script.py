@@ -27,10 +27,9 @@ from hpcnn.sites.load import cores_here
 from hpcnn.sites.profile import Site
 from hpcnn.specs.command_line import ALWAYS_OF_TRAINING, options_of
 from hpcnn.specs.job import JobSpec
-from hpcnn.specs.software import SoftwareSpec, secret_hint
+from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec, usual_strategy
-from hpcnn.util.errors import UsageError, bad_value, unknown_value
-from hpcnn.util.secret_names import is_secret
+from hpcnn.util.errors import bad_value, unknown_value
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
 from hpcnn.version import __version__
@@ -157,9 +156,6 @@ def variables(site: Site, software: SoftwareSpec, own: Mapping[str, str], gpu: b
     """
     suffix = {"HPCNN_HOST_SUFFIX": site.host_suffix} if site.host_suffix else {}
     found = {**suffix, **site.environment, **(site.environment_gpu if gpu else {}), **own, **software.env}
-    secret = next((key for key in {**site.environment, **site.environment_gpu} if is_secret(key)), None)
-    if secret is not None:
-        raise UsageError(secret_hint(f"site {site.name}: environment", secret))
     for key, value in found.items():
         if not _NAME.fullmatch(key):  # bash would run what stands in it
             raise bad_value("--env", f"{key}={value}", "a name of letters, digits and _ before the '='")

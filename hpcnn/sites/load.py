@@ -18,9 +18,11 @@ from hpcnn.scheduler import scheduler_of
 from hpcnn.scheduler.allocation import Allocation, allocation_of
 from hpcnn.sites.profile import PLACEHOLDERS, Site
 from hpcnn.specs.fields import from_mapping
+from hpcnn.specs.software import secret_hint
 from hpcnn.util import toml
 from hpcnn.util.config_dir import config_folder
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.secret_names import is_secret
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
 
@@ -95,6 +97,8 @@ def _mistakes_within(site: Site, where: str) -> Iterator[UsageError]:
             # POSIX (IEEE Std 1003.1, 3.216, "Name"): what a shell can export
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
                 yield bad_value(f"{where}[{section}] key", key, "letters, digits and underscores")
+            if is_secret(key):
+                yield UsageError(secret_hint(f"{where}[{section}]", key))
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
                 yield bad_value(f"{where}[{section}] {key}", value, "a string or a number")
     for key in ("interactive", "interactive_gpu"):

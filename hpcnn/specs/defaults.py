@@ -85,9 +85,10 @@ def set_open(table: dict[str, Json], defaults: Mapping[str, Json]) -> None:
 def _checked(file: Path) -> Iterator[tuple[str, Json]]:
     from hpcnn.specs.fields import check_field, facts_of
     from hpcnn.specs.resources import Resources
-    from hpcnn.specs.software import SoftwareSpec
+    from hpcnn.specs.software import SoftwareSpec, secret_hint
     from hpcnn.specs.train import TrainSpec
-    from hpcnn.util.errors import bad_value, unknown_value
+    from hpcnn.util.errors import UsageError, bad_value, unknown_value
+    from hpcnn.util.secret_names import is_secret
     from hpcnn.util.toml import read
 
     homes = {f.name: (cls, f) for cls in (Resources, SoftwareSpec, TrainSpec) for f in dataclasses.fields(cls)}
@@ -103,7 +104,10 @@ def _checked(file: Path) -> Iterator[tuple[str, Json]]:
                 raise bad_value(where, value, f"a string: {PLAIN[key]}")
             yield key, str(file.parent / Path(value).expanduser()) if key == "runs" else value
         elif key in homes:
-            yield key, check_field(homes[key][0], key, value, where)
+            checked = check_field(homes[key][0], key, value, where)
+            if key == "env" and (secret := next(filter(is_secret, checked), None)):
+                raise UsageError(secret_hint(where, secret))
+            yield key, checked
         else:
             raise unknown_value(f"{file}: key", written, [*PLAIN, WEBHOOK, *homes], see="hpcnn submit --help")
 

@@ -94,14 +94,15 @@ def test_config_without_a_file_says_where_to_write_one(folder: Path, in_process:
         ("nodes = 0", "hpcnn.toml: nodes: 0 is not valid; expected at least 1."),
         ("site = 3", "hpcnn.toml: site: 3 is not valid; expected a string: site profile."),
         ("site = ", "hpcnn.toml: is not valid TOML: "),
-        ('env = { MY_TOKEN = "x" }', "MY_TOKEN holds a secret"),
+        ('env = { MY_TOKEN = "x" }', "hpcnn.toml: env: by its name MY_TOKEN holds a secret"),
     ],
 )
 def test_a_mistake_is_named_with_its_file(text: str, words: str, folder: Path, in_process: Command) -> None:
     (folder / "hpcnn.toml").write_text(text)
-    ended = in_process("submit", "--dry-run", cwd=folder)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert words in ended.stderr
+    for command in (("submit", "--dry-run"), ("config",)):
+        ended = in_process(*command, cwd=folder)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert words in ended.stderr
 
 
 def test_the_project_of_somebody_else_is_not_read(

@@ -5,8 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from hpcnn.analysis.table_runs import submit_command
+from hpcnn.cli.main import main
 from hpcnn.jobs.resume import job_of
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.host import job_facts
@@ -124,8 +126,12 @@ def test_a_profile_of_a_site_holds_no_secret():
     )
     result = submit("--site", "mine", "--dry-run", *SHOWS)
     assert result.exit_code == 2
-    assert "site mine: environment: by its name A_TOKEN holds a secret" in result.stderr
+    assert "mine.toml: [environment]: by its name A_TOKEN holds a secret" in result.stderr
     assert VALUE not in result.output
+    checked = CliRunner().invoke(main, ["sites", "check", str(folder / "mine.toml")])
+    assert checked.exit_code == 2
+    assert "[environment]: by its name A_TOKEN holds a secret" in checked.stderr
+    assert VALUE not in checked.output
 
 
 def test_an_old_record_gives_its_secret_to_nobody():

@@ -89,13 +89,13 @@ POINTS = (
             adapters=2, algorithm="hierarchical", fusion_bytes=FUSION_BYTES,
         ),
         f"{_KURTH}: Summit, 4,560 nodes of 6 V100, two EDR adapters, single precision",
-        "batch 1", "0.87 samples/s on one V100 (as remembered of the paper, not looked up); 44 million parameters",
+        "batch 1", "0.87 samples/s on one V100 (from memory of the paper, not checked); 44 million parameters",
     ),
     Point(
         "Tiramisu", 5_300, 1, 0.79, 8_000_000, 1 / 1.20,
         Cluster(LINKS["aries"], LINKS["aries"], fusion_bytes=FUSION_BYTES),
         f"{_KURTH}: Piz Daint, one P100 a node, Aries, single precision",
-        "batch 1", "1.20 samples/s on one P100 (as remembered of the paper, not looked up); 8 million parameters",
+        "batch 1", "1.20 samples/s on one P100 (from memory of the paper, not checked); 8 million parameters",
     ),
 )  # fmt: skip
 
