@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,11 +123,13 @@ def test_of_an_array_only_the_task_on_a_dead_node_runs_again(cluster: Cluster, k
         assert "0 to submit" in beside.stderr, beside.stderr
         (keep / "wait").unlink()
         testbed.start_node(cluster.bed, number)
+        wait_for(lambda: cluster.slurm("sinfo", "-h", "-n", f"c{number}", "-o", "%t").split()[0] == "idle")
+        time.sleep(5)  # slurmd first clears what the dead one has left; a job that begins meanwhile never ends for Slurm
         cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now")
         wait_for(lambda: len(list((keep / "runs" / "mine").glob("*/result.json"))) == 3, 240)
     finally:
         (keep / "wait").unlink(missing_ok=True)
-        wait_for(lambda: testbed.idle_nodes(cluster.bed) == 3, 180)
+        wait_for(lambda: testbed.idle_nodes(cluster.bed) == 3 and not cluster.slurm("squeue", "-h").strip(), 300)
     lines = said.read_text().splitlines()
     assert (lines.count("ended"), sum(line.startswith("began") for line in lines)) == (3, 4)
     assert sum(dead[0] in line for line in lines) == 2
