@@ -124,7 +124,7 @@ def test_of_an_array_only_the_task_on_a_dead_node_runs_again(cluster: Cluster, k
         (keep / "wait").unlink()
         testbed.start_node(cluster.bed, number)
         wait_for(lambda: cluster.slurm("sinfo", "-h", "-n", f"c{number}", "-o", "%t").split()[0] == "idle")
-        time.sleep(5)  # slurmd first clears what the dead one has left; a job that begins meanwhile never ends for Slurm
+        time.sleep(5)  # slurmd first clears what the dead one has left; a job that begins meanwhile does not end
         cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now")
         wait_for(lambda: len(list((keep / "runs" / "mine").glob("*/result.json"))) == 3, 240)
     finally:
