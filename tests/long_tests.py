@@ -64,6 +64,17 @@ LONG = {
     "tests/train/numpy/test_run.py::test_l2_lowers_training_and_raises_test_accuracy_on_500_digits": (
         "tests/models/numpy/test_networks.py: the penalty shrinks weights, and its gradient is that of differences"
     ),
+    **{
+        f"tests/docs/test_stages.py::test_{name}": "test_hpcnn_trains_one_network; the files show their differences"
+        for name in (
+            "horovod_as_taught_without_what_fails_trains_two_networks_in_silence",
+            "the_recipe_for_keras_3_trains_one_network",
+            "horovod_as_taught_trains_one_network_with_one_import_changed",
+        )
+    },
+    "tests/notebook/test_notebooks.py::test_the_first_training_runs_in_a_kernel": (
+        "tests/notebook/test_run_integration.py calls what the notebook calls"
+    ),
     "tests/cli/test_bench_integration.py::TestTwoRanks::test_programs_get_rows": (
         "test_the_record_is_whole measures the same ranks"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +18,10 @@ pytestmark = pytest.mark.slow
 
 Outcomes = list[dict[str, Any]]
 
-OF_TWO_RANKS = (
-    "script:stage5_hpcnn",
-    "script:stage3_as_taught",
-    "edited:stage3_as_taught",
-    "script:stage4_horovod",
-    "script:../horovod_script",
-)
+IS_LONG = bool(os.environ.get("HPCNN_TEST_LONG"))
+# The stages without hpcnn that train to their end stay as they are: `make test-long` trains them.
+OTHERS = ("edited:stage3_as_taught", "script:stage4_horovod", "script:../horovod_script")
+OF_TWO_RANKS = ("script:stage5_hpcnn", "script:stage3_as_taught", *(OTHERS if IS_LONG else ()))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +45,8 @@ def ranks(mpirun: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
     ended = mpirun(2, *words, cwd=folder, timeout=400, PYTHONPATH=str(ROOT))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     lines = [line for line in ended.stdout.splitlines() if line.startswith("Epoch ")]
-    assert lines.count("Epoch 6/6") == 3, "one line an epoch in all, of the three trainings of 6 epochs that ended"
+    if IS_LONG:
+        assert lines.count("Epoch 6/6") == 3, "one line an epoch in all, of the three trainings of 6 epochs that ended"
     return [json.loads((folder / f"out.{rank}").read_text()) for rank in (0, 1)]
 
 

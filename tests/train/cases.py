@@ -226,9 +226,10 @@ EVERY = {
 }
 # What `make test` leaves to `make test-long`: a rule that it has seen to hold under another of these set-ups.
 LONG = {
-    "mirrored": {"adam", "l2", "two-inputs", "class-weight", "rates", "own-step-sum"},
+    "mirrored": {"adam", "l2", "two-inputs", "class-weight", "rates", "own-step-sum", MAPS_STREAMED},
     "multiworker-2": {"l2", "sync-batch-norm"},
-    "horovod-3": {"l2", "factors", "sync-batch-norm"},
+    "horovod-2": {"one-hot-maps", "maps-ignored-by-keras", "loss-by-hand"},
+    "horovod-3": {"l2", "factors", "sync-batch-norm", MAPS_STREAMED, CLIMATE, "pixel-weights"},
 }
 IS_LONG = bool(os.environ.get("HPCNN_TEST_LONG"))
 SETUPS = {
@@ -240,8 +241,10 @@ STOPPED = {
     "serial": ("momentum", "adam", "dropout", "augment", "float16", STREAMED),
     "mirrored": ("dropout",),
     "multiworker-2": ("momentum",),
-    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED, CLIMATE, "maps"),
+    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED, "maps"),
 }
+if IS_LONG:
+    STOPPED["horovod-2"] = (*STOPPED["horovod-2"], CLIMATE)
 REPLICAS = {"serial": 1, "mirrored": 2, "multiworker-2": 2, "horovod-2": 2, "horovod-3": 3, "horovod-4": 4}
 
 
