@@ -55,7 +55,7 @@ def _rule(optimizer: Optimizer) -> Rule | None:
         return _sgd
     if own is keras.optimizers.Adam.update_step and not optimizer.amsgrad:
         return _adam
-    if own is keras.optimizers.RMSprop.update_step and optimizer.momentum:
+    if own is keras.optimizers.RMSprop.update_step and optimizer.momentum and not optimizer.centered:
         return _rmsprop
     return None
 
@@ -104,24 +104,20 @@ def _adam(optimizer: Optimizer, gradient: Tensor, variable: Variable, learning_r
 
 
 def _rmsprop(optimizer: Optimizer, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> bool:
-    """*graph*: RMSprop's rule with momentum; TensorFlow has no operation for the one without."""
+    """*graph*: RMSprop's rule with momentum; TensorFlow has no operation for the one without.
+
+    The centered rule stays Keras's: its difference of two averages makes much of the last digits.
+    """
     index = optimizer._get_variable_index(variable)
-    slots = [optimizer._velocities[index], optimizer._momentums[index]]
-    if optimizer.centered:
-        slots.append(optimizer._average_gradients[index])
-    handles = _handles(variable, *slots)
+    handles = _handles(variable, optimizer._velocities[index], optimizer._momentums[index])
     if handles:
         constants = {"rho": optimizer.rho, "momentum": optimizer.momentum, "epsilon": optimizer.epsilon}
-        arguments = {
+        tf.raw_ops.ResourceApplyRMSProp(
             **{name: tf.constant(value, variable.dtype) for name, value in constants.items()},
-            **dict(zip(("var", "ms", "mom", "mg"), handles, strict=False)),
-            "lr": tf.cast(learning_rate, variable.dtype),
-            "grad": gradient,
-        }
-        if optimizer.centered:
-            tf.raw_ops.ResourceApplyCenteredRMSProp(**arguments)
-        else:
-            tf.raw_ops.ResourceApplyRMSProp(**arguments)
+            **dict(zip(("var", "ms", "mom"), handles, strict=True)),
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=gradient,
+        )
     return bool(handles)
 
 

@@ -23,9 +23,10 @@ LONG = replace(MOMENTUM, model="psc-cnn-dropout", model_args={}, samples=1000, b
 
 
 def epochs_of(run: RunDir, rank: int = 0) -> list[dict[str, Any]]:
-    """Return what one rank recorded of its epochs, without times."""
+    """Return what one rank recorded of its epochs, without times and what the process used."""
     records = list(read_lines(run.epochs(rank)))
-    return [{key: value for key, value in line.items() if not key.startswith("seconds")} for line in records]
+    measured = ("seconds", "step_", "steps_timed", "usage")
+    return [{key: value for key, value in line.items() if not key.startswith(measured)} for line in records]
 
 
 def close(one: Any, other: Any) -> bool:
