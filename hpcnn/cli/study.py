@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from hpcnn.cli import study_status, study_submit
+from hpcnn.cli import study_list, study_status, study_submit
 from hpcnn.cli.grouped import GroupedCommand
 from hpcnn.cli.next import next_lines
 from hpcnn.cli.output import format_option
@@ -33,6 +33,7 @@ def command() -> None:
     """Run scaling studies: points along axes, each repeated."""
 
 
+command.add_command(study_list.command)
 command.add_command(study_submit.command)
 command.add_command(study_status.command)
 

@@ -32,19 +32,23 @@ _PLAIN = ("name", "kind", "description", "repeats", "seeds")
 OF_PROGRAMS = ("strategy", "batch_size", "samples")
 
 
+def packaged() -> dict[str, Path]:
+    """Return the file of each study that comes along, by its name."""
+    return {file.stem: file for file in sorted(share_dir("scaling_studies").glob("*.toml"))}
+
+
 def find(name: str) -> Path:
     """Return a study file: the path as given, or the packaged study of that name (``strong_scaling``)."""
     path = Path(name)
     if path.is_file():
         return path
-    folder = share_dir("scaling_studies")
-    packaged = sorted(file.stem for file in folder.glob("*.toml"))
+    known = packaged()
     wanted = path.stem if path.suffix in ("", ".toml") else ""
-    if wanted in packaged and path.parent.name in ("", "scaling_studies"):
-        return folder / f"{wanted}.toml"
+    if wanted in known and path.parent.name in ("", "scaling_studies"):
+        return known[wanted]
     if path.suffix == ".toml" or "/" in name:
-        raise not_there("study", name, "a file, or the name of a packaged study: " + ", ".join(packaged))
-    raise unknown_value("study", name, packaged, forms=["FILE.toml"])
+        raise not_there("study", name, "a file, or the name of a packaged study: " + ", ".join(known))
+    raise unknown_value("study", name, known, forms=["FILE.toml"], see="hpcnn study list")
 
 
 def read(

@@ -11,6 +11,7 @@ import pytest
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.share import share_dir
 from tests.cli.studying import listed, ran, run_directories, statuses, study_run
+from tests.conftest import Command
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -178,7 +179,7 @@ class TestRefused:
         [
             (
                 ["smoek"],
-                "study: 'smoek' is not known. Did you mean 'smoke'? Also valid: FILE.toml.",
+                "study: 'smoek' is not known. Did you mean 'smoke'? `hpcnn study list` lists all ",
             ),
             (["smoke", "--set", "epoch=3"], "--set: 'epoch' is not known. Did you mean 'epochs'?"),
             (["smoke", "--set", "epochs"], "--set: 'epochs' is not valid; expected KEY=VALUE."),
@@ -203,3 +204,10 @@ class TestRefused:
         assert result.exit_code == 2
         assert "Error: --data: 'mnist' is not staged: " in result.stderr
         assert not list(here.iterdir())
+
+
+def test_the_packaged_studies_are_listed(in_process: Command) -> None:
+    rows = {row["name"]: row for row in json.loads(in_process("study", "list", "--format", "json").stdout)}
+    assert set(rows) == {file.stem for file in (Path(__file__).parents[2] / "scaling_studies").glob("*.toml")}
+    assert (rows["smoke"]["kind"], rows["smoke"]["runs"]) == ("strong", 6)
+    assert "smoke" in in_process("study", "list").stdout

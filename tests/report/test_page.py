@@ -30,7 +30,7 @@ NAMES = {"plain": "scale", "hostile": HOSTILE}
 class Page(html.parser.HTMLParser):
     """Elements with their attributes and text, in order."""
 
-    VOID = ("meta", "link", "img", "br")
+    VOID = ("meta", "link", "img", "br", "wbr")
 
     def __init__(self, text):
         super().__init__()

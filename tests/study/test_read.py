@@ -242,7 +242,7 @@ class TestFind:
     @pytest.mark.parametrize("name", ["smoek", "smoke.json"])
     def test_an_unknown_study_names_the_packaged_ones(self, name, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        expected = f"^study: '{name}' is not known.*Valid: accuracy_ladder, .*smoke, .*, FILE.toml"
+        expected = f"^study: '{name}' is not known.*`hpcnn study list` lists all {len(PACKAGED)}. Also valid: FILE.toml"
         with pytest.raises(UsageError, match=expected) as caught:
             find(name)
         assert "Did you mean 'smoke'?" in str(caught.value)

@@ -64,11 +64,11 @@ def by_keras(spec: TrainSpec) -> Any:
     return model
 
 
-@pytest.mark.parametrize("model", ["watched", "averaged", "summed", "own_step"])
+@pytest.mark.parametrize("model", ["own_steps:watched", "own:averaged", "own:summed", "own_steps:own_step"])
 def test_one_rank_trains_as_keras_does(model: str, trained_weights: Callable[..., Any]) -> None:
     """A penalty on activated values, averages of the weights at the end, a loss that is a sum."""
-    compiled = {} if model != "watched" else {"optimizer": "sgd", "learning_rate": 0.02}
-    spec = replace(OWN, model=f"own:{model}", **compiled)
+    compiled = {} if model != "own_steps:watched" else {"optimizer": "sgd", "learning_rate": 0.02}
+    spec = replace(OWN, model=model, **compiled)
     run, found = trained_weights(spec)
     expected = by_keras(spec)
     before = [weight.numpy() for weight in expected.weights]

@@ -103,8 +103,8 @@ def calls_of_an_epoch(simulated: type[Simulated], run: Path, ranks: int, monkeyp
 def test_an_epoch_is_few_trees_whatever_the_number_of_ranks(
     simulated: type[Simulated], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # a barrier; stop? logs, weights, evaluation, who stops; the epoch's lines, on the node
-    expected = [("allreduce", 5), ("barrier", 1), ("gather", 1)]
+    # a barrier; stop? logs, weights, evaluation, who stops, three of the work of steps; the epoch's lines, on the node
+    expected = [("allreduce", 8), ("barrier", 1), ("gather", 1)]
     for ranks in (64, 512):
         assert calls_of_an_epoch(simulated, tmp_path / str(ranks), ranks, monkeypatch) == expected
 
