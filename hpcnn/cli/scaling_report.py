@@ -222,6 +222,7 @@ def command(
         "rules": lambda: report.rules_table(data, make["scaling"](), warmup, confidence, drop_outliers),
         "left-out": lambda: out,
     }
+    make = {name: functools.cache(table) for name, table in make.items()}  # most need that of scaling
     tables = {name: make[name]() for name in (TABLES if which == "all" else (which,))}
     if fmt in FOR_PEOPLE:
         _show(tables, rules, fmt)
