@@ -195,6 +195,12 @@ def test_a_job_that_slurm_ends_by_sigterm_still_closes_its_record(status, tmp_pa
     assert last.endswith(" --terminated")
 
 
+def test_a_program_that_is_deaf_to_sigterm_leaves_its_record_to_what_hears_of_the_end(tmp_path):
+    code, calls = run_again(tmp_path, REQUEUED, "generic-slurm", None, SIGNAL="TERM", STATUS="137")
+    assert code == 137
+    assert not any(call.startswith("hpcnn record finish") for call in calls)
+
+
 @pytest.mark.parametrize(("status", "again"), [("completed", False), ("failed", True), ("interrupted", True)])
 @pytest.mark.parametrize("site", ["generic-slurm", "local"])
 def test_a_completed_run_that_starts_again_is_left_as_it_is(site, status, again, tmp_path):

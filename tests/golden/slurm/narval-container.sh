@@ -134,17 +134,12 @@ if [ -s "$run_dir/launcher-status" ]; then
 fi
 [ -z "${HPCNN_DATA_COPY:-}" ] || srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 rm -f "$copy"
 
-job=$SLURM_JOB_ID
-if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then # this task alone: the id of one of the tasks is that of the whole array
-    job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
-fi
-# A program may end with 0 because the job is cancelled, before the signal has reached this shell.
-if [ "$status" -eq 0 ] && [ ! -e "$run_dir/result.json" ]; then
-    case " $(scontrol --oneliner show job "$job" 2> /dev/null) " in
-        *" JobState=RUNNING "*) ;;
-        *" JobState="*) terminated=(--terminated) ;;
-    esac
-fi
+# A program may end with 0 because the job is cancelled: the signal reaches this shell within the second, too.
+[ "$status" -ne 0 ] || [ -e "$run_dir/result.json" ] || sleep 1
+
+# SIGKILL after SIGTERM ends this shell as well, a moment sooner or later: what hears of the end from Slurm closes the
+# record, with Slurm's cause.
+if [ -n "${terminated[*]-}" ] && [ "$status" -eq 137 ]; then exit "$status"; fi
 
 # Closes the record where the ranks could not: a killed rank, or a program that keeps none.
 /home/me/venv/bin/hpcnn record finish --run-dir "$run_dir" --exit-code "$status" --seconds "$SECONDS" --pid "$$" \
