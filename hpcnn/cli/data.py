@@ -208,13 +208,9 @@ def _classes(data: DataSet, y: Array) -> dict[str, Json]:
 
 def _pixels(data: DataSet, y: Array) -> Array:
     """Return how many pixels each class has."""
-    from hpcnn.data.stream.bulk import class_counts
-    from hpcnn.data.stream.pairs import Pairs
-    from hpcnn.data.stream.rows import MappedRows
-    from hpcnn.data.stream.streamed import Column as OnDisk
-    from hpcnn.data.stream.streamed import source_of
+    from hpcnn.data.stream.bulk import class_counts, labels_of
 
-    source = source_of(y) if isinstance(y, OnDisk) else Pairs([(data.name, MappedRows(y), MappedRows(y))])
+    source = labels_of(data.name, y)
     return class_counts(source, 0, len(source), data.classes, data.ignore_label)
 
 

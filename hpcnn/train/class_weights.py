@@ -11,9 +11,8 @@ import numpy as np
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.labels import CLASSES, MAP
 from hpcnn.data.stream.bulk import class_counts as counts_of
-from hpcnn.data.stream.pairs import Pairs
-from hpcnn.data.stream.rows import MappedRows
-from hpcnn.data.stream.streamed import StreamedSet, source_of
+from hpcnn.data.stream.bulk import labels_of
+from hpcnn.data.stream.streamed import StreamedSet
 from hpcnn.parallel.base import Strategy
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Array, Json
@@ -55,11 +54,9 @@ def class_weights(given: Mapping[str, Json], data: DataSet, strategy: Strategy) 
 
 def class_counts(data: DataSet, strategy: Strategy) -> Array:
     """Return how many training samples, or pixels of them, each class has. All ranks call it."""
+    source = labels_of(data.name, data.y_train)
     if not isinstance(data, StreamedSet):
-        rows = MappedRows(data.y_train)
-        resident = Pairs([(data.name, rows, rows)])
-        return counts_of(resident, 0, len(resident), data.classes, data.ignore_label)
-    source = source_of(data.y_train)
+        return counts_of(source, 0, len(source), data.classes, data.ignore_label)
     first, last = (rank * len(source) // strategy.processes for rank in (strategy.rank, strategy.rank + 1))
     own = counts_of(source, first, last, data.classes, data.ignore_label)
     return strategy.reduce_metrics(own.astype(np.float64))

@@ -10,15 +10,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from hpcnn.data.labels import counted
+from hpcnn.data.stream.pairs import Pairs
+from hpcnn.data.stream.rows import MappedRows
 from hpcnn.data.stream.source import Slice, Source
+from hpcnn.data.stream.streamed import Column, source_of
 from hpcnn.util.types import Array
 
 _SLICE_BYTES = 16 * 2**20
 
 
-def slice_length(source: Source) -> int:
-    """Return how many samples to read at a time: whole chunks, of some megabytes."""
-    fitting = max(_SLICE_BYTES // max(source.x.bytes, 1), 1)
+def slice_length(source: Source, sample_bytes: int) -> int:
+    """Return how many samples of so many bytes to read at a time: whole chunks, of some megabytes."""
+    fitting = max(_SLICE_BYTES // max(sample_bytes, 1), 1)
     return max(fitting // source.chunk, 1) * source.chunk
 
 
@@ -29,7 +32,7 @@ def threads_of(source: Source) -> int:
 
 def slices(source: Source, first: int = 0, length: int | None = None) -> Iterator[tuple[int, Slice]]:
     """Yield the number of the first sample, and (features, labels), from sample ``first`` on."""
-    length = length or slice_length(source)
+    length = length or slice_length(source, source.x.bytes)
     starts = iter(range(first, len(source), length))
     with ThreadPoolExecutor(threads_of(source)) as pool:
         ahead: deque[tuple[int, Future[Slice]]] = deque()
@@ -45,10 +48,14 @@ def slices(source: Source, first: int = 0, length: int | None = None) -> Iterato
 
 def labels_in_slices(source: Source, first: int, last: int) -> Iterator[Array]:
     """Yield the labels of the samples ``first`` to ``last`` (exclusive), some megabytes at a time."""
-    length = max(_SLICE_BYTES // max(source.y.bytes if source.cheap_labels else source.x.bytes, 1), 1)
-    length = max(length // source.chunk, 1) * source.chunk
+    length = slice_length(source, source.y.bytes if source.cheap_labels else source.x.bytes)
     for start in range(first, last, length):
         yield source.labels(np.arange(start, min(start + length, last)))
+
+
+def labels_of(name: str, y: Array | Column) -> Source:
+    """Return the labels of a part of a set as a source, whether they are in memory or on disk."""
+    return source_of(y) if isinstance(y, Column) else Pairs([(name, MappedRows(y), MappedRows(y))])
 
 
 def class_counts(source: Source, first: int, last: int, classes: int, ignore: int | None) -> Array:
