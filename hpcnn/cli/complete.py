@@ -69,9 +69,9 @@ def _data(_context: click.Context, begun: str) -> Iterable[CompletionItem]:
 
 
 def _packaged(begun: str, kind: str) -> Iterable[CompletionItem]:
-    from hpcnn.util.share import share_dir
+    from hpcnn.util.share import packaged
 
-    yield from (CompletionItem(file.stem) for file in sorted(share_dir(kind).glob("*.toml")))
+    yield from map(CompletionItem, packaged(kind))
     yield from _files(begun, ".toml")
 
 

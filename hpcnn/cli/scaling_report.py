@@ -231,7 +231,7 @@ def command(
     if "left-out" in tables:
         remarks = [*problem_lines(data, out), *version_lines(data, out)]
     if "scaling" in tables:
-        remarks += repeat_lines(data, tables["scaling"], warmup)
+        remarks += repeat_lines(tables["scaling"], make["quality"])
     for line in remarks:
         note(line, err=fmt != "table")
     advice = _advice(data, tables.get("scaling"), make["scaling"], budget)

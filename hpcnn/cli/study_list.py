@@ -13,9 +13,10 @@ from hpcnn.util.table import Column, emit
 def command(fmt: str) -> None:
     """List the packaged studies: the kind of each, its number of runs, and what it asks."""
     from hpcnn.study.expand import expand
-    from hpcnn.study.read import packaged, read
+    from hpcnn.study.read import read
+    from hpcnn.util.share import packaged
 
-    studies = [read(file) for file in packaged().values()]
+    studies = [read(file) for file in packaged("scaling_studies").values()]
     rows = [
         {"name": one.name, "kind": one.kind, "runs": len(expand(one, "local")), "description": one.description}
         for one in studies

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hpcnn.analysis.table_runs import provenance_of, row_names, submit_command
 from hpcnn.util.host import facts_by_rank
-from hpcnn.util.share import share_dir
+from hpcnn.util.share import packaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -99,9 +99,8 @@ def work_facts(data_runs: pd.DataFrame, table_runs: TableRuns) -> dict[str, str]
 
 def study_commands(table: pd.DataFrame) -> list[str]:
     """Return the command of each study that is packaged with hpcnn: it runs all rows and repeats of the study."""
-    folder = share_dir("scaling_studies")
-    names = sorted({str(name) for name in table["study"].dropna()})
-    return [f"hpcnn study run {name}" for name in names if (folder / f"{name}.toml").is_file()]
+    names = {str(name) for name in table["study"].dropna()}
+    return [f"hpcnn study run {name}" for name in packaged("scaling_studies") if name in names]
 
 
 def row_commands(table: pd.DataFrame, table_runs: TableRuns) -> Iterator[Command]:

@@ -16,8 +16,8 @@ from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util import toml
-from hpcnn.util.errors import UsageError, bad_value, not_there, unknown_value
-from hpcnn.util.share import share_dir
+from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.share import find_packaged
 from hpcnn.util.types import Json
 from hpcnn.zoo.catalogue import check_name as check_data_name
 from hpcnn.zoo.registry import check_name as check_model_name
@@ -38,16 +38,7 @@ _NOT_SEARCHED = ("model_args", "tensorboard", "checkpoint", "communication", "ev
 
 def find(name: str) -> Path:
     """Return a search file: the path as given, or the packaged search of that name (``psc_hparams``)."""
-    path = Path(name)
-    if path.is_file():
-        return path
-    folder = share_dir("searches")
-    packaged = sorted(file.stem for file in folder.glob("*.toml"))
-    if path.suffix in ("", ".toml") and path.stem in packaged and path.parent.name in ("", "searches"):
-        return folder / f"{path.stem}.toml"
-    if path.suffix == ".toml" or "/" in name:
-        raise not_there("search", name, "a file, or the name of a packaged search: " + ", ".join(packaged))
-    raise unknown_value("search", name, packaged, forms=["FILE.toml"])
+    return find_packaged("search", "searches", name)
 
 
 def read(path: Path, changes: Mapping[str, Json] | None = None, defaults: Mapping[str, Json] | None = None) -> Search:

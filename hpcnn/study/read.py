@@ -14,8 +14,8 @@ from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.study import StudySpec
 from hpcnn.specs.train import AugmentSpec, TrainSpec
 from hpcnn.util import toml
-from hpcnn.util.errors import UsageError, bad_value, not_there, unknown_value
-from hpcnn.util.share import share_dir
+from hpcnn.util.errors import UsageError, bad_value, unknown_value
+from hpcnn.util.share import find_packaged
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -32,23 +32,9 @@ _PLAIN = ("name", "kind", "description", "repeats", "seeds")
 OF_PROGRAMS = ("strategy", "batch_size", "samples")
 
 
-def packaged() -> dict[str, Path]:
-    """Return the file of each study that comes along, by its name."""
-    return {file.stem: file for file in sorted(share_dir("scaling_studies").glob("*.toml"))}
-
-
 def find(name: str) -> Path:
     """Return a study file: the path as given, or the packaged study of that name (``strong_scaling``)."""
-    path = Path(name)
-    if path.is_file():
-        return path
-    known = packaged()
-    wanted = path.stem if path.suffix in ("", ".toml") else ""
-    if wanted in known and path.parent.name in ("", "scaling_studies"):
-        return known[wanted]
-    if path.suffix == ".toml" or "/" in name:
-        raise not_there("study", name, "a file, or the name of a packaged study: " + ", ".join(known))
-    raise unknown_value("study", name, known, forms=["FILE.toml"], see="hpcnn study list")
+    return find_packaged("study", "scaling_studies", name, see="hpcnn study list")
 
 
 def read(

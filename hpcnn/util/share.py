@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hpcnn import version
+from hpcnn.util.errors import not_there, unknown_value
 
 PACKAGE = Path(version.__file__).resolve().parent
 
@@ -22,6 +23,28 @@ def share_dir(name: str) -> Path:
         if folder.is_dir():
             return folder
     raise FileNotFoundError(f"this installation of hpcnn lacks its {name!r} folder; reinstall it")
+
+
+def packaged(name: str) -> dict[str, Path]:
+    """Return the TOML files of the folder ``name`` by what users call them, in alphabetical order."""
+    return {file.stem: file for file in sorted(share_dir(name).glob("*.toml"))}
+
+
+def find_packaged(what: str, folder: str, name: str, *, see: str = "") -> Path:
+    """Return a user's file: the path as given, or the packaged one of that name.
+
+    what: ``study`` or ``search``. folder: as of ``share_dir``. see: the command that lists the packaged ones. Raises
+    UsageError for a file that is not there, and for an unknown name.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    known = packaged(folder)
+    if path.suffix in ("", ".toml") and path.stem in known and path.parent.name in ("", folder):
+        return known[path.stem]
+    if path.suffix == ".toml" or "/" in name:
+        raise not_there(what, name, f"a file, or the name of a packaged {what}: " + ", ".join(known))
+    raise unknown_value(what, name, known, forms=["FILE.toml"], see=see)
 
 
 def constraints_file() -> Path:

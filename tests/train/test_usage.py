@@ -25,7 +25,10 @@ def zone(folder: Path, name: str, kind: str, joules: float, most: int = 1000) ->
 
 
 def spend(counter: Path, joules: float) -> None:
-    counter.write_text(f"{round(joules * 1e6)}\n")
+    """Let the counter stand there, at once: a kernel shows no empty file to who reads meanwhile."""
+    new = counter.with_name("new")
+    new.write_text(f"{round(joules * 1e6)}\n")
+    new.replace(counter)
 
 
 def test_energy_is_that_of_all_packages_and_of_nothing_within_or_around_them(tmp_path):
@@ -83,14 +86,33 @@ def test_only_the_first_process_of_a_node_counts_for_it(tmp_path):
     assert not [key for key in found if key.startswith("node_")]
 
 
+class CountedEnergy(PackageEnergy):
+    """RAPL's counters, and how often they were read."""
+
+    readings = 0
+
+    def joules(self) -> float | None:
+        found = super().joules()
+        self.readings += 1
+        return found
+
+    def wait_until_read(self) -> None:
+        """Wait until a reading has begun after this call, and ended."""
+        enough, end = self.readings + 2, time.monotonic() + 60
+        while self.readings < enough:
+            assert time.monotonic() < end, "nothing reads the counters"
+            time.sleep(0.01)
+
+
 def test_the_energy_of_a_node_is_sampled_between_the_epochs(tmp_path, monkeypatch):
     monkeypatch.setattr("hpcnn.train.usage._SECONDS_BETWEEN_SAMPLES", 0.02)
     counter = zone(tmp_path, "intel-rapl:0", "package-0", 100, most=1000)
-    usage = Usage(first_of_node=True, energy=PackageEnergy(tmp_path))
+    energy = CountedEnergy(tmp_path)
+    usage = Usage(first_of_node=True, energy=energy)
     for joules in (900, 600):  # the counter begins again twice between two epochs
         for at in (joules, joules - 500):
             spend(counter, at)
-            time.sleep(0.3)
+            energy.wait_until_read()
     usage.close()
     # 100 -> 900 -> 400 -> 600 -> 100
     assert usage.since_last()["node_energy_joules"] == pytest.approx(800 + 500 + 200 + 500)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.analysis.quality import quality_table
 from hpcnn.analysis.table_runs import row_names
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.text import shown_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from hpcnn.report import RunData
@@ -32,10 +33,10 @@ def problem_lines(data: RunData, out: pd.DataFrame) -> list[str]:
     return [f"Counted, with a problem ({len(runs)}):", *lines]
 
 
-def repeat_lines(data: RunData, table: pd.DataFrame, warmup: int) -> list[str]:
-    """Return the rows of a scaling table whose repeats are in doubt; none without SciPy."""
+def repeat_lines(table: pd.DataFrame, make_quality: Callable[[], pd.DataFrame]) -> list[str]:
+    """Return the rows of a scaling table whose repeats are in doubt, by its table of quality; none without SciPy."""
     try:
-        quality = quality_table(data, table, warmup)
+        quality = make_quality()
     except HpcnnError:
         return []
     names = row_names(table)
