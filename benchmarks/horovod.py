@@ -6,6 +6,9 @@ Horovod as a job starts it, the same without communication (the ceiling: no netw
 the ceiling of ranks that meet in every step (``peers/meeting.py``), mirrored in one process, multiworker in two, and
 Horovod's own example with Horovod's own settings. A training's images/s are those of all its epochs after the first; it
 prints the median over the trainings of each way, their range, and the share of the ceiling of the same round.
+
+``--network NAME`` trains a network of research instead, on random images in colour, in hpcnn's ways alone.
+``--setting NAME=VALUE`` adds hpcnn under Horovod with this environment variable as a way, as `hpcnn tune` tries it.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import PEERS, Result, data_file, machine, markdown, parser, report
+from training import NETWORKS, Network, images_file, network_words
 
 CEILING = "ceiling: no communication"
 MEETING = "ceiling of ranks that meet in every step"
@@ -45,6 +49,14 @@ class Case:
     batch: int
     epochs: int
     samples: int
+    network: Network | None = None
+
+    def words(self) -> list[object]:
+        """Return the options of a training: its network and all that is the lecture's."""
+        if self.network:
+            return [*network_words(self.network), "--samples", self.samples]
+        shared = ("--epochs", self.epochs, "--batch-size", self.batch, "--samples", self.samples)
+        return ["--model", self.name, *shared, "--pixel-scale", "unit"]
 
 
 CASES = (Case("scinet-cnn1", 128, 4, 60_000), Case("psc-cnn-dropout", 32, 3, 20_000))
@@ -52,13 +64,12 @@ CASES = (Case("scinet-cnn1", 128, 4, 60_000), Case("psc-cnn-dropout", 32, 3, 20_
 
 def hpcnn(case: Case, file: Path, way: str, run: Path, seed: int) -> list[float]:
     """Train as a job and return the images/s of each epoch: all ranks' samples over the slowest rank's seconds."""
-    training = ["--model", case.name, "--data", file, "--epochs", case.epochs, "--batch-size", case.batch]
-    training += ["--samples", case.samples, "--pixel-scale", "unit", "--no-evaluate", "--seed", seed]
-    words = [sys.executable, "-m", "hpcnn", "submit", "--quiet", "--run-dir", run, *WAYS[way]]
+    words = [sys.executable, "-m", "hpcnn", "submit", "--quiet", "--run-dir", run]
+    words += WAYS[way] if way in WAYS else [*WAYS["hpcnn, horovod"], "--env", way]
     if way == MEETING:
         words += ["--", sys.executable, PEERS / "meeting.py", "--no-communication"]
-    words += training
-    subprocess.run([str(word) for word in words], check=True, capture_output=True)
+    words += [*case.words(), "--data", file, "--no-evaluate", "--seed", seed]
+    subprocess.run([str(word) for word in words], cwd=PEERS, check=True, capture_output=True)
     ranks = [[json.loads(line) for line in file.read_text().splitlines()] for file in run.glob("epochs.rank*.jsonl")]
     epochs = zip(*ranks, strict=True)
     return [sum(one["samples"] for one in epoch) / max(one["seconds_total"] for one in epoch) for epoch in epochs]
@@ -88,9 +99,10 @@ def measure(
         file = data_file(folder, samples)
         for seed in range(1, repeats + 1):
             for case in cases:
+                data = images_file(folder / f"{case.name}.npz", case.network.side, samples) if case.network else file
                 for number, way in enumerate(ways):
                     run = folder / f"{case.name}-{number}-{seed}"
-                    rates = peer(case, file, seed) if way == PEER else hpcnn(case, file, way, run, seed)
+                    rates = peer(case, file, seed) if way == PEER else hpcnn(case, data, way, run, seed)
                     yield case.name, way, rates[1:]
 
 
@@ -114,17 +126,24 @@ def main() -> None:
     """Measure, print, and write what was measured."""
     made = parser(__doc__, repeats=3)
     made.add_argument("--model", action="append", choices=[case.name for case in CASES], help="only this network")
+    made.add_argument("--network", action="append", choices=sorted(NETWORKS), help="a network of research instead")
+    made.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="also try this variable")
     made.add_argument("--way", action="append", choices=[*WAYS, PEER], help="only this way")
     options = made.parse_args()
     cases = [case for case in CASES if case.name in (options.model or [case.name for case in CASES])]
     ways, samples, repeats = options.way or [*WAYS, PEER], 60_000, options.repeats
+    if options.network:
+        networks = {name: NETWORKS[name] for name in options.network}
+        cases = [Case(name, one.batch, one.epochs, one.images, one) for name, one in networks.items()]
+        ways, samples = options.way or list(WAYS)[:2], max(case.samples for case in cases)
+    ways += options.setting
     if options.smoke:
         cases, ways, samples, repeats = [Case("scinet-cnn1", 128, 2, 1_024)], [*ways[:3], PEER], 1_024, 1
     facts, found = machine(), dict[tuple[str, str], Result]()
     for case, way, rates in measure(cases, ways, samples, repeats):
         found.setdefault((case, way), Result(case, way, "images/s")).values.append(statistics.harmonic_mean(rates))
         print(f"{case}, {way}: {', '.join(f'{rate:,.0f}' for rate in rates)} images/s", file=sys.stderr)
-    results = sorted(found.values(), key=lambda one: [case.name for case in CASES].index(one.case))
+    results = sorted(found.values(), key=lambda one: [case.name for case in cases].index(one.case))
     report("horovod", facts, table(results), results, options.json)
 
 

@@ -7,8 +7,9 @@ of epochs. It prints the images/s of the epochs after the first, median and rang
 median is of each peer's. PyTorch is looked for in the environment FOLDER.
 
 ``--network NAME`` trains a network of research instead, on random images in colour: hpcnn, hpcnn without its rewrites
-(``HPCNN_REWRITE=0``) and ``model.fit`` in turn. Every ratio is of two trainings that followed each other. The first
-epoch, which the rates leave out, has a column of its own: it includes tracing.
+(``HPCNN_REWRITE=0``), ``model.fit``, and PyTorch (channels last, eager and by ``torch.compile``; with torchvision in
+FOLDER) in turn. Every ratio is of two trainings of one round. The first epoch, which the rates leave out, has a column
+of its own: it includes tracing.
 """
 
 from __future__ import annotations
@@ -83,10 +84,7 @@ def hpcnn(case: Case, file: Path, precision: str, threads: int, seed: int, folde
 def peer(python: Path, script: str, case: Case, file: Path, precision: str, threads: int, seed: int) -> dict[str, Any]:
     """Train by one of the peers' scripts."""
     words = [python, PEERS / script, case.name, file, precision, case.epochs, case.batch, case.scale, threads, seed]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    done = subprocess.run([str(word) for word in words], env=environment, check=True, capture_output=True, text=True)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return _run(words, threads)
 
 
 def measure(
@@ -108,23 +106,27 @@ def measure(
 
 
 def measure_networks(
-    names: Sequence[str], precisions: Sequence[str], images: int | None, repeats: int, threads: int
+    torch: Path | None, names: Sequence[str], precisions: Sequence[str], images: int | None, repeats: int, threads: int
 ) -> Iterator[dict[str, Any]]:
     """Yield one record a training of networks of research: all ways in turn, repeat after repeat."""
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(1, repeats + 1):
             for name in names:
                 network = NETWORKS[name]
-                file = _images(Path(folder) / f"{name}.npz", network.side, images or network.images)
+                file = images_file(Path(folder) / f"{name}.npz", network.side, images or network.images)
                 for precision in precisions:
                     facts = {"model": name, "precision": precision}
                     where = (network, file, precision, threads, repeat)
                     yield {**facts, "way": "hpcnn", **_network_by_hpcnn(*where, rewrite=True)}
                     yield {**facts, "way": "hpcnn, HPCNN_REWRITE=0", **_network_by_hpcnn(*where, rewrite=False)}
                     yield {**facts, "way": "model.fit", **_network_by_fit(*where)}
+                    for form in ("eager", "compile") if torch is not None else ():
+                        record = _network_by_torch(torch / "bin" / "python", name, form, *where)
+                        yield {**facts, "way": f"PyTorch, {form}", **record}
 
 
-def _images(file: Path, side: int, count: int) -> Path:
+def images_file(file: Path, side: int, count: int) -> Path:
+    """Write random images in colour, square, and a tenth as many to test with; return the file."""
     import numpy as np
 
     draw = np.random.default_rng(1)
@@ -136,15 +138,23 @@ def _images(file: Path, side: int, count: int) -> Path:
     return file
 
 
+def network_words(network: Network) -> list[object]:
+    """Return the options of ``hpcnn train`` for a network and what it is trained with, but not its data."""
+    return [
+        *("--model", network.model),
+        *(word for key, value in network.arguments.items() for word in ("--model-arg", f"{key}={value}")),
+        *("--epochs", network.epochs, "--batch-size", network.batch),
+        *("--pixel-scale", "raw", "--optimizer", "sgd", "--learning-rate", 0.01),
+    ]
+
+
 def _network_by_hpcnn(
     network: Network, file: Path, precision: str, threads: int, seed: int, *, rewrite: bool
 ) -> dict[str, Any]:
     run = file.with_name(f"{file.stem}-{precision}-{seed}-{rewrite:d}")
     words = [
-        *(sys.executable, "-m", "hpcnn", "submit", "--quiet", "--run-dir", run, "--model", network.model),
-        *(word for key, value in network.arguments.items() for word in ("--model-arg", f"{key}={value}")),
-        *("--data", file, "--precision", precision, "--epochs", network.epochs, "--batch-size", network.batch),
-        *("--seed", seed, "--pixel-scale", "raw", "--optimizer", "sgd", "--learning-rate", 0.01),
+        *(sys.executable, "-m", "hpcnn", "submit", "--quiet", "--run-dir", run, *network_words(network)),
+        *("--data", file, "--precision", precision, "--seed", seed),
         *("--no-evaluate", "--ntasks", 1, "--cpus-per-task", threads),
     ]
     environment = {**os.environ, "HPCNN_REWRITE": f"{rewrite:d}"}
@@ -157,7 +167,18 @@ def _network_by_hpcnn(
 
 def _network_by_fit(network: Network, file: Path, precision: str, threads: int, seed: int) -> dict[str, Any]:
     given = (network.model, json.dumps(network.arguments), file, precision, network.epochs, network.batch)
-    words = [sys.executable, PEERS / "network_fit.py", *given, threads, seed]
+    return _run([sys.executable, PEERS / "network_fit.py", *given, threads, seed], threads)
+
+
+def _network_by_torch(
+    python: Path, name: str, form: str, network: Network, file: Path, precision: str, threads: int, seed: int
+) -> dict[str, Any]:
+    given = (name, file, precision, network.epochs, network.batch, threads, seed, form)
+    return _run([python, PEERS / "torch_networks.py", *given], threads)
+
+
+def _run(words: Sequence[Any], threads: int) -> dict[str, Any]:
+    """Run a peer's script and return what it prints in its last line."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run([str(word) for word in words], env=environment, check=True, capture_output=True, text=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -206,7 +227,7 @@ def main() -> None:
     accuracy, first = (defaultdict[tuple[str, str], list[float]](list) for _ in range(2))
     if options.network:
         images = 64 if options.smoke else None
-        records = measure_networks(options.network, precisions, images, repeats, options.threads)
+        records = measure_networks(options.torch, options.network, precisions, images, repeats, options.threads)
     else:
         records = measure(options.torch, cases, precisions, samples, repeats, options.threads)
     for record in records:
