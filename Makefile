@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-long faults audit check lint docs venv bench release clean testbed testbed-down scale matrix
+.PHONY: help demo test test-long test-seconds faults audit check lint docs venv bench release clean testbed testbed-down scale matrix
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,6 +40,11 @@ test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
 
 test-long: $(VENV)/.dev $(VENV)/.horovod ## Run the tests that compute for minutes, which `make test` skips
 	HPCNN_TEST_LONG=1 $(PYTEST) -m 'long or examples'
+
+test-seconds: $(VENV)/.dev $(VENV)/.horovod ## Run all tests and note which files are slow: `make check` leaves them out
+	rm -f $(VENV)/seconds
+	HPCNN_TEST_SECONDS=$(CURDIR)/$(VENV)/seconds $(PYTEST) $(IN_PARALLEL) -p tests.seconds
+	$(BIN)/python -m tests.seconds $(VENV)/seconds >tests/slow_files.txt
 
 MINUTES ?= 60
 faults: $(VENV)/.dev ## Kill, fill, damage and deceive hpcnn for an hour (MINUTES=N): nothing may be lost or run

@@ -268,7 +268,7 @@ def folder_with_makefile(tmp_path: Path) -> Path:
 def test_make_alone_lists_the_targets(folder_with_makefile: Path) -> None:
     listed = re.findall(r"^  make ([\w-]+) +\S", run("make", "-C", folder_with_makefile).stdout, flags=re.MULTILINE)
     assert listed == [
-        *("help", "demo", "test", "test-long", "faults", "audit", "check", "lint", "docs", "venv"),
+        *("help", "demo", "test", "test-long", "test-seconds", "faults", "audit", "check", "lint", "docs", "venv"),
         *("testbed", "testbed-down", "scale", "matrix", "bench", "release", "clean"),
     ]
 

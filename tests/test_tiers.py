@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.long_tests import LONG
+from tests.tiers import SLOW_FILES
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,3 +25,8 @@ def test_a_test_that_is_left_out_is_there(name: str) -> None:
 @pytest.mark.parametrize("proof", sorted(set(LONG.values())))
 def test_the_files_that_prove_the_same_are_there(proof: str) -> None:
     assert not [file for file in re.findall(r"tests/[\w/]+\.py", proof) if not (ROOT / file).is_file()]
+
+
+def test_the_files_that_are_slow_are_there() -> None:
+    assert SLOW_FILES
+    assert not [name for name in SLOW_FILES if not (ROOT / name).is_file()]

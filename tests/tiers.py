@@ -1,6 +1,7 @@
 """What a test takes, told by where it stands: which tests are quick, and which may run beside each other.
 
-``make check`` runs the tests without the marker ``integration``, ``make test`` those without ``long``.
+``make check`` runs the tests without the markers ``integration`` and ``slow``, ``make test`` those without ``long``.
+A file is slow as a whole if it computed for more than some seconds when that was last measured (tests/seconds.py).
 ``pytest -n 2 --dist loadgroup`` gives a group of tests to one worker: ranks of MPI would slow each other down, the
 testbed is one cluster, and a training that several tests look at is done once.
 """
@@ -18,6 +19,7 @@ from tests.long_tests import LONG
 TESTS = Path(__file__).parent
 # Folders whose tests start trainings, run the documents' commands or need the cluster, whatever a file is called.
 INTEGRATION = ("benchmarks", "docs", "slurm")
+SLOW_FILES = {line.split()[1] for line in (TESTS / "slow_files.txt").read_text(encoding="utf-8").splitlines()}
 # Begun first, in this order: they wait more than they compute, or take longest.
 FIRST = ("slurm", "mpi")
 # The niceness of groups: ranks of MPI are the longest chain of tests that cannot run beside each other, and jobs of the
@@ -34,6 +36,8 @@ def assign(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(TESTS)
         if path.parts[0] in INTEGRATION or path.stem.endswith("_integration"):
             item.add_marker(pytest.mark.integration)
+        if f"tests/{path.as_posix()}" in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
         if item.nodeid in LONG:
             item.add_marker(pytest.mark.long)
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
