@@ -60,6 +60,9 @@ NETWORKS = {
     "resnet50": Network("keras.applications:ResNet50", {}, 64, 16, 96),
 }
 
+WAYS = ("hpcnn", "hpcnn, HPCNN_REWRITE=0", "model.fit")
+TORCH_WAYS = ("PyTorch, eager", "PyTorch, compile")
+
 CASES = (Case("scinet-cnn1", 128, 1 / 255, "unit", 4), Case("psc-cnn-dropout", 32, 1 / 255, "unit", 3))
 
 
@@ -106,7 +109,13 @@ def measure(
 
 
 def measure_networks(
-    torch: Path | None, names: Sequence[str], precisions: Sequence[str], images: int | None, repeats: int, threads: int
+    torch: Path | None,
+    names: Sequence[str],
+    ways: Sequence[str],
+    precisions: Sequence[str],
+    images: int | None,
+    repeats: int,
+    threads: int,
 ) -> Iterator[dict[str, Any]]:
     """Yield one record a training of networks of research: all ways in turn, repeat after repeat."""
     with tempfile.TemporaryDirectory() as folder:
@@ -115,14 +124,10 @@ def measure_networks(
                 network = NETWORKS[name]
                 file = images_file(Path(folder) / f"{name}.npz", network.side, images or network.images)
                 for precision in precisions:
-                    facts = {"model": name, "precision": precision}
                     where = (network, file, precision, threads, repeat)
-                    yield {**facts, "way": "hpcnn", **_network_by_hpcnn(*where, rewrite=True)}
-                    yield {**facts, "way": "hpcnn, HPCNN_REWRITE=0", **_network_by_hpcnn(*where, rewrite=False)}
-                    yield {**facts, "way": "model.fit", **_network_by_fit(*where)}
-                    for form in ("eager", "compile") if torch is not None else ():
-                        record = _network_by_torch(torch / "bin" / "python", name, form, *where)
-                        yield {**facts, "way": f"PyTorch, {form}", **record}
+                    for way in ways:
+                        record = _network_by(way, name, torch, *where)
+                        yield {"model": name, "precision": precision, "way": way, **record}
 
 
 def images_file(file: Path, side: int, count: int) -> Path:
@@ -136,6 +141,14 @@ def images_file(file: Path, side: int, count: int) -> Path:
     }
     np.savez(file, **arrays, **{f"y_{part}": np.arange(n) % 10 for part, n in sizes.items()})
     return file
+
+
+def _network_by(way: str, name: str, torch: Path | None, *where: Any) -> dict[str, Any]:
+    if way in TORCH_WAYS and torch is not None:
+        return _network_by_torch(torch / "bin" / "python", name, way.rpartition(" ")[2], *where)
+    if way == "model.fit":
+        return _network_by_fit(*where)
+    return _network_by_hpcnn(*where, rewrite=way == "hpcnn")
 
 
 def network_words(network: Network) -> list[object]:
@@ -217,8 +230,15 @@ def main() -> None:
     made.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads [%(default)s]")
     made.add_argument("--model", action="append", choices=[case.name for case in CASES], help="only this network")
     made.add_argument("--network", action="append", choices=sorted(NETWORKS), help="a network of research instead")
+    made.add_argument(
+        "--way", action="append", choices=(*WAYS[1:], *TORCH_WAYS), help="beside hpcnn only this way, with --network"
+    )
     made.add_argument("--precision", action="append", choices=("float32", "bfloat16"), help="only this one")
     options = made.parse_args()
+    if not options.torch and any(way in TORCH_WAYS for way in options.way or ()):
+        made.error("PyTorch needs --torch FOLDER")
+    if options.way and not options.network:
+        made.error("--way needs --network")
     cases = [case for case in CASES if case.name in (options.model or [case.name for case in CASES])]
     precisions, samples, repeats = options.precision or ("float32", "bfloat16"), 60_000, options.repeats
     if options.smoke:
