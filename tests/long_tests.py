@@ -1,8 +1,8 @@
 """The tests that `make test` leaves to `make test-long`, and what proves the same kind of thing in `make test`.
 
-Each computes for a quarter of a minute or more. Keys: a test as pytest names it, with its parameter where only that
-one is left out. The tables of cases that several strategies train have lists of their own, beside the cases
-(tests/train/cases.py, tests/user/options.py), for those cases share a process.
+Each computes for long, or proves once more what a test beside it proves. Keys: a test as pytest names it, with its
+parameter where only that one is left out. The tables of cases that share a process have lists of their own, beside the
+cases (tests/train/cases.py, tests/user/options.py, tests/horovod/many_cases_names.py).
 """
 
 from __future__ import annotations
@@ -77,5 +77,71 @@ LONG = {
     ),
     "tests/cli/test_bench_integration.py::TestTwoRanks::test_programs_get_rows": (
         "test_the_record_is_whole measures the same ranks"
+    ),
+    "tests/train/test_users_scripts_integration.py::test_a_rank_that_does_otherwise_ends_the_job_and_is_named[stops]": (
+        "the same test with sys.exit, which the same comparison of points finds"
+    ),
+    "tests/train/test_users_scripts_integration.py::test_a_rank_that_does_otherwise_ends_the_job_and_is_named"
+    "[stops in an epoch]": "the same test with more batches, which the same count finds",
+    "tests/train/test_users_scripts_integration.py::test_a_rank_that_does_otherwise_ends_the_job_and_is_named"
+    "[weights at the end]": "test_an_optimizer_that_nobody_distributed_is_found_out, by the same comparison",
+    "tests/train/test_dying_ranks_integration.py::test_a_killed_rank[1]": "the same test with rank 0",
+    **{
+        f"tests/train/test_sets_and_losses.py::test_{name}": proof
+        for name, proof in {
+            "prices_are_predicted[california_housing-0.5]": "the same test with the prices of Boston",
+            "photographs_have_a_network[cifar100]": "the same test with CIFAR-10",
+            "a_layers_factor_multiplies_its_rate[sgd]": "the same test with adam",
+        }.items()
+    },
+    **{
+        f"tests/train/test_training_options.py::test_every_precision_learns_the_digits[{precision}]": (
+            "the same test with float16"
+        )
+        for precision in ("float32", "bfloat16")
+    },
+    **{
+        f"tests/train/test_loop.py::test_many_steps_a_call_are_keras_s_own_steps_one_by_one[{case}]": (
+            "the same test with momentum and batch-norm; tests/train/test_options_integration.py"
+        )
+        for case in ("adam", "l2")
+    },
+    **{
+        f"tests/train/test_loop.py::test_a_checkpoint_loads_without_hpcnn[{case}]": (
+            "the same test with float16 and an optimizer of the model's own"
+        )
+        for case in ("plain", "warm-up")
+    },
+    **{
+        f"tests/train/test_label_maps.py::test_images_to_predict[{case}]": (
+            "the same test: every form with one loss, every loss with one form"
+        )
+        for case in ("dense-mean_squared_error", "same-mean_squared_error", "floats-binary_crossentropy")
+    },
+    "tests/train/test_start.py::test_a_training_goes_on_from_the_weights_of_a_file[.weights.h5]": (
+        "the same test with .keras; others of the file read weights.h5"
+    ),
+    "tests/train/test_sameness.py::test_one_rank_trains_as_keras_does[own:summed]": (
+        "tests/train/test_options_integration.py, its row sum"
+    ),
+    "tests/train/test_own_step.py::test_the_rule_of_the_gradients_is_found[mean-0.0]": "the same test with dropout",
+    "tests/train/test_own_step.py::test_the_rule_of_the_gradients_is_found[sum-0.0]": "the same test with dropout",
+    "tests/train/test_own_step.py::test_a_step_that_knows_of_replicas_is_refused[2.0]": "the same test with a half",
+    "tests/train/numpy/test_run.py::test_the_lectures_accuracies[scinet-hidden-circles-0.86-0.73]": (
+        "the same test with a neuron; tests/models/numpy/test_networks.py compares gradients with differences"
+    ),
+    **{
+        f"tests/models/test_parameters.py::test_parameter_counts[{name}]": (
+            "tests/models/test_maps.py counts the same weights by hand"
+        )
+        for name in ("deeplab", "tiramisu", "unet")
+    },
+    **{
+        f"tests/models/test_layers.py::test_output_is_float32_under_mixed_precision[{name}]": "the same test with unet"
+        for name in ("deeplab", "tiramisu")
+    },
+    "tests/models/test_parameters.py::test_resnet_counts_follow_from_its_depth[6]": "the same test with 1 and 3",
+    "tests/models/test_maps.py::test_the_encoder_of_deeplab_is_the_resnet_of_keras": (
+        "test_weights_and_operations_are_those_counted_by_hand"
     ),
 }

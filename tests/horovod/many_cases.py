@@ -22,6 +22,7 @@ import hpcnn.horovod as hvd
 from hpcnn.errors import UsageError
 
 folder = Path(sys.argv[1])
+IS_LONG = bool(os.environ.get("HPCNN_TEST_LONG"))
 SAMPLES, BATCH, EPOCHS, WARMUP_RANKS = 64, 16, 2, 2
 generator = np.random.default_rng(5)
 X = generator.normal(size=(SAMPLES, 3)).astype(np.float32)
@@ -34,6 +35,11 @@ CASES: dict[str, Callable[[], None]] = {}
 def case(function: Callable[[], None]) -> Callable[[], None]:
     CASES[function.__name__] = function
     return function
+
+
+def long_case(function: Callable[[], None]) -> Callable[[], None]:
+    """Note a case for `make test-long` alone: many_cases_names.py says what proves the same."""
+    return case(function) if IS_LONG else function
 
 
 def own(*arrays: Any) -> list[Any]:
@@ -80,7 +86,7 @@ def clipped_momentum() -> None:
     train("clipped_momentum", hvd.DistributedOptimizer(SGD(0.05, momentum=0.9, clipnorm=0.1)))
 
 
-@case
+@long_case
 def clipped_adam() -> None:
     train("clipped_adam", hvd.DistributedOptimizer(Adam(0.01, global_clipnorm=0.05)))
 
@@ -98,6 +104,10 @@ def whole_batches() -> None:
 @case
 def grouped() -> None:
     train("grouped", hvd.DistributedOptimizer(SGD(0.05), groups=2))
+
+
+@long_case
+def grouped_by_lists() -> None:
     model = network()
     first, second = (layer.trainable_variables for layer in model.layers)
     train("grouped_by_lists", hvd.DistributedOptimizer(SGD(0.05), groups=[first, second[:1]]), model)
@@ -110,20 +120,37 @@ def compressed() -> None:
 
 @case
 def averaged() -> None:
-    """Weights that Keras averages, and puts in place at the end: of the training, or of each epoch."""
+    """Weights that Keras averages, and puts in place at the end of the training."""
     train("averaged", hvd.DistributedOptimizer(SGD(0.05, use_ema=True, ema_momentum=0.5)))
+
+
+@case
+def swapped() -> None:
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     train("swapped", hvd.DistributedOptimizer(SGD(0.05, use_ema=True, ema_momentum=0.5)), callbacks=[swap])
 
 
 @case
 def half_batches() -> None:
-    """Two batches of half the size a step are one batch of the whole, for the mean; for the sum, half the rate is."""
+    """Two batches of half the size a step are one batch of the whole."""
     mean = hvd.DistributedOptimizer(SGD(0.05), backward_passes_per_step=2, average_aggregated_gradients=True)
     train("half_batches", mean, batch=BATCH // 2)
+
+
+@long_case
+def half_batches_summed() -> None:
+    """For the sum, half the rate is what one batch of the whole has."""
     train("half_batches_summed", hvd.DistributedOptimizer(SGD(0.025), backward_passes_per_step=2), batch=BATCH // 2)
+
+
+@long_case
+def half_batches_adam() -> None:
     mean = hvd.DistributedOptimizer(Adam(0.01), backward_passes_per_step=2, average_aggregated_gradients=True)
     train("half_batches_adam", mean, batch=BATCH // 2)
+
+
+@case
+def half_batches_table() -> None:
     clipped = SGD(0.05, global_clipnorm=0.5)
     mean = hvd.DistributedOptimizer(clipped, backward_passes_per_step=2, average_aggregated_gradients=True)
     train("half_batches_table", mean, table(), x=WORDS, batch=BATCH // 2)
@@ -132,14 +159,22 @@ def half_batches() -> None:
 @case
 def rows() -> None:
     train("rows", hvd.DistributedOptimizer(Adam(0.01)), table(), x=WORDS)
-    train("rows_as_dense", hvd.DistributedOptimizer(Adam(0.01), sparse_as_dense=True), table(), x=WORDS)
     train("rows_sgd", hvd.DistributedOptimizer(SGD(0.05, global_clipnorm=0.5)), table(), x=WORDS)
+
+
+@long_case
+def rows_as_dense() -> None:
+    train("rows_as_dense", hvd.DistributedOptimizer(Adam(0.01), sparse_as_dense=True), table(), x=WORDS)
 
 
 @case
 def compiled() -> None:
     """With XLA, which one process may use and Horovod's operations may not."""
     train("compiled", hvd.DistributedOptimizer(SGD(0.05)), jit_compile=True)
+
+
+@long_case
+def compiled_rows() -> None:
     train("compiled_rows", hvd.DistributedOptimizer(Adam(0.01)), table(), x=WORDS, jit_compile=True)
 
 

@@ -34,6 +34,15 @@ EQUAL = (
     "saved_and_loaded",
     "best",
 )
+# What `make test` leaves to `make test-long`: case -> what proves the same kind of thing in `make test`.
+LONG = {
+    "clipped_adam": "clipped_momentum; tests/train/test_options_integration.py, its rows adam and global clipnorm",
+    "grouped_by_lists": "grouped",
+    "half_batches_summed": "half_batches, and summed",
+    "half_batches_adam": "half_batches",
+    "rows_as_dense": "rows",
+    "compiled_rows": "compiled, and rows",
+}
 # To the rounding of 16 bits, or of a network that amplifies it.
 CLOSE: dict[str, dict[str, float]] = {
     "compressed": {"rtol": 1e-2, "atol": 1e-3},

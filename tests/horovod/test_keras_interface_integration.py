@@ -23,6 +23,10 @@ Seen = Mapping[str, npt.NDArray[Any]]
 WORDS = (sys.executable, "-m", "tests.horovod.many_cases")
 
 
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.long] if name in names.LONG else []
+
+
 class Ended:
     """What two ranks and one process left."""
 
@@ -59,7 +63,7 @@ def same(one: Seen, other: Seen, rtol: float = 1e-5, atol: float = 1e-6) -> None
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize("name", [*names.EQUAL, *names.CLOSE])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in (*names.EQUAL, *names.CLOSE)])
 def test_the_ranks_hold_the_weights_of_one_process(name: str, ended: Ended) -> None:
     first, second = ended.ranks(name)
     for a, b in zip(weights(first), weights(second), strict=True):
@@ -72,14 +76,14 @@ def test_the_ranks_hold_the_weights_of_one_process(name: str, ended: Ended) -> N
     [
         ("summed", "whole_batches"),
         ("grouped", "whole_batches"),
-        ("grouped_by_lists", "whole_batches"),
+        pytest.param("grouped_by_lists", "whole_batches", marks=marks("grouped_by_lists")),
         ("compiled", "whole_batches"),
         ("half_batches", "whole_batches"),
-        ("half_batches_summed", "whole_batches"),
+        pytest.param("half_batches_summed", "whole_batches", marks=marks("half_batches_summed")),
         ("eager", "whole_batches"),
         ("half_batches_table", "rows_sgd"),
-        ("rows_as_dense", "rows"),
-        ("compiled_rows", "rows"),
+        pytest.param("rows_as_dense", "rows", marks=marks("rows_as_dense")),
+        pytest.param("compiled_rows", "rows", marks=marks("compiled_rows")),
         ("saved_and_loaded", "not_saved"),
     ],
 )
@@ -102,7 +106,7 @@ def test_averaged_weights_are_not_those_of_the_last_step(name: str, ended: Ended
 
 def test_iterations_count_batches(ended: Ended) -> None:
     """As under Horovod, so that a schedule of the learning rate takes as long."""
-    assert [int(ended.ranks(name)[0]["iterations"]) for name in ("half_batches_adam", "whole_batches")] == [16, 8]
+    assert [int(ended.ranks(name)[0]["iterations"]) for name in ("half_batches", "whole_batches")] == [16, 8]
 
 
 def test_all_ranks_skip_the_step_in_which_one_overflows(ended: Ended) -> None:
@@ -193,20 +197,22 @@ def test_the_record_has_every_epoch_of_every_fit_once(ended: Ended) -> None:
     assert [(line["loss"], line["metrics"]) for line in lines[0]] == [
         (line["loss"], line["metrics"]) for line in lines[1]
     ]
-    assert (ended.run.read_result() or {})["epochs"] == len(lines[0]) > 40
+    assert (ended.run.read_result() or {})["epochs"] == len(lines[0]) > 30
 
 
 def test_a_wrong_world_size_ends_the_script(command: Command, tmp_path: Path) -> None:
-    words = (sys.executable, "-c", "import hpcnn.horovod as hvd; hvd.init()")
-    result = command(*words, HPCNN_WORLD_SIZE="3", HPCNN_RUN_DIR=str(tmp_path / "run"))
+    script = tmp_path / "script.py"
+    script.write_text("import hpcnn.horovod as hvd; hvd.init()")
+    result = command(sys.executable, script, HPCNN_WORLD_SIZE="3", HPCNN_RUN_DIR=str(tmp_path / "run"))
     assert result.returncode == 1
     assert "3 ranks were asked for, but strategy 'horovod' found 1" in result.stderr
 
 
 def test_a_script_that_only_meets_leaves_who_took_part(command: Command, tmp_path: Path) -> None:
     """Or the record of one with a training loop of its own would say that its ranks never met."""
-    words = (sys.executable, "-c", "import hpcnn.horovod as hvd; hvd.init(); print(hvd.rank(), hvd.size())")
-    result = command(*words, HPCNN_RUN_DIR=str(tmp_path / "run"))
+    script = tmp_path / "script.py"
+    script.write_text("import hpcnn.horovod as hvd; hvd.init(); print(hvd.rank(), hvd.size())")
+    result = command(sys.executable, script, HPCNN_RUN_DIR=str(tmp_path / "run"))
     assert (result.returncode, result.stdout) == (0, "0 1\n"), result.stderr
     run = RunDir(tmp_path / "run")
     assert [host["rank"] for host in (read_json(run.provenance) or {})["hosts"]] == [0]

@@ -46,6 +46,9 @@ MAPS = replace(
 MAPS_STREAMED = "maps-streamed"
 # Maps that are computed, a U-Net, and layers that limit their rates.
 CLIMATE = "climate"
+# Everything that a stopped training must find again: an optimizer's averages, moving statistics, a rate that falls,
+# the scale of a loss, masks of dropout, changes of images, and where the files were read.
+ALL_AT_ONCE = "all-at-once"
 
 CASES = {
     "momentum": MOMENTUM,
@@ -153,6 +156,20 @@ CASES = {
     "averaged": replace(_OWN, model="own:averaged", optimizer=None, momentum=None, learning_rate=None, samples=201),
     "bfloat16": replace(MOMENTUM, precision="bfloat16"),
     "float16": replace(MOMENTUM, precision="float16"),
+    ALL_AT_ONCE: replace(
+        MOMENTUM,
+        model="own:normalized_with_dropout",
+        model_args={},
+        data="own:on_disk",
+        samples=None,
+        test_samples=None,
+        optimizer="adam",
+        learning_rate=0.003,
+        momentum=None,
+        lr_schedule="cosine",
+        augment={"rotation": 10.0, "noise": 0.05},
+        precision="float16",
+    ),
     ALONE: replace(MOMENTUM, checkpoint=False, communication=False),
 }
 
@@ -224,30 +241,84 @@ EVERY = {
     ),
     "horovod-4": ("horovod", 4, ("momentum", "last-batch-of-one")),
 }
-# What `make test` leaves to `make test-long`: a rule that it has seen to hold under another of these set-ups.
+# What `make test` leaves to `make test-long`: set-up -> case -> what proves the same kind of thing in `make test`.
+_SERIAL = "the file that compares it with Keras, in one process: "
 LONG = {
-    "mirrored": {"adam", "l2", "two-inputs", "class-weight", "rates", "own-step-sum", MAPS_STREAMED},
-    "multiworker-2": {"l2", "sync-batch-norm"},
-    "horovod-2": {"one-hot-maps", "maps-ignored-by-keras", "loss-by-hand"},
-    "horovod-3": {"l2", "factors", "sync-batch-norm", MAPS_STREAMED, CLIMATE, "pixel-weights"},
+    "mirrored": {
+        "adam": "tests/train/test_options_integration.py, its row adam",
+        "l2": "horovod-2",
+        "augment": "horovod-2",
+        "two-inputs": "horovod-2",
+        "class-weight": "maps have weights of classes",
+        "rates": "tests/train/test_options_integration.py, its row schedule; factors of layers: " + CLIMATE,
+        "summed": "tests/train/test_options_integration.py, its row sum",
+        "own-step-sum": "horovod-2",
+        "two-networks": "horovod-2",
+        "of-the-guide": "horovod-2",
+        "averaged": "horovod-2; tests/train/test_options_integration.py, its row ema",
+        MAPS_STREAMED: "streamed, and maps",
+    },
+    "multiworker-2": {
+        "l2": "horovod-2",
+        "sync-batch-norm": "mirrored: the same code of TensorFlow's strategies",
+        "two-networks": "horovod-2, and own-step",
+    },
+    "horovod-2": {
+        "adam": "tests/train/test_options_integration.py, its row adam",
+        "factors-bfloat16": "factors, and float16",
+        "dropout": "the masks of every set-up; mirrored; all-at-once",
+        "class-weight": "maps have weights of classes, sample-weight those of samples",
+        MAPS_STREAMED: "streamed, and maps; " + _SERIAL + "test_label_maps.py",
+        "maps-ignored-by-keras": "mirrored",
+        "pixel-weights": "by-weight, and sample-weight",
+        "one-hot-maps": "maps; " + _SERIAL + "test_label_maps.py",
+        "images": "maps; " + _SERIAL + "test_label_maps.py",
+        "frozen": "tests/train/test_options_integration.py, its row frozen; " + _SERIAL + "test_start.py",
+        "rates": "tests/train/test_options_integration.py, its row schedule; factors of layers: " + CLIMATE,
+        "summed": "tests/train/test_options_integration.py, its row sum",
+        "own-step": "own-step-sum, and of-the-guide; mirrored and multiworker-2",
+        "loss-by-hand": "mirrored",
+        "bfloat16": "float16",
+    },
+    "horovod-3": {
+        "l2": "horovod-2",
+        "factors": "horovod-2",
+        "sync-batch-norm": "horovod-2",
+        "batch-norm-one-step": "horovod-2",
+        "maps": "horovod-2",
+        MAPS_STREAMED: "streamed, and maps with horovod-2",
+        CLIMATE: "horovod-2",
+        "pixel-weights": "by-weight with horovod-2",
+    },
+    "horovod-4": dict.fromkeys(EVERY["horovod-4"][2], "horovod-3"),
 }
 IS_LONG = bool(os.environ.get("HPCNN_TEST_LONG"))
-SETUPS = {
-    setup: (strategy, processes, tuple(case for case in cases if IS_LONG or case not in LONG.get(setup, ())))
-    for setup, (strategy, processes, cases) in EVERY.items()
-}
+
+
+def _now(setup: str) -> tuple[str, ...]:
+    """Return the cases of a set-up: those of one process are what the others are compared with."""
+    cases = EVERY[setup][2]
+    if IS_LONG:
+        return cases
+    if setup == "serial":
+        compared = {case for several in EVERY if several != "serial" for case in _now(several)}
+        return tuple(case for case in cases if case in compared)
+    return tuple(case for case in cases if case not in LONG.get(setup, ()))
+
+
+SETUPS = {setup: (strategy, processes, _now(setup)) for setup, (strategy, processes, _) in EVERY.items() if _now(setup)}
 # Cases that are also stopped and resumed, under these set-ups.
-STOPPED = {
-    "serial": ("momentum", "adam", "dropout", "augment", "float16", STREAMED),
+STOPPED: dict[str, tuple[str, ...]] = {
+    "serial": (ALL_AT_ONCE,),
     "mirrored": ("dropout",),
     "multiworker-2": ("momentum",),
-    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED, "maps"),
+    "horovod-2": (ALL_AT_ONCE, "maps"),
+}
+# One thing at a time, for `make test-long`: all-at-once has them all.
+STOPPED_LONG: dict[str, tuple[str, ...]] = {
+    "serial": ("momentum", "adam", "dropout", "augment", "float16", STREAMED),
+    "horovod-2": ("adam", "batch-norm", "dropout", "augment", "float16", "rates", STREAMED, CLIMATE),
 }
 if IS_LONG:
-    STOPPED["horovod-2"] = (*STOPPED["horovod-2"], CLIMATE)
+    STOPPED = {setup: (*cases, *STOPPED_LONG.get(setup, ())) for setup, cases in STOPPED.items()}
 REPLICAS = {"serial": 1, "mirrored": 2, "multiworker-2": 2, "horovod-2": 2, "horovod-3": 3, "horovod-4": 4}
-
-
-def trained_under(setups: dict[str, tuple[str, int, tuple[str, ...]]], case: str) -> list[str]:
-    """Return the set-ups with several replicas that train a case."""
-    return [name for name, (_, _, cases) in setups.items() if case in cases and name != "serial"]

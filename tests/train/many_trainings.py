@@ -2,7 +2,7 @@
 
 ``python -m tests.train.many_trainings STRATEGY FOLDER CASE...`` trains each case into FOLDER/CASE as ``hpcnn train``
 does, with every replica's own last weights besides; the case ``masks`` writes dropout masks instead. A case ``CASE~``
-is stopped after every call of TensorFlow, and resumed each time.
+is stopped and resumed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hpcnn.parallel.base import Strategy, TaskEnvironment
 from hpcnn.rundir.layout import RunDir
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.failure import end_failed
-from tests.train.cases import CASES
+from tests.train.cases import CASES, IS_LONG
 
 MASKS = "masks"
 STOPPED = "~"
@@ -56,7 +56,10 @@ def train_cases(strategy: Strategy, folder: Path, cases: Sequence[str]) -> None:
 
 
 def stop_and_resume(strategy: Strategy, run: RunDir, spec: TrainSpec) -> None:
-    """Train to the end, stopping wherever it is possible; rank 0 counts the attempts in the file ``attempts``."""
+    """Train to the end, stopping twice in the first epoch: between its steps, and after them before the evaluation.
+
+    For `make test-long`, stop in every epoch. Rank 0 counts the attempts in the file ``attempts``.
+    """
     import keras
 
     from hpcnn.train.session import train_under
@@ -64,7 +67,7 @@ def stop_and_resume(strategy: Strategy, run: RunDir, spec: TrainSpec) -> None:
     attempts, ended = 0, False
     while not ended:
         keras.backend.clear_session()
-        if strategy.is_chief:
+        if strategy.is_chief and (attempts < 2 or IS_LONG):
             run.stop.write_text("a test")
         strategy.barrier()
         attempts += 1

@@ -191,10 +191,10 @@ def test_provenance_names_every_rank(run: RunDir) -> None:
 
 
 def test_the_world_of_a_mirrored_process_is_its_replicas(trained: Trained) -> None:
-    for setup, replicas in REPLICAS.items():
+    for setup, (_, processes, _) in SETUPS.items():
         provenance = read_json(RunDir(trained(setup) / "momentum").provenance) or {}
-        assert provenance["world_size"] == replicas
-        assert len(provenance["hosts"]) == SETUPS[setup][1]
+        assert provenance["world_size"] == REPLICAS[setup]
+        assert len(provenance["hosts"]) == processes
 
 
 def test_tensorboard_s_files_are_written_by_rank_0_alone(together: RunDir, alone: RunDir) -> None:

@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from hpcnn.machine.smoke import weights
 from hpcnn.rundir.layout import RunDir
 from hpcnn.train.plan import epoch_order
 from hpcnn.util.files import read_lines
-from tests.train.cases import ALONE, CASES, CLIMATE, EVERY, LONG, MAPS_STREAMED, MOMENTUM, REPLICAS, STREAMED
+from tests.train.cases import ALONE, CASES, CLIMATE, EVERY, MAPS_STREAMED, MOMENTUM, REPLICAS, SETUPS, STREAMED
 from tests.train.launching import ROOT, Submit, Trained, options_of
 
 pytestmark = [pytest.mark.mpi, pytest.mark.slow]
@@ -56,13 +57,16 @@ TOLERANCES = {
     "adam": 5e-6,  # 2e-7: Adam divides small gradients by their own size
     "sync-batch-norm": 4e-5,  # 2e-6: dividing by a deviation enlarges rounding
 }
-SEVERAL = [setup for setup in EVERY if setup != "serial"]
-PAIRS = [
-    pytest.param(setup, case, marks=[pytest.mark.long] if case in LONG.get(setup, ()) else [])
-    for setup in SEVERAL
-    for case in EVERY[setup][2]
-]
-COMPARED = [pair for pair in PAIRS if pair.values[1] in TOLERANCES]
+SEVERAL = [setup for setup in SETUPS if setup != "serial"]
+
+
+def pair(setup: str, case: str) -> ParameterSet:
+    """Return a set-up and a case as parameters, for `make test-long` where `make test` does not train the case."""
+    return pytest.param(setup, case, marks=[] if case in SETUPS.get(setup, ("", 0, ()))[2] else [pytest.mark.long])
+
+
+PAIRS = [pair(setup, case) for setup in EVERY if setup != "serial" for case in EVERY[setup][2]]
+COMPARED = [one for one in PAIRS if one.values[1] in TOLERANCES]
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -100,39 +104,40 @@ def test_data_that_is_streamed_trains_the_very_weights_of_data_in_memory(setup: 
 
 
 @pytest.mark.parametrize(
-    ("case", "several"),
+    ("setup", "case"),
     [
-        ("sample-weight", "horovod-2"),
-        ("several-labels", "horovod-2"),
-        ("frozen", "horovod-2"),
-        ("maps", "horovod-3"),
-        ("maps", "mirrored"),
-        ("pixel-weights", "horovod-2"),
-        ("by-weight", "horovod-2"),
-        ("of-the-guide", "horovod-2"),
-        ("of-the-guide", "mirrored"),
+        pair("horovod-2", "sample-weight"),
+        pair("horovod-2", "several-labels"),
+        pair("horovod-2", "frozen"),
+        pair("horovod-2", "maps"),
+        pair("horovod-3", "maps"),
+        pair("mirrored", "maps"),
+        pair("horovod-2", "pixel-weights"),
+        pair("horovod-2", "by-weight"),
+        pair("horovod-2", "of-the-guide"),
+        pair("mirrored", "of-the-guide"),
     ],
 )
-def test_several_replicas_record_the_numbers_of_one(case: str, several: str, trained: Trained) -> None:
+def test_several_replicas_record_the_numbers_of_one(setup: str, case: str, trained: Trained) -> None:
     """Losses of the training and on the test set, whose samples have weights too, and all metrics."""
 
-    def losses(setup: str) -> list[float]:
-        run = RunDir(trained(setup) / case)
+    def losses(by: str) -> list[float]:
+        run = RunDir(trained(by) / case)
         lines = list(read_lines(run.epochs(0)))
         found = [number for line in lines for number in (line["loss"], *line["validation"].values())]
         return [*found, (run.read_result() or {})["test"]["loss"]]
 
-    assert losses(several) == pytest.approx(losses("serial"), rel=1e-5)
+    assert losses(setup) == pytest.approx(losses("serial"), rel=1e-5)
 
 
-@pytest.mark.parametrize("case", sorted(TOLERANCES))
-def test_the_weights_that_are_compared_have_moved(case: str, trained: Trained) -> None:
+@pytest.mark.parametrize(("setup", "case"), [pair("serial", case) for case in sorted(TOLERANCES)])
+def test_the_weights_that_are_compared_have_moved(setup: str, case: str, trained: Trained) -> None:
     """Else equality would say nothing: an epoch must move them by a thousand times the tolerance."""
-    first, second = (weights(trained("serial") / case / "checkpoints" / f"epoch-00{epoch}.keras") for epoch in (1, 2))
+    first, second = (weights(trained(setup) / case / "checkpoints" / f"epoch-00{epoch}.keras") for epoch in (1, 2))
     assert difference(first, second) > 1000 * TOLERANCES[case]
 
 
-@pytest.mark.parametrize(("setup", "case"), [pair for pair in PAIRS if pair.values[1] != ALONE])
+@pytest.mark.parametrize(("setup", "case"), [one for one in PAIRS if one.values[1] != ALONE])
 def test_all_replicas_hold_the_same_weights_bit_for_bit(setup: str, case: str, trained: Trained) -> None:
     files = sorted((trained(setup) / case).glob("weights.*.npz"))
     assert len(files) == REPLICAS[setup]
@@ -182,11 +187,11 @@ def test_a_missing_reduction_would_be_seen(submit: Submit, trained: Trained, tmp
     assert (checked.read_result() or {})["status"] == "failed"
 
 
-@pytest.mark.parametrize("setup", ["mirrored", "horovod-2"])
-def test_averaged_weights_at_the_end_are_those_of_one_replica(setup: str, trained: Trained) -> None:
+@pytest.mark.parametrize(("setup", "case"), [pair(setup, "averaged") for setup in ("mirrored", "horovod-2")])
+def test_averaged_weights_at_the_end_are_those_of_one_replica(setup: str, case: str, trained: Trained) -> None:
     """In the last checkpoint they are not yet averaged. Seen to agree to 6e-8."""
-    serial, several = (np.load(trained(name) / "averaged" / "weights.0.npz") for name in ("serial", setup))
-    last = sorted(array.ravel().sum() for array in last_weights(trained(setup) / "averaged").values())
+    serial, several = (np.load(trained(name) / case / "weights.0.npz") for name in ("serial", setup))
+    last = sorted(array.ravel().sum() for array in last_weights(trained(setup) / case).values())
     assert not np.allclose(last, sorted(array.sum() for array in several.values()), atol=1e-3)
     assert max(float(np.abs(serial[name] - several[name]).max()) for name in serial.files) <= 1e-6
 
@@ -202,18 +207,21 @@ def test_a_loss_that_does_not_add_up_over_ranks_is_refused(submit: Submit, tmp_p
 # Batch normalisation with per-replica statistics: the moving ones are the average, weighted by samples.
 
 
-@pytest.mark.parametrize("setup", ["serial", "mirrored", "multiworker-2", "horovod-2", "horovod-3"])
-def test_moving_statistics_are_averaged_over_the_replicas(setup: str, trained: Trained) -> None:
+@pytest.mark.parametrize(
+    ("setup", "case"),
+    [pair(setup, "batch-norm-one-step") for setup in ("serial", "mirrored", "multiworker-2", "horovod-2", "horovod-3")],
+)
+def test_moving_statistics_are_averaged_over_the_replicas(setup: str, case: str, trained: Trained) -> None:
     from tests.user import own
 
     momentum, size = 0.9, REPLICAS[setup]
     (x, _), _ = own.seven_samples()
-    order = epoch_order(len(x), CASES["batch-norm-one-step"].seed, 1)
+    order = epoch_order(len(x), CASES[case].seed, 1)
     parts = [x[order[replica * len(x) // size : (replica + 1) * len(x) // size]] for replica in range(size)]
     mean = sum(len(part) / len(x) * part.mean(axis=0) for part in parts)
     variance = sum(len(part) / len(x) * part.var(axis=0) for part in parts)
 
-    found = last_weights(trained(setup) / "batch-norm-one-step")
+    found = last_weights(trained(setup) / case)
     moving = "layers/batch_normalization/vars"
     np.testing.assert_allclose(found[f"{moving}/2"], (1 - momentum) * mean, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(found[f"{moving}/3"], momentum + (1 - momentum) * variance, rtol=1e-5)
@@ -246,7 +254,7 @@ def test_each_replica_draws_its_own_masks_and_the_first_those_of_a_serial_run(tr
 
 
 def test_masks_depend_on_the_seed_and_the_replica_and_not_on_the_strategy(trained: Trained) -> None:
-    expected = masks(trained, "horovod-4")
+    expected = masks(trained, max(SEVERAL, key=lambda setup: REPLICAS[setup]))
     for setup in SEVERAL:
         assert np.array_equal(masks(trained, setup), expected[:, : REPLICAS[setup]])
 
@@ -254,10 +262,12 @@ def test_masks_depend_on_the_seed_and_the_replica_and_not_on_the_strategy(traine
 # Half precision: rounding differs, the training does not.
 
 
-@pytest.mark.parametrize("case", ["bfloat16", "float16"])
-def test_half_precision_trains_float32_weights_with_any_number_of_ranks(case: str, trained: Trained) -> None:
+@pytest.mark.parametrize(("several", "case"), [pair("horovod-2", case) for case in ("bfloat16", "float16")])
+def test_half_precision_trains_float32_weights_with_any_number_of_ranks(
+    several: str, case: str, trained: Trained
+) -> None:
     full = last_weights(trained("serial") / "momentum")
-    for setup in ("serial", "horovod-2"):
+    for setup in ("serial", several):
         half = last_weights(trained(setup) / case)
         assert {array.dtype for array in half.values()} == {np.dtype(np.float32)}
         assert 0 < difference(half, full) < 0.02  # a weight is 0.5 at most; bfloat16 has 8 bits

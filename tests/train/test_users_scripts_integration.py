@@ -33,7 +33,15 @@ def same_weights(one: Seen, other: Seen) -> bool:
     return all(np.array_equal(one[name], other[name]) for name in numbers)
 
 
-# docs/examples/distributed_script.py
+# docs/examples/distributed_script.py, for four epochs instead of ten: docs/own-script.md has what ten give.
+
+
+def shortened(script: Path, folder: Path) -> Path:
+    """Return a copy of a script that trains for fewer epochs."""
+    text, short = script.read_text(), folder / script.name
+    short.write_text(text.replace("epochs=10", "epochs=4"))
+    assert short.read_text() != text
+    return short
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +49,7 @@ def example(submit: Submit, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     """Return the record of the example with two ranks, and what each rank saw."""
     folder = tmp_path_factory.mktemp("example")
     run = RunDir(folder / "run")
-    result = submit(run.path, 2, "--", sys.executable, OBSERVED, folder / "seen", DISTRIBUTED)
+    result = submit(run.path, 2, "--", sys.executable, OBSERVED, folder / "seen", shortened(DISTRIBUTED, folder))
     assert result.returncode == 0, result.stdout + result.stderr
     return run, [np.load(folder / "seen" / f"rank{rank}.npz") for rank in range(2)]
 
@@ -55,12 +63,12 @@ def test_the_example_trains_the_same_weights_on_both_ranks(example: tuple[RunDir
 def test_the_example_leaves_a_whole_record(example: tuple[RunDir, list[Seen]]) -> None:
     run, _ = example
     result = run.read_result() or {}
-    assert (result["status"], result["exit_code"], result["epochs"]) == ("completed", 0, 10)
-    assert result["test"]["accuracy"] > 0.9
+    assert (result["status"], result["exit_code"], result["epochs"]) == ("completed", 0, 4)
+    assert result["test"]["accuracy"] > 0.8
     assert result["seconds_total"] > 0
     for rank, file in run.epoch_files():
         lines = list(read_lines(file))
-        assert [line["epoch"] for line in lines] == list(range(1, 11))
+        assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
         assert {(line["rank"], line["samples"], line["steps"]) for line in lines} == {(rank, 719, 23)}
         assert all(line["seconds_total"] > 0 and line["seconds_evaluation"] > 0 for line in lines)
         assert lines[-1]["validation"] == result["test"]
@@ -81,8 +89,9 @@ def test_both_ranks_record_the_same_averaged_logs(example: tuple[RunDir, list[Se
 def test_alone_the_example_trains_as_the_plain_lecture_script_does(command: Command, tmp_path: Path) -> None:
     seen = []
     for number, script in enumerate((DISTRIBUTED, EXAMPLES / "lecture_script.py")):
-        folder = tmp_path / str(number)
-        result = command(sys.executable, OBSERVED, folder, script, cwd=tmp_path)
+        folder, short = tmp_path / str(number), shortened(script, tmp_path)
+        result = command(sys.executable, OBSERVED, folder, short, cwd=tmp_path)
+        short.unlink()
         assert result.returncode == 0, result.stderr
         seen.append(np.load(folder / "rank0.npz"))
     assert same_weights(*seen)

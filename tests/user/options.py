@@ -117,11 +117,21 @@ OPTIONS: dict[str, Callable[[], Any]] = {
 OPTIMIZED = [*list(OPTIONS)[: list(OPTIONS).index("label smoothing")], "sum", "added loss, sum", "batch normalization"]
 # Rows whose statistics are those of the global batch only with --sync-batch-norm.
 NORMALIZED = {"batch normalization"}
-# Rows that `make test-long` adds: layers among ranks, and what TensorFlow's two strategies do by the same code.
-_MULTIWORKER = {"sgd", "adam", "ema", "ema that overwrites", "accumulation", "sum", "added loss, sum", *NORMALIZED}
+# Rows that `make test` trains with several replicas; `make test-long` adds the others. Of the optimizers, those that do
+# more than a step for each weight: rules over all gradients, averages, counts of steps, and refusals. Then what is a
+# sum over samples. In the other rows, replicas do what one process does.
+_REPLICATED = {
+    *("sgd", "adam", "clipnorm", "global clipnorm", "ema", "ema that overwrites", "accumulation", "schedule", "sum"),
+    "added loss, sum",
+}
+_SUMS = {"ignored class", "kernel regularizer", "activity regularizer", "frozen", "added loss, mean"}
 LONG = {
-    "horovod": set(list(OPTIONS)[list(OPTIONS).index("prelu") :]),
-    "multiworker": set(OPTIONS) - _MULTIWORKER,
+    # what keeps an average of gradients as Adam or Adagrad does; ranks of Horovod train the rest of these rows
+    "serial": {"adadelta", "adamax", "amsgrad", "weight decay"} | _REPLICATED - {"adam", "added loss, sum"},
+    "horovod": set(OPTIONS) - _REPLICATED - _SUMS,
+    "mirrored": set(OPTIONS) - _REPLICATED - {"weight decay", *NORMALIZED},
+    # the same code of TensorFlow's two strategies
+    "multiworker": set(OPTIONS) - {"adam", "ema that overwrites", "accumulation", "sum", "added loss, sum"},
 }
 
 

@@ -135,6 +135,21 @@ def normalized(input_shape: Shape, classes: int) -> Any:
     )
 
 
+def normalized_with_dropout(input_shape: Shape, classes: int) -> Any:
+    """Batch normalisation and dropout after a convolution."""
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Conv2D(4, 3, strides=2),
+            keras.layers.BatchNormalization(),
+            keras.layers.Activation("tanh"),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(classes, activation="softmax"),
+        ]
+    )
+
+
 def scheduled(input_shape: Shape, classes: int) -> Any:
     """Compiled with a schedule of its own."""
     model = ridge(input_shape, classes)
