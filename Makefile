@@ -27,6 +27,7 @@ help: ## List the targets
 demo: venv ## Train the scaling study `smoke` (serial and 2 Horovod ranks) and print its scaling table
 	$(BIN)/hpcnn study run scaling_studies/smoke.toml --runs runs
 	$(BIN)/hpcnn scaling-report runs/smoke
+	@echo '==> next: `source $(BIN)/activate` puts hpcnn on your PATH; docs/first-job.md goes on from here'
 
 # Several tests at a time, of groups that do not disturb each other (tests/tiers.py): two workers that compute, and one
 # that waits for the cluster most of its time. WORKERS=5 for a larger machine.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from hpcnn.cli.options import Command
+if TYPE_CHECKING:
+    from hpcnn.cli.options import Command
 
 
 def after_option(function: Command) -> Command:

@@ -6,7 +6,7 @@ import click
 
 from hpcnn.cli.bench_job import job_of, job_options, result_of
 from hpcnn.cli.bench_machine import machine_command
-from hpcnn.cli.grouped import GroupedCommand
+from hpcnn.cli.grouped import GroupedCommand, WholeSentences
 from hpcnn.cli.options import option_name
 from hpcnn.machine.bench import sizes as message_sizes
 from hpcnn.specs.job import JobSpec, check_ranks
@@ -17,7 +17,7 @@ from hpcnn.util.types import Json
 BACKENDS = {"mpi": ("mpi",), "horovod": ("horovod",), "both": ("mpi", "horovod")}
 
 
-@click.group(epilog="\b\nExample:\n  hpcnn bench allreduce --ntasks 2")
+@click.group(cls=WholeSentences, epilog="\b\nExample:\n  hpcnn bench allreduce --ntasks 2")
 def command() -> None:
     """Measure the machine, without training."""
 

@@ -9,6 +9,7 @@ import click
 
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import write_text
+from hpcnn.util.table import note
 
 SHELLS = ("bash", "zsh", "fish")
 # In zsh the folder of the file must be in fpath before compinit runs.
@@ -30,7 +31,7 @@ def command(shell: str | None, printed: bool) -> None:
         return
     file = _file(shell)
     write_text(file, text + "\n")
-    click.echo(f"{file}: written; open a new shell, and try: hpcnn submit --site <TAB>")
+    note(f"{file}: written; open a new shell, and try: hpcnn submit --site <TAB>")
     if shell == "zsh":
         click.echo(f"If zsh does not complete, put this into ~/.zshrc: {_ZSH_LINES.format(folder=file.parent)}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hpcnn.cli.grouped import WholeSentences
 from hpcnn.cli.output import format_option, say
 from hpcnn.util.table import Column, console, emit
 
@@ -19,7 +20,7 @@ _COLUMNS = (
 )
 
 
-@click.group(epilog="Example:  hpcnn container build cpu")
+@click.group(cls=WholeSentences, epilog="Example:  hpcnn container build cpu")
 def command() -> None:
     """Build and check container images (Apptainer) with TensorFlow, Horovod, MPI and hpcnn inside."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.data_on_disk import check_command, convert_command
+from hpcnn.cli.grouped import WholeSentences
 from hpcnn.cli.output import format_option, say
 from hpcnn.util.table import Column, console, emit
 from hpcnn.util.types import Json
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN_COUNTS = 10
 
 
-@click.group(epilog="Example:  hpcnn data stage mnist")
+@click.group(cls=WholeSentences, epilog="Example:  hpcnn data stage mnist")
 def command() -> None:
     """List, inspect, check, convert and stage data sets.
 

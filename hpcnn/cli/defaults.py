@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -29,6 +28,8 @@ _COMMANDS = {
 
 def give(context: click.Context, name: str) -> None:
     """Set the defaults of the command that is called next, and the runs folder, where the user has files of them."""
+    from pathlib import Path
+
     from hpcnn.specs.defaults import PROJECT_FILE, files, is_foreign, read_defaults
 
     if name == "record":

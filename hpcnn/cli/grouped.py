@@ -12,10 +12,14 @@ _ORDER = (RESOURCES, SOFTWARE, NETWORK, DATA, TRAINING, OUTPUT)
 _OF_TRAINING = {
     **dict.fromkeys(("model", "model_args", "weights", "weights_except", "freeze"), NETWORK),
     **dict.fromkeys(("data", "data_args", "samples", "expand", "test_samples", "pixel_scale"), DATA),
+    **dict.fromkeys(("shuffle", "cache", "image_size", "skip_bad"), DATA),
     **dict.fromkeys(("augment", "augmentation"), DATA),
     **dict.fromkeys(("tensorboard", "profile", "checkpoint", "checkpoint_best", "evaluate_training"), OUTPUT),
 }
 _OF_SPECS = {"Resources": RESOURCES, "SoftwareSpec": SOFTWARE}
+
+# Of the first sentence of a command, which is shorter.
+_LONGEST = 1000
 
 
 def group_of(cls: type, field: str) -> str:
@@ -27,6 +31,16 @@ class GroupedOption(click.Option):
     """An option with the heading below which help shows it."""
 
     group = ""
+
+
+class WholeSentences(click.Group):
+    """A group whose help shows the whole first sentence of each command, where click cuts it off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(_LONGEST)) for name, command in commands])
 
 
 class GroupedCommand(click.Command):

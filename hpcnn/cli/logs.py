@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from hpcnn.cli.output import say_folded
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.errors import UsageError
 from hpcnn.util.text import visible
@@ -34,9 +35,13 @@ def command(job: str, follow: bool) -> None:
         sys.exit(_follow_here(run))
     if not run.log.exists():
         raise UsageError(f"{run.path}: there is no log yet")
+    on_terminal = sys.stdout.isatty()
     with run.log.open(encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
-            click.echo(visible(line.replace("\r\n", "\n")), nl=False)
+            if on_terminal:
+                say_folded(line.removesuffix("\n").removesuffix("\r"))
+            else:
+                click.echo(visible(line.replace("\r\n", "\n")), nl=False)
 
 
 def _run(target: str) -> RunDir:

@@ -73,6 +73,8 @@ COMMANDS = {
 }
 
 
+_HELP = ["-h", "--help"]
+
 # A longer message would push away what is above it; a value in it may be as long as a file.
 _LONGEST = 5000
 
@@ -103,6 +105,17 @@ def _from_system(error: OSError) -> HpcnnError:
     place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     kind = UsageError if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTDIR, errno.EISDIR) else HpcnnError
     return kind(f"{place}{reason_of(error)}")
+
+
+class _Folded(click.UsageError):
+    """One of click's errors, folded at spaces, with what click says above it."""
+
+    def __init__(self, error: click.UsageError) -> None:
+        from hpcnn.util.table import folded, width
+
+        before = " " * len("Error: ")
+        text = folded(before + visible(error.format_message()), width(err=True))
+        super().__init__(text.removeprefix(before), error.ctx)
 
 
 class LazyGroup(click.Group):
@@ -147,7 +160,7 @@ class LazyGroup(click.Group):
             raise _Message(
                 unknown_value("command", args[0], [c for c in COMMANDS if c != "record"], see="hpcnn --help")
             )
-        if args and not ctx.resilient_parsing:
+        if args and not ctx.resilient_parsing and not _asks_for_help(args):
             from hpcnn.cli.defaults import give
 
             give(ctx, args[0])
@@ -161,6 +174,12 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except HpcnnError as error:
             raise _Message(error) from error
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            if not sys.stderr.isatty():
+                raise
+            raise _Folded(error) from error
         except OSError as error:
             from hpcnn.util.user_code import of_others
 
@@ -178,9 +197,14 @@ class LazyGroup(click.Group):
             raise SystemExit(130) from None  # 128 + SIGINT, as shells report it; click's own is 1
 
 
+def _asks_for_help(args: list[str]) -> bool:
+    """Return whether the words are a command and --help: help shows no defaults of the user's, and is not to wait."""
+    return args[-1] in _HELP and not any(word.startswith("-") for word in args[:-1])
+
+
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": _HELP, "max_content_width": 100},
     epilog="\b\nExample:\n  hpcnn submit --site local --ntasks 2 --model psc-cnn-dropout --epochs 3",
 )
 @click.version_option(__version__, prog_name="hpcnn")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.grouped import WholeSentences
 from hpcnn.cli.output import format_option
 from hpcnn.models.summary import shape_text
 from hpcnn.util.errors import bad_value
@@ -44,7 +45,9 @@ LAYER_COLUMNS = (
 )
 
 
-@click.group(invoke_without_command=True, epilog="Example:  hpcnn models;  hpcnn models show psc-cnn-dropout")
+@click.group(
+    cls=WholeSentences, invoke_without_command=True, epilog="Example:  hpcnn models;  hpcnn models show psc-cnn-dropout"
+)
 @format_option
 @click.pass_context
 def command(ctx: click.Context, fmt: str) -> None:

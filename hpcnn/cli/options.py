@@ -129,8 +129,8 @@ def _option(f: Field, hint: object) -> Callable[[Command], Command]:
     if kind is bool:
         return option(default=None, help=help_text)
     if facts["own"]:
-        words = "|".join((*(facts["choices"] or ()), "package.module:function"))
-        return option(default=None, metavar=f"[{words}]", help=help_text)
+        words = ", ".join(facts["choices"] or ())  # as a metavar they would be one line, wider than a terminal
+        return option(default=None, metavar="NAME", help=f"{help_text}  {words}, or package.module:function.")
     if facts["choices"]:
         return option(type=click.Choice(facts["choices"]), default=None, help=help_text)
     metavars = {int: "N", float: "X", str: "TEXT"}

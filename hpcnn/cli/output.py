@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.options import Command
-from hpcnn.util.table import FORMATS, ask_wide
+from hpcnn.util.table import FORMATS, ask_wide, folded, width
 from hpcnn.util.text import BYTES_OR_ESCAPES, visible
+
+if TYPE_CHECKING:
+    from hpcnn.cli.options import Command
 
 
 def wide_option(function: Command) -> Command:
@@ -40,3 +43,10 @@ def say(text: object, *, err: bool = False, nl: bool = True) -> None:
     """Print a line, or a script, byte for byte; on a terminal, with everything that would steer it written out."""
     on_terminal = (sys.stderr if err else sys.stdout).isatty()
     click.echo(visible(str(text)) if on_terminal else str(text).encode("utf-8", BYTES_OR_ESCAPES), err=err, nl=nl)
+
+
+def say_folded(line: str) -> None:
+    """Print a line of a log, on a terminal folded at its spaces."""
+    # what draws on the terminal itself, as a program's own bar does, is not folded
+    plain = sys.stdout.isatty() and line.isprintable()
+    say(folded(line, width()) if plain else line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.grouped import GroupedCommand
+from hpcnn.cli.grouped import GroupedCommand, WholeSentences
 from hpcnn.cli.options import Command, given_options, option_name, spec_from_options, spec_options, trust_option
 from hpcnn.cli.output import say
 from hpcnn.specs.train import TrainSpec
@@ -50,7 +50,7 @@ def count_option(default: int, what: str) -> Callable[[Command], Command]:
     return click.option("--count", type=click.IntRange(min=1), default=default, show_default=True, help=what)
 
 
-class _InOrder(click.Group):
+class _InOrder(WholeSentences):
     """A group that lists its commands in the order of this file, which is that of the work."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from hpcnn.cli.output import say
-from hpcnn.util.table import console, folded, width
+from hpcnn.cli.output import say_folded
+from hpcnn.util.table import console, width
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -43,9 +43,7 @@ class LastLine:
         """Print a line of output above it, on a terminal folded at its spaces."""
         with self._lock:
             self._draw("")
-            # what draws on the terminal itself, as a program's own bar does, is not folded
-            plain = sys.stdout.isatty() and line.isprintable()
-            say(folded(line, width()) if plain else line)
+            say_folded(line)
 
     def _keep_up(self) -> None:
         while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from hpcnn.cli.options import Command
 from hpcnn.cli.output import wide_option
 from hpcnn.util.table import REPORT_FORMATS
 
-_Decorator: TypeAlias = Callable[[Command], Command]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hpcnn.cli.options import Command
+
+_Decorator: TypeAlias = "Callable[[Command], Command]"
 
 _format_option: _Decorator = click.option(
     "--format",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli import search_submit, search_table
-from hpcnn.cli.grouped import GroupedCommand
+from hpcnn.cli.grouped import GroupedCommand, WholeSentences
 from hpcnn.cli.output import format_option
 from hpcnn.cli.search_options import folder_of, read_search, search_options
 from hpcnn.cli.site_option import site_option
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hpcnn.search.spec import Search
 
 
-@click.group(epilog="\b\nExample:\n  hpcnn search run psc_hparams --jobs 2")
+@click.group(cls=WholeSentences, epilog="\b\nExample:\n  hpcnn search run psc_hparams --jobs 2")
 def command() -> None:
     """Search hyper-parameters: trials of a grid, at random, or chosen from the results of earlier trials."""
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.options import Command
 from hpcnn.cli.site_option import site_option
 from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
+    from hpcnn.cli.options import Command
     from hpcnn.jobs.interact import Session
     from hpcnn.sites.profile import Site
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.cli.options import Command
 from hpcnn.util.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hpcnn.cli.options import Command
 
 VARIABLE = "HPCNN_SITE"
 _HERE = "local"

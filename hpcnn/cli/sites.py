@@ -9,12 +9,13 @@ from pathlib import Path
 
 import click
 
+from hpcnn.cli.grouped import WholeSentences
 from hpcnn.cli.output import format_option
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.table import Column, emit
 
 
-@click.group(epilog="Example:  hpcnn sites show bridges2 --origin")
+@click.group(cls=WholeSentences, epilog="Example:  hpcnn sites show bridges2 --origin")
 def command() -> None:
     """List, show, check and start site profiles: TOML files that say what differs between machines."""
 

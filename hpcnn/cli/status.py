@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hpcnn.cli.next import no_runs
 from hpcnn.cli.output import format_option
-from hpcnn.rundir.memory import OUT_OF_MEMORY
-from hpcnn.util.files import read_json
 from hpcnn.util.table import Column, emit, note, wide_asked
 from hpcnn.util.types import Json
 
@@ -86,7 +83,10 @@ def command(jobs: tuple[str, ...], efficiency: bool, last: int, fmt: str) -> Non
 
 def _show(rows: list[dict[str, Json]], runs: list[RunDir], last: int) -> None:
     """Print the newest rows, with the settings in which their runs differ; then reasons, and what goes on."""
+    from pathlib import Path
+
     from hpcnn.rundir.settings import differing, settings_of, words
+    from hpcnn.util.files import read_json
     from hpcnn.util.text import in_one_line, shown_path
 
     place = {str(run.path): number for number, run in enumerate(runs)}
@@ -136,6 +136,8 @@ def _row_of_run(run: RunDir) -> dict[str, Json]:
 
 def _next(run: RunDir | None, state: JobState, result: Mapping[str, Json]) -> str | None:
     """Return the command that resumes a job which a limit has ended; what it needs is loaded for such jobs alone."""
+    from hpcnn.rundir.memory import OUT_OF_MEMORY
+
     by_limit = state.timed_out or state.ran_out_of_memory
     if not by_limit and not any(word in str(result.get("reason")) for word in ("time limit", OUT_OF_MEMORY)):
         return None
@@ -155,6 +157,8 @@ def _reason(state: JobState, result: Mapping[str, Json]) -> str | None:
 
     An interrupted run may have been requeued.
     """
+    from hpcnn.rundir.memory import OUT_OF_MEMORY
+
     recorded = result.get("reason") or (state.reason if state.status == "pending" else None)
     is_final = result.get("status") in ("completed", "failed")
     if state.ran_out_of_memory and not state.alive and OUT_OF_MEMORY not in str(recorded):

@@ -6,13 +6,12 @@ import contextlib
 import dataclasses
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from hpcnn.cli import study_list, study_status, study_submit
-from hpcnn.cli.grouped import GroupedCommand
+from hpcnn.cli.grouped import GroupedCommand, WholeSentences
 from hpcnn.cli.next import next_lines
 from hpcnn.cli.output import format_option
 from hpcnn.cli.site_option import site_option
@@ -21,6 +20,7 @@ from hpcnn.util.table import Column, emit, note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from hpcnn.jobs.submit import Prepared
     from hpcnn.specs.study import StudySpec
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hpcnn.study.run import Outcome, Todo
 
 
-@click.group(epilog="\b\nExample:\n  hpcnn study run strong_scaling --runs runs --set repeats=5")
+@click.group(cls=WholeSentences, epilog="\b\nExample:\n  hpcnn study run strong_scaling --runs runs --set repeats=5")
 def command() -> None:
     """Run scaling studies: points along axes, each repeated."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +13,8 @@ from hpcnn.specs.software import SoftwareSpec
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hpcnn.specs.study import StudySpec
 
 # Keys of a study whose values may hold commas; a list of such values is written in brackets.
@@ -59,6 +60,8 @@ def _listed(key: str, value: Json) -> Json:
 
 def folder_of(study: StudySpec, folder: str | None) -> Path:
     """Return the folder of a study's runs."""
+    from pathlib import Path
+
     from hpcnn.rundir.layout import runs_folder
 
     return ((Path(folder) if folder else runs_folder()) / study.name).absolute()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +17,8 @@ from hpcnn.util.table import Column, emit
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hpcnn.study.states import RunState
 
 
@@ -53,6 +53,8 @@ def command(
 
     A file says which runs are missing; a folder shows those that are there.
     """
+    from pathlib import Path
+
     from hpcnn.study.states import look, with_causes
 
     if Path(study).is_dir():
@@ -117,6 +119,8 @@ def _spec(path: Path) -> dict[str, Json]:
 
 
 def _name(point: Mapping[str, Json]) -> str:
+    import json
+
     plain = (value if isinstance(value, str) else json.dumps(value, default=str) for value in point.values())
     return ", ".join(f"{key}={value}" for key, value in zip(point, plain, strict=True)) or "base"
 

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +22,8 @@ from hpcnn.util.text import shown_path
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hpcnn.scheduler.api import Queue, Scheduler
     from hpcnn.sites.profile import Site
     from hpcnn.study.arrays import Batch
@@ -273,6 +274,8 @@ def _row(batch: Batch, place: Path, fmt: str, job_id: str | None) -> dict[str, J
 
 
 def _emit(rows: Iterable[dict[str, Json]], place: Path, fmt: str) -> None:
+    from pathlib import Path
+
     rows = list(rows)
     columns = [
         *([Column("job_id", "job", right=True)] if any(row["job_id"] for row in rows) else []),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,17 +16,15 @@ from hpcnn.cli.next import next_lines
 from hpcnn.cli.options import given_options, option_name, spec_from_options, spec_options
 from hpcnn.cli.output import say
 from hpcnn.cli.site_option import site_option
-from hpcnn.rundir.layout import folder_name
-from hpcnn.specs.job import JobSpec, check_ranks
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
-from hpcnn.specs.stated import Stated
-from hpcnn.specs.train import TrainSpec, usual_strategy
+from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.text import shown_path
 
 if TYPE_CHECKING:
     from hpcnn.jobs.submit import Prepared
+    from hpcnn.specs.job import JobSpec
 
 
 @click.command(
@@ -81,6 +78,8 @@ def command(
     at once, and the command exits with its status; at a site with Slurm it is submitted, and the command prints the job
     id and the run directory.
     """
+    from pathlib import Path
+
     from hpcnn.jobs.submit import prepare
     from hpcnn.rundir.layout import new_run_id, runs_folder
     from hpcnn.scheduler import scheduler_of
@@ -151,8 +150,9 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
 
 def _run_here(prepared: Prepared, *, quiet: bool) -> int:
     from hpcnn.cli.progress import LastLine
-    from hpcnn.jobs.submit import submit
+    from hpcnn.jobs.submit import check_inputs, submit
 
+    check_inputs(prepared)  # an error names no directory that is never made
     click.echo(f"run directory: {prepared.run.path}", err=True)
     try:
         with LastLine(prepared.run.path, quiet=quiet) as shown:
@@ -181,6 +181,11 @@ def job_from_options(
     site: str, name: str | None, program: tuple[str, ...], options: dict[str, object], *, independent: bool = False
 ) -> JobSpec:
     """Return the job of the command line. Raises UsageError for options that contradict each other."""
+    from hpcnn.rundir.layout import folder_name
+    from hpcnn.specs.job import JobSpec, check_ranks
+    from hpcnn.specs.stated import Stated
+    from hpcnn.specs.train import usual_strategy
+
     resources = spec_from_options(Resources, given_options(Resources, options))
     software = spec_from_options(SoftwareSpec, given_options(SoftwareSpec, options))
     chosen = given_options(TrainSpec, options)
@@ -204,5 +209,7 @@ def job_from_options(
 
 def program_name(program: tuple[str, ...]) -> str:
     """Return a folder name for a user's program: the stem of its Python script, else of the program."""
+    from pathlib import Path
+
     script = next((word for word in program if word.endswith(".py")), program[0])
     return Path(script).stem

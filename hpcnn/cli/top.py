@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -14,6 +13,8 @@ from hpcnn.util.table import Column
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hpcnn.rundir.layout import RunDir
 
 # Between two looks at the files of the runs, and between two questions to the scheduler, which others ask too.

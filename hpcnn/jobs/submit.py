@@ -145,16 +145,22 @@ def write(prepared: Prepared, *, durable: bool = True) -> None:
         pass
 
 
-@contextlib.contextmanager
-def written(prepared: Prepared, *, durable: bool = True) -> Iterator[None]:
-    """Write the run directory's first files, as ``write`` does, and own the directory while the block runs."""
-    run, job = prepared.run, prepared.job
+def check_inputs(prepared: Prepared) -> None:
+    """Raise UsageError where the program, the data, the weights or the variables of a job are not there."""
+    job = prepared.job
     check_program(job, prepared.site, Path.cwd(), _path_of_jobs())
     if job.train is not None:
         check_staged(job.train.data, job.train.data_args)
         if not prepared.resume:
             check_weights_file(job.train)
     check_environment(job.software)
+
+
+@contextlib.contextmanager
+def written(prepared: Prepared, *, durable: bool = True) -> Iterator[None]:
+    """Write the run directory's first files, as ``write`` does, and own the directory while the block runs."""
+    run, job = prepared.run, prepared.job
+    check_inputs(prepared)
     run.create(resume=prepared.resume)
     with own(run.path, job_lives):
         run.create(resume=prepared.resume)  # another attempt may have come to its end before this one owned it

@@ -25,6 +25,7 @@ from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.secret_names import is_secret
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
+from hpcnn.util.walltime import seconds_of
 
 
 def user_folder() -> Path:
@@ -101,6 +102,11 @@ def _mistakes_within(site: Site, where: str) -> Iterator[UsageError]:
                 yield UsageError(secret_hint(f"{where}[{section}]", key))
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
                 yield bad_value(f"{where}[{section}] {key}", value, "a string or a number")
+    for key in ("time", "time_min", "time_max"):
+        try:
+            seconds_of(getattr(site, key) or "0", f"{where}{key}")
+        except UsageError as error:
+            yield error
     for key in ("interactive", "interactive_gpu"):
         try:
             _check_command(f"{where}{key}", getattr(site, key))

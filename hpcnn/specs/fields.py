@@ -15,7 +15,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, cast
 
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
-from hpcnn.util.files import fits_64_bits
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -152,6 +151,8 @@ _TYPE_WORDS = {
 def _check(name: str, value: Json, hint: object, facts: Facts) -> Json:
     if value is None and type(None) in typing.get_args(hint):
         return None
+    from hpcnn.util.files import fits_64_bits
+
     wanted = plain_type(hint)
     if isinstance(value, int) and not fits_64_bits(value):
         raise bad_value(name, value, "a number of at most 64 bits")

@@ -7,12 +7,15 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpcnn.specs.fields import NO_KEYS, field
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.secret_names import is_secret
 from hpcnn.util.types import Json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -71,6 +74,8 @@ def check_environment(software: SoftwareSpec) -> None:
         if name not in os.environ:
             raise UsageError(f"--env {name}: is not set in this environment, from which the job is to take it")
     if software.env_file is not None:
+        from pathlib import Path
+
         check_private("--env-file", Path(software.env_file))
 
 

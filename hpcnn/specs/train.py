@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from hpcnn.specs.fields import NO_KEYS, field
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json
-from hpcnn.zoo.catalogue import DEFAULT_MODEL, default_model
+from hpcnn.zoo.default import DEFAULT_MODEL
 
 STRATEGIES = ("serial", "mirrored", "multiworker", "horovod")
 
@@ -181,10 +180,14 @@ class TrainSpec:
 
     def __post_init__(self) -> None:
         if not self.model:
+            from hpcnn.zoo.catalogue import default_model
+
             object.__setattr__(self, "model", default_model(self.data))
 
     def derived_defaults(self) -> dict[str, Json]:
         """Return the defaults that follow from other fields: the network is the one for the data."""
+        from hpcnn.zoo.catalogue import default_model
+
         return {"model": default_model(self.data)}
 
 
@@ -213,6 +216,8 @@ def check_weights(train: TrainSpec, spell: Callable[[str], str] = str) -> None:
 
 def check_weights_file(train: TrainSpec) -> None:
     """Raise UsageError where the file of weights is not there."""
+    from pathlib import Path
+
     if train.weights is not None and not Path(train.weights).is_file():
         raise UsageError(f"--weights: there is no file {train.weights!r}")
 

@@ -16,12 +16,16 @@ _WIDE_GAP, _GAP = 3, 2
 
 @dataclass(frozen=True)
 class Content:
-    """The texts of a column. folds: its cells may be broken at spaces. leads: it comes first in every block."""
+    """The texts of a column. folds: its cells may be broken at spaces. leads: it comes first in every block.
+
+    spare: it is left out where the columns take several blocks.
+    """
 
     heading: str
     cells: Sequence[str]
     folds: bool = False
     leads: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,13 @@ def _total(widths: Sequence[int], numbers: Sequence[int], gap: int) -> int:
 
 def _parts(contents: Sequence[Content], least: Sequence[int], width: int) -> list[list[int]]:
     """Return the numbers of the columns of each block."""
-    leading = [number for number, content in enumerate(contents) if content.leads or number == 0]
+    every = range(len(contents))
+    if _total(least, every, _GAP) <= width:
+        return [list(every)]
+    leading = [number for number in every if contents[number].leads or number == 0]
     parts, current = [], list(leading)
-    for number in range(len(contents)):
-        if number in leading:
+    for number in every:
+        if number in leading or contents[number].spare:
             continue
         if len(current) > len(leading) and _total(least, [*current, number], _GAP) > width:
             parts.append(current)

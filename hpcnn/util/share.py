@@ -43,7 +43,8 @@ def find_packaged(what: str, folder: str, name: str, *, see: str = "") -> Path:
     if path.suffix in ("", ".toml") and path.stem in known and path.parent.name in ("", folder):
         return known[path.stem]
     if path.suffix == ".toml" or "/" in name:
-        raise not_there(what, name, f"a file, or the name of a packaged {what}: " + ", ".join(known))
+        listed = f" (`{see}`)" if see else f": {', '.join(known)}"
+        raise not_there(what, name, f"a file, or the name of a packaged {what}{listed}")
     raise unknown_value(what, name, known, forms=["FILE.toml"], see=see)
 
 

@@ -6,13 +6,10 @@ Must not import any other room.
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -35,12 +32,12 @@ FOR_PEOPLE = ("table", "markdown", "latex")
 Row = Mapping[str, Json]
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One column of the printed table: the key of the row, its heading, and how to format a value.
 
     right: numbers, which are never broken. Cells of other columns may be folded, unless ``folds`` is false. wide: the
     column is shown with ``--wide`` only. leads: it is repeated where a table goes on below itself; the first always is.
+    spare: it is left out rather than shown below the others.
     """
 
     key: str
@@ -50,16 +47,19 @@ class Column:
     folds: bool = True
     wide: bool = False
     leads: bool = False
+    spare: bool = False
 
 
 def narrowed(columns: Sequence[Column], keys: Collection[str]) -> list[Column]:
     """Return the columns, with those beyond ``keys`` shown by ``--wide`` only."""
-    return [replace(column, wide=column.key not in keys) for column in columns]
+    return [column._replace(wide=column.key not in keys) for column in columns]
 
 
 def emit(rows: Sequence[Row], fmt: str, columns: Sequence[Column], *, title: str | None = None) -> None:
     """Print ``rows`` to standard output in one of FORMATS."""
     if fmt == "json":
+        import json
+
         text = json.dumps(list(rows), indent=2, allow_nan=False, default=str)
         click.echo(text.replace("\x7f", "\\u007f"))  # the one control character that JSON lets through
     elif fmt == "csv":
@@ -69,6 +69,9 @@ def emit(rows: Sequence[Row], fmt: str, columns: Sequence[Column], *, title: str
 
 
 def _emit_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    import csv
+    import json
+
     keys = list(rows[0]) if rows else [column.key for column in columns]
     writer = csv.DictWriter(sys.stdout, fieldnames=keys, lineterminator="\n")
     writer.writeheader()
@@ -95,18 +98,27 @@ def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | Non
         return
     texts = [[_cell(row.get(column.key), column.show) for row in rows] for column in shown]
     contents = [
-        Content(column.heading, cells, folds=column.folds and not column.right, leads=column.leads)
+        Content(
+            column.heading,
+            cells,
+            folds=column.folds and not column.right,
+            leads=column.leads,
+            spare=column.spare and not wide_asked(),
+        )
         for column, cells in zip(shown, texts, strict=True)
     ]
     click.echo()
-    for block in fit(contents, width(), cell_len):
-        _print_block(block, shown, texts)
+    every = range(len(rows))
+    for place, block in enumerate(fit(contents, width(), cell_len)):
+        below = [placed.number for placed in block.columns if placed.number and not shown[placed.number].leads]
+        kept = [row for row in every if place == 0 or any(texts[number][row] for number in below)]
+        _print_block(block, shown, texts, kept)
     hidden = len(columns) - len(shown)
     if hidden and sys.stdout.isatty():
         click.secho(f"--wide shows {hidden} more {'column' if hidden == 1 else 'columns'}", dim=True)
 
 
-def _print_block(block: Block, columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> None:
+def _print_block(block: Block, columns: Sequence[Column], texts: Sequence[Sequence[str]], rows: Sequence[int]) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -123,7 +135,7 @@ def _print_block(block: Block, columns: Sequence[Column], texts: Sequence[Sequen
             min_width=placed.width,
             max_width=placed.width,
         )
-    for number in range(len(texts[0])):
+    for number in rows:
         cells = [texts[placed.number][number] for placed in block.columns]
         keys = [columns[placed.number].key for placed in block.columns]
         table.add_row(*(Text(cell, _style(key, cell)) for key, cell in zip(keys, cells, strict=True)))

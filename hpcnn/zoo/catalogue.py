@@ -14,11 +14,9 @@ from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.types import Json
 from hpcnn.util.user import expanded
 from hpcnn.zoo import climate, forms, synthetic
+from hpcnn.zoo.default import DEFAULT_MODEL
 
 FOLDER_VARIABLE = "HPCNN_DATA"
-
-# The network for any data set that has none of its own.
-DEFAULT_MODEL = "scinet-cnn1"
 
 
 @dataclass(frozen=True)

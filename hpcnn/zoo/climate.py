@@ -6,7 +6,6 @@ Facts alone: the maps are made by ``hpcnn.data.generated.climate``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json
@@ -60,6 +59,8 @@ def size_of(options: Mapping[str, Json]) -> tuple[int, int]:
 
 
 def _of_fraction(value: Json) -> tuple[int, int]:
+    from fractions import Fraction
+
     try:
         fraction = Fraction(str(value))
     except (ValueError, ZeroDivisionError):

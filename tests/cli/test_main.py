@@ -64,7 +64,7 @@ def test_every_field_is_an_option_with_its_words(words, cls):
         option = options[field.metadata["option"] or option_name(field.name)]
         assert option.help.startswith(field.metadata["help"])
         if field.metadata["own"]:
-            assert option.metavar == f"[{'|'.join((*field.metadata['choices'], 'package.module:function'))}]"
+            assert option.help.endswith(f"  {', '.join(field.metadata['choices'])}, or package.module:function.")
         elif field.metadata["choices"]:
             assert tuple(option.type.choices) == field.metadata["choices"]
 
@@ -130,6 +130,15 @@ def test_what_hpcnn_can_explain_is_no_traceback(words, in_process, tmp_path):
     assert result.stderr.startswith("Error: ")
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+def test_help_needs_no_defaults(tmp_path, monkeypatch):
+    (tmp_path / "hpcnn.toml").write_text("nonsense = 1\n")
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["submit", "--help"]).exit_code == 0
+    for words in (["submit", "--dry-run"], ["submit", "--dry-run", "--", "ls", "--help"]):  # not for hpcnn's help
+        ended = CliRunner().invoke(main, words)
+        assert (ended.exit_code, "'nonsense' is not known" in ended.stderr) == (2, True)
 
 
 def test_ctrl_c_ends_a_command_with_status_130_and_no_traceback(monkeypatch):

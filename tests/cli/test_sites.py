@@ -31,7 +31,7 @@ def test_a_slurm_that_does_not_answer_is_an_error_with_its_words(in_process: Com
 def test_check_reports_every_mistake(in_process: Command, tmp_path: Path) -> None:
     file = tmp_path / "ours.toml"
     file.write_text(
-        'launcher = "mpirum"\ncore = 4\ninteractive = "salloc {node}"\n'
+        'launcher = "mpirum"\ncore = 4\ntime = "never"\ninteractive = "salloc {node}"\n'
         '[environment]\n"1A" = "x"\nB = [1]\n[sources]\nlaunchr = "a page"\n'
     )
     ended = in_process("sites", "check", file)
@@ -42,6 +42,7 @@ def test_check_reports_every_mistake(in_process: Command, tmp_path: Path) -> Non
         "key",
         "[environment] key",
         "[environment] B",
+        "time",
         "interactive",
         "[sources] key",
     ]

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
+from hpcnn.util.table import Column, emit
+from tests.cli.test_main import TREE
 from tests.synthetic.runs import write_run
-from tests.terminal.screen import Seen, see
+from tests.terminal.screen import COLUMNS, HPCNN, Seen, see
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +119,53 @@ def test_an_error_is_folded_at_spaces(folder: Path) -> None:
     assert seen.lines[0].startswith("Error: --model: 'psc-cn' is not known. Did you mean ")
     assert len(seen.lines) > 1
     assert b"\x1b[31m" in seen.raw
+
+
+def test_an_error_of_click_is_folded_too(folder: Path) -> None:
+    seen = see("submit", "--optimizer", "adem", folder=folder)
+    assert seen.status == 2
+    assert not seen.wrapped
+    text = re.sub(r"\s+", " ", seen.text)
+    assert "Try 'hpcnn submit --help' for help. Error: Invalid value for '--optimizer': 'adem' is not one of" in text
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in TREE if words[:1] != ("record",)], ids=lambda words: " ".join(words) or "hpcnn"
+)
+def test_help_fits_the_terminal_and_is_not_cut_off(words: tuple[str, ...]) -> None:
+    with click.Context(TREE[words], info_name=" ".join(("hpcnn", *words)), terminal_width=COLUMNS) as context:
+        text, _, _ = TREE[words].get_help(context).partition("Example")  # whose lines are to be copied whole
+    lines = text.split("\n")
+    assert max(map(len, lines)) <= COLUMNS
+    assert not [line for line in lines if re.fullmatch(r"  \w\S*  .*[^,]\.\.\.", line)]
+
+
+def test_below_a_table_rows_with_nothing_to_show_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    rows = [{"name": "first", "is": "long" * 5, "do": ""}, {"name": "second", "is": "long" * 5, "do": "act" * 5}]
+    spare = Column("name", "spare", spare=True)
+    emit(rows, "table", [Column("name", "name"), Column("is", "is", right=True), Column("do", "do", right=True), spare])
+    above, _, below = capsys.readouterr().out.strip().partition("\n\n")
+    assert ("first" in above, "second" in above) == (True, True)
+    assert ("first" in below, "second" in below) == (False, True)
+    assert "spare" not in above + below
+
+
+def test_sizes_with_the_same_ranks_are_told_apart(tmp_path: Path) -> None:
+    for nodes in (1, 2):
+        write_run(tmp_path / "runs" / str(nodes), ranks=4, resources={"nodes": nodes, "ntasks": 4})
+    assert re.search(r"^ranks +nodes +runs", see("scaling-report", "runs", folder=tmp_path).text, re.MULTILINE)
+
+
+def test_a_log_is_folded_on_a_terminal_and_not_in_a_file(tmp_path: Path, command: Command) -> None:
+    line = "epoch 1/4  15.16 s  " + "loss 0.5541  accuracy 0.8335  " * 4 + "end"
+    write_run(tmp_path / "run").log.write_text(f"{line}\nshort")
+    seen = see("logs", "run", folder=tmp_path)
+    assert not seen.wrapped
+    assert " ".join(seen.text.split()) == " ".join(f"{line} short".split())
+    assert command(HPCNN, "logs", "run", cwd=tmp_path).stdout == f"{line}\nshort"
 
 
 def test_no_number_of_a_report_is_broken(folder: Path) -> None:

@@ -32,7 +32,7 @@ def scaling_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     for measured, same, varying in tables_of(table, rules):
         rows = [_with_spans(row) for row in measured]
         kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(rows[0]["kind"], "throughput")
-        columns, short = _columns(varying, kind), _caption(rows, rules, narrow=True)
+        columns, short = _columns(rows, varying, kind), _caption(rows, rules, narrow=True)
         views.append(View(title(rows, kind), rows, columns, same, _caption(rows, rules), _remarks(rows, rules), short))
         intervals = _intervals(rows, varying, rules)
         if any(value for row in intervals.rows for key, value in row.items() if key.endswith("_span")):
@@ -74,6 +74,7 @@ def _intervals(rows: Sequence[Row], varying: Sequence[str], rules: Rules) -> Vie
             shown.append({**row, **spans, "interval_coverage": row["interval_coverage"] if of_time else None})
     columns = [
         count("ranks", "ranks"),
+        *(count("nodes", "nodes")._replace(leads=True) for _ in _places(rows, varying)),
         *(setting(key) for key in varying),
         Column("speedup_span", "speed-up", right=True),
         Column("efficiency_span", "efficiency", right=True),
@@ -82,12 +83,16 @@ def _intervals(rows: Sequence[Row], varying: Sequence[str], rules: Rules) -> Vie
         Column("node_hours_per_epoch_span", "node-h/epoch", right=True),
         percent("interval_coverage", "coverage"),
     ]
-    parts = ["speed-up, efficiency: of the shift between the runs of both sizes, by a rank test"]
-    parts.append("images/s, node-h: exact, of the median over runs")
+    parts = []
+    if any(row["speedup_span"] or row["efficiency_span"] for row in shown):
+        parts.append("speed-up, efficiency: of the shift between the runs of both sizes, by a rank test")
+    if any(row["images_per_second_span"] or row["node_hours_per_epoch_span"] for row in shown):
+        parts.append("images/s, node-h: exact, of the median over runs")
     if any(value is None for row in shown for key, value in row.items() if key.endswith("_span")):
         parts.append(
-            f"no interval below {LEAST_COVERAGE:.0%}: a ratio needs {values_needed(rules.confidence)} runs of each "
-            f"size for {100 * rules.confidence:.4g} %, a median {rows[0]['runs_needed']}"
+            f"intervals that hold the true value in less than {LEAST_COVERAGE:.0%} of all cases are left out: for "
+            f"{100 * rules.confidence:.4g} %, a ratio needs {values_needed(rules.confidence)} runs of each size, a "
+            f"median {rows[0]['runs_needed']}"
         )
     return View("Intervals", shown, columns, "", "; ".join(parts))
 
@@ -97,10 +102,10 @@ def _with_spans(row: Row) -> Row:
     return {**row, "interval": span(row, "interval_low", "interval_high"), "percentiles": percentiles}
 
 
-def _columns(varying: Sequence[str], kind: str) -> list[Column]:
+def _columns(rows: Sequence[Row], varying: Sequence[str], kind: str) -> list[Column]:
     columns = [
         count("ranks", "ranks"),
-        count("nodes", "nodes"),
+        count("nodes", "nodes")._replace(leads=bool(_places(rows, varying))),
         *(setting(key) for key in varying),
         count("runs", "runs"),
         count("epochs", "epochs"),
@@ -118,12 +123,21 @@ def _columns(varying: Sequence[str], kind: str) -> list[Column]:
         percent("share_input", "input"),
         number("node_hours_per_epoch", "node-h/epoch"),
         percent("test_accuracy", "test accuracy", 2),
-        Column("base", "", lambda is_base: "base" if is_base else ""),
+        Column("base", "", lambda is_base: "base" if is_base else "", spare=True),
     ]
     # The interval of an epoch's seconds gives way to that of the efficiency, where there is one.
     more: tuple[str, ...] = () if any(column.key == "efficiency_interval" for column in columns) else ("interval",)
     more += ("images_per_second",) if kind == "throughput" else ()
-    return narrowed(columns, (*_NARROW, *varying, *more))
+    return narrowed(columns, (*_NARROW, *varying, *more, *_places(rows, varying)))
+
+
+def _places(rows: Sequence[Row], varying: Sequence[str]) -> tuple[str, ...]:
+    """Return ``nodes`` where rows differ in nothing else that the table shows of their size and settings."""
+
+    def kinds(*keys: str) -> int:
+        return len({tuple(str(row[key]) for key in keys) for row in rows})
+
+    return ("nodes",) if kinds("ranks", "nodes", *varying) > kinds("ranks", *varying) else ()
 
 
 def _caption(rows: Sequence[Row], rules: Rules, *, narrow: bool = False) -> str:

@@ -1,0 +1,3 @@
+"""The network for any data set that has none of its own. Apart from the catalogue, which takes longer to load."""
+
+DEFAULT_MODEL = "scinet-cnn1"
