@@ -21,14 +21,14 @@ from hpcnn.util.errors import UsageError
 
 KILLED = """
 import os, pathlib, signal, sys
-from hpcnn.train.best import save_network
+import hpcnn.train.best
 
 class Model:
     def save(self, file):
         pathlib.Path(file).write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
 
-save_network(Model(), pathlib.Path(sys.argv[1]))
+hpcnn.train.best.save_network(Model(), pathlib.Path(sys.argv[1]))
 """
 TRAIN = {"model": "m", "epochs": 3}
 FACTS = {"schema": 1, "train": TRAIN, "size": 1}
@@ -41,11 +41,13 @@ def npz(**arrays: object) -> bytes:
 
 
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Path) -> None:
-    run = RunDir(tmp_path)
-    run.checkpoints.mkdir()
+    run = RunDir(tmp_path / "run")
+    run.checkpoints.mkdir(parents=True)
     file = run.checkpoints / "epoch-001.keras"
     file.write_bytes(b"whole")
-    ended = subprocess.run([sys.executable, "-c", KILLED, file], check=False)
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    ended = subprocess.run([sys.executable, script, file], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert file.read_bytes() == b"whole"
     assert list(run.networks()) == [1]

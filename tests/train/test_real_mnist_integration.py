@@ -23,8 +23,8 @@ def accuracy(hpcnn: Command, run: RunDir, *words: object) -> float:
     return found
 
 
-def test_a_tenth_of_the_images_is_enough_for_93_percent(hpcnn: Command, tmp_path: Path) -> None:
-    assert accuracy(hpcnn, RunDir(tmp_path / "run"), "--samples", 6000) >= 0.93
+def test_two_thousand_images_are_enough_for_85_percent(hpcnn: Command, tmp_path: Path) -> None:
+    assert accuracy(hpcnn, RunDir(tmp_path / "run"), "--samples", 2000, "--no-evaluate") >= 0.85
 
 
 @pytest.mark.long

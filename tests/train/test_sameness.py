@@ -75,7 +75,7 @@ def test_one_rank_trains_as_keras_does(model: str, trained_weights: Callable[...
     expected.optimizer.finalize_variable_values(expected.trainable_variables)
     for ours, keras_s in zip(found, expected.weights, strict=True):
         np.testing.assert_allclose(ours, keras_s.numpy(), rtol=0, atol=1e-5)
-    if model == "averaged":
+    if model == "own:averaged":
         assert max(np.abs(a - b.numpy()).max() for a, b in zip(before, expected.weights, strict=True)) > 1e-3
         data = load(spec.data, test_samples=spec.test_samples)
         score = expected.evaluate(data.x_test / 255.0, data.y_test, verbose=0, return_dict=True)
@@ -203,13 +203,12 @@ def test_the_same_run_has_the_same_record_however_fast_it_is(
     """How many steps a call has follows timing; sums must not."""
     spec = replace(MOMENTUM, batch_size=3, checkpoint=False)
     records, weights = [], []
-    for first, seconds in ((4, 2.0), (1, 1e-9), (7, 1e9)):
+    for first, seconds in ((1, 1e-9), (7, 1e9)):
         monkeypatch.setattr(loop, "_FIRST_CALL", first)
         monkeypatch.setattr(loop, "_SECONDS_PER_CALL", seconds)
         run, found = trained_weights(spec)
         lines = list(read_lines(run.epochs(0)))
         records.append([{key: line[key] for key in ("loss", "metrics", "validation")} for line in lines])
         weights.append(found)
-    assert records[0] == records[1] == records[2]
-    for one, other in ((weights[0], weights[1]), (weights[0], weights[2])):
-        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert records[0] == records[1]
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))

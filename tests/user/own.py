@@ -311,19 +311,22 @@ def uncompiled_regression(input_shape: Shape, classes: int) -> Any:
     return keras.Sequential([keras.Input(input_shape), keras.layers.Dense(classes)])
 
 
-def every_layer(input_shape: Shape, classes: int, activation: str = "relu") -> Any:
-    """A network with every kind of layer that the lectures name, and an activation of choice."""
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "selu", "softplus", "softmax", "log_softmax")
+
+
+def every_layer(input_shape: Shape, classes: int) -> Any:
+    """A network with every kind of layer that the lectures name, and a dense layer for each activation."""
     layers = keras.layers
     inputs = x = keras.Input(input_shape)
     x = layers.Conv2D(4, 3, padding="same", strides=2)(x)
     x = layers.BatchNormalization()(x)
     x = layers.LeakyReLU(0.2)(x)
-    a = layers.Conv2D(4, 3, padding="valid", activation=activation)(x)
+    a = layers.Conv2D(4, 3, padding="valid", activation="relu")(x)
     b = layers.SpatialDropout2D(0.1)(layers.Conv2D(4, 3)(x))
     x = layers.Concatenate()([layers.Add()([a, b]), layers.Subtract()([a, b]), layers.Multiply()([a, b])])
     x = layers.Concatenate()([layers.AveragePooling2D(2)(x), layers.MaxPooling2D(2)(x)])
     x = layers.Dropout(0.1)(layers.Flatten()(x))
-    x = layers.Activation(activation)(layers.Dense(8)(x))
+    x = layers.Concatenate()([layers.Activation(activation)(layers.Dense(8)(x)) for activation in ACTIVATIONS])
     return keras.Model(inputs, layers.Dense(classes, activation="log_softmax")(x))
 
 
