@@ -22,6 +22,9 @@ LONG = {
     f"{DOCUMENTS}[docs/horovod-script.md]": (
         "own-script.md runs a script on two ranks, and tests/docs/test_stages.py what the page explains"
     ),
+    f"{DOCUMENTS}[docs/install.md]": (
+        "tests/machine/doctor/test_doctor.py runs hpcnn doctor; the page's other commands only install"
+    ),
     f"{DOCUMENTS}[docs/search.md]": "tests/cli/test_search_integration.py runs searches, with several workers too",
     **{
         f"{DOCUMENTS}[docs/{page}.md]": COMMANDS_ARE_READ
