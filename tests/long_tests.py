@@ -8,9 +8,24 @@ cases (tests/train/cases.py, tests/user/options.py, tests/horovod/many_cases_nam
 from __future__ import annotations
 
 DOCUMENTS = "tests/docs/test_docs.py::test_what_a_document_shows_to_run_runs"
-COMMANDS_ARE_READ = "README.md, tutorial.md and own-script.md run whole; the options of all pages are looked up"
+COMMANDS_ARE_READ = "README.md and own-script.md run whole; the options of all pages are looked up"
 
 LONG = {
+    f"{DOCUMENTS}[docs/tutorial.md]": (
+        "README.md and own-script.md run whole: train, submit, smoke; tests/cli/test_study_integration.py runs a study,"
+        " tests/cli/test_scaling_report.py reports one; the options of all pages are looked up"
+    ),
+    f"{DOCUMENTS}[docs/howto/segmentation.md]": (
+        "tests/train/test_label_maps.py trains on maps of labels and draws them; docs/data.md converts a set;"
+        " tests/train/test_sets_and_losses.py trains several outputs"
+    ),
+    f"{DOCUMENTS}[docs/horovod-script.md]": (
+        "own-script.md runs a script on two ranks, and tests/docs/test_stages.py what the page explains"
+    ),
+    f"{DOCUMENTS}[docs/install.md]": (
+        "tests/machine/doctor/test_doctor.py runs hpcnn doctor; the page's other commands only install"
+    ),
+    f"{DOCUMENTS}[docs/search.md]": "tests/cli/test_search_integration.py runs searches, with several workers too",
     **{
         f"{DOCUMENTS}[docs/{page}.md]": COMMANDS_ARE_READ
         for page in (
@@ -30,13 +45,17 @@ LONG = {
     },
     **{
         f"tests/docs/test_lessons.py::test_the_commands_of_a_lesson_run[{deck}]": (
-            "the same test with scinet-2017 and psc-afternoon; their figures are compared for all lectures"
+            "the same test with psc-afternoon; tests/models/test_parameters.py builds the networks of all lectures, and"
+            " their figures are compared"
         )
-        for deck in ("scinet-2024", "scinet-2026", "wolter-2020")
+        for deck in ("scinet-2017", "scinet-2024", "scinet-2026", "wolter-2020")
     },
-    "tests/docs/test_walks.py::test_a_walk[A researcher]": (
-        "the other two walks; own-script.md runs whole, without a terminal"
-    ),
+    **{
+        f"tests/docs/test_walks.py::test_a_walk[{who}]": (
+            "the walk of Support is typed too; README.md and own-script.md run whole, without a terminal"
+        )
+        for who in ("A student", "A researcher")
+    },
     "tests/train/test_resume_integration.py::test_a_stopped_run_of_a_study_goes_on_when_the_study_is_run_again": (
         "tests/slurm/test_study.py stops runs of a study; the other tests of the file resume trainings"
     ),
@@ -48,9 +67,15 @@ LONG = {
     ),
     **{
         f"tests/old_records/test_v0_1_integration.py::test_a_stopped_training_goes_on[{kind}]": (
-            "the same test with horovod, script and numpy"
+            "the same test with horovod and numpy; tests/train/test_resume_integration.py resumes a user's script"
         )
-        for kind in ("serial", "train")
+        for kind in ("serial", "train", "script")
+    },
+    **{
+        f"tests/analysis/test_fits.py::test_95_percent_intervals_hold_in_95_percent_of_studies[{case}]": (
+            "the same test with 5 runs and outliers, and with 6 runs and none"
+        )
+        for case in ("0.05-6", "0.0-5")
     },
     "tests/machine/bench/test_fit.py::test_the_intervals_hold_the_truth_about_as_often_as_they_say": (
         "the others of the file: exact times, and one size that is off"

@@ -84,7 +84,7 @@ def base_case(rows: pd.DataFrame, label: Hashable, settings: Sequence[str]) -> s
 
     For example "1 rank, 3.21 s per epoch (median of 3 runs)".
     """
-    row = _row(rows, label)
+    row = _row(rows, label, ["runs", "epoch_seconds_median", "images_per_second"])
     runs = counted(row["runs"], "run")
     if _scales(rows):
         measure = f"{significant(row['epoch_seconds_median'])} s per epoch"
@@ -96,7 +96,7 @@ def base_case(rows: pd.DataFrame, label: Hashable, settings: Sequence[str]) -> s
 
 def row_name(rows: pd.DataFrame, label: Hashable, settings: Sequence[str]) -> str:
     """Return the name of a row among others: its ranks, and each setting that is not the same in all."""
-    row = _row(rows, label)
+    row = _row(rows, label, ["ranks", "nodes", *settings])
     parts = [counted(row["ranks"], "rank")]
     if rows.loc[rows["ranks"] == row["ranks"], "nodes"].nunique(dropna=False) > 1:
         parts.append(f"nodes {text_or(row['nodes'])}")
@@ -106,8 +106,8 @@ def row_name(rows: pd.DataFrame, label: Hashable, settings: Sequence[str]) -> st
     return ", ".join(parts)
 
 
-def _row(rows: pd.DataFrame, label: Hashable) -> dict[Hashable, Json]:
-    return dict(rows.loc[[label]].astype(object).to_dict("records")[0])
+def _row(rows: pd.DataFrame, label: Hashable, keys: Sequence[str]) -> dict[str, Json]:
+    return {key: rows.at[label, key] for key in dict.fromkeys(keys)}
 
 
 def _scales(rows: pd.DataFrame) -> bool:

@@ -48,6 +48,7 @@ def cost_table(
     charges: Mapping[str, Charge] | None = None,
     joules: Mapping[str, float] | None = None,
     carbon_g_per_kwh: float | None = None,
+    scaling: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return one row a configuration of ``scaling_table``, with the costs of an epoch and of reaching an accuracy.
 
@@ -65,11 +66,14 @@ def cost_table(
     - ``sweet_spot``: the row of a strong-scaling series with the largest efficiency / epoch time, the knee of Eager,
       Zahorjan and Lazowska (IEEE Trans. Computers 38(3), 1989): beyond it, time falls by less than efficiency does.
 
+    scaling: ``scaling_table`` of the same arguments, where the caller has it.
+
     Raises as ``scaling_table`` and ``time_to_accuracy`` do, and UsageError for a negative ``carbon_g_per_kwh``.
     """
     if carbon_g_per_kwh is not None and not (math.isfinite(carbon_g_per_kwh) and carbon_g_per_kwh >= 0):
         raise bad_value("carbon_g_per_kwh", carbon_g_per_kwh, "grams per kWh, 0 or more")
-    scaling = scaling_table(data, base, warmup, confidence, drop_outliers, by)
+    if scaling is None:
+        scaling = scaling_table(data, base, warmup, confidence, drop_outliers, by)
     keys = list(scaling.columns[: scaling.columns.get_loc("runs")])
     ratios = [f"{of}{end}" for of in ("speedup", "efficiency") for end in _ENDS]
     hours = [f"{of}_hours_per_epoch{end}" for of in _HELD for end in _ENDS]

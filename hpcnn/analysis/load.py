@@ -6,6 +6,7 @@ The order in which directories are named or found changes nothing. Computes noth
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -107,8 +108,13 @@ EPOCH_COLUMNS = {
 _OF_RUN = ("path", "run")
 
 
-class RunData(NamedTuple):
-    """The two tables; ``path`` identifies a run in both.
+class _Tables(NamedTuple):
+    runs: pd.DataFrame
+    epochs: pd.DataFrame
+
+
+class RunData(_Tables):
+    """The two tables; ``path`` identifies a run in both. Nobody changes them in place.
 
     ``runs`` has the columns RUN_COLUMNS, and one for each ``point_<axis>``, ``train_<option>`` and
     ``version_<package>`` that any run has. ``epochs`` has the columns EPOCH_COLUMNS, and one for each further
@@ -116,8 +122,10 @@ class RunData(NamedTuple):
     global one, and ``samples`` of an epoch are those of the rank.
     """
 
-    runs: pd.DataFrame
-    epochs: pd.DataFrame
+    @functools.cached_property
+    def measured(self) -> dict[tuple[str, int], pd.DataFrame]:
+        """What ``measured.py`` found in these tables so far, by its function and warm-up: most tables need it."""
+        return {}
 
     def _repr_html_(self) -> str:
         """Return both tables as a notebook shows each, cut to what pandas' options allow."""

@@ -54,7 +54,10 @@ def epoch_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
     are summarised by their maximum, which a report must state (Hoefler and Belli, SC15, rule 10). Raises ValueError for
     a negative ``warmup``.
     """
-    return _timed(data, data.runs[with_communication(data.runs)], warmup)
+    found = data.measured.get(("epoch_times", warmup))
+    if found is None:
+        found = data.measured["epoch_times", warmup] = _timed(data, data.runs[with_communication(data.runs)], warmup)
+    return found.copy()
 
 
 def ceiling_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
@@ -124,6 +127,13 @@ def left_out(data: RunData, warmup: int = 1) -> pd.DataFrame:
 
     Columns: ``path``, ``run``, ``study``, ``status`` and ``reason``.
     """
+    found = data.measured.get(("left_out", warmup))
+    if found is None:
+        found = data.measured["left_out", warmup] = _left_out(data, warmup)
+    return found.copy()
+
+
+def _left_out(data: RunData, warmup: int) -> pd.DataFrame:
     measured = set(epoch_times(data, warmup)["path"])
     others = data.epochs[~data.epochs["path"].isin(measured)]
     recorded = others.groupby("path")["epoch"].nunique().to_dict()

@@ -33,6 +33,13 @@ _WITH_UNIT_IN_A_COLUMN = "charge_"
 _NO_DIMENSION = "1"
 
 
+class _Units(dict[str, str]):
+    """Units by column. pandas copies ``attrs`` deeply in almost every operation: texts need no copy each."""
+
+    def __deepcopy__(self, memo: object) -> _Units:
+        return _Units(self)
+
+
 def unit_of(column: str) -> str | None:
     """Return the unit that the name of a column says; None where it says none."""
     return next((unit for pattern, unit in UNITS if re.search(pattern, column)), None)
@@ -43,7 +50,7 @@ def with_units(table: pd.DataFrame) -> pd.DataFrame:
 
     Counts, fractions and ratios have the unit "1"; texts and charges have none.
     """
-    table.attrs["units"] = dict(_units(table))
+    table.attrs["units"] = _Units(_units(table))
     return table
 
 

@@ -178,6 +178,17 @@ def command(
 
     if attach is not None and trainings is None:
         raise UsageError("--attach: needs --trainings N, the number of trainings to ask for")
+    if html is None and folder is None:
+        if pictures:
+            raise UsageError("--pictures: runs are drawn with --html or --out; hpcnn plot draws those of one")
+        if network is not None:
+            raise UsageError("--network: predictions are drawn with --html or --out; hpcnn predict prints them")
+    if network is not None:
+        from hpcnn.interconnect.links import link
+
+        link(network)  # an unknown one is refused before runs are read
+    if which == "all" and fmt in ("csv", "parquet"):
+        raise UsageError(f"--format: {fmt!r} holds one table; name it with --table, or use json")
     wanted = _pairs(base)
     rules = Rules(warmup, confidence, drop_outliers, _names(by))
 
@@ -210,6 +221,7 @@ def command(
             charges=charges(data),
             joules=accounted(),
             carbon_g_per_kwh=carbon_g_per_kwh,
+            scaling=make["scaling"](),
         ),
         "roofline": lambda: report.roofline_table(make["scaling"](), data, ceilings, warmup, rules.by),
         "pop": lambda: report.pop_table(data, make["scaling"](), warmup),
@@ -249,10 +261,6 @@ def command(
         asked = [name for name in TABLES if name != "proposal" or trainings is not None]
         every = {name: tables[name] if name in tables else make[name]() for name in asked}
         _write(every, data, rules, advice, network, pictures, html, folder, trust)
-    elif pictures:
-        raise UsageError("--pictures: runs are drawn with --html or --out; hpcnn plot draws those of one")
-    elif network is not None:
-        raise UsageError("--network: predictions are drawn with --html or --out; hpcnn predict prints them")
 
 
 def _attach(

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import html.parser
+import itertools
 import json
 import re
 import sys
@@ -24,7 +25,6 @@ from tests.synthetic.runs import write_run
 HOSTILE = (
     '<script>window.pwned = 1</script><img src=x onerror="window.pwned = 1">\'"&</td></style>]]>--><svg onload=a()>'
 )
-NAMES = {"plain": "scale", "hostile": HOSTILE}
 
 
 class Page(html.parser.HTMLParser):
@@ -81,10 +81,44 @@ def write_study(folder, name="scale"):
     return folder
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def page(request, tmp_path_factory):
-    """Return the page of a study whose names are plain, and of one whose names are an attack."""
-    return page_of(write_study(tmp_path_factory.mktemp("runs") / "study", NAMES[request.param]))
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Return the folder of a study, in which one report wrote a page over an older one, all files, and its output."""
+    folder = tmp_path_factory.mktemp("plain")
+    write_study(folder / "study")
+    (folder / "report.html").write_text("an older page " * 1_000_000, encoding="utf-8")
+    words = ("--html", folder / "report.html", "--out", folder / "out", "--base", "ranks=1", "--format", "json")
+    result = report(folder / "study", *words)
+    assert result.exit_code == 0, result.output
+    (folder / "stdout.json").write_text(result.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(written):
+    """Return the page of a study whose names are plain."""
+    return Page((written / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """Return the page of a study whose names are an attack."""
+    return page_of(write_study(tmp_path_factory.mktemp("hostile") / "study", HOSTILE))
+
+
+@pytest.fixture(params=["plain", "hostile"])
+def page(request):
+    """Return the page of plain names, and that of hostile ones."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def unrepeated(tmp_path_factory):
+    """Return the page of a study that comes along, on 1 and 2 ranks, without repeats or accuracy."""
+    folder = tmp_path_factory.mktemp("unrepeated") / "runs"
+    for ranks in (1, 2):
+        write_run(folder / f"{ranks}", ranks=ranks, study="smoke", accuracy=None, seconds=[10.0 / ranks] * 2)
+    return page_of(folder)
 
 
 def test_every_element_is_closed_and_no_id_is_used_twice(page):
@@ -132,14 +166,13 @@ def test_no_element_has_a_handler_or_a_style_of_its_own(page):
         assert "style" not in element, element
 
 
-def test_what_runs_say_is_text(tmp_path):
-    page = page_of(write_study(tmp_path / "study", HOSTILE))
-    assert len(page.all("script")) == len(page.all("style")) == 1
-    assert {element["tag"] for element in page.elements if element["tag"] == "img"} == set()
-    assert HOSTILE in page.all("title")[0]["text"]
-    facts = {element["text"] for element in page.all("dd")}
+def test_what_runs_say_is_text(hostile):
+    assert len(hostile.all("script")) == len(hostile.all("style")) == 1
+    assert {element["tag"] for element in hostile.elements if element["tag"] == "img"} == set()
+    assert HOSTILE in hostile.all("title")[0]["text"]
+    facts = {element["text"] for element in hostile.all("dd")}
     assert HOSTILE in facts
-    cells = {element["text"] for element in page.all("td")}
+    cells = {element["text"] for element in hostile.all("td")}
     assert HOSTILE in " ".join(cells)
 
 
@@ -167,9 +200,8 @@ def test_texts_in_pictures_are_texts_in_the_colour_of_the_page(page):
     assert page.text.count("prefers-color-scheme:dark") == 1
 
 
-def test_the_summary_is_three_sentences_of_what_was_measured(tmp_path):
-    page = page_of(write_study(tmp_path / "study"))
-    (summary,) = page.all("p", class_="summary")
+def test_the_summary_is_three_sentences_of_what_was_measured(plain):
+    (summary,) = plain.all("p", class_="summary")
     assert summary["text"].strip() == (
         "12 runs of cnn on 1 to 2 ranks (Model C CPU) are counted; 1 more are left out, each with its reason. "
         "scale, strong scaling: an epoch took 8.00 s on 2 ranks, a speed-up of 1.25, an efficiency of 62.5% over the "
@@ -180,10 +212,8 @@ def test_the_summary_is_three_sentences_of_what_was_measured(tmp_path):
     )
 
 
-def test_a_summary_without_repeats_or_accuracy_claims_neither(tmp_path):
-    for ranks in (1, 2):
-        write_run(tmp_path / "runs" / f"{ranks}", ranks=ranks, accuracy=None, seconds=[10.0 / ranks] * 2)
-    (summary,) = page_of(tmp_path / "runs").all("p", class_="summary")
+def test_a_summary_without_repeats_or_accuracy_claims_neither(unrepeated):
+    (summary,) = unrepeated.all("p", class_="summary")
     assert ". Only 1 run of a size: no meaningful interval (4 are needed for 95 %)." in summary["text"]
     assert summary["text"].strip().endswith("No test accuracy is recorded, so speed stands alone.")
 
@@ -196,9 +226,8 @@ def test_a_study_of_throughput_is_summarised_by_its_fastest(tmp_path):
     assert "Of 2 configurations, 1 rank, strategy serial was the fastest: 100 images/s." in summary["text"]
 
 
-def test_the_diagnosis_is_on_the_page_with_numbers_and_command(tmp_path):
-    page = page_of(write_study(tmp_path / "study"))
-    (finding,) = page.all("article")
+def test_the_diagnosis_is_on_the_page_with_numbers_and_command(plain):
+    (finding,) = plain.all("article")
     assert finding["class"] == "finding high"
     assert (
         "Bandwidth-bound: exposed communication (without waiting) takes 3.00 s of an epoch of 8.00 s" in finding["text"]
@@ -214,27 +243,24 @@ def test_nothing_found_is_said(tmp_path):
     assert "Nothing to diagnose: no row of strong or weak scaling has a base case of another size." in page.text
 
 
-def test_tables_carry_numbers_to_sort_by(tmp_path):
-    page = page_of(write_study(tmp_path / "study"))
-    headings = [element["text"] for element in page.all("th")]
+def test_tables_carry_numbers_to_sort_by(plain):
+    headings = [element["text"] for element in plain.all("th")]
     assert {"ranks", "s/epoch", "speed-up", "efficiency", "base"} <= set(headings)
-    (efficiency,) = [cell for cell in page.all("td") if cell["text"] == "62.5%"][:1]
+    (efficiency,) = [cell for cell in plain.all("td") if cell["text"] == "62.5%"][:1]
     assert float(efficiency["data-key"]) == 0.625
-    assert page.all("td", **{"data-key": ""})[0]["text"] in ("–", "")
+    assert plain.all("td", **{"data-key": ""})[0]["text"] in ("–", "")
 
 
-def test_runs_left_out_are_listed_with_their_reason(tmp_path):
-    page = page_of(write_study(tmp_path / "study"))
-    assert "Left out: 1" in {element["text"] for element in page.all("h3")}
-    assert any(cell["text"] == "scale; exit code 1" for cell in page.all("td"))
+def test_runs_left_out_are_listed_with_their_reason(plain):
+    assert "Left out: 1" in {element["text"] for element in plain.all("h3")}
+    assert any(cell["text"] == "scale; exit code 1" for cell in plain.all("td"))
 
 
-def test_provenance_and_commands_are_at_the_end(tmp_path):
-    page = page_of(write_study(tmp_path / "study"), "--base", "ranks=1")
-    names = [element["text"] for element in page.all("h2")]
+def test_provenance_and_commands_are_at_the_end(plain):
+    names = [element["text"] for element in plain.all("h2")]
     assert names[:2] == ["Summary", "Diagnosis"]
     assert names[-2:] == ["Provenance", "Method"]
-    text = "".join(element["text"] for element in page.all("dl"))
+    text = "".join(element["text"] for element in plain.all("dl"))
     for fact in (
         "Hostsc1; scale",
         "ProcessorModel C CPU",
@@ -243,34 +269,29 @@ def test_provenance_and_commands_are_at_the_end(tmp_path):
         "Networknot recorded",
     ):
         assert fact in text
-    assert "hpcnn submit --cpus-per-task 1 --model cnn --data digits" in page.text
+    assert "hpcnn submit --cpus-per-task 1 --model cnn --data digits" in plain.text
 
 
-def test_a_study_that_comes_along_is_named_as_the_command_to_repeat_it(tmp_path):
-    for ranks in (1, 2):
-        write_run(tmp_path / "runs" / f"{ranks}", ranks=ranks, study="smoke")
-    assert "hpcnn study run smoke" in page_of(tmp_path / "runs").all("pre")[0]["text"]
+def test_a_study_that_comes_along_is_named_as_the_command_to_repeat_it(unrepeated):
+    assert "hpcnn study run smoke" in unrepeated.all("pre")[0]["text"]
 
 
-def test_what_a_fit_refuses_is_said(tmp_path):
-    page = page_of(write_study(tmp_path / "study"))
-    (item,) = [element for element in page.all("li") if element["text"].strip().startswith("Amdahl")]
+def test_what_a_fit_refuses_is_said(plain):
+    (item,) = [element for element in plain.all("li") if element["text"].strip().startswith("Amdahl")]
     assert "no fit: 2 sizes measured" in item["text"]
 
 
-def test_out_writes_pictures_and_tables(tmp_path):
-    folder = write_study(tmp_path / "study")
-    result = report(folder, "--out", tmp_path / "out", "--format", "json")
-    assert result.exit_code == 0, result.output
-    names = {file.name for file in (tmp_path / "out").iterdir()}
+def test_out_writes_pictures_and_tables(written):
+    names = {file.name for file in (written / "out").iterdir()}
     assert {"time.png", "time.svg", "time.pdf", "scaling.csv", "left-out.csv", "accuracy.csv", "cost.csv"} <= names
     assert not [name for name in names if name.startswith(".")]
-    rows = list(csv.DictReader((tmp_path / "out" / "scaling.csv").open(encoding="utf-8")))
-    assert [float(row["speedup"]) for row in rows] == [row["speedup"] for row in json.loads(result.stdout)]
+    rows = list(csv.DictReader((written / "out" / "scaling.csv").open(encoding="utf-8")))
+    printed = json.loads((written / "stdout.json").read_text())
+    assert [float(row["speedup"]) for row in rows] == [row["speedup"] for row in printed]
 
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
-    folder = write_study(tmp_path / "study")
+    folder = write_run(tmp_path / "study").path
     (tmp_path / "file").write_text("")
     result = report(folder, "--html", tmp_path / "file" / "report.html")
     assert result.exit_code == 2
@@ -280,17 +301,13 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
     assert "--out: " in result.output
 
 
-def test_a_report_replaces_the_one_before_whole(tmp_path):
-    folder = write_study(tmp_path / "study")
-    file = tmp_path / "report.html"
-    file.write_text("an older page " * 1_000_000, encoding="utf-8")
-    assert report(folder, "--html", file).exit_code == 0
-    assert "an older page" not in file.read_text(encoding="utf-8")
-    assert {path.name for path in tmp_path.iterdir()} == {"study", "report.html"}
+def test_a_report_replaces_the_one_before_whole(written, plain):
+    assert "an older page" not in plain.text
+    assert {path.name for path in written.iterdir()} == {"study", "out", "report.html", "stdout.json"}
 
 
 def test_without_matplotlib_it_says_how_to_get_it(tmp_path, monkeypatch):
-    folder = write_study(tmp_path / "study")
+    folder = write_run(tmp_path / "study").path
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = report(folder, "--html", tmp_path / "report.html")
     assert result.exit_code == 1
@@ -301,21 +318,20 @@ def test_without_matplotlib_it_says_how_to_get_it(tmp_path, monkeypatch):
 WRONG = [None, 5, "x", [1], {"a": 1}, [None], [{"rank": "a", "host": 5, "cores_allowed": "abc", "threads": 3}], True]
 
 
-@pytest.mark.parametrize("file", ["provenance", "spec"])
-def test_facts_of_a_wrong_type_cost_what_they_would_have_told(tmp_path, file):
+def test_facts_of_a_wrong_type_cost_what_they_would_have_told(tmp_path):
     told = {"provenance": ["hosts", "slurm", "versions", "container"], "spec": ["site", "software", "point", "name"]}
     write_study(tmp_path / "study")
-    for number, wrong in enumerate(WRONG):
+    for number, (file, wrong) in enumerate(itertools.product(told, WRONG)):
         run = write_parts(tmp_path / "study" / f"wrong-{number}", [rank(compute=5.0)] * 2, repeat=10 + number)
         path = getattr(run, file)
         record = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps({**record, **dict.fromkeys(told[file], wrong)}), encoding="utf-8")
     page = page_of(tmp_path / "study")
-    assert "20 runs of cnn on 1 to 2 ranks" in page.all("p", class_="summary")[0]["text"]
+    assert "28 runs of cnn on 1 to 2 ranks" in page.all("p", class_="summary")[0]["text"]
 
 
 def test_a_prediction_has_its_place_on_the_page_and_among_the_files(tmp_path):
-    data = load(write_study(tmp_path / "study"))
+    data = load(write_run(tmp_path / "study").path)
     table = scaling_table(data)
     predicted = pd.DataFrame({"ranks": [4, 8], "seconds_per_epoch": [6.0, 5.0]})
     pictures = [prediction_plot(predicted, table, f"{name} study", name=name) for name in ("first", "second")]

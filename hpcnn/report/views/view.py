@@ -60,9 +60,13 @@ def cell(value: Json, column: Column) -> str:
 
 def records(table: pd.DataFrame) -> list[Row]:
     """Return the rows with Python's own values, None where one is missing or infinite (JSON has no infinity)."""
-    values = table.astype(object)
-    rows: list[Row] = values.where(values.notna(), None).to_dict("records")  # type: ignore[assignment]
-    return [{key: None if _infinite(value) else value for key, value in row.items()} for row in rows]
+    columns = {
+        str(key): [
+            None if gone or _infinite(value) else value for value, gone in zip(values, table[key].isna(), strict=True)
+        ]
+        for key, values in table.to_dict("list").items()
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def same_and_varying(rows: Sequence[Row], settings: Sequence[str]) -> tuple[str, list[str]]:

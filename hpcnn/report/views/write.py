@@ -35,12 +35,12 @@ def write_views(views: Sequence[View], fmt: str) -> None:
 def write_data(tables: Mapping[str, pd.DataFrame], fmt: str) -> None:
     """Write all columns: one table as it is; several (json alone) as an object by their names.
 
-    Raises UsageError for several tables in a format that holds one, and for Parquet to a terminal.
+    CSV and Parquet hold one table. Raises UsageError for Parquet to a terminal.
     """
     if fmt == "parquet":
-        _parquet(_only(tables, fmt))
-    elif fmt == "csv" or len(tables) == 1:
-        emit(records(_only(tables, fmt)), fmt, [])
+        _parquet(*tables.values())
+    elif len(tables) == 1:
+        emit(records(*tables.values()), fmt, [])
     else:
         _json({name.replace("-", "_"): records(table) for name, table in tables.items()})
 
@@ -49,13 +49,6 @@ def _json(tables: Mapping[str, list[Row]]) -> None:
     import json
 
     click.echo(json.dumps(tables, indent=2, allow_nan=False, default=str))
-
-
-def _only(tables: Mapping[str, pd.DataFrame], fmt: str) -> pd.DataFrame:
-    if len(tables) != 1:
-        raise UsageError(f"--format: {fmt!r} holds one table; name it with --table, or use json")
-    (table,) = tables.values()
-    return table
 
 
 def _text(view: View) -> None:
