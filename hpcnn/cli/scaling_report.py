@@ -56,6 +56,7 @@ EXPORTS = ("extrap-text", "extrap-json", "thicket", "mllog", "archive")
     "--table",
     "which",
     type=click.Choice([*TABLES, "all"]),
+    metavar="NAME",
     default="scaling",
     show_default=True,
     help="Which table: scaling; accuracy (time to accuracy); devices (CPU and GPU); "
@@ -65,7 +66,7 @@ EXPORTS = ("extrap-text", "extrap-json", "thicket", "mllog", "archive")
     "usage (memory, input, energy); "
     "proposal (hours of --trainings whole jobs); "
     "quality (whether repeats are repeats of one thing); "
-    "rules (of reporting, which are met); left-out (runs).",
+    "rules (of reporting, which are met); left-out (runs); all of these.",
 )
 @click.option(
     "--base",
