@@ -63,7 +63,8 @@ def _decide_accuracy(rows: pd.DataFrame, allowed: float, worse: list[str], undec
         if row["test_accuracy_b"] != row["test_accuracy_b"]:
             undecided.append(f"{row['name']}: B records no test accuracy")
         elif low != low:
-            continue  # too few runs, which the time says already
+            if row["low"] == row["low"]:  # else the time says it already
+                undecided.append(f"{row['name']}: too few of its runs record a test accuracy to tell")
         elif high < -allowed:
             ends = f"{-100 * high:.2f} to {-100 * low:.2f} points"
             worse.append(f"{row['name']}: the test accuracy of B is lower by {ends}")
