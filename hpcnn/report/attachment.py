@@ -6,12 +6,12 @@ hours, and how good the measurement is; as one HTML file, or as LaTeX with its p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hpcnn.analysis.table_runs import TableRuns, runs_of_table
-from hpcnn.report.attachment_latex import document
+from hpcnn.report.attachment_latex import Part, document
 from hpcnn.report.origin import provenance_facts, work_facts
-from hpcnn.report.page import Table, page_from
+from hpcnn.report.page import page_from
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import write_bytes, write_text
 
@@ -30,16 +30,6 @@ _KINDS = {"strong": "Strong scaling", "weak": "Weak scaling"}
 # Of a table's figures, those that a reviewer looks for.
 _PLOTS = ("time", "speedup", "efficiency")
 _UNKNOWN = "Not measured."
-
-
-class Part(NamedTuple):
-    """One part of the pages: sentences, facts by name, tables, figures."""
-
-    title: str
-    words: Sequence[str] = ()
-    facts: Mapping[str, str] = {}
-    tables: Sequence[Table] = ()
-    plots: Sequence[Plot] = ()
 
 
 def write_attachment(

@@ -6,7 +6,7 @@ Tables go over pages, and no line is wider than a page. Computes no numbers.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.figures.style import rendered
 from hpcnn.report.views.view import View
@@ -14,11 +14,11 @@ from hpcnn.report.views.write import latex_caption, latex_columns, latex_escaped
 from hpcnn.util.files import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from hpcnn.figures.scaling import Plot
-    from hpcnn.report.attachment import Part
+    from hpcnn.report.page import Table
 
 _HEAD = r"""% Made by hpcnn. Needs the packages booktabs, float, geometry, graphicx and longtable.
 \documentclass{article}
@@ -36,6 +36,16 @@ _HEAD = r"""% Made by hpcnn. Needs the packages booktabs, float, geometry, graph
 
 # How many characters a line of a table holds, in letters of these sizes.
 _SIZES = {"normalsize": 90, "small": 100, "footnotesize": 112, "scriptsize": 130, "tiny": 170}
+
+
+class Part(NamedTuple):
+    """One part of the pages: sentences, facts by name, tables, figures."""
+
+    title: str
+    words: Sequence[str] = ()
+    facts: Mapping[str, str] = {}
+    tables: Sequence[Table] = ()
+    plots: Sequence[Plot] = ()
 
 
 def document(file: Path, title: str, parts: Sequence[Part]) -> str:
