@@ -140,7 +140,12 @@ def together(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 
 def compare_runs(
-    a: RunData, b: RunData, warmup: int = 1, confidence: float = CONFIDENCE, allowed: float = 0.0
+    a: RunData,
+    b: RunData,
+    warmup: int = 1,
+    confidence: float = CONFIDENCE,
+    allowed: float = 0.0,
+    accuracy_allowed: float = 0.0,
 ) -> pd.DataFrame:
     """Return one row for each configuration of two sets of runs, and how B's epoch times compare with A's.
 
@@ -151,7 +156,8 @@ def compare_runs(
     ``p_allowed`` of ``relative_shift``; ``difference``, ``difference_low``, ``difference_high``, ``coverage``,
     ``p_value``, ``effect_size``, ``conclusive`` and ``words`` of ``compare``, in seconds; ``p_holm`` of ``together``;
     ``test_accuracy_a``, ``_b`` (medians), ``test_accuracy_change`` (the shift, in fractions) with ``_low`` and
-    ``_high``. Where one set has no such run, the comparison is missing, and ``words`` says so.
+    ``_high``, and ``test_accuracy_p_allowed``: how likely the data are if B's is lower by ``accuracy_allowed``. Where
+    one set has no such run, the comparison is missing, and ``words`` says so.
 
     Raises UsageError where nothing matches, where one row of a set would mix machines, and for a run in both sets.
     """
@@ -165,7 +171,9 @@ def compare_runs(
                 machines = " and ".join(sorted(repr(text_or(cpu)) for cpu in own["cpu_model"].unique()))
                 raise UsageError(f"{name}: its runs are of several machines ({machines}); name directories of one")
         first = matching.iloc[0]
-        rows.append({**{key: first[key] for key in keys}, **_compared(of["A"], of["B"], confidence, allowed)})
+        rows.append(
+            {**{key: first[key] for key in keys}, **_compared(of["A"], of["B"], confidence, allowed, accuracy_allowed)}
+        )
     table = pd.DataFrame(rows, columns=[*keys, *_compared(runs[:0], runs[:0], confidence, allowed)])
     if not ((table["runs_a"] > 0) & (table["runs_b"] > 0)).any():
         raise UsageError("A and B have no configuration in common: no model, data, samples, batch size and ranks agree")
@@ -239,7 +247,9 @@ def _options(runs: pd.DataFrame) -> list[str]:
     return [key for key in runs if isinstance(key, str) and key.startswith(("train_", "version_"))]
 
 
-def _compared(a: pd.DataFrame, b: pd.DataFrame, confidence: float, allowed: float) -> dict[str, Json]:
+def _compared(
+    a: pd.DataFrame, b: pd.DataFrame, confidence: float, allowed: float, accuracy_allowed: float = 0.0
+) -> dict[str, Json]:
     nothing = Comparison(*Shift(*[math.nan] * 6), False, "only in A" if len(a) else "only in B")
     one, other = list(a["seconds"]), list(b["seconds"])
     found = compare(one, other, confidence) if len(a) and len(b) else nothing
@@ -248,6 +258,7 @@ def _compared(a: pd.DataFrame, b: pd.DataFrame, confidence: float, allowed: floa
     quality_a, quality_b = a["test_accuracy"].dropna(), b["test_accuracy"].dropna()
     quality = shift(list(quality_a), list(quality_b), confidence) if len(quality_a) and len(quality_b) else None
     enough = quality is not None and quality.coverage >= confidence
+    p_allowed = p_of_no_shift(list(quality_a - accuracy_allowed), list(quality_b)) if enough else math.nan
     return {
         "runs_a": len(a),
         "runs_b": len(b),
@@ -269,6 +280,7 @@ def _compared(a: pd.DataFrame, b: pd.DataFrame, confidence: float, allowed: floa
         "test_accuracy_change": quality.difference if quality else math.nan,
         "test_accuracy_change_low": quality.low if quality and enough else math.nan,
         "test_accuracy_change_high": quality.high if quality and enough else math.nan,
+        "test_accuracy_p_allowed": p_allowed,
         "words": found.words,
     }
 

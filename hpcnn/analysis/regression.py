@@ -31,8 +31,8 @@ def decide(
 ) -> Decision:
     """Return whether B is slower by more than the fraction ``allowed``, or less accurate by more than ``points``.
 
-    table: of ``compare_runs`` or ``compare_benchmarks`` with the same ``allowed`` and ``confidence``; names: of its
-    rows. points: of 100. failed: runs of B that did not complete, whose time and accuracy nobody knows.
+    table: of ``compare_runs`` or ``compare_benchmarks`` with the same bounds and ``confidence``; names: of its rows.
+    points: of 100. failed: runs of B that did not complete, whose time and accuracy nobody knows.
     """
     worse: list[str] = []
     undecided = [f"{counted(failed, 'run')} of B did not complete"] if failed else []
@@ -52,21 +52,27 @@ def decide(
         elif row["high"] > allowed:
             undecided.append(f"{row['name']}: from {row['low']:+.1%} to {row['high']:+.1%}, which holds the bound")
     if "test_accuracy_change" in rows:
-        _decide_accuracy(rows, points / 100, worse, undecided)
+        _decide_accuracy(rows, points / 100, confidence, worse, undecided)
     return Decision(worse, undecided)
 
 
-def _decide_accuracy(rows: pd.DataFrame, allowed: float, worse: list[str], undecided: list[str]) -> None:
+def _decide_accuracy(
+    rows: pd.DataFrame, allowed: float, confidence: float, worse: list[str], undecided: list[str]
+) -> None:
+    rows = rows.assign(p=holm(rows["test_accuracy_p_allowed"].to_numpy("float64")))
     known = rows[rows["test_accuracy_a"].notna() & (rows["runs_b"] > 0)]
     for row in known.astype(object).to_dict("records"):
         low, high = row["test_accuracy_change_low"], row["test_accuracy_change_high"]
         if row["test_accuracy_b"] != row["test_accuracy_b"]:
             undecided.append(f"{row['name']}: B records no test accuracy")
         elif low != low:
-            continue  # too few runs, which the time says already
-        elif high < -allowed:
+            if row["low"] == row["low"]:  # else the time says it already
+                undecided.append(f"{row['name']}: too few of its runs record a test accuracy to tell")
+        elif high < -allowed and row["p"] <= 1 - confidence:
             ends = f"{-100 * high:.2f} to {-100 * low:.2f} points"
             worse.append(f"{row['name']}: the test accuracy of B is lower by {ends}")
         elif low < -allowed:
             ends = f"{100 * low:+.2f} to {100 * high:+.2f} points"
-            undecided.append(f"{row['name']}: test accuracy from {ends}, which holds the bound")
+            chance = f"which may be chance among {len(rows)} configurations"
+            why = "which holds the bound" if high >= -allowed else chance
+            undecided.append(f"{row['name']}: test accuracy from {ends}, {why}")

@@ -67,7 +67,13 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
 
     rules = Rules(warmup, confidence)
     sets = load(a), load(b)
-    table = compare_runs(*sets, warmup=warmup, confidence=confidence, allowed=(percent or 0.0) / 100)
+    table = compare_runs(
+        *sets,
+        warmup=warmup,
+        confidence=confidence,
+        allowed=(percent or 0.0) / 100,
+        accuracy_allowed=points / 100,
+    )
     apart = apart_in_time(*sets, warmup=warmup)
     if fmt in FOR_PEOPLE:
         write_views([comparison_view(table, differing(*sets, warmup=warmup), rules, apart)], fmt)

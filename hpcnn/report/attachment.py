@@ -6,14 +6,12 @@ hours, and how good the measurement is; as one HTML file, or as LaTeX with its p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hpcnn.analysis.table_runs import TableRuns, runs_of_table
-from hpcnn.figures.style import rendered
+from hpcnn.report.attachment_latex import Part, document
 from hpcnn.report.origin import provenance_facts, work_facts
-from hpcnn.report.page import Table, page_from
-from hpcnn.report.views.view import View
-from hpcnn.report.views.write import latex_escaped, latex_table
+from hpcnn.report.page import page_from
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import write_bytes, write_text
 
@@ -25,22 +23,13 @@ if TYPE_CHECKING:
 
     from hpcnn.analysis.load import RunData
     from hpcnn.figures.scaling import Plot
+    from hpcnn.report.views.view import View
 
 FORMS = (".html", ".tex")
 _KINDS = {"strong": "Strong scaling", "weak": "Weak scaling"}
 # Of a table's figures, those that a reviewer looks for.
 _PLOTS = ("time", "speedup", "efficiency")
 _UNKNOWN = "Not measured."
-
-
-class Part(NamedTuple):
-    """One part of the pages: sentences, facts by name, tables, figures."""
-
-    title: str
-    words: Sequence[str] = ()
-    facts: Mapping[str, str] = {}
-    tables: Sequence[Table] = ()
-    plots: Sequence[Plot] = ()
 
 
 def write_attachment(
@@ -72,7 +61,7 @@ def write_attachment(
         if file.suffix == ".html":
             write_bytes(file, page_from("attachment.html.j2", title=_title(views), parts=found))
         else:
-            write_text(file, _latex(file, _title(views), found))
+            write_text(file, document(file, _title(views), found))
     except OSError as error:
         raise UsageError(f"--attach: {str(file)!r} cannot be written: {error.strerror}") from error
 
@@ -124,53 +113,3 @@ def _by_kind(views: Sequence[View]) -> dict[str, list[View]]:
             own = next((found[kind] for kind in _KINDS if f": {kind} scaling" in view.title), [])
         own.append(view)
     return found
-
-
-def _latex(file: Path, title: str, parts: Sequence[Part]) -> str:
-    """Return a whole document, and write its pictures."""
-    lines = [
-        "% Made by hpcnn. Needs the packages booktabs, geometry and graphicx.",
-        r"\documentclass{article}",
-        r"\usepackage[T1]{fontenc}",
-        r"\usepackage[utf8]{inputenc}",
-        r"\usepackage[margin=20mm]{geometry}",
-        r"\usepackage{booktabs}",
-        r"\usepackage{graphicx}",
-        rf"\title{{{latex_escaped(title)}}}",
-        r"\date{}",
-        r"\begin{document}",
-        r"\maketitle",
-    ]
-    for part in parts:
-        lines.append(rf"\section{{{latex_escaped(part.title)}}}")
-        lines += [latex_escaped(words) + "\n" for words in part.words]
-        if part.facts:
-            pairs = (rf"\item[{{{latex_escaped(name)}}}] {latex_escaped(value)}" for name, value in part.facts.items())
-            lines += [r"\begin{description}", *pairs, r"\end{description}"]
-        lines += [latex_table(_narrow(view), "[htbp]") for view in part.tables if isinstance(view, View)]
-        lines += [_figure(file, plot) for plot in part.plots]
-        lines.append(r"\clearpage" if part.plots else "")
-    return "\n".join([*lines, r"\end{document}"]) + "\n"
-
-
-def _narrow(view: View) -> View:
-    """Return a view with the columns that fit a page of paper: those of a terminal without --wide."""
-    return View(
-        view.title,
-        view.rows,
-        [column for column in view.columns if not column.wide],
-        view.same,
-        view.short_caption or view.caption,
-        view.lines,
-    )
-
-
-def _figure(file: Path, plot: Plot) -> str:
-    picture = file.with_name(f"{file.stem}-{plot.name}.pdf")
-    write_bytes(picture, rendered(plot.figure, "pdf", salt=plot.name, facecolor="white"))
-    caption = latex_escaped(f"{plot.title}. {plot.caption}")
-    return (
-        "\\begin{figure}[htbp]\n\\centering\n"
-        rf"\includegraphics[width=0.7\textwidth]{{\detokenize{{{picture.name}}}}}"
-        f"\n\\caption{{{caption}}}\n\\end{{figure}}"
-    )

@@ -59,7 +59,8 @@ def write_report(
     row_pictures = _row_pictures(table, table_runs, trust) if with_runs else []
     if html is not None:
         with _explained("--html", html):
-            write(html, data, table, plots, sections, fitted, warmup, command, table_runs, row_pictures)
+            doubts = tables["quality"]["remarks"].ne("").sum() if "quality" in tables else 0
+            write(html, data, table, plots, sections, fitted, warmup, command, table_runs, row_pictures, int(doubts))
     if out is not None:
         with _explained("--out", out):
             save([*plots, *(plot for row in row_pictures for plot in row.plots)], out)

@@ -97,11 +97,13 @@ def write(
     command: str = "",
     table_runs: TableRuns | None = None,
     rows: Sequence[RowPictures] = (),
+    doubts: int = 0,
 ) -> None:
     """Write the report of a scaling ``table`` of ``data`` into ``file``, whole.
 
     plots: of ``report.plots``. sections: the tables. fitted: of ``report.fits``. command: the command line of this
     report. table_runs: of ``runs_of_table``, where the caller has them. rows: of ``hpcnn.figures.networks.rows``.
+    doubts: rows of which the table of quality doubts the repeats.
     """
     table_runs, out = table_runs or runs_of_table(data, table, warmup), left_out(data, warmup)
     found = findings(data, table, warmup, table_runs)
@@ -111,7 +113,7 @@ def write(
     page = page_from(
         "report.html.j2",
         title=_title(table),
-        summary=sentences(table, len(out), found),
+        summary=sentences(table, len(out), found, doubts),
         sections=sections,
         groups=list(groups.values()),
         of_runs=rows,

@@ -1,4 +1,4 @@
-"""The summary of a report in three sentences: what was measured, the best result, and accuracy and losses.
+"""The summary of a report in a few sentences: what was measured, the best result, doubts, and accuracy and losses.
 
 No sentence claims more than the tables: a ratio comes with its base case and its interval, or with the remark that it
 has none. Must not import the page.
@@ -28,11 +28,16 @@ if TYPE_CHECKING:
 _LISTED = 3
 
 
-def sentences(table: pd.DataFrame, left_out: int, found: Sequence[Finding]) -> list[str]:
-    """Return three sentences on a scaling ``table``, the number of runs ``left_out``, and the ``found`` findings."""
+def sentences(table: pd.DataFrame, left_out: int, found: Sequence[Finding], doubts: int = 0) -> list[str]:
+    """Return a few sentences on a scaling ``table``, the number of runs ``left_out``, and the ``found`` findings.
+
+    doubts: rows of which the table of quality doubts the repeats.
+    """
     if table.empty:
         return ["No run can be counted.", f"{_capital(counted(left_out, 'run'))} left out, each with its reason below."]
-    return [_measured(table, left_out), _result(table), _quality(table, found)]
+    rows = f"{counted(doubts, 'row')} of the table"
+    doubted = [f"The repeats of {rows} are in doubt: see the quality of this measurement."] if doubts else []
+    return [_measured(table, left_out), _result(table), *doubted, _quality(table, found)]
 
 
 def _measured(table: pd.DataFrame, left_out: int) -> str:
@@ -40,7 +45,8 @@ def _measured(table: pd.DataFrame, left_out: int) -> str:
     models = _listed(table["model"].fillna(table["program"]))
     low, high = int(table["ranks"].min()), int(table["ranks"].max())
     ranks = f"{low:,} to {high:,} ranks" if low < high else counted(low, "rank")
-    machine = _listed(table["cpu_model"], "an unknown processor")
+    of_gpus = table["device"].where(table["device"].ne("CPU"))
+    machine = _listed(of_gpus.fillna(table["cpu_model"]), "an unknown processor")
     out = "none was left out" if not left_out else f"{left_out:,} more are left out, each with its reason"
     return f"{runs} of {models} on {ranks} ({machine}) are counted; {out}."
 
@@ -73,9 +79,16 @@ def _result(table: pd.DataFrame) -> str:
     series_name = f", {series.label}" if series.label else ""
     return (
         f"{text_or(row['study'], 'Runs of no study')}, {row['kind']} scaling{series_name}: an epoch took "
-        f"{significant(row['epoch_seconds_median'])} s on {counted(int(row['ranks']), 'rank')}, "
+        f"{significant(row['epoch_seconds_median'])} s on {_placed(row, series)}, "
         f"{what}an efficiency of {efficiency:.1%} over the base case of {row['base_case']}{interval}.{_advice(series)}"
     )
+
+
+def _placed(row: pd.Series[Json], series: Series) -> str:
+    """Return the ranks of a row, with its nodes where the series has that many ranks on other nodes too."""
+    ranks = counted(int(row["ranks"]), "rank")
+    several = (series.rows["ranks"] == row["ranks"]).sum() > 1 and not pd.isna(row["nodes"])
+    return f"{ranks} on {counted(int(row['nodes']), 'node')}" if several else ranks
 
 
 def _advice(series: Series) -> str:

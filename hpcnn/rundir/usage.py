@@ -102,14 +102,19 @@ def _energy(
     of_hosts = {
         host_of[rank]: spent
         for rank, own in of_rank.items()
-        if rank in host_of and (spent := _sum([own], "node_energy_joules")) is not None
+        if rank in host_of and (spent := _complete(own, "node_energy_joules")) is not None
     }
     packages = sum(of_hosts.values()) if names and set(of_hosts) == names else None
-    gpus = [_sum([of_rank.get(rank, [])], "gpu_energy_joules") for rank in _one_of_each_gpu(hosts)]
+    gpus = [_complete(of_rank.get(rank, []), "gpu_energy_joules") for rank in _one_of_each_gpu(hosts)]
     known = [spent for spent in gpus if spent is not None]
     of_gpus = sum(known) if gpus and len(known) == len(gpus) else None
     parts = {name: spent for name, spent in (("RAPL", packages), ("NVML", of_gpus)) if spent is not None}
     return {"energy_joules": sum(parts.values()) if parts else None, "energy_source": " + ".join(parts) or None}
+
+
+def _complete(own: Sequence[Line], key: str) -> float | None:
+    """Return the sum of a rank's lines; None where the last one does not say: nobody counted what was spent by then."""
+    return _sum([own], key) if own and _number(own[-1], key) is not None else None
 
 
 def _one_of_each_gpu(hosts: Sequence[Line]) -> list[int]:

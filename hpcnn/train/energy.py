@@ -7,6 +7,7 @@ that. Only root may read it on most machines. Must not import TensorFlow.
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +15,13 @@ _FOLDER = Path("/sys/class/powercap")
 # A zone of its own; "intel-rapl:0:0" is a part of one, and "psys" is the whole platform, which counts packages again.
 _ZONE = re.compile(r"intel-rapl:\d+")
 _MICROJOULES = 1e6
+# A counter of 2^32 units of 15.3 uJ, the smallest, begins again after two minutes at 500 W.
+_SECONDS_OF_A_COUNTER = 60.0
 
 
 class _Package(NamedTuple):
     counter: Path
-    range: int
+    range: int  # uJ after which it begins again; 0 where that is unknown
 
 
 class PackageEnergy:
@@ -31,32 +34,39 @@ class PackageEnergy:
         self._packages = [package for package in packages if package is not None]
         counters = [_number(package.counter) for package in self._packages]
         self._last = [counter for counter in counters if counter is not None]
-        self.readable = bool(packages) and len(self._last) == len(self._packages)
+        complete = len(self._last) == len(self._packages) and all(package.range for package in self._packages)
+        self.readable = bool(self._packages) and complete
+        self._read = time.monotonic()
         self._joules = 0.0
 
     def joules(self) -> float | None:
-        """Return the energy so far; None where a counter cannot be read."""
-        if not self.readable:
+        """Return the energy so far; None where a counter cannot be read now.
+
+        The next call counts what was spent meanwhile. After so long that a counter may have gone round more than once
+        (as of a process that was stopped), nobody knows the energy any more.
+        """
+        if time.monotonic() - self._read > _SECONDS_OF_A_COUNTER:
+            self.readable = False
+        counters = [_number(package.counter) for package in self._packages] if self.readable else []
+        known = [counter for counter in counters if counter is not None]
+        if len(known) < len(self._packages) or not known:
             return None
-        for number, package in enumerate(self._packages):
-            now = _number(package.counter)
-            if now is None:
-                self.readable = False
-                return None
-            spent = now - self._last[number]
+        for package, now, last in zip(self._packages, known, self._last, strict=True):
+            spent = now - last
             self._joules += (spent + package.range if spent < 0 else spent) / _MICROJOULES
-            self._last[number] = now
+        self._last, self._read = known, time.monotonic()
         return self._joules
 
 
 def _package(zone: Path) -> _Package | None:
     """Return the counter of a zone that is a processor package."""
     try:
-        if not (zone / "name").read_text(encoding="ascii").startswith("package"):
+        if not (zone / "name").read_text(encoding="ascii", errors="replace").startswith("package"):
             return None
     except OSError:
         return None
-    return _Package(zone / "energy_uj", (_number(zone / "max_energy_range_uj") or 0) + 1)
+    most = _number(zone / "max_energy_range_uj")
+    return _Package(zone / "energy_uj", most + 1 if most else 0)
 
 
 def _number(file: Path) -> int | None:

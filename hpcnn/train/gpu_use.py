@@ -52,10 +52,12 @@ class GpuUse:
     def since_last(self) -> tuple[float | None, Utilization | None]:
         """Return the energy of the GPUs in J since the last call, and how busy they were; None where not known."""
         now, before = self._energies(), self._last
-        self._last = now
+        spent = None if now is None or before is None else now - before
+        if spent is not None:  # what a reading that failed has missed, the next one counts
+            self._last = now
         samples, self._samples = self._samples, []
         busy = Utilization(sum(samples) / len(samples), max(samples)) if samples else None
-        return (None if now is None or before is None else now - before), busy
+        return spent, busy
 
     def _energies(self) -> float | None:
         """Return the J of all GPUs since their driver was loaded; None where one does not count."""
@@ -73,20 +75,50 @@ def handles(nvml: Any, numbers: Sequence[int], environment: Mapping[str, str]) -
     """Return NVML's handles of the GPUs with these numbers in CUDA's order; an empty list where that is not certain.
 
     NVML counts GPUs by their place on the bus, and CUDA from the fastest, unless they are alike or CUDA_DEVICE_ORDER
-    says otherwise.
+    says otherwise. Of a GPU that is divided (MIG), NVML knows the energy of all its users together alone: no handle.
     """
     visible = [name.strip() for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     try:
         nvml.nvmlInit()
-        if not all(name.isdecimal() for name in visible):
-            return [nvml.nvmlDeviceGetHandleByUUID(visible[number]) for number in numbers]
-        every = [nvml.nvmlDeviceGetHandleByIndex(number) for number in range(nvml.nvmlDeviceGetCount())]
-        alike = len({nvml.nvmlDeviceGetName(gpu) for gpu in every}) == 1
-        if not alike and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
-            return []
-        return [every[int(visible[number]) if visible else number] for number in numbers]
+        permitted = _permitted(nvml)
+        names = [visible[number] if visible else str(number) for number in numbers]
+        if all(name.isdecimal() for name in names):
+            alike = len({nvml.nvmlDeviceGetName(gpu) for gpu in permitted}) == 1
+            if not alike and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+                return []
+            found = [permitted[int(name)] for name in names]
+        else:
+            found = [_by_uuid(nvml, permitted, name) for name in names]
+        return [] if any(_divided(nvml, gpu) for gpu in found) else found
     except (nvml.NVMLError, IndexError):
         return []
+
+
+def _permitted(nvml: Any) -> list[Any]:
+    """Return the handles of the GPUs that this process may use: NVML counts those too that a job's cgroup denies."""
+    found = []
+    for number in range(nvml.nvmlDeviceGetCount()):
+        try:
+            found.append(nvml.nvmlDeviceGetHandleByIndex(number))
+        except nvml.NVMLError as error:
+            if error.value != nvml.NVML_ERROR_NO_PERMISSION:
+                raise
+    return found
+
+
+def _by_uuid(nvml: Any, gpus: Sequence[Any], beginning: str) -> Any:
+    """Return the GPU whose UUID begins so, as CUDA takes it. Raises IndexError for none and for several."""
+    found = [gpu for gpu in gpus if nvml.nvmlDeviceGetUUID(gpu).startswith(beginning)]
+    if len(found) > 1:
+        raise IndexError(beginning)
+    return found[0]
+
+
+def _divided(nvml: Any, gpu: Any) -> bool:
+    try:
+        return bool(nvml.nvmlDeviceGetMigMode(gpu)[0])
+    except nvml.NVMLError:  # of a GPU that cannot be
+        return False
 
 
 def gpu_memory_peak() -> int | None:

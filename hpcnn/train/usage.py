@@ -34,7 +34,7 @@ class Usage:
         self._gpus = gpus or GpuUse.of_this_process()
         self._lock = threading.Lock()
         self._last_seconds = time.monotonic()
-        self._last = self._counters()
+        self._last = {**({"node_energy_joules": 0.0} if self._energy else {}), **self._counters()}
         self._asked = False
         self._stop = threading.Event()
         if self._gpus or (self._energy and self._energy.readable):
@@ -55,7 +55,8 @@ class Usage:
         if self._asked and seconds < _LEAST_SECONDS:
             return {}
         counters, before = self._counters(), self._last
-        self._last, self._last_seconds, self._asked = counters, now, True
+        # a counter that could not be read now is counted from its last reading next time
+        self._last, self._last_seconds, self._asked = {**before, **counters}, now, True
         spent = {key: value - before[key] for key, value in counters.items() if key in before}
         found: dict[str, float | None] = {"seconds": seconds, "memory_peak_bytes": _memory_peak(), **spent}
         found["gpu_memory_peak_bytes"] = gpu_memory_peak()

@@ -85,6 +85,29 @@ def test_a_crash_and_a_lost_accuracy_are_no_pass(sets, run_at, status, accuracy,
     assert (result.exit_code, words in result.stderr) == (code, True), result.output
 
 
+def test_of_twenty_accuracies_that_fell_by_the_bound_none_fails_by_chance(tmp_path, run_at):
+    """Of one in twenty all of B's are below the bound, as of one in thirty-five sets without a difference."""
+    for name, lost in (("a", 0.0), ("b", 0.01)):
+        for samples in range(100, 2100, 100):
+            for n in range(4):
+                alike = 0.01 if name == "b" and samples == 100 else 0.0
+                facts = {"samples": samples, "batch_size": 10, "accuracy": 0.9 + 0.001 * n - lost - alike}
+                run_at(tmp_path / name / f"{samples}-{n}", seconds=[10.0 + 0.1 * n], **facts)
+    result = compare(tmp_path / "a", tmp_path / "b", "--fail-on-regression", 5)
+    assert result.exit_code == 2, result.output
+    assert "which may be chance among 20 configurations" in result.stderr
+
+
+def test_an_accuracy_that_few_runs_record_is_no_pass(sets, run_at):
+    """Two of B's runs say that they learned nothing, and the others say nothing of it."""
+    a, b = sets("a", 10.0, 10.1, 10.2, 10.3), sets("b", 10.0, 10.1)
+    for n, seconds in enumerate((10.2, 10.3)):
+        run_at(b / f"silent{n}", seconds=[seconds], accuracy=None)
+    result = compare(a, b, "--fail-on-regression", 5)
+    assert result.exit_code == 2, result.output
+    assert "1 rank: too few of its runs record a test accuracy to tell" in result.stderr
+
+
 def test_a_configuration_that_b_lacks_is_no_pass(sets, run_at):
     a, b = sets("a", 10.0, 10.1, 10.2, 10.3), sets("b", 10.0, 10.1, 10.2, 10.3)
     run_at(a / "two", ranks=2, seconds=[20.0])

@@ -37,6 +37,18 @@ def test_a_table_has_what_most_people_want(study):
     assert "5..95 %" not in result.stdout
 
 
+def test_placements_of_one_number_of_ranks_are_told_apart_in_every_table(run_in, tmp_path):
+    for ranks, nodes, seconds in ((1, 1, 10.0), (4, 1, 3.0), (4, 2, 2.0)):
+        for repeat in range(1, 3):
+            resources = {"nodes": nodes, "ntasks": ranks, "cpus_per_task": 1}
+            run_in(f"{ranks}-{nodes}-{repeat}", ranks=ranks, repeat=repeat, seconds=[seconds], resources=resources)
+    result = report(tmp_path, "--table", "all")
+    assert result.exit_code == 0, result.output
+    headings = [line.split()[:2] for line in result.stdout.splitlines() if line.startswith("ranks ")]
+    assert headings == [["ranks", "nodes"]] * 7
+    assert "4 ranks on 2 nodes: an efficiency of 125%" in result.stdout
+
+
 def test_table(study):
     result = report(study, "--wide")
     assert result.exit_code == 0, result.output

@@ -12,8 +12,12 @@ from click.testing import CliRunner
 pytest.importorskip("matplotlib", reason="pictures need matplotlib: pip install 'hpcnn[report]'")
 
 from hpcnn.cli.main import main
+from hpcnn.report.views.view import View
+from hpcnn.report.views.write import latex_columns, latex_escaped
+from hpcnn.util.table import Column
 from tests.synthetic.runs import write_run
 
+NAME = "50%_<b> \u2192 \u540d"
 PARTS = [
     "Request",
     "Code",
@@ -33,7 +37,7 @@ def study(tmp_path_factory):
     for ranks in (1, 2):
         for repeat in (1, 2):
             seconds = [10.0 / ranks**0.8 + 0.01 * repeat] * 3
-            write_run(folder / f"{ranks}-{repeat}", study="50%_<b>", ranks=ranks, repeat=repeat, seconds=seconds)
+            write_run(folder / f"{ranks}-{repeat}", study=NAME, ranks=ranks, repeat=repeat, seconds=seconds)
     return folder
 
 
@@ -64,9 +68,10 @@ def test_a_document_of_latex_has_all_parts_and_its_pictures(study, tmp_path):
     pictures = re.findall(r"\\includegraphics\[.*?\]\{\\detokenize\{(.*?)\}\}", text)
     assert len(pictures) == 3
     assert all((tmp_path / name).read_bytes().startswith(b"%PDF") for name in pictures)
-    for name in ("table", "tabular", "figure", "description", "document"):
+    for name in ("longtable", "figure", "description", "document"):
         assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") > 0
     assert r"50\%\_\textless{}b\textgreater{}" in text
+    assert r"\textgreater{} {[}U+2192] {[}U+540D]" in text
     assert not re.search(r"(?<!\\)[&%#_](?=[^\n]*\\caption)", text)
 
 
@@ -74,8 +79,26 @@ def test_a_document_of_latex_has_all_parts_and_its_pictures(study, tmp_path):
 def test_latex_makes_a_document_of_it(study, tmp_path):
     assert attach(study, tmp_path / "request.tex", "--trainings", "50").exit_code == 0
     words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "request.tex"]
-    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    done = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
     assert (tmp_path / "request.pdf").is_file()
+    # within a page's margin, and no more than a rounding error
+    assert all(float(points) < 1 for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", done.stdout)), done.stdout
+
+
+def test_sentences_take_lines_and_numbers_their_width():
+    """The rules of reporting were cut at the edge of the paper."""
+    rows = [{"n": 1, "why": "because " * 20, "what": "so " * 10}]
+    view = View("", rows, [Column("n", "n", right=True), Column("why", "why"), Column("what", "what")])
+    parts = [float(part) for part in re.findall(r"p\{([\d.]+)\\textwidth\}", latex_columns(view))]
+    assert 0.9 < sum(parts) < 1
+    assert latex_columns(view).startswith("rp{")
+    narrow = View("", [{"n": 1, "why": "so"}], view.columns)
+    assert latex_columns(narrow) == "rl"
+
+
+def test_an_option_keeps_its_hyphens():
+    assert latex_escaped("--energy, a---b, 1–2") == "-{}-energy, a-{}-{}-b, 1--2"
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,18 @@ def test_a_summary_without_repeats_or_accuracy_claims_neither(unrepeated):
     assert summary["text"].strip().endswith("No test accuracy is recorded, so speed stands alone.")
 
 
+def test_the_summary_names_gpus_placements_and_repeats_in_doubt(tmp_path):
+    for ranks, nodes, seconds in ((1, 1, (10.0, 10.1, 14.0, 14.1)), (4, 1, (3.0, 3.1)), (4, 2, (3.5, 3.6))):
+        for repeat, own in enumerate(seconds):
+            resources = {"nodes": nodes, "ntasks": ranks, "cpus_per_task": 1, "gpus_per_node": 4}
+            run = tmp_path / "runs" / f"{ranks}-{nodes}-{repeat}"
+            write_run(run, ranks=ranks, repeat=repeat, seconds=[own], resources=resources, device="H100")
+    (summary,) = page_of(tmp_path / "runs").all("p", class_="summary")
+    assert "on 1 to 4 ranks (H100) are counted" in summary["text"]
+    assert "s on 4 ranks on 2 nodes, a speed-up of" in summary["text"]
+    assert "The repeats of 1 row of the table are in doubt: see the quality of this measurement." in summary["text"]
+
+
 def test_a_study_of_throughput_is_summarised_by_its_fastest(tmp_path):
     for number, strategy in enumerate(("serial", "mirrored")):
         path = tmp_path / "runs" / strategy

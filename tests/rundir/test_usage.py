@@ -45,8 +45,8 @@ def test_other_load_is_what_a_node_computed_beyond_its_ranks():
 
 
 def test_energy_counts_each_node_and_each_gpu_once():
-    lines = [(rank, line(gpu_energy_joules=100.0)) for rank in range(4)]
-    lines += [(0, line(node_energy_joules=7.0)), (2, line(node_energy_joules=8.0))]
+    of_nodes = {0: {"node_energy_joules": 7.0}, 2: {"node_energy_joules": 8.0}}
+    lines = [(rank, line(gpu_energy_joules=100.0, **of_nodes.get(rank, {}))) for rank in range(4)]
     where = hosts("a", "a", "b", "b", gpus=[["g0"], ["g0"], ["g1"], ["g2"]])
     found = usage_columns(lines, where)
     assert found["energy_joules"] == 300 + 15
@@ -57,6 +57,14 @@ def test_a_node_that_does_not_say_leaves_no_energy():
     found = usage_columns([(0, line(node_energy_joules=7.0)), (1, line())], hosts("a", "b"))
     assert found["energy_joules"] is None
     assert found["energy_source"] is None
+
+
+def test_energy_that_was_not_counted_to_the_end_is_no_energy():
+    lines = [(0, line(node_energy_joules=7.0)), (0, line()), (0, line(node_energy_joules=9.0))]
+    assert usage_columns(lines, hosts("a"))["energy_joules"] == 16.0
+    assert usage_columns([*lines, (0, line())], hosts("a"))["energy_joules"] is None
+    of_gpu = [(0, line(gpu_energy_joules=7.0)), (0, line())]
+    assert usage_columns(of_gpu, hosts("a", gpus=[["g0"]]))["energy_joules"] is None
 
 
 def test_busy_gpus_are_weighted_by_their_seconds():

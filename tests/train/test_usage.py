@@ -63,6 +63,37 @@ def test_no_energy_where_there_is_no_counter_or_it_may_not_be_read(tmp_path):
     assert energy.joules() is None
 
 
+def test_what_a_reading_that_failed_has_missed_the_next_one_counts(tmp_path):
+    counter = zone(tmp_path, "intel-rapl:0", "package-0", 10)
+    second = zone(tmp_path, "intel-rapl:1", "package-1", 0)
+    usage = Usage(first_of_node=True, energy=PackageEnergy(tmp_path))
+    usage.close()
+    assert usage.since_last()["node_energy_joules"] == 0
+    spend(second, 7)
+    counter.write_text("")
+    time.sleep(0.03)  # a shorter epoch leaves its numbers to the next one
+    assert "node_energy_joules" not in usage.since_last()
+    spend(counter, 15)
+    time.sleep(0.03)
+    assert usage.since_last()["node_energy_joules"] == pytest.approx(5 + 7)
+
+
+def test_nobody_knows_what_was_spent_while_a_counter_may_have_gone_round(tmp_path, monkeypatch):
+    counter = zone(tmp_path, "intel-rapl:0", "package-0", 10)
+    energy = PackageEnergy(tmp_path)
+    spend(counter, 15)
+    monkeypatch.setattr("hpcnn.train.energy._SECONDS_OF_A_COUNTER", -1.0)
+    assert energy.joules() is None
+    monkeypatch.undo()
+    assert energy.joules() is None
+
+
+def test_a_counter_without_a_range_is_no_counter(tmp_path):
+    zone(tmp_path, "intel-rapl:0", "package-0", 10)
+    (tmp_path / "intel-rapl:0" / "max_energy_range_uj").unlink()
+    assert PackageEnergy(tmp_path).joules() is None
+
+
 def test_a_process_counts_what_it_reads_computes_and_holds(tmp_path):
     (tmp_path / "data").write_bytes(bytes(3 * 10**6))
     usage = Usage(first_of_node=True, energy=PackageEnergy(tmp_path))
@@ -119,13 +150,18 @@ def test_the_energy_of_a_node_is_sampled_between_the_epochs(tmp_path, monkeypatc
 
 
 class NoAnswer(Exception):
-    pass
+    def __init__(self, value: int = 999) -> None:
+        self.value = value
 
 
 class Nvml:
-    """NVIDIA's library with GPUs of these models: its functions that hpcnn calls, in its units."""
+    """NVIDIA's library with GPUs of these models: its functions that hpcnn calls, in its units.
+
+    A GPU of the model "denied" is one that the cgroup of the job denies, and "divided" one with MIG.
+    """
 
     NVMLError = NoAnswer
+    NVML_ERROR_NOT_SUPPORTED, NVML_ERROR_NO_PERMISSION = 3, 4
 
     def __init__(self, *models: str) -> None:
         self.models, self.millijoules, self.percent = models, [0] * len(models), [0] * len(models)
@@ -137,20 +173,24 @@ class Nvml:
         return len(self.models)
 
     def nvmlDeviceGetHandleByIndex(self, number: int) -> int:
+        if self.models[number] == "denied":
+            raise NoAnswer(self.NVML_ERROR_NO_PERMISSION)
         return number
 
-    def nvmlDeviceGetHandleByUUID(self, name: str) -> int:
-        return int(name.removeprefix("GPU-"))
+    def nvmlDeviceGetMigMode(self, gpu: int) -> list[int]:
+        if self.models[gpu] == "old":
+            raise NoAnswer(self.NVML_ERROR_NOT_SUPPORTED)
+        return [int(self.models[gpu] == "divided")] * 2
 
     def nvmlDeviceGetName(self, gpu: int) -> str:
         return self.models[gpu]
 
     def nvmlDeviceGetUUID(self, gpu: int) -> str:
-        return f"GPU-{gpu}"
+        return f"GPU-{gpu}-of-many"
 
     def nvmlDeviceGetTotalEnergyConsumption(self, gpu: int) -> int:
         if self.models[gpu] == "old":
-            raise NoAnswer
+            raise NoAnswer(self.NVML_ERROR_NOT_SUPPORTED)
         return self.millijoules[gpu]
 
     def nvmlDeviceGetUtilizationRates(self, gpu: int) -> SimpleNamespace:
@@ -169,7 +209,16 @@ def test_gpus_have_the_energy_since_the_last_time_and_the_busiest_counts():
     assert joules == pytest.approx(3)
     assert busy == (pytest.approx(0.7), 1.0)
     assert gpus.since_last() == (0, None)
-    assert gpus.names == ["GPU-0", "GPU-1"]
+    assert gpus.names == ["GPU-0-of-many", "GPU-1-of-many"]
+
+
+def test_the_energy_of_gpus_that_did_not_answer_once_is_counted_by_the_next_reading():
+    nvml = Nvml("H100")
+    gpus = GpuUse(nvml, [0])
+    nvml.models, nvml.millijoules = ("old",), [2000]
+    assert gpus.since_last() == (None, None)
+    nvml.models, nvml.millijoules = ("H100",), [5000]
+    assert gpus.since_last() == (5.0, None)
 
 
 def test_a_gpu_that_does_not_count_its_energy_gives_none():
@@ -181,7 +230,14 @@ def test_a_gpu_that_does_not_count_its_energy_gives_none():
     [
         (("A", "A", "A"), {}, [1]),
         (("A", "A", "A"), {"CUDA_VISIBLE_DEVICES": "2,0"}, [0]),
-        (("A", "A", "A"), {"CUDA_VISIBLE_DEVICES": "GPU-2,GPU-1"}, [1]),
+        (("A", "A", "A"), {"CUDA_VISIBLE_DEVICES": "GPU-2-of-many,GPU-1"}, [1]),
+        (("A", "A", "A"), {"CUDA_VISIBLE_DEVICES": "GPU-2,GPU-"}, []),  # of which one is not said
+        (("A", "A", "A"), {"CUDA_VISIBLE_DEVICES": "2,0,-1,1"}, [0]),
+        (("denied", "A", "A"), {"CUDA_VISIBLE_DEVICES": "0,1"}, [2]),
+        (("old", "old"), {}, [1]),
+        (("divided", "divided"), {}, []),
+        (("A", "divided"), {"CUDA_VISIBLE_DEVICES": "GPU-0,GPU-1"}, []),
+        (("A", "divided"), {"CUDA_VISIBLE_DEVICES": "MIG-0,MIG-1"}, []),
         (("A", "B"), {}, []),  # CUDA counts from the fastest, and NVML does not
         (("A", "B"), {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, [1]),
         (("A",), {}, []),
@@ -197,5 +253,5 @@ def test_the_numbers_of_gpus_are_in_what_a_process_says():
     usage = Usage(first_of_node=False, gpus=GpuUse(nvml, [0]))
     nvml.millijoules = [2500]
     usage.close()
-    assert usage.gpus == ["GPU-0"]
+    assert usage.gpus == ["GPU-0-of-many"]
     assert usage.since_last()["gpu_energy_joules"] == 2.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, interval_rule, tables_of, title
+from hpcnn.report.views.rules import Rules, interval_rule, placement, tables_of, title
 from hpcnn.report.views.view import Row, View, count, percent, setting, span
 from hpcnn.util.table import Column, narrowed
 
@@ -38,7 +38,7 @@ def accuracy_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             Column("epochs", "epochs", right=True),
             Column("quality", "test accuracy", right=True),
         ]
-        columns = narrowed(columns, (*_NARROW, *varying))
+        columns = narrowed(columns, (*_NARROW, *placement(rows, varying), *varying))
         origin = rows[0]["target_from"]
         parts = [
             f"target {origin}" if origin else "no target: no accuracy is recorded",

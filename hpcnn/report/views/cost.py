@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, tables_of, title, warm_up
+from hpcnn.report.views.rules import Rules, placement, tables_of, title, warm_up
 from hpcnn.report.views.usage import energy_of, energy_rule
 from hpcnn.report.views.view import View, count, number, percent, setting
 from hpcnn.util.table import Column, narrowed
@@ -43,7 +43,7 @@ def cost_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             number("carbon_g", "g CO2e/run"),
             Column("sweet_spot", "", lambda best: "sweet spot" if best else ""),
         ]
-        columns = narrowed(columns, (*_NARROW, *varying))
+        columns = narrowed(columns, (*_NARROW, *placement(rows, varying), *varying))
         parts = ["hours: nodes, cores or GPUs of the row times its median time", warm_up(rules.warmup)]
         if any(row["sweet_spot"] for row in rows):
             parts.append("sweet spot: largest efficiency / epoch time (Eager, Zahorjan and Lazowska 1989)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, tables_of, title, warm_up
+from hpcnn.report.views.rules import Rules, placement, tables_of, title, warm_up
 from hpcnn.report.views.view import View, count, number, percent, setting
 from hpcnn.util.table import Column
 from hpcnn.util.text import significant
@@ -21,6 +21,7 @@ def jitter_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     for rows, same, varying in tables_of(table, rules):
         columns = [
             count("ranks", "ranks"),
+            *(count(key, key) for key in placement(rows, varying)),
             *(setting(key) for key in varying),
             _milliseconds("step_seconds_mean", "mean ms"),
             _milliseconds("step_seconds_deviation", "deviation ms"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, tables_of, title, warm_up
+from hpcnn.report.views.rules import Rules, placement, tables_of, title, warm_up
 from hpcnn.report.views.view import View, count, percent, setting
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def pop_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     for rows, same, varying in tables_of(table, rules):
         columns = [
             count("ranks", "ranks"),
+            *(count(key, key) for key in placement(rows, varying)),
             *(setting(key) for key in varying),
             percent("global_efficiency", "global"),
             percent("parallel_efficiency", "parallel"),

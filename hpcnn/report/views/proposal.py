@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, tables_of, title
+from hpcnn.report.views.rules import Rules, placement, tables_of, title
 from hpcnn.report.views.usage import energy_of, energy_rule
 from hpcnn.report.views.view import Row, View, count, number, percent, setting, span
 from hpcnn.util.table import Column, narrowed
@@ -64,8 +64,7 @@ def proposal_views(table: pd.DataFrame, rules: Rules) -> list[View]:
         ]
         lines = [_sentence(row, kinds, trainings) for row in rows if row["chosen"]]
         heading = title(rows, f"hours of {counted(trainings, 'training')}")
-        placed = ("nodes",) if len({row["ranks"] for row in rows}) < len(rows) else ()
-        columns = narrowed(columns, (*_NARROW, *varying, *placed))
+        columns = narrowed(columns, (*_NARROW, *placement(rows, varying), *varying))
         views.append(View(heading, rows, columns, same, "; ".join(parts), lines))
     return views
 

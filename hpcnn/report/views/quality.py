@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, tables_of, title
+from hpcnn.report.views.rules import Rules, placement, size, tables_of, title
 from hpcnn.report.views.view import View, count, number, setting
 from hpcnn.util.table import Column
-from hpcnn.util.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +18,7 @@ def quality_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     for rows, same, varying in tables_of(table, rules):
         columns = [
             count("ranks", "ranks"),
+            *(count(key, key) for key in placement(rows, varying)),
             *(setting(key) for key in varying),
             count("runs", "runs"),
             Column("first_finished", "first", _minute),
@@ -30,7 +30,8 @@ def quality_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             number("other_load_cores", "other load", 1),
             Column("drift_p_holm", "drift p", "{:.3f}".format, right=True),
         ]
-        lines = [f"{counted(row['ranks'], 'rank')}: {row['remarks']}." for row in rows if row["remarks"]]
+        placed = placement(rows, varying)
+        lines = [f"{size(row, placed)}: {row['remarks']}." for row in rows if row["remarks"]]
         parts = ["first, last: ends of runs (UTC)", "gap: the longest between two ends", "hosts: distinct sets"]
         parts.append("with base: in the same stretch of time as the base case")
         if any(row["other_load_cores"] is not None for row in rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpcnn.report.views.rules import Rules, tables_of, title, warm_up
+from hpcnn.report.views.rules import Rules, placement, tables_of, title, warm_up
 from hpcnn.report.views.view import Row, View, count, number, percent, setting
 from hpcnn.util.table import Column, narrowed
 
@@ -39,7 +39,7 @@ def roofline_views(table: pd.DataFrame, rules: Rules) -> list[View]:
             number("bandwidth_gbytes_per_second", "GB/s"),
             number("roof_gflops_per_second", "roof"),
         ]
-        columns = narrowed(columns, (*_NARROW, *varying))
+        columns = narrowed(columns, (*_NARROW, *placement(rows, varying), *varying))
         views.append(View(title(rows, "roofline"), rows, columns, same, _caption(rows, rules)))
     return views
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpcnn.report.views.view import records, same_and_varying
+from hpcnn.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,6 +53,21 @@ def settings(row: Row, tables: Sequence[str]) -> list[str]:
     keys = list(row)
     first = min(keys.index(key) for key in ("runs", "target") if key in keys)
     return [key for key in keys[:first] if key not in (*tables, *SIZE)]
+
+
+def placement(rows: Sequence[Row], varying: Sequence[str]) -> list[str]:
+    """Return ``nodes`` where they tell rows apart that ranks and settings alone do not, else nothing."""
+
+    def kinds(*keys: str) -> int:
+        return len({tuple(str(row[key]) for key in keys) for row in rows})
+
+    return ["nodes"] if kinds("ranks", "nodes", *varying) > kinds("ranks", *varying) else []
+
+
+def size(row: Row, placed: Sequence[str]) -> str:
+    """Return the ranks of a row in words, with its nodes where it is ``placed``."""
+    nodes = f" on {counted(row['nodes'], 'node')}" if placed and row["nodes"] else ""
+    return counted(row["ranks"], "rank") + nodes
 
 
 def title(rows: Sequence[Row], what: str) -> str:

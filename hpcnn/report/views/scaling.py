@@ -6,7 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from hpcnn.analysis.diagnose.machine import SUPERLINEAR
-from hpcnn.report.views.rules import LEAST_COVERAGE, Rules, interval_rule, tables_of, title, warm_up
+from hpcnn.report.views.rules import LEAST_COVERAGE, Rules, interval_rule, placement, size, tables_of, title, warm_up
 from hpcnn.report.views.view import Row, View, count, number, percent, setting, span
 from hpcnn.stats.medians import LEAST_FOR_FENCES
 from hpcnn.stats.rank_tests import values_needed
@@ -32,15 +32,18 @@ def scaling_views(table: pd.DataFrame, rules: Rules) -> list[View]:
     for measured, same, varying in tables_of(table, rules):
         rows = [_with_spans(row) for row in measured]
         kind = {"strong": "strong scaling", "weak": "weak scaling"}.get(rows[0]["kind"], "throughput")
-        columns, short = _columns(rows, varying, kind), _caption(rows, rules, narrow=True)
-        views.append(View(title(rows, kind), rows, columns, same, _caption(rows, rules), _remarks(rows, rules), short))
+        placed = placement(rows, varying)
+        columns, short = _columns(varying, kind, placed), _caption(rows, rules, narrow=True)
+        views.append(
+            View(title(rows, kind), rows, columns, same, _caption(rows, rules), _remarks(rows, rules, placed), short)
+        )
         intervals = _intervals(rows, varying, rules)
         if any(value for row in intervals.rows for key, value in row.items() if key.endswith("_span")):
             views.append(intervals)
     return views
 
 
-def _remarks(rows: Sequence[Row], rules: Rules) -> list[str]:
+def _remarks(rows: Sequence[Row], rules: Rules, placed: Sequence[str]) -> list[str]:
     """Return what cannot be, row by row: an efficiency of more than 100 % that noise alone does not explain."""
     lines = []
     for row in rows:
@@ -56,7 +59,7 @@ def _remarks(rows: Sequence[Row], rules: Rules) -> list[str]:
                 f"which ranks cannot give. {counted(row['runs'], 'run')} cannot tell noise from a slow base case (a "
                 "busy machine): measure both again"
             )
-        lines.append(f"{counted(row['ranks'], 'rank')}: an efficiency of {row['efficiency']:.0%}, {why}.")
+        lines.append(f"{size(row, placed)}: an efficiency of {row['efficiency']:.0%}, {why}.")
     return lines
 
 
@@ -74,7 +77,7 @@ def _intervals(rows: Sequence[Row], varying: Sequence[str], rules: Rules) -> Vie
             shown.append({**row, **spans, "interval_coverage": row["interval_coverage"] if of_time else None})
     columns = [
         count("ranks", "ranks"),
-        *(count("nodes", "nodes")._replace(leads=True) for _ in _places(rows, varying)),
+        *(count(key, key)._replace(leads=True) for key in placement(rows, varying)),
         *(setting(key) for key in varying),
         Column("speedup_span", "speed-up", right=True),
         Column("efficiency_span", "efficiency", right=True),
@@ -102,10 +105,10 @@ def _with_spans(row: Row) -> Row:
     return {**row, "interval": span(row, "interval_low", "interval_high"), "percentiles": percentiles}
 
 
-def _columns(rows: Sequence[Row], varying: Sequence[str], kind: str) -> list[Column]:
+def _columns(varying: Sequence[str], kind: str, placed: Sequence[str]) -> list[Column]:
     columns = [
         count("ranks", "ranks"),
-        count("nodes", "nodes")._replace(leads=bool(_places(rows, varying))),
+        count("nodes", "nodes")._replace(leads="nodes" in placed),
         *(setting(key) for key in varying),
         count("runs", "runs"),
         count("epochs", "epochs"),
@@ -128,16 +131,7 @@ def _columns(rows: Sequence[Row], varying: Sequence[str], kind: str) -> list[Col
     # The interval of an epoch's seconds gives way to that of the efficiency, where there is one.
     more: tuple[str, ...] = () if any(column.key == "efficiency_interval" for column in columns) else ("interval",)
     more += ("images_per_second",) if kind == "throughput" else ()
-    return narrowed(columns, (*_NARROW, *varying, *more, *_places(rows, varying)))
-
-
-def _places(rows: Sequence[Row], varying: Sequence[str]) -> tuple[str, ...]:
-    """Return ``nodes`` where rows differ in nothing else that the table shows of their size and settings."""
-
-    def kinds(*keys: str) -> int:
-        return len({tuple(str(row[key]) for key in keys) for row in rows})
-
-    return ("nodes",) if kinds("ranks", "nodes", *varying) > kinds("ranks", *varying) else ()
+    return narrowed(columns, (*_NARROW, *placed, *varying, *more))
 
 
 def _caption(rows: Sequence[Row], rules: Rules, *, narrow: bool = False) -> str:

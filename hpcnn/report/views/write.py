@@ -104,6 +104,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "[": "{[}",  # after the \\ of the row before, it would begin an argument of that
     "–": "--",
+    "\0": "-{}",
 }
 
 
@@ -113,23 +114,59 @@ def _latex(view: View) -> None:
 
 def latex_escaped(text: str) -> str:
     """Return a text as LaTeX shows it."""
-    return "".join(_LATEX.get(sign, sign) for sign in in_one_line(text))
+    apart = re.sub("-(?=-)", "\0", in_one_line(text))  # two hyphens, as of an option, would become a dash
+    return "".join(_LATEX.get(sign, sign) for sign in apart)
 
 
-def latex_table(view: View, place: str = "") -> str:
-    r"""Return a ``table`` with a ``tabular`` of the package booktabs. place: where it may float, as ``[htbp]``."""
+def latex_caption(view: View) -> str:
+    """Return all that a view says beside its rows, as LaTeX."""
+    texts = (view.title, view.same, *view.lines, view.caption)
+    return latex_escaped(". ".join(text.rstrip(".") for text in texts if text)) + "."
 
-    def line(cells: Sequence[str]) -> str:
-        return " & ".join(map(latex_escaped, cells)) + r" \\"
 
-    caption = ". ".join(text.rstrip(".") for text in (view.title, view.same, *view.lines, view.caption) if text)
-    lines = [rf"\begin{{table}}{place}", rf"\caption{{{latex_escaped(caption)}.}}"]
+def latex_rows(view: View) -> list[str]:
+    """Return the line of headings and those of the rows."""
+    return [
+        " & ".join(map(latex_escaped, cells)) + r" \\"
+        for cells in ([column.heading for column in view.shown], *view.cells())
+    ]
+
+
+# So many characters of a table's usual size are as wide as a page, and a cell of more than so many is a sentence.
+_PAGE, _SENTENCE = 100, 24
+
+
+def latex_columns(view: View, page: int = _PAGE) -> str:
+    """Return the columns of a ``tabular``; those with sentences share what the others leave of a ``page``'s width.
+
+    page: how many characters one line holds.
+    """
+    widths = latex_widths(view)
+    sentences = [width > _SENTENCE and not column.right for width, column in zip(widths, view.shown, strict=True)]
+    if sum(widths) <= page or not any(sentences):
+        sentences = [False] * len(widths)
+    left = page - sum(width for width, sentence in zip(widths, sentences, strict=True) if not sentence)
+    shared = sum(width for width, sentence in zip(widths, sentences, strict=True) if sentence)
+    return "".join(
+        rf"p{{{0.98 * max(left, page // 4) / page * width / shared:.3f}\textwidth}}"
+        if sentence
+        else ("r" if column.right else "l")
+        for width, sentence, column in zip(widths, sentences, view.shown, strict=True)
+    )
+
+
+def latex_widths(view: View) -> list[int]:
+    """Return the longest cell of each column, in characters, with the space beside it."""
+    lines = [[column.heading for column in view.shown], *view.cells()]
+    return [2 + max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def latex_table(view: View) -> str:
+    """Return a ``table`` with a ``tabular`` of the package booktabs."""
+    lines = [r"\begin{table}", rf"\caption{{{latex_caption(view)}}}"]
     if view.rows:
-        lines += [
-            rf"\begin{{tabular}}{{{''.join('r' if column.right else 'l' for column in view.shown)}}}",
-            r"\toprule",
-        ]
-        lines += [line([column.heading for column in view.shown]), r"\midrule", *map(line, view.cells())]
+        heading, *rows = latex_rows(view)
+        lines += [rf"\begin{{tabular}}{{{latex_columns(view)}}}", r"\toprule", heading, r"\midrule", *rows]
         lines += [r"\bottomrule", r"\end{tabular}"]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
