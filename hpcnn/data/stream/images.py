@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from hpcnn.data.stream.decode import Decoder, scaled
 from hpcnn.data.stream.source import BadSample, Indices, Source, Spec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.tf_import import import_tensorflow
@@ -22,7 +24,7 @@ from hpcnn.zoo.forms import Location
 SUFFIXES = (".jpg", ".jpeg", ".png")
 _PARTS = ("train", "test")
 _WITH_MASKS = ("images", "masks")
-_PALETTE = 3  # the colour type of a PNG
+_PALETTE = b"\x03"  # the colour type of a PNG, its byte 25
 
 
 def open_images(location: Location, size: tuple[int, int] | None, seed: int) -> tuple[Source, Source | None]:
@@ -83,15 +85,16 @@ class Pictures(Source):
         self._size = size
         self.x = Spec((*(size or (height, width)), self._channels), np.dtype(np.uint8))
         self.y = Spec((), np.dtype(np.int64))
+        self._decoder = Decoder(self.x.shape, self._decoded, None if size is None else "bilinear")
 
     def __len__(self) -> int:
         return len(self._files)
 
     def read(self, indices: Indices) -> tuple[Array, Array]:
         """Return pictures and labels of these samples."""
-        found = np.empty((len(indices), *self.x.shape), np.uint8)
-        for row, index in enumerate(indices):
-            found[row] = self._picture(int(index))
+        found = _all(self._decoder, [self.where(int(index)) for index in indices])
+        if found is None:  # one of them is bad: which one, and why
+            found = np.stack([self._picture(int(index)) for index in indices])
         return found, self.labels(indices)
 
     def labels(self, indices: Indices) -> Array:
@@ -107,27 +110,28 @@ class Pictures(Source):
         label: int = int(self._labels[index])
         return self._folder / self._names[label] / os.fsdecode(bytes(self._files[index]))
 
+    def _decoded(self, content: Any) -> Any:
+        import tensorflow as tf
+
+        # The operation for JPEG takes PNG too, and any form with the number of channels that is asked for.
+        return tf.io.decode_jpeg(content, channels=self._channels)
+
     def _content(self, index: int) -> bytes:
         return _read(self._path(index), index)
 
     def _picture(self, index: int) -> Array:
-        """Return one picture. Operations run one after another in the calling thread: threads are the parallel part.
-
-        Within one slice TensorFlow's own threads may all be waiting for it.
-        """
+        """Return one picture, as the decoder of whole slices gives it. Raises BadSample with what is wrong with it."""
         import tensorflow as tf
 
         with tf.device("/CPU:0"):
             try:
                 content = self._content(index)
-                # The operation for JPEG takes PNG too, and any form with the number of channels that is asked for.
-                picture = tf.io.decode_jpeg(content, channels=self._channels)
+                picture = self._decoded(content)
             except tf.errors.InvalidArgumentError as error:
                 reason = str(error).splitlines()[0].split("}} ")[-1]
                 raise BadSample(index, self.where(index), f"cannot be decoded: {reason[:200]}") from error
             if self._size is not None and tuple(picture.shape[:2]) != self._size:
-                scaled = tf.image.resize(picture, self._size)
-                picture = tf.cast(tf.round(scaled), tf.uint8)
+                picture = scaled(picture, self._size, "bilinear")
         pixels: Array = picture.numpy()
         if pixels.shape != self.x.shape:
             sizes = "x".join(map(str, pixels.shape[:2])), "x".join(map(str, self.x.shape[:2]))
@@ -144,20 +148,22 @@ class Masked(Pictures):
         super().__init__(folder, [_WITH_MASKS[0]], size, seed, channels)
         self.classes = None
         self.y = Spec(self.x.shape[:2], np.dtype(np.uint8))
+        self._masks = Decoder((*self.y.shape, 1), _decoded_mask, None if size is None else "nearest")
 
     def labels(self, indices: Indices) -> Array:
         """Return the maps alone."""
-        found = np.empty((len(indices), *self.y.shape), np.uint8)
-        for row, index in enumerate(indices):
-            found[row] = self._mask(int(index))
-        return found
+        found = _all(self._masks, [str(self._mask_path(int(index))) for index in indices])
+        return np.stack([self._mask(int(index)) for index in indices]) if found is None else found[..., 0]
+
+    def _mask_path(self, index: int) -> Path:
+        return self._folder / _WITH_MASKS[1] / f"{self._path(index).stem}.png"
 
     def _mask(self, index: int) -> Array:
         import tensorflow as tf
 
-        path = self._folder / _WITH_MASKS[1] / f"{self._path(index).stem}.png"
+        path = self._mask_path(index)
         content = _read(path, index)
-        if len(content) > 25 and content[25] == _PALETTE:
+        if content[25:26] == _PALETTE:
             reason = "is a PNG with a palette, whose colours are no classes; write the classes as a grey PNG"
             raise BadSample(index, str(path), reason)
         with tf.device("/CPU:0"):
@@ -166,11 +172,28 @@ class Masked(Pictures):
             except tf.errors.InvalidArgumentError as error:
                 raise BadSample(index, str(path), f"cannot be decoded: {str(error).splitlines()[0][-200:]}") from error
             if self._size is not None and tuple(mask.shape[:2]) != self._size:
-                mask = tf.image.resize(mask, self._size, method="nearest")
+                mask = scaled(mask, self._size, "nearest")
         classes: Array = mask.numpy()[..., 0]
         if classes.shape != self.y.shape:
             raise BadSample(index, str(path), f"is {classes.shape[0]}x{classes.shape[1]} pixels, unlike its picture")
         return classes
+
+
+def _all(decoder: Decoder, files: list[str]) -> Array | None:
+    """Return the pictures in these files; None if any of them is bad."""
+    import tensorflow as tf
+
+    try:
+        return decoder(files)
+    except tf.errors.OpError:
+        return None
+
+
+def _decoded_mask(content: Any) -> Any:
+    import tensorflow as tf
+
+    tf.debugging.Assert(tf.strings.substr(content, 25, 1) != _PALETTE, ["a palette"])
+    return tf.io.decode_png(content, channels=1)
 
 
 def _read(path: Path, index: int) -> bytes:
