@@ -22,8 +22,8 @@ _TABLES = {"scaling-report", "compare", "predict", "search"}
 def _loads(program: str, first: str = "", *others: str) -> str:
     """Tell what these words after ``python`` load: "training", "tables" or "", which is little."""
     if program.endswith(".py"):
-        text = _text_of(program)
-        return "training" if any(words in text for words in _IMPORTS) else ""
+        scripts = [word for word in (program, first, *others) if word.endswith(".py")]  # one may run another
+        return "training" if any(words in _text_of(script) for script in scripts for words in _IMPORTS) else ""
     if program == "-m" and first != "hpcnn":
         return "training" if first in _MODULES else ""
     command, *options = others or [""] if program == "-m" else (first, *others)
