@@ -191,6 +191,8 @@ class LazyGroup(click.Group):
 
             if of_others(error):
                 raise
+            if isinstance(error, UnicodeEncodeError):
+                raise _Message(UsageError(f"{error.object!r}: no name here can have such characters")) from error
             raise _Message(HpcnnError(f"{type(error).__name__}: {error}")) from error
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)

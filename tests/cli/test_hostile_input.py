@@ -187,6 +187,13 @@ def test_lone_surrogates_are_shown(tmp_path: Path) -> None:
     assert "a\\ud800b" in hpcnn("scaling-report", "runs").output
 
 
+@pytest.mark.parametrize("words", [("init",), ("submit", "--dry-run", "--run-dir"), ("smoke", "--quiet", "--keep")])
+def test_a_lone_surrogate_is_in_no_name(words: tuple[str, ...]) -> None:
+    ended = hpcnn(*words, "a\ud800b")
+    assert ended.exit_code == 2
+    assert ended.output.startswith("Error: 'a\\ud800b': ")
+
+
 class TestMachines:
     def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
         own = {**os.environ, **environment}

@@ -179,8 +179,8 @@ def _parsed(path: tuple[str, ...], command: click.Command, given: list[str]) -> 
     try:
         with command.make_context(path[-1], given, resilient_parsing=False):
             pass
-    except (click.ClickException, click.exceptions.Exit, HpcnnError, OSError):
-        return ""
+    except (click.ClickException, click.exceptions.Exit, HpcnnError, OSError, UnicodeEncodeError):
+        return ""  # hpcnn prints a message for each of these
     except Exception as error:
         return repr(error)
     return ""
