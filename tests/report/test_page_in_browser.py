@@ -166,10 +166,10 @@ def test_it_fits_a_telephone_and_wide_tables_scroll(chromium, file):
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
-    """Return the page of strong and weak scaling on 1 to 8 ranks and 1 to 4 nodes: its tables have all columns."""
+    """Return the page of strong and weak scaling on 1 and 8 ranks and 1 to 4 nodes: its tables have all columns."""
     folder = tmp_path_factory.mktemp("wide")
     for kind in ("strong", "weak"):
-        for ranks, nodes, repeat in itertools.product((1, 2, 4, 8), (1, 2, 4), range(1, 7)):
+        for ranks, nodes, repeat in itertools.product((1, 8), (1, 2, 4), range(1, 7)):
             if nodes <= ranks:
                 size = ranks if kind == "weak" else 1
                 write_run(
