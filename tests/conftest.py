@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from hpcnn.jobs.mpi import find_mpirun, mpi_of
 from hpcnn.jobs.mpirun import mpirun_command
 from hpcnn.sites.load import load_site
 from hpcnn.specs.resources import Resources
+from hpcnn.util.tf_import import without_collections
 from tests import isolation, tiers, warm_start
 from tests.jobs.clock import clock  # noqa: F401
 from tests.kept_networks import digits_network, digits_run, own_run, train_kept  # noqa: F401
@@ -47,8 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.update(config.stash[_SETTINGS].enter_context(warm_start.servers(home)))
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    with without_collections():
+        collected = yield
     gc.freeze()  # what was imported stays: Keras's clear_session() collects, and would look at a million objects
+    return collected
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

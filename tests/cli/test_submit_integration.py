@@ -1,5 +1,6 @@
 """``hpcnn submit`` with real ranks and trainings, and interrupted by signals."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -127,7 +128,7 @@ class TestInterrupted:
 def test_a_training_that_ends_well_without_a_result_is_no_success(here, monkeypatch):
     """A model function that leaves Python with status 0 must not pass for a training."""
     (here / "leaver.py").write_text("def build(**keywords):\n    raise SystemExit(0)\n")
-    monkeypatch.setenv("PYTHONPATH", str(here))
+    monkeypatch.setenv("PYTHONPATH", str(here), prepend=os.pathsep)
     result = submit("--run-dir", "run", "--model", "leaver:build", "--epochs", "1")
     assert result.exit_code == 1
     assert result_of("run")["status"] == "failed"

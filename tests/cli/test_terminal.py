@@ -62,8 +62,12 @@ def test_a_table_fits_the_terminal(words: str, folder: Path) -> None:
         assert text in re.sub(r"\s+", " ", seen.text), seen.text
 
 
-def test_the_doctors_table_fits_too(folder: Path) -> None:
-    seen = see("doctor", folder=folder)
+def test_the_doctors_table_fits_too(tmp_path: Path) -> None:
+    """Of libraries that cannot be loaded, so that there is much to do."""
+    for name in ("tensorflow", "keras", "horovod", "mpi4py"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('libcudart.so.12: cannot open shared object')")
+    seen = see("doctor", folder=tmp_path, variables={"PYTHONPATH": str(tmp_path)})
     assert not seen.wrapped
     assert "What to do" in seen.text
 
