@@ -36,7 +36,7 @@ WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -rs
 IN_PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-test: lint $(VENV)/.horovod ## Check the style and the types, then run all tests
+test: $(VENV)/.dev $(VENV)/.horovod ## Run all tests; one of them is `make lint`
 	$(PYTEST) $(IN_PARALLEL)
 
 test-long: $(VENV)/.dev $(VENV)/.horovod ## Run the tests that compute for minutes, which `make test` skips

@@ -148,9 +148,8 @@ class TestArrays:
 
 
 class TestDamagedRuns:
-    @pytest.mark.parametrize(
-        "name", ["spec.json", "provenance.json", "result.json", "job.json", "epochs.rank00000.jsonl"]
-    )
+    NAMES = ("spec.json", "provenance.json", "result.json", "job.json", "epochs.rank00000.jsonl")
+
     @pytest.mark.parametrize(
         "text",
         [
@@ -161,10 +160,12 @@ class TestDamagedRuns:
         ],
         ids=["digits", "deep", "tables", "nul"],
     )
-    def test_one_does_not_hide_the_others(self, name: str, text: str) -> None:
-        for number in (1, 2):
-            write_run(Path("runs/study") / f"run-{number}")
-        Path("runs/study/run-2", name).write_text(text)
+    def test_they_do_not_hide_the_others(self, text: str) -> None:
+        """Six runs: of one nothing is damaged, of each other one file."""
+        for number, name in enumerate(("", *self.NAMES)):
+            write_run(Path(f"runs/study/run-{number}"))
+            if name:
+                Path(f"runs/study/run-{number}", name).write_text(text)
         for words in (("scaling-report", "runs"), ("scaling-report", "runs", "--format", "json"), ("status",)):
             ended = hpcnn(*words)
             assert ended.exit_code == 0, (words, ended.output, ended.exception)

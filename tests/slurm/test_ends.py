@@ -42,8 +42,9 @@ def start(cluster: Cluster, keep: Path) -> Callable[..., RunDir]:
 
 def _ended(cluster: Cluster, *runs: RunDir) -> None:
     """Wait until Slurm and its accounts say that the jobs of these runs have ended."""
-    alive = ("RUNNING", "PENDING", "COMPLETING")
-    wait_for(lambda: not any(cluster.status(_job(run))[0]["slurm_state"] in alive for run in runs))
+    jobs, alive = [_job(run) for run in runs], {"RUNNING", "PENDING", "COMPLETING"}
+    wait_for(lambda: not alive & {cluster.state(job) for job in jobs})
+    wait_for(lambda: not alive & {cluster.status(job)[0]["slurm_state"] for job in jobs})
 
 
 @pytest.mark.slow
@@ -52,6 +53,7 @@ def test_what_slurm_kills_has_a_record_that_names_the_cause(cluster: Cluster, st
     deaf, polite = start("deaf", _DEAF), start("polite", _POLITE)
     for run in (late, deaf, polite):
         wait_for(_runs(run))
+    cluster.slurm("scontrol", "update", f"JobId={_job(late)}", "EndTime=now+1")  # its minute is over
     cluster.slurm("scancel", _job(deaf), _job(polite))
     _ended(cluster, deaf, polite, late)
 
@@ -118,7 +120,7 @@ def test_of_an_array_only_the_task_on_a_dead_node_runs_again(cluster: Cluster, k
     testbed.kill_node(cluster.bed, number)
     try:
         run = RunDir(dead[0])
-        wait_for(lambda: cluster.status(str(run.path))[0]["status"] == "pending", 180)
+        wait_for(lambda: cluster.state(_job(run)) == "PENDING", 180)
         beside = cluster.hpcnn("study", "submit", *words, cwd=keep)
         assert "0 to submit" in beside.stderr, beside.stderr
         (keep / "wait").unlink()
