@@ -77,6 +77,16 @@ LONG = {
         )
         for case in ("0.05-6", "0.0-5")
     },
+    "tests/cli/test_smoke_integration.py::test_ranks_that_do_not_reduce_are_found": (
+        "tests/train/test_same_weights_integration.py: a missing reduction would be seen; "
+        "test_ranks_that_agree_on_something_wrong_are_found fails the smoke test"
+    ),
+    "tests/slurm/test_submit.py::test_ranks_on_several_nodes_train_what_one_machine_trains[2]": (
+        "the same test with [3]"
+    ),
+    "tests/slurm/test_inside_allocations.py::test_a_smoke_test_passes": (
+        "test_one_task_with_all_cores starts ranks at the same prompt; tests/cli/test_smoke_integration.py trains"
+    ),
     "tests/machine/bench/test_fit.py::test_the_intervals_hold_the_truth_about_as_often_as_they_say": (
         "the others of the file: exact times, and one size that is off"
     ),

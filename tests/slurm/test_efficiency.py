@@ -12,7 +12,7 @@ from tests.slurm.conftest import Cluster, wait_for
 
 pytestmark = pytest.mark.slurm
 
-_BUSY = "import time; x = bytearray(300_000_000); end = time.time() + 12\nwhile time.time() < end: pass"
+_BUSY = "import time; x = bytearray(300_000_000); end = time.time() + 8\nwhile time.time() < end: pass"
 
 
 def test_one_thread_on_two_cores(cluster: Cluster, keep: Path) -> None:

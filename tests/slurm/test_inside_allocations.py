@@ -73,6 +73,10 @@ def test_one_task_with_all_cores(shell: Shell, programs: Path) -> None:
     child = shell("srun", "-n1", "-c2", "--pty", "bash", "--norc")
     found = ranks(ask(child, local(programs / "run", programs, "--ntasks", "2")))
     assert [(rank, size, cores) for rank, size, _, cores in found] == [(0, 2, 1), (1, 2, 1)]
+
+
+def test_a_smoke_test_passes(shell: Shell) -> None:
+    child = shell("srun", "-n1", "-c2", "--pty", "bash", "--norc")
     smoke = ask(child, f"{HPCNN} smoke --quiet")
     assert smoke[-1].startswith("smoke: ok"), smoke
 
@@ -83,7 +87,7 @@ def test_a_shell_that_is_one_of_two_tasks(shell: Shell, programs: Path) -> None:
     assert [(rank, size) for rank, size, *_ in found] == [(0, 2), (1, 2)]
     found = ranks(ask(child, local(programs / "one", programs)))
     assert [(rank, size, cores) for rank, size, _, cores in found] == [(0, 1, 2)]
-    train = f"{HPCNN} submit --run-dir {programs}/train --model scinet-cnn1 --data digits --epochs 1 --quiet; echo $?"
+    train = f"{HPCNN} submit --run-dir {programs}/train --model scinet-neuron --data blobs --epochs 9 --quiet; echo $?"
     assert ask(child, train)[-1] == "0"
     assert RunDir(programs / "train").read_result()["status"] == "completed"  # type: ignore[index]
     assert ask(child, f"{sys.executable} {programs}/meets.py")[-1] == "MET 0 1"

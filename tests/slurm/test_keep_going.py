@@ -14,7 +14,7 @@ from tests.testbed import cluster as testbed
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
-LIMIT, RUNS = 4, 10
+LIMIT, RUNS = 4, 6
 
 
 @pytest.fixture
