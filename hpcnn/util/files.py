@@ -232,7 +232,7 @@ def read_json(path: Path) -> dict[str, Json] | None:
     """Return the JSON object in ``path``, or None for a file that is missing or does not hold a whole object."""
     try:
         record = parse_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None
     return record if isinstance(record, dict) else None
 
