@@ -79,7 +79,8 @@ def _mllog(file: Path, data: RunData, _: pd.DataFrame, warmup: int) -> None:
 def _mllog_lines(run: dict[object, object]) -> Iterator[dict[str, Json]]:
     """Yield the events of one run, whose name is the namespace, in the form of mlperf_logging 5."""
     path = Path(str(run["path"]))
-    events = list(read_lines(RunDir(path).events))
+    log = RunDir(path).events
+    events = list(read_lines(log)) if log.is_file() else []  # hpcnn 0.1.0 wrote none
     if not events:
         return
     first = datetime.fromisoformat(str(events[0]["time"])).timestamp() - float(events[0]["seconds"])

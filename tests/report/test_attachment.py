@@ -75,7 +75,7 @@ def test_a_document_of_latex_has_all_parts_and_its_pictures(study, tmp_path):
     assert not re.search(r"(?<!\\)[&%#_](?=[^\n]*\\caption)", text)
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex: apt-get install texlive-latex-extra")
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex: texlive-latex-recommended")
 def test_latex_makes_a_document_of_it(study, tmp_path):
     assert attach(study, tmp_path / "request.tex", "--trainings", "50").exit_code == 0
     words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "request.tex"]

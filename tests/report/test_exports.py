@@ -93,6 +93,16 @@ def test_mllog(study, tmp_path):
     assert (accuracy["value"], accuracy["metadata"]) == (0.75, {"epoch_num": 1})
 
 
+def test_runs_without_events_are_not_in_mllog(study, tmp_path):
+    for name in ("a", "b"):
+        (study / name / "events.jsonl").unlink()
+    text = exported("mllog", study, tmp_path / "out.log").read_text().splitlines()
+    assert {json.loads(line.removeprefix(":::MLLOG "))["namespace"] for line in text} == {"c"}
+    (study / "c" / "events.jsonl").unlink()
+    with pytest.raises(UsageError, match="no run has a log of events"):
+        exported("mllog", study, tmp_path / "out.log")
+
+
 def test_an_archive_gives_the_same_table(study, tmp_path, monkeypatch):
     monkeypatch.setenv("HPCNN_CACHE", str(tmp_path / "cache"))
     file = exported("archive", study, tmp_path / "runs.tar.gz")
