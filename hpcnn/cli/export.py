@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from hpcnn.cli.options import trust_option
-from hpcnn.cli.output import say
+from hpcnn.cli.output import say, say_closed
 from hpcnn.cli.plot import epoch_option
 from hpcnn.util.errors import UsageError, bad_value
 
@@ -89,7 +89,8 @@ def _to_mlflow(ctx: click.Context, store: str, runs: tuple[str, ...]) -> None:
 
     folders = [target for target in runs if not is_job(target)]
     found = [run_of(target) for target in runs if is_job(target)]
-    found += reversed(runs_of(folders) if folders else [])  # the oldest first, as they would have been written
+    if folders:  # the oldest first, as they would have been written
+        found += reversed(runs_of(folders, closed=say_closed))
     done: Counter[str] = Counter()
     for written, what in write_runs(store, found):
         click.echo(f"{shown_path(written.path)}: {what}")

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from hpcnn.cli.output import say_folded
+from hpcnn.cli.output import say_closed, say_folded
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.errors import UsageError
 from hpcnn.util.text import visible
@@ -52,7 +52,7 @@ def _run(target: str) -> RunDir:
     own = RunDir(target)
     if not own.path.is_dir() or any(file.exists() for file in (own.log, own.spec, own.job)):
         return run_of(target)
-    runs = runs_of([target])
+    runs = runs_of([target], closed=say_closed)
     others = f"; {counted(len(runs) - 1, 'other run')} beside it (hpcnn status {target})" if len(runs) > 1 else ""
     _warn(f"{shown_path(runs[0].path)}, the newest{others}")
     return runs[0]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpcnn.util.table import FORMATS, ask_wide, folded, width
-from hpcnn.util.text import BYTES_OR_ESCAPES, visible
+from hpcnn.util.table import FORMATS, ask_wide, folded, note, width
+from hpcnn.util.text import BYTES_OR_ESCAPES, shown_path, visible
 
 if TYPE_CHECKING:
     from hpcnn.cli.options import Command
@@ -43,6 +43,11 @@ def say(text: object, *, err: bool = False, nl: bool = True) -> None:
     """Print a line, or a script, byte for byte; on a terminal, with everything that would steer it written out."""
     on_terminal = (sys.stderr if err else sys.stdout).isatty()
     click.echo(visible(str(text)) if on_terminal else str(text).encode("utf-8", BYTES_OR_ESCAPES), err=err, nl=nl)
+
+
+def say_closed(line: str) -> None:
+    """Say on standard error which run was left out, and why it could not be read."""
+    note(f"left out: {shown_path(line)}", err=True)
 
 
 def say_folded(line: str) -> None:

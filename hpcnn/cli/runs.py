@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hpcnn.cli.next import no_runs
-from hpcnn.cli.output import format_option
+from hpcnn.cli.output import format_option, say_closed
 from hpcnn.util.table import Column, emit, note
 from hpcnn.util.types import Json
 
@@ -30,7 +30,7 @@ def command(runs: tuple[str, ...], last: int | None, fmt: str) -> None:
     from hpcnn.util.files import read_json
     from hpcnn.util.text import shown_path
 
-    found = runs_of(runs)[:last]
+    found = runs_of(runs, closed=say_closed)[:last]
     if fmt == "table" and not found:
         no_runs()
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.output import say_closed
 from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def show(target: str, prepared: Prepared) -> None:
 
     run = run_of(target)
     if run.path.is_dir() and not run.job_script.exists():  # a folder of runs: the newest
-        run = runs_of([target])[0]
+        run = runs_of([target], closed=say_closed)[0]
     try:
         before = run.job_script.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.next import no_runs
-from hpcnn.cli.output import format_option
+from hpcnn.cli.output import format_option, say_closed
 from hpcnn.util.table import Column, emit, note, wide_asked
 from hpcnn.util.types import Json
 
@@ -42,7 +42,7 @@ def command(jobs: tuple[str, ...], efficiency: bool, last: int, fmt: str) -> Non
     from hpcnn.scheduler import batch_scheduler
 
     lost = recover_targets(jobs).unanswered
-    runs = runs_of(jobs)
+    runs = runs_of(jobs, closed=say_closed)
     found = find(jobs, or_none=bool(runs))
     if efficiency:
         from hpcnn.cli.efficiency import show

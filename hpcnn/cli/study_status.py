@@ -115,7 +115,10 @@ def _spec(path: Path) -> dict[str, Json]:
     from hpcnn.rundir.layout import RunDir
     from hpcnn.util.files import read_json
 
-    return read_json(RunDir(path).spec) or {}
+    try:
+        return read_json(RunDir(path).spec) or {}
+    except PermissionError:
+        return {}  # the state of such a run says why
 
 
 def _name(point: Mapping[str, Json]) -> str:

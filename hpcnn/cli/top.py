@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from hpcnn.cli.output import say_closed
 from hpcnn.util.table import Column
 from hpcnn.util.types import Json
 
@@ -42,9 +43,9 @@ def watch(targets: tuple[str, ...], *, once: bool = False) -> None:
     from hpcnn.rundir.find import runs_of
 
     if once or not sys.stdout.isatty():
-        _show(_states(runs_of(targets)))
+        _show(_states(runs_of(targets, closed=say_closed)))
         return
-    seen, asked = _states(runs_of(targets)), time.monotonic()
+    seen, asked = _states(runs_of(targets, closed=_later)), time.monotonic()
     click.echo(_OTHER_SCREEN, nl=False)
     try:
         while True:
@@ -52,12 +53,12 @@ def watch(targets: tuple[str, ...], *, once: bool = False) -> None:
             _show(seen, shutil.get_terminal_size().lines)
             time.sleep(_SECONDS)
             if time.monotonic() - asked >= _SECONDS_OF_QUEUE:
-                seen, asked = _states(runs_of(targets)), time.monotonic()
+                seen, asked = _states(runs_of(targets, closed=_later)), time.monotonic()
     except KeyboardInterrupt:
         pass
     finally:
         click.echo(_FIRST_SCREEN, nl=False)
-    _show(_states(runs_of(targets)))
+    _show(_states(runs_of(targets, closed=say_closed)))
 
 
 class _Seen(NamedTuple):
@@ -78,6 +79,10 @@ def _show(seen: _Seen, height: int | None = None) -> None:
         note(seen.silence)
     if len(rows) > len(shown):
         click.echo(f"{len(rows) - len(shown)} more; Ctrl-C shows all")
+
+
+def _later(_: str) -> None:
+    """Say nothing of a run that was left out: that is said at the end, on the screen that stays."""
 
 
 def _states(runs: list[RunDir]) -> _Seen:

@@ -113,7 +113,7 @@ def recover(records: Iterable[Path]) -> Recovered:
 
     Calls nothing where each record has its id.
     """
-    opened = {file: facts for file in records if _is_open(facts := read_json(file) or {})}
+    opened = {file: facts for file in records if _is_open(facts := _read(file))}
     result = Recovered()
     if not opened:
         return result
@@ -197,6 +197,14 @@ def check_job_has_ended(run: RunDir, advice: str) -> None:
         raise UsageError(f"{run.path}: its job {job_id} is still {state.status}")
     if state.may_be_alive:
         raise NoAnswer(f"{run.path}: its job {job_id} may still be in the queue: {state.no_answer}. {advice}")
+
+
+def _read(file: Path) -> dict[str, Json]:
+    """Return a record; nothing of one that this user may not read, which is of nobody's submission but its owner's."""
+    try:
+        return read_json(file) or {}
+    except PermissionError:
+        return {}
 
 
 def _is_open(facts: Mapping[str, Json]) -> bool:

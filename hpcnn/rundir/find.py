@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.rundir.layout import ARRAYS, RunDir, runs_folder
 from hpcnn.util.errors import UsageError, not_there
-from hpcnn.util.files import read_json
+from hpcnn.util.files import read_json, reason_of
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,25 @@ def find(targets: Sequence[str], *, or_none: bool = False) -> list[Job]:
     return found
 
 
-def runs_of(targets: Sequence[str]) -> list[RunDir]:
+def runs_of(targets: Sequence[str], *, closed: Callable[[str], object]) -> list[RunDir]:
     """Return all runs that ``targets`` name, submitted or not, the newest first.
 
     A target is a run directory, or a folder that holds some; no target means the runs folder. Attempts that were set
-    aside are left out, and job ids are passed over. Raises UsageError for a path without a run.
+    aside are left out, and job ids are passed over. So are runs that this user may not read, for others may share the
+    folder: ``closed`` is called with a line for each. Raises UsageError for a path without a run that can be read.
     """
     found: dict[Path, float] = {}
     for target in targets or [str(runs_folder())]:
         if is_job(target):
             continue
-        here = dict(_runs_below(Path(target).absolute()))
+        barred: list[str] = []
+        here = dict(_runs_below(Path(target).absolute(), barred))
         if not here and targets:
+            if barred:
+                raise UsageError(f"RUN: {barred[0]}")
             raise not_there("RUN", target, "a run directory, a folder of runs, or a job id")
+        for line in barred:
+            closed(line)
         found |= here
     return [RunDir(path) for path in sorted(found, key=lambda path: (found[path], path), reverse=True)]
 
@@ -86,14 +92,28 @@ def _submitted_below(folder: Path) -> bool:
     return any(next(folder.rglob(name), None) for name in ("job.json", f"{ARRAYS}/*.json"))
 
 
-def _runs_below(folder: Path) -> Iterator[tuple[Path, float]]:
-    """Yield the run directories in a folder, or itself, and when each was begun: the time of its first file."""
-    for path, folders, files in os.walk(folder):
-        first = next((name for name in ("spec.json", "job.json", "result.json") if name in files), None)
-        if first:
-            folders.clear()  # no run is in another one
-            if "~" not in Path(path).name:
-                yield Path(path), (Path(path) / first).stat().st_mtime
+def _runs_below(folder: Path, barred: list[str]) -> Iterator[tuple[Path, float]]:
+    """Yield the run directories in a folder, or itself, and when each was begun: the time of its first file.
+
+    What this user may not read is appended to ``barred``, a line for each folder.
+    """
+
+    def is_closed(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            barred.append(f"{error.filename}: {reason_of(error)}")
+
+    for path, folders, files in os.walk(folder, onerror=is_closed):
+        known = [name for name in ("spec.json", "job.json", "result.json", "provenance.json") if name in files]
+        if not known or known == ["provenance.json"]:
+            continue
+        folders.clear()  # no run is in another one
+        if "~" in Path(path).name:
+            continue
+        unreadable = next((name for name in known if not os.access(Path(path) / name, os.R_OK)), None)
+        if unreadable:
+            barred.append(f"{path}: {unreadable}: permission denied")
+        else:
+            yield Path(path), (Path(path) / known[0]).stat().st_mtime
 
 
 def _below(folder: Path) -> Iterable[Job]:

@@ -14,7 +14,7 @@ from hpcnn.rundir.memory import OUT_OF_MEMORY
 from hpcnn.scheduler import batch_scheduler
 from hpcnn.scheduler.api import JobState, NoAnswer, Queue
 from hpcnn.scheduler.states import ALIVE, UNKNOWN
-from hpcnn.util.files import read_json
+from hpcnn.util.files import read_json, reason_of
 from hpcnn.util.lock import held
 
 STATUSES = ("completed", "running", "pending", "failed", "interrupted", "unknown", "missing")
@@ -54,6 +54,24 @@ class RunState:
 def look(paths: Iterable[Path], queue: Queue | None = None) -> list[RunState]:
     """Return the state of the run in each of ``paths``, with one query for all. queue: as for ``Scheduler.query``."""
     runs = [RunDir(path) for path in paths]
+    found = {run.path: state for run in runs if (state := _closed(run))}
+    found |= {state.run.path: state for state in _look([run for run in runs if run.path not in found], queue)}
+    return [found[run.path] for run in runs]
+
+
+def _closed(run: RunDir) -> RunState | None:
+    """Return the state of a run that this user may not read; None for any other."""
+    for file in (run.result, run.job, run.spec):
+        try:
+            file.open("rb").close()
+        except PermissionError as error:
+            return RunState(run, "unknown", f"{file.name}: {reason_of(error)}")
+        except OSError:
+            continue  # it is not there, or no file
+    return None
+
+
+def _look(runs: Sequence[RunDir], queue: Queue | None) -> list[RunState]:
     recorded = {run.path: _recorded(run) for run in runs}
     lost = _lost([run for run in runs if recorded[run.path] is None])
     jobs = {run.path: _job_id(run) for run in runs}

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import click
+
 from hpcnn.util import pickled
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import file_sha256
@@ -19,6 +21,8 @@ OWN = "package.module:function"
 # The forms of data whose names have a colon too: those of zoo/forms.py.
 DATA_FORMS = ("npy", "h5", "images", "zarr", "tfrecord", "parquet")
 _NO_CODE = tuple(f"{form}:" for form in (*DATA_FORMS, "synthetic"))
+# The folders of installed packages, in any prefix.
+_PACKAGES = {"site-packages", "dist-packages"}
 _KERAS = ("keras.applications:", "keras.applications.")
 
 
@@ -88,12 +92,15 @@ def import_function(option: str, name: str) -> UserFunction:
 
 
 def of_others(error: BaseException) -> bool:
-    """Return whether an error was raised on the way through code that is neither hpcnn's nor installed: a user's."""
-    own = Path(__file__).parent.parent
-    installed = {Path(place) for place in (sys.prefix, sys.base_prefix, own)}
+    """Return whether an error was raised on the way through code that is neither hpcnn's nor installed: a user's.
+
+    Modules of a cluster install packages wherever PYTHONPATH says, so what stands beside click is installed too.
+    """
+    own, packages = Path(__file__).parent.parent, Path(click.__file__).parent.parent
+    installed = {Path(place) for place in (sys.prefix, sys.base_prefix, own, packages)}
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     files = [file for file in files if file.is_absolute() and file.name != "hpcnn"]  # its console script
-    return any(not installed.intersection(file.parents) for file in files)
+    return any(not installed.intersection(file.parents) and not _PACKAGES.intersection(file.parts) for file in files)
 
 
 def _place(error: Exception) -> str:
