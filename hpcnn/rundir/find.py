@@ -109,7 +109,9 @@ def _runs_below(folder: Path, barred: list[str]) -> Iterator[tuple[Path, float]]
         folders.clear()  # no run is in another one
         if "~" in Path(path).name:
             continue
-        unreadable = next((name for name in known if not os.access(Path(path) / name, os.R_OK)), None)
+        unreadable = next(
+            (name for name in known if not os.access(Path(path) / name, os.R_OK, effective_ids=True)), None
+        )
         if unreadable:
             barred.append(f"{path}: {unreadable}: permission denied")
         else:

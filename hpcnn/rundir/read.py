@@ -89,8 +89,8 @@ def read_run(path: Path) -> RunRecord:
     run |= _held_columns(spec or {}, provenance or {}, run)
     said = [(row["rank"], row.pop("usage")) for row in epochs]
     run |= usage_columns(said, facts_by_rank((provenance or {}).get("hosts")))
-    if directory.job.exists():
-        run["job_id"] = (_read_object(directory.job, problems) or {}).get("job_id")
+    if (job := _read_object(directory.job, problems)) is not None:
+        run["job_id"] = job.get("job_id")
     if spec is None:
         problems.append(f"{directory.spec.name}: missing")
     if isinstance(note := (result or {}).get("note"), str):

@@ -10,6 +10,7 @@ from hpcnn.report import load
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import write_json
+from tests.closed import as_another_user, shared_folder
 from tests.synthetic.runs import write_run
 
 
@@ -234,12 +235,12 @@ def test_what_holds_no_run_is_refused_by_name(run_in, tmp_path):
         load(tmp_path / "absent")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
-def test_a_closed_directory_is_listed_as_unreadable(run_in, tmp_path):
-    run_in("r1")
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0)
-    runs = load(tmp_path).runs.set_index("run")
+def test_a_closed_directory_is_listed_as_unreadable():
+    with shared_folder() as folder:
+        write_run(folder / "r1")
+        (folder / "closed").mkdir(mode=0)
+        with as_another_user():
+            runs = load(folder).runs.set_index("run")
     assert runs.loc["closed", "status"] == "unreadable"
     assert "spec.json: Permission denied" in runs.loc["closed", "problem"]
 
