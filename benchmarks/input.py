@@ -140,15 +140,11 @@ def photographs(here: Path, amount: Amount) -> dict[tuple[str, str], Callable[[]
     def decoded(path: Any) -> Any:
         return tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
 
-    def by_hand() -> Iterator[Any]:
-        data = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=1)
-        return iter(data.map(decoded, num_parallel_calls=automatic).batch(BATCH).prefetch(automatic))
-
-    def by_keras() -> Iterator[Any]:
-        data = keras.utils.image_dataset_from_directory(
-            folder / "train", batch_size=BATCH, image_size=SIZE, seed=1, verbose=False
-        )
-        return iter(data.prefetch(automatic))
+    shuffled = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=1)
+    by_hand = shuffled.map(decoded, num_parallel_calls=automatic).batch(BATCH).prefetch(automatic)
+    by_keras = keras.utils.image_dataset_from_directory(
+        folder / "train", batch_size=BATCH, image_size=SIZE, seed=1, verbose=False
+    ).prefetch(automatic)
 
     def rate(batches: Callable[[], Iterator[Any]]) -> Callable[[], float]:
         def run() -> float:
@@ -159,7 +155,11 @@ def photographs(here: Path, amount: Amount) -> dict[tuple[str, str], Callable[[]
 
         return run
 
-    ways = {"tf.data by hand": rate(by_hand), HERE: reading(f"images:{folder}"), "Keras's folder": rate(by_keras)}
+    ways = {
+        "tf.data by hand": rate(lambda: iter(by_hand)),
+        HERE: reading(f"images:{folder}"),
+        "Keras's folder": rate(lambda: iter(by_keras)),
+    }
     if importlib.util.find_spec("grain"):
         ways["grain"] = rate(lambda: by_grain(files))
     return {(PHOTOGRAPHS, way): run for way, run in ways.items()}

@@ -101,6 +101,12 @@ def hosts_of(path: str | Path) -> list[Host]:
     return sorted(host for host in hosts if host is not None)
 
 
+def training_of(path: str | Path) -> Mapping[str, Json]:
+    """Return the options of training of the run directory ``path``; empty where it records none."""
+    asked = _read(RunDir(path).spec).get("train")
+    return asked if isinstance(asked, dict) else {}
+
+
 def submit_command(path: str | Path, **changes: Json) -> str | None:
     """Return the ``hpcnn submit`` that runs the same as the run directory ``path``, with fields of its spec changed.
 

@@ -18,7 +18,9 @@ from hpcnn.analysis.diagnose.finding import (
     time_text,
     where_of,
 )
+from hpcnn.analysis.table_runs import training_of
 from hpcnn.util.text import counted
+from hpcnn.util.user_code import DATA_FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +40,18 @@ def find_input(e: Evidence) -> Finding | None:
     if not is_costly(e, "input"):
         return None
     words = f"Input-bound: {_part(e, 'input', 'gathering and converting batches')} {_without(e, 'input')}"
+    if _is_read_as_it_goes(e.path):
+        words += " The data is read or computed anew in every epoch; --cache memory keeps it, where it fits."
+        return finding_of(e, "input", "input", words, {}, cache="memory")
     cores = int(e.row["cpus_per_task"] or 1)
     return finding_of(e, "input", "input", words, {}, cpus_per_task=2 * cores)
+
+
+def _is_read_as_it_goes(path: str) -> bool:
+    """Return whether a run read its slices from files, or computed them, in every epoch."""
+    asked = training_of(path)
+    data = str(asked.get("data") or "").partition(":")[0]
+    return data in (*DATA_FORMS, "climate") and asked.get("cache") in (None, "none")
 
 
 def find_communication(e: Evidence) -> Finding | None:

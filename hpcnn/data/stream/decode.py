@@ -23,14 +23,14 @@ class Decoder:
     steps, which may all be waiting for this slice; what tf.data maps runs on threads of its own.
     """
 
-    def __init__(self, shape: tuple[int, int, int], one: Decode, method: str | None) -> None:
+    def __init__(self, shape: tuple[int, ...], one: Decode, method: str | None) -> None:
         import tensorflow as tf
 
         def decoded(file: Any) -> Any:
             picture = one(tf.io.read_file(file))
             if method is not None:
                 right = tf.reduce_all(tf.shape(picture)[:2] == shape[:2])
-                picture = tf.cond(right, lambda: picture, lambda: scaled(picture, shape[:2], method))
+                picture = tf.cond(right, lambda: picture, lambda: scaled(picture, (shape[0], shape[1]), method or ""))
             return tf.ensure_shape(picture, shape)
 
         self._shape = shape

@@ -63,6 +63,20 @@ def test_input_bound(study):
     assert "--cpus-per-task 2" in finding.command
 
 
+@pytest.mark.parametrize(
+    ("train", "advice"),
+    [
+        ({"data": "images:pictures"}, "--cache memory"),
+        ({"data": "images:pictures", "cache": "memory"}, "--cpus-per-task 2"),
+    ],
+)
+def test_data_that_is_read_in_every_epoch_is_to_be_kept(study, train, advice):
+    train = {"model": "scinet-cnn1", **train}
+    found, _, _ = study([rank(compute=0.5, input=0.4)] * 2, base_facts={"train": train}, train=train)
+    assert advice in found["input"].command
+    assert ("--cache memory" in found["input"].words) == (advice == "--cache memory")
+
+
 def test_input_that_scales_is_no_finding(study):
     found, _, _ = study([rank(compute=0.3, input=0.2)] * 2, base=rank(compute=0.6, input=0.4))
     assert found == {}
