@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 
+from hpcnn.rundir.deaths import task_that_died
 from hpcnn.rundir.layout import STOPPED_EXIT_STATUS, RunDir
 from hpcnn.rundir.memory import OUT_OF_MEMORY, ran_out_of_memory
 from hpcnn.util.exit_status import by_signal
@@ -39,7 +40,7 @@ def finish(
     if terminated and not kept and not ran_out_of_memory(run):
         exit_code, reason = by_signal(signal.SIGTERM), reason or _TERMINATED
     if written is None:
-        status, found = _status_and_reason(run, exit_code)
+        status, found = _status_and_reason(run, exit_code, terminated=terminated)
         status, reason = ended or status, reason or found
         if exit_code == 0 and (read_json(run.spec) or {}).get("train"):
             # a training writes its own result: what ended without one cannot be believed, whatever its exit status
@@ -47,7 +48,7 @@ def finish(
         more = {"note": note} if status == "completed" and (note := _unmet(run)) else {}
         run.write_result(status, exit_code=exit_code, reason=reason, seconds_total=seconds, **more)
     elif written.get("status") == "completed" and exit_code != 0:
-        status, found = _status_and_reason(run, exit_code)
+        status, found = _status_and_reason(run, exit_code, terminated=terminated)
         reason = reason or found
         write_json(run.result, {**written, "status": status, "exit_code": exit_code, "reason": reason}, folders=False)
 
@@ -90,8 +91,8 @@ def exit_status(run: RunDir) -> int | None:
     return int(result.get("exit_code") or 0) or (0 if result.get("status") == "completed" else 1)
 
 
-def _status_and_reason(run: RunDir, exit_code: int) -> tuple[str, str | None]:
-    """Return a run's status and reason by its exit status and the files that failing ranks left."""
+def _status_and_reason(run: RunDir, exit_code: int, *, terminated: bool) -> tuple[str, str | None]:
+    """Return a run's status and reason by its exit status, the files that failing ranks left, and srun's last words."""
     if exit_code == 0:
         return "completed", None
     if exit_code != STOPPED_EXIT_STATUS and ran_out_of_memory(run):
@@ -101,6 +102,8 @@ def _status_and_reason(run: RunDir, exit_code: int) -> tuple[str, str | None]:
     failures = run.failures()
     if failures:
         return status, f"rank {failures[0].get('rank')}: {failures[0].get('reason')}"
+    if status == "interrupted" and not terminated and (died := task_that_died(run.log)):
+        return "failed", f"{died}; see {run.log.name}"
     if exit_code > 128:
         with contextlib.suppress(ValueError):
             return status, f"ended by {signal.Signals(exit_code - 128).name}"

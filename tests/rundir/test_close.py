@@ -91,6 +91,30 @@ def test_a_signal_is_named(run, exit_code, status, signal):
     says(closed(run, exit_code), status=status, exit_code=exit_code, reason=f"ended by {signal}")
 
 
+SRUN = """srun: launch/slurm: _task_finish: Received task exit notification for 1 task of StepId=5.0 (status=0x0009).
+srun: error: c2: task 1: {how}
+slurmstepd: error: *** STEP 5.0 ON c1 CANCELLED AT 2026-11-30T18:00:00 ***
+srun: error: c1: tasks 0,2-3: Terminated
+"""
+
+
+@pytest.mark.parametrize("how", ["Killed", "Segmentation fault (core dumped)", "Exited with exit code 1"])
+def test_a_task_that_died_has_failed_where_srun_ends_the_others(run, how):
+    run.log.write_text(SRUN.format(how=how))
+    says(closed(run, 143), status="failed", exit_code=143, reason=f"task 1 on c2: {how}; see {run.log.name}")
+
+
+def test_a_step_that_was_ended_as_a_whole_is_interrupted(run):
+    run.log.write_text(SRUN.format(how="Terminated"))
+    says(closed(run, 143), status="interrupted", reason="ended by SIGTERM")
+
+
+def test_a_cancelled_job_is_interrupted_though_one_task_had_to_be_killed(run):
+    run.log.write_text(SRUN.format(how="Killed"))
+    finish(run.path, 143, terminated=True)
+    says(run.read_result(), status="interrupted")
+
+
 def test_an_exit_status_above_128_that_is_no_signal(run):
     says(closed(run, 255), status="failed", reason="the launcher ended with exit status 255; see log.out")
 
