@@ -102,6 +102,7 @@ LONG = {
     **{
         f"tests/docs/test_stages.py::test_{name}": "test_hpcnn_trains_one_network; the files show their differences"
         for name in (
+            "horovod_as_taught_fails_on_keras_3",
             "horovod_as_taught_without_what_fails_trains_two_networks_in_silence",
             "the_recipe_for_keras_3_trains_one_network",
             "horovod_as_taught_trains_one_network_with_one_import_changed",
