@@ -249,6 +249,6 @@ class TestFind:
 
     def test_a_file_that_is_not_there_is_said_to_be_so(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        expected = "^study: there is no file or folder 'elsewhere/smoke.toml'; expected a file, or the name of a packaged study"
+        expected = "^study: there is no file or folder 'elsewhere/smoke.toml'; expected a file, or the name of a"
         with pytest.raises(UsageError, match=expected):
             find("elsewhere/smoke.toml")
