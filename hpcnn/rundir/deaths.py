@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from hpcnn.util.files import tail
+
 # They are the last lines of a log, which may hold earlier attempts.
 _TAIL = 4096
 # srun(1) writes "srun: error: c2: task 1: Killed", or "Exited with exit code 1" for the signal's name.
@@ -17,12 +19,7 @@ _DIED = re.compile(rb"^srun: error: (\S+): (tasks? [\d,-]+): (?!Terminated|Inter
 
 def task_that_died(log: Path) -> str | None:
     """Return which task died by itself, on which node, and how; None where srun names none."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(log.stat().st_size - _TAIL, 0))
-            found = _DIED.search(file.read())
-    except OSError:
-        return None
+    found = _DIED.search(tail(log, _TAIL))
     if found is None:
         return None
     node, task, how = (text.decode(errors="replace").strip() for text in found.groups())

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import tail
 
 OUT_OF_MEMORY = "out of memory"
 # The daemon of a step says so in the log: "slurmstepd: error: Detected 1 oom_kill event in StepId=12.0", in older
@@ -27,12 +28,7 @@ def ran_out_of_memory(
 
 def _log_says_so(log: Path, job: bytes) -> bool:
     """Return whether the end of a log does. job: its id, so that no earlier attempt counts; empty for any."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(log.stat().st_size - _TAIL, 0))
-            found = _SAID.findall(file.read())
-    except OSError:
-        return False
+    found = _SAID.findall(tail(log, _TAIL))
     return job in found if job else bool(found)
 
 

@@ -118,20 +118,13 @@ def open_trained(
         )
     epoch, file = _checkpoint(run, epoch)
 
-    from hpcnn.data.registry import load, options_of_spec
     from hpcnn.train.setup import build_network, prepare_keras
     from hpcnn.train.start import without_weights
     from hpcnn.util.extras import optional_module
     from hpcnn.util.tf_import import without_startup_messages
 
     optional_module("keras", "a trained network")
-    data = load(
-        spec.data,
-        arguments=spec.data_args,
-        test_samples=spec.test_samples,
-        seed=spec.seed,
-        options=options_of_spec(spec),
-    )
+    data = _data_of(spec)
     with without_startup_messages(), _safe_mode(spec):
         prepare_keras(spec)
         model = build_network(without_weights(spec), data.input_shape, data.outputs)
@@ -152,7 +145,6 @@ def new_network(target: str, *, trust: bool = False) -> tuple[KerasModel, str]:
 
     Raises UsageError for what is neither.
     """
-    from hpcnn.data.registry import load, options_of_spec
     from hpcnn.models.registry import build
     from hpcnn.train.setup import build_network
     from hpcnn.train.start import without_weights
@@ -167,16 +159,23 @@ def new_network(target: str, *, trust: bool = False) -> tuple[KerasModel, str]:
             return build(target), target
         run = RunDir(target)
         spec = spec_of(run, trust=trust)
-        data = load(
-            spec.data,
-            arguments=spec.data_args,
-            test_samples=spec.test_samples,
-            seed=spec.seed,
-            options=options_of_spec(spec),
-        )
+        data = _data_of(spec)
         with _safe_mode(spec):
             network = build_network(without_weights(spec), data.input_shape, data.outputs)
     return network, f"{run.path.name}: {spec.model} on {short(spec.data)}"
+
+
+def _data_of(spec: TrainSpec) -> DataSet:
+    """Return the data of a run, with its test samples."""
+    from hpcnn.data.registry import load, options_of_spec
+
+    return load(
+        spec.data,
+        arguments=spec.data_args,
+        test_samples=spec.test_samples,
+        seed=spec.seed,
+        options=options_of_spec(spec),
+    )
 
 
 def _safe_mode(spec: TrainSpec) -> AbstractContextManager[None]:

@@ -154,6 +154,16 @@ def file_sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
+def tail(file: Path, size: int) -> bytes:
+    """Return the last ``size`` bytes of a file, all of a shorter one, and nothing of one that cannot be read."""
+    try:
+        with file.open("rb") as lines:
+            lines.seek(max(file.stat().st_size - size, 0))
+            return lines.read()
+    except OSError:
+        return b""
+
+
 def _flush(file: Path) -> None:
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
