@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +127,11 @@ StorageLoc=slurm_acct_db
 
 
 def hosts(bed: Testbed) -> str:
-    """Return /etc/hosts(5) as the nodes see it."""
+    """Return /etc/hosts(5) as the controller and the nodes see it.
+
+    This machine's own name is in it: slurmctld looks it up to reach an srun or salloc there, and answers nobody for ten
+    seconds where it cannot.
+    """
+    here = " ".join(dict.fromkeys(("testbed-head", socket.gethostname())))
     lines = [f"{NETWORK}.{n} {node(n)}" for n in range(1, bed.nodes + 1)]
-    return "\n".join(["127.0.0.1 localhost", f"{CONTROLLER} testbed-head", *lines]) + "\n"
+    return "\n".join(["127.0.0.1 localhost", f"{CONTROLLER} {here}", *lines]) + "\n"
