@@ -22,6 +22,7 @@ from hpcnn.train.tensors import dense
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import KerasModel, Optimizer, Tensor, Variable
+from hpcnn.util.unreadable import check_archive
 
 Apply = Callable[[Sequence[Tensor], Sequence[Variable]], None]
 _WHO = "hvd.DistributedOptimizer"
@@ -100,10 +101,13 @@ def load_model(
     """Return a saved model whose optimizer, with the state that was saved, is distributed.
 
     custom_optimizers: classes of your own that the file may name. custom_objects: as of ``keras.models.load_model``.
+    Raises zipfile.BadZipFile for a damaged ``.keras`` file.
     """
     if legacy_opts:
         refuse_argument("hvd.load_model", "legacy_opts", "Keras 3 has no legacy optimizers")
     objects = {cls.__name__: cls for cls in custom_optimizers or ()} | dict(custom_objects or {})
+    if os.fspath(filepath).endswith(".keras"):
+        check_archive(filepath)
     model: Any = keras.models.load_model(filepath, custom_objects=objects)
     if model.optimizer is not None and not is_distributed(model.optimizer):
         model.optimizer = DistributedOptimizer(model.optimizer, compression=compression)

@@ -26,7 +26,7 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError, bad_value, not_there
 from hpcnn.util.files import read_json
 from hpcnn.util.types import Array, KerasModel, Tensor
-from hpcnn.util.unreadable import UNREADABLE
+from hpcnn.util.unreadable import UNREADABLE, check_archive
 from hpcnn.util.user_code import own_code
 from hpcnn.zoo.registry import in_numpy, is_zoo
 
@@ -132,6 +132,7 @@ def open_trained(
         with warnings.catch_warnings():
             # the optimizer of a model that comes compiled has nothing to load into, and is not needed
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            check_archive(file)
             model.load_weights(file)
     except UNREADABLE as error:
         raise UsageError(
