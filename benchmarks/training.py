@@ -247,7 +247,8 @@ def main() -> None:
     accuracy, first = (defaultdict[tuple[str, str], list[float]](list) for _ in range(2))
     if options.network:
         images = 64 if options.smoke else None
-        records = measure_networks(options.torch, options.network, precisions, images, repeats, options.threads)
+        ways = (WAYS[0], *(options.way or (*WAYS[1:], *(TORCH_WAYS if options.torch else ()))))
+        records = measure_networks(options.torch, options.network, ways, precisions, images, repeats, options.threads)
     else:
         records = measure(options.torch, cases, precisions, samples, repeats, options.threads)
     for record in records:
