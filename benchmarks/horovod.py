@@ -130,6 +130,8 @@ def main() -> None:
     made.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="also try this variable")
     made.add_argument("--way", action="append", choices=[*WAYS, PEER], help="only this way")
     options = made.parse_args()
+    if options.network and PEER in (options.way or ()):
+        made.error(f"--way: {PEER!r} trains no --network")
     cases = [case for case in CASES if case.name in (options.model or [case.name for case in CASES])]
     ways, samples, repeats = options.way or [*WAYS, PEER], 60_000, options.repeats
     if options.network:

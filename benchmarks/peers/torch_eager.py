@@ -5,15 +5,13 @@ Knows nothing of hpcnn: it runs in an environment that has PyTorch and NumPy alo
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-import time
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch_training import accuracy, train
 
 NETWORKS = {
     # SciNet's one convolution: 289,630 parameters
@@ -56,32 +54,9 @@ def main(name: str, file: str, precision: str, epochs: str, batch: str, scale: s
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
     momentum = 0.9 if name.startswith("psc") else 0.0
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=momentum)
-    loss_of = nn.CrossEntropyLoss()
-
-    def arithmetic() -> Any:
-        return torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
-
-    seconds, size = [], int(batch)
-    for _ in range(int(epochs)):
-        begin = time.perf_counter()
-        model.train()
-        order = torch.randperm(len(x))
-        right = 0
-        for first in range(0, len(x), size):
-            chosen = order[first : first + size]
-            optimizer.zero_grad(set_to_none=True)
-            with arithmetic():
-                predicted = model(x[chosen])
-                loss = loss_of(predicted, y[chosen])
-            loss.backward()
-            optimizer.step()
-            right += (predicted.argmax(1) == y[chosen]).sum()
-        seconds.append(time.perf_counter() - begin)
-    model.eval()
-    with torch.no_grad(), arithmetic():
-        found = torch.cat([model(part).argmax(1) for part in x_test.split(1000)])
-    accuracy = (found == y_test).float().mean().item()
-    print(json.dumps({"seconds": seconds, "samples": len(x), "test_accuracy": accuracy}))
+    seconds = train(model, optimizer, x, y, precision, int(epochs), int(batch))
+    found = accuracy(model, x_test, y_test, precision)
+    print(json.dumps({"seconds": seconds, "samples": len(x), "test_accuracy": found}))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,14 @@ torchvision's ResNet-50 has no bias beside a batch normalization, where Keras's 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-import time
-from typing import Any
 
 import numpy as np
 import torch
 import torchvision
 from torch import nn
+from torch_training import accuracy, train
 
 
 def _normalized_relu(channels: int) -> nn.Sequential:
@@ -116,34 +114,16 @@ def main(name: str, file: str, precision: str, epochs: str, batch: str, threads:
     torch.set_num_threads(int(threads))
     torch.manual_seed(int(seed))
     with np.load(file) as data:
-        arrays = [torch.from_numpy(data[key]) for key in ("x_train", "y_train")]
-    x = arrays[0].float().permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    y, size = arrays[1].long(), int(batch)
+        arrays = [torch.from_numpy(data[key]) for key in ("x_train", "y_train", "x_test", "y_test")]
+    y, y_test = arrays[1].long(), arrays[3].long()
+    x, x_test = (part.float().permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last) for part in arrays[::2])
     model = NETWORKS[name]().to(memory_format=torch.channels_last)
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    loss_of = nn.CrossEntropyLoss()
     predict = torch.compile(model) if form == "compile" else model
-
-    def arithmetic() -> Any:
-        return torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
-
-    seconds, right = [], torch.zeros(())
-    for _ in range(int(epochs)):
-        begin = time.perf_counter()
-        order = torch.randperm(len(x))
-        right = torch.zeros(())
-        for first in range(0, len(x), size):
-            chosen = order[first : first + size]
-            optimizer.zero_grad(set_to_none=True)
-            with arithmetic():
-                predicted = predict(x[chosen])
-                loss = loss_of(predicted, y[chosen])
-            loss.backward()
-            optimizer.step()
-            right += (predicted.argmax(1) == y[chosen]).sum()
-        seconds.append(time.perf_counter() - begin)
-    print(json.dumps({"seconds": seconds, "samples": len(x), "test_accuracy": (right / len(x)).item()}))
+    seconds = train(predict, optimizer, x, y, precision, int(epochs), int(batch))
+    found = accuracy(model, x_test, y_test, precision)
+    print(json.dumps({"seconds": seconds, "samples": len(x), "test_accuracy": found}))
 
 
 if __name__ == "__main__":
