@@ -67,9 +67,10 @@ LONG = {
     ),
     **{
         f"tests/old_records/test_v0_1_integration.py::test_a_stopped_training_goes_on[{kind}]": (
-            "the same test with horovod and numpy; tests/train/test_resume_integration.py resumes a user's script"
+            "the same test with train and numpy; tests/train/test_resume_integration.py stops and resumes "
+            "trainings of two ranks, and a user's script"
         )
-        for kind in ("serial", "train", "script")
+        for kind in ("serial", "horovod", "script")
     },
     **{
         f"tests/analysis/test_fits.py::test_95_percent_intervals_hold_in_95_percent_of_studies[{case}]": (
@@ -98,6 +99,9 @@ LONG = {
     ),
     "tests/train/numpy/test_run.py::test_l2_lowers_training_and_raises_test_accuracy_on_500_digits": (
         "tests/models/numpy/test_networks.py: the penalty shrinks weights, and its gradient is that of differences"
+    ),
+    "tests/docs/test_stages.py::test_the_plain_script_trains_the_same_under_exec": (
+        "test_the_plain_script_trains_as_an_import; Python runs the same text"
     ),
     **{
         f"tests/docs/test_stages.py::test_{name}": "test_hpcnn_trains_one_network; the files show their differences"

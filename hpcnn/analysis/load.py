@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -113,6 +114,17 @@ class _Tables(NamedTuple):
     epochs: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What the functions of these names in ``measured.py`` found, by the warm-up that they were given.
+
+    Most tables of a report need it, and take it from here.
+    """
+
+    epoch_times: dict[int, pd.DataFrame] = field(default_factory=dict)
+    left_out: dict[int, pd.DataFrame] = field(default_factory=dict)
+
+
 class RunData(_Tables):
     """The two tables; ``path`` identifies a run in both. Nobody changes them in place.
 
@@ -123,9 +135,9 @@ class RunData(_Tables):
     """
 
     @functools.cached_property
-    def measured(self) -> dict[tuple[str, int], pd.DataFrame]:
-        """What ``measured.py`` found in these tables so far, by its function and warm-up: most tables need it."""
-        return {}
+    def measured(self) -> Measured:
+        """What ``measured.py`` found in these tables so far."""
+        return Measured()
 
     def _repr_html_(self) -> str:
         """Return both tables as a notebook shows each, cut to what pandas' options allow."""

@@ -54,10 +54,10 @@ def epoch_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
     are summarised by their maximum, which a report must state (Hoefler and Belli, SC15, rule 10). Raises ValueError for
     a negative ``warmup``.
     """
-    found = data.measured.get(("epoch_times", warmup))
-    if found is None:
-        found = data.measured["epoch_times", warmup] = _timed(data, data.runs[with_communication(data.runs)], warmup)
-    return found.copy()
+    found = data.measured.epoch_times
+    if warmup not in found:
+        found[warmup] = _timed(data, data.runs[with_communication(data.runs)], warmup)
+    return found[warmup].copy()
 
 
 def ceiling_times(data: RunData, warmup: int = 1) -> pd.DataFrame:
@@ -127,10 +127,10 @@ def left_out(data: RunData, warmup: int = 1) -> pd.DataFrame:
 
     Columns: ``path``, ``run``, ``study``, ``status`` and ``reason``.
     """
-    found = data.measured.get(("left_out", warmup))
-    if found is None:
-        found = data.measured["left_out", warmup] = _left_out(data, warmup)
-    return found.copy()
+    found = data.measured.left_out
+    if warmup not in found:
+        found[warmup] = _left_out(data, warmup)
+    return found[warmup].copy()
 
 
 def _left_out(data: RunData, warmup: int) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.output import say_closed
 from hpcnn.util.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def command(jobs: tuple[str, ...]) -> None:
     lost = recover_targets(jobs).in_doubt
     if lost:
         raise NoAnswer(f"{lost[0].record.parent}: {lost[0].reason}; nothing was cancelled")
-    found = find(jobs)
+    found = find(jobs, closed=say_closed)
     scheduler = batch_scheduler()
     states = scheduler.query([job.job_id for job in found])
     in_doubt = [job.job_id for job in found if _is_in_doubt(job, states[job.job_id])]

@@ -14,7 +14,7 @@ import numpy as np
 
 from hpcnn.data import halves, points, sequences, sources, tables
 from hpcnn.data.expand import take
-from hpcnn.data.generated.opened import is_generated, open_generated
+from hpcnn.data.generated.opened import open_generated
 from hpcnn.data.labels import CLASSES
 from hpcnn.data.stream.chosen import First
 from hpcnn.data.stream.opened import NO_OPTIONS, Options, in_memory, open_set
@@ -24,7 +24,7 @@ from hpcnn.data.stream.streamed import MANY_LABELS, StreamedSet, facts_of, sourc
 from hpcnn.data.structure import Structure, map_structure
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json
-from hpcnn.zoo.catalogue import check_name, describe, file_of, known, options_of
+from hpcnn.zoo.catalogue import check_name, describe, file_of, is_computed, known, options_of
 from hpcnn.zoo.forms import form_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def load(
     Never downloads anything. Raises UsageError for an unknown name, a file that is not staged, invalid data, and a part
     that would hold only some of the classes because the set is sorted by class.
     """
-    if is_generated(name):
+    if is_computed(name):
         _check_not_expanded(expand)
         return open_generated(name, arguments or {}, samples, test_samples, options)
     data = open_set(name, arguments or {}, options) if form_of(name) else _read(name, arguments or {}, options)

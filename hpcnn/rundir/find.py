@@ -26,11 +26,13 @@ def is_job(target: str) -> bool:
     return re.fullmatch(r"\d+(_\d+)?", target) is not None
 
 
-def find(targets: Sequence[str], *, or_none: bool = False) -> list[Job]:
+def find(targets: Sequence[str], *, or_none: bool = False, closed: Callable[[str], object] | None = None) -> list[Job]:
     """Return the jobs that ``targets`` name: job ids, run directories, or folders that hold some.
 
     No target means all jobs of the runs folder. The id of an array names all of its tasks. Raises UsageError for any
     other target; with ``or_none``, a folder without a submitted job names none.
+    ``closed`` is called with a line for each run below a target that this user may not read; a target without any job
+    that can be read then raises UsageError with such a line. Without ``closed``, these runs are passed over.
     """
     if not targets:
         return list(_below(runs_folder()))
@@ -42,8 +44,14 @@ def find(targets: Sequence[str], *, or_none: bool = False) -> list[Job]:
             found += tasks or [Job(target, None)]
             continue
         jobs = list(_below(Path(target)))
+        barred = _barred_below(Path(target).absolute()) if closed else []
+        if barred and not jobs:
+            raise UsageError(f"JOB: {barred[0]}")
         if not jobs and not or_none and not _submitted_below(Path(target)):
             raise not_there("JOB", target, "a job id, the run directory of a submitted job, or a folder of such")
+        if closed:
+            for line in barred:
+                closed(line)
         found += jobs
     return found
 
@@ -116,6 +124,14 @@ def _runs_below(folder: Path, barred: list[str]) -> Iterator[tuple[Path, float]]
             barred.append(f"{path}: {unreadable}: permission denied")
         else:
             yield Path(path), (Path(path) / known[0]).stat().st_mtime
+
+
+def _barred_below(folder: Path) -> list[str]:
+    """Return a line for each run in a folder that this user may not read."""
+    barred: list[str] = []
+    for _ in _runs_below(folder, barred):
+        pass
+    return barred
 
 
 def _below(folder: Path) -> Iterable[Job]:

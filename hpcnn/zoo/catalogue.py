@@ -219,6 +219,11 @@ def describe(name: str) -> Entry:
     return _ENTRIES[name]
 
 
+def is_computed(name: str) -> bool:
+    """Return whether the samples of a data set are computed: by ``--cache none`` anew in every epoch."""
+    return synthetic.is_synthetic(name) or (name in _ENTRIES and _ENTRIES[name].computed)
+
+
 def default_model(name: str) -> str:
     """Return the default network for a data set; scinet-cnn1 for a user's own."""
     return _ENTRIES[name].model if name in _ENTRIES else DEFAULT_MODEL

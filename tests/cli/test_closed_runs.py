@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from hpcnn.cli.main import main
 from tests.closed import as_another_user, shared_folder
+from tests.scheduler.commands import Commands
 from tests.synthetic.runs import write_run
 
 REASON = "permission denied"
@@ -60,3 +61,26 @@ def test_a_report_leaves_it_out() -> None:
     ended = hpcnn("scaling-report", "runs")
     assert ended.exit_code == 0, ended.output
     assert "Left out (2)" in ended.output
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_run_that_is_to_be_cancelled_is_refused_with_the_reason(number: int) -> None:
+    named = hpcnn("cancel", f"runs/study/run-{number}")
+    assert (named.exit_code, named.stdout) == (2, "")
+    assert f"runs/study/run-{number}" in named.stderr
+    assert REASON in named.stderr
+
+
+def test_of_a_folder_the_other_jobs_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    slurm_commands = Commands(Path("bin").absolute())
+    slurm_commands.folder.mkdir()
+    slurm_commands.folder.chmod(0o777)
+    monkeypatch.setenv("PATH", str(slurm_commands.folder))
+    Path("runs/study/run-1/job.json").write_text('{"job_id": "4"}')
+    Path("runs/study/run-1/result.json").unlink()
+    slurm_commands.squeue("4|RUNNING")
+    slurm_commands.put("scancel")
+    ended = hpcnn("cancel", "runs/study")
+    assert (ended.exit_code, ended.stdout) == (0, "cancelled: 4\n"), ended.output
+    for number in (2, 3):
+        assert any(f"run-{number}" in line and "left out" in line for line in ended.stderr.splitlines()), ended.stderr

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_tensorboard import listening, read_until, seen_by_another_user
+from tests.needs import needs
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Process = Callable[..., "subprocess.Popen[str]"]
@@ -51,7 +52,7 @@ def typed_in_a_terminal(port: int, token: str, line: str, until: str) -> str:
 
 @pytest.mark.slow
 def test_only_the_token_gets_in_and_nobody_else_sees_it(hpcnn_process: Process, tmp_path: Path) -> None:
-    pytest.importorskip("jupyterlab", reason="the server is Jupyter's own (make venv)")
+    needs("jupyterlab", "the server is Jupyter's own (make venv)")
     home = tmp_path / "home"
     own = home / ".jupyter" / "jupyter_server_config.py"
     own.parent.mkdir(parents=True)
@@ -110,7 +111,7 @@ def test_an_image_without_jupyterlab_is_named(command: Command, tmp_path: Path) 
 def test_a_port_in_use_is_said(command: Command, tmp_path: Path) -> None:
     import socket
 
-    pytest.importorskip("jupyterlab")
+    needs("jupyterlab", "the server is Jupyter's own (make venv)")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = command(Path(sys.executable).parent / "hpcnn", "notebook", "--site", "local", "--port", str(port))

@@ -80,6 +80,7 @@ def children(pid: int) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.cold  # what others see of the process is looked at, not of a stand-in
 def test_the_server_answers_on_this_machine_alone_and_only_below_its_secret(
     hpcnn_process: Process, run_dir: Path, tmp_path: Path
 ) -> None:

@@ -211,13 +211,27 @@ LONG |= {
         f"hpcnn submit --ntasks 2 --dry-run {STAGE5}",
     )
 }
+# Commands that `make test-long` alone runs, on the page as a whole: what is run instead, and what proves the same.
+ONLY_LONG = {
+    "python docs/examples/distributed_script.py": (
+        "python -m py_compile docs/examples/distributed_script.py",
+        "tests/train/test_users_scripts_integration.py trains it alone, and as the plain script does",
+    ),
+    "hpcnn submit --ntasks 2 -- python docs/examples/distributed_script.py": (
+        "hpcnn submit --ntasks 2 --dry-run -- python docs/examples/distributed_script.py",
+        "tests/train/test_users_scripts_integration.py trains it on two ranks",
+    ),
+}
 FROM_ROOT = ("make ", "containers/")
 
 BIN = Path(sys.executable).parent
 
 
 def _parameters() -> Sequence[object]:
-    """Return every document that shows something to run, each marked by what it needs."""
+    """Return every document that shows something to run, each marked by what it needs.
+
+    One with commands of ONLY_LONG is there twice: without them, and as a whole for `make test-long`.
+    """
     found = []
     for document in documents():
         texts = [command.text for block in blocks(document) for command in shown(block)]
@@ -227,7 +241,10 @@ def _parameters() -> Sequence[object]:
         )
         marks = [pytest.mark.slow, pytest.mark.mpi] if several else []
         if texts and document != WALKS:
-            found.append(pytest.param(document, id=document.relative_to(ROOT).as_posix(), marks=marks))
+            name = document.relative_to(ROOT).as_posix()
+            found.append(pytest.param(document, ONLY_LONG, id=name, marks=marks))
+            if ONLY_LONG.keys() & set(texts):
+                found.append(pytest.param(document, {}, id=f"{name}, whole", marks=[*marks, pytest.mark.long]))
     return found
 
 
@@ -241,21 +258,28 @@ def is_lesson(document: Path) -> bool:
     return document in DECKS
 
 
-@pytest.mark.parametrize("document", _parameters())
-def test_what_a_document_shows_to_run_runs(document: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("document", "left_out"), _parameters())
+def test_what_a_document_shows_to_run_runs(
+    document: Path, left_out: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
     prepare(tmp_path)
+    instead = {text: other for text, (_, other) in LONG.items()} | {
+        text: other for text, (other, _) in left_out.items()
+    }
     for block in blocks(document):
         where = f"{document.name}:{block.line}"
         if block.file_name:
             (tmp_path / block.file_name).write_text(block.text, encoding="utf-8")
         elif block.language == "python":
-            code, printed = run([sys.executable, "-c", block.text], tmp_path)
+            program = tmp_path / ".block.py"  # a file, whose process starts warm
+            program.write_text(block.text, encoding="utf-8")
+            code, printed = run([sys.executable, str(program)], tmp_path)
             assert code == 0, f"{where}:\n{printed}"
         for command in [] if is_lesson(document) else shown(block):
-            text = LONG[command.text][1] if command.text in LONG else command.text
+            text = instead.get(command.text, command.text)
             code, printed = run(["bash", "-c", text], ROOT if text.startswith(FROM_ROOT) else tmp_path)
             assert (code != 0) == command.fails, f"{where}: {command.text!r} ended with {code}:\n{printed}"
-            if command.text not in LONG:
+            if command.text not in instead:
                 missing = missing_lines(command.output, printed)
                 assert not missing, f"{where}: {command.text!r} does not print {missing}, but:\n{printed}"
 
@@ -308,8 +332,10 @@ def test_every_block_has_a_language_that_is_checked() -> None:
 
 def test_commands_that_are_not_run_are_shown_somewhere() -> None:
     texts = {command.text for document in documents() for block in blocks(document) for command in shown(block)}
-    assert set(LONG) <= texts
+    assert set(LONG) | set(ONLY_LONG) <= texts
     assert all(reason for reason, _ in LONG.values())
+    proofs = " ".join(proof for _, proof in ONLY_LONG.values())
+    assert all((ROOT / file).is_file() for file in re.findall(r"tests/[\w/]+\.py", proofs))
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())

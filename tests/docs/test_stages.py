@@ -28,7 +28,7 @@ OF_TWO_RANKS = ("script:stage5_hpcnn", *(OTHERS if IS_LONG else ()))
 def alone(command: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what came of the stages of one process; MirroredStrategy first, which makes the logical devices."""
     folder = tmp_path_factory.mktemp("alone")
-    stages = ("script:stage2_mirrored", "import:stage1_plain", "exec:stage1_plain")
+    stages = ("script:stage2_mirrored", "import:stage1_plain", *(("exec:stage1_plain",) if IS_LONG else ()))
     words = (sys.executable, "-m", "tests.docs.stage_runner", folder / "out", *stages)
     ended = command(*words, cwd=folder, timeout=400, PYTHONPATH=str(ROOT))
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -50,11 +50,14 @@ def ranks(mpirun: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
     return [json.loads((folder / f"out.{rank}").read_text()) for rank in (0, 1)]
 
 
-def test_the_plain_script_trains_the_same_as_an_import_and_under_exec(alone: dict[str, Any]) -> None:
-    imported, executed = alone["import:stage1_plain"], alone["exec:stage1_plain"]
-    assert imported == executed
+def test_the_plain_script_trains_as_an_import(alone: dict[str, Any]) -> None:
+    imported = alone["import:stage1_plain"]
     assert imported["accuracy"] > 0.93
     assert imported["epochs"] == 12
+
+
+def test_the_plain_script_trains_the_same_under_exec(alone: dict[str, Any]) -> None:
+    assert alone["import:stage1_plain"] == alone["exec:stage1_plain"]
 
 
 def test_mirrored_strategy_trains_on_two_devices(alone: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import pytest
 
 from hpcnn.machine.smoke import weights
 from tests import warm_start
+from tests.testbed import apptainer, image
 from tests.testbed import cluster as testbed
 from tests.testbed.config import Testbed
 
@@ -95,8 +98,43 @@ class Cluster:
         return rows
 
 
+@dataclass(frozen=True)
+class SmallImage:
+    """The image of tests/testbed/image.py, and the Apptainer that runs it."""
+
+    program: Path
+    file: Path
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def begin_image(request: pytest.FixtureRequest) -> Iterator[Callable[[], Future[SmallImage]]]:
+    """Return a function that has the small image built, once.
+
+    If one of the tests needs it, that begins with the first of them: the others wait for the cluster meanwhile.
+    """
+
+    def built() -> SmallImage:
+        program = apptainer.install()
+        return SmallImage(program, image.build(program))
+
+    with ThreadPoolExecutor(1) as pool:
+        begin = functools.cache(lambda: pool.submit(built))
+        if any("small_image" in getattr(item, "fixturenames", ()) for item in request.session.items):
+            begin()
+        yield begin
+
+
+@pytest.fixture(scope="session")
+def small_image(begin_image: Callable[[], Future[SmallImage]]) -> SmallImage:
+    """Wait for the small image. Skips where it cannot be built."""
+    try:
+        return begin_image().result()
+    except apptainer.ApptainerError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def cluster(begin_image: Callable[[], Future[SmallImage]]) -> Iterator[Cluster]:
     reason = testbed.missing()
     if reason:
         pytest.skip(reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import sys
@@ -12,6 +13,7 @@ import pexpect
 import pytest
 
 from tests.slurm.conftest import Cluster
+from tests.slurm.terminal import hpcnn_at_terminal
 
 pytestmark = pytest.mark.slurm
 
@@ -25,28 +27,13 @@ _PROGRAM = 'scheduler = "slurm"\ninteractive = "srun -A {account} --nodes={nodes
 @pytest.fixture
 def terminal(cluster: Cluster) -> Iterator[Terminal]:
     """Return a function that calls ``hpcnn interact`` at a terminal of its own; all of them end with the test."""
-    started: list[pexpect.spawn[str]] = []
+    with contextlib.ExitStack() as opened:
 
-    def call(*words: str, **variables: str) -> pexpect.spawn[str]:
-        environment = {
-            **cluster.environment,
-            "HOME": str(cluster.shared),
-            "TERM": "dumb",
-            **variables,
-        }
-        child = pexpect.spawn(
-            *(sys.executable, ["-m", "hpcnn", "interact", *words]),
-            cwd=str(cluster.shared),
-            env=environment,
-            encoding="utf-8",
-            timeout=60,
-        )
-        started.append(child)
-        return child
+        def call(*words: str, **variables: str) -> pexpect.spawn[str]:
+            own = {"HOME": str(cluster.shared), "TERM": "dumb", **variables}
+            return opened.enter_context(hpcnn_at_terminal(cluster, "interact", *words, **own))
 
-    yield call
-    for child in started:
-        child.close(force=True)
+        yield call
 
 
 def profile(folder: Path, name: str, text: str) -> dict[str, str]:

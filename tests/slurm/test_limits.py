@@ -76,8 +76,9 @@ def test_a_job_that_reaches_its_time_limit_requeues_itself_and_goes_on(
             attempts += 1
             if attempts == 1:
                 _go_fast(run)
-            # Slurm lets a requeued job wait for two minutes, so that its nodes can clean up
-            cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now+10")
+            # Slurm lets a requeued job wait for two minutes, so that its nodes can clean up. The seconds in which its
+            # processes start would bring it to its limit again.
+            cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now+10", "TimeLimit=10")
         time.sleep(1)
 
     result = run.read_result()

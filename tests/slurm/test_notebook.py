@@ -10,16 +10,17 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import pexpect
 import pytest
 
 from hpcnn.jupyter import server as jupyter_server
 from tests.cli.test_tensorboard import seen_by_another_user
-from tests.slurm.conftest import Cluster
+from tests.needs import needs
+from tests.slurm.conftest import Cluster, SmallImage
+from tests.slurm.terminal import hpcnn_at_terminal, interrupted
 from tests.slurm.test_tensorboard import fetch
-from tests.testbed import apptainer, config, image
+from tests.testbed import config, image
 
-pytest.importorskip("jupyterlab", reason="the server is Jupyter's own (make venv)")
+needs("jupyterlab", "the server is Jupyter's own (make venv)")
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -38,16 +39,8 @@ print("SEEN" + json.dumps({"without": answer(url)[0], "with": answer(url, token)
 @contextlib.contextmanager
 def notebook(cluster: Cluster, *words: str) -> Iterator[tuple[int, str, str]]:
     """Open a session with JupyterLab; yield the number of its node, its port and its token. Ctrl-C must end it well."""
-    call = ["-m", "hpcnn", "notebook", "--site", "testbed", "--cpus-per-task", "1", *words]
-    child = pexpect.spawn(
-        *(sys.executable, call),
-        cwd=str(cluster.shared),
-        env={**cluster.environment, "SHELL": "/bin/bash"},  # type: ignore[arg-type]
-        encoding="utf-8",
-        timeout=120,
-        dimensions=(24, 300),
-    )
-    try:
+    call = ("notebook", "--site", "testbed", "--cpus-per-task", "1", *words)
+    with hpcnn_at_terminal(cluster, *call, seconds=120, SHELL="/bin/bash") as child:
         child.expect(r"JupyterLab shows (\S+), on c(\d), 127\.0\.0\.1 port (\d+)\.")
         assert child.match
         folder, number, port = child.match.groups()
@@ -59,12 +52,7 @@ def notebook(cluster: Cluster, *words: str) -> Iterator[tuple[int, str, str]]:
         token = child.match.group(1)
         child.expect("keep it to yourself")
         yield int(number), port, token
-        child.sendintr()
-        child.expect(pexpect.EOF)
-        child.close()
-        assert child.exitstatus in (0, 130), child.before
-    finally:
-        child.close(force=True)
+        assert interrupted(child) in (0, 130), child.before
 
 
 def seen_by_others(token: str) -> bool:
@@ -100,17 +88,12 @@ def test_it_serves_on_a_node_and_a_session_is_opened_from_inside(cluster: Cluste
         assert not seen_by_others(token)
 
 
-def test_it_serves_in_a_container(cluster: Cluster) -> None:
-    try:
-        program = apptainer.install()
-        sif = image.build(program)
-    except apptainer.ApptainerError as error:
-        pytest.skip(str(error))
+def test_it_serves_in_a_container(cluster: Cluster, small_image: SmallImage) -> None:
     binds = [word for folder in image.binds() for word in ("--bind", folder)]
-    path = f"export PATH={program.parent}{os.pathsep}$PATH"  # the session's login shell has its own
-    with notebook(cluster, "--container", str(sif), *binds, "--setup", path) as (node, port, token):
+    path = f"export PATH={small_image.program.parent}{os.pathsep}$PATH"  # the session's login shell has its own
+    with notebook(cluster, "--container", str(small_image.file), *binds, "--setup", path) as (node, port, token):
         line = "hpcnn interact --site local -- sh -c 'echo $APPTAINER_NAME on $(hostname) in $(pwd)'"
         seen = on_the_node(cluster, node, port, token, line)
         assert (seen["without"], seen["with"]) == (403, 200)
-        assert f"{sif.name} on c{node} in {cluster.shared}" in seen["lines"][0]
+        assert f"{small_image.file.name} on c{node} in {cluster.shared}" in seen["lines"][0]
         assert not seen_by_others(token)

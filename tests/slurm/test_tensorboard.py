@@ -8,10 +8,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from tests.slurm.conftest import Cluster
+from tests.slurm.terminal import hpcnn_at_terminal, interrupted
 from tests.testbed import config
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
@@ -34,17 +34,8 @@ def test_a_node_serves_to_whom_it_says(cluster: Cluster, keep: Path, host: str) 
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     EventFileWriter(str(keep / "logs")).close()
-    hpcnn = ["-m", "hpcnn"]
-    server = [sys.executable, *hpcnn, "tensorboard", str(keep), "--site", "testbed", "--host", host]
-    child = pexpect.spawn(
-        *(sys.executable, [*hpcnn, "interact", "--site", "testbed", "--", *server]),
-        cwd=str(cluster.shared),
-        env=cluster.environment,  # type: ignore[arg-type]
-        encoding="utf-8",
-        timeout=90,
-        dimensions=(24, 300),
-    )
-    try:
+    server = [sys.executable, "-m", "hpcnn", "tensorboard", str(keep), "--site", "testbed", "--host", host]
+    with hpcnn_at_terminal(cluster, "interact", "--site", "testbed", "--", *server, seconds=90) as child:
         child.expect(r"on c(\d), \S+ port (\d+)\.")
         assert child.match
         number, port = child.match.groups()
@@ -58,9 +49,4 @@ def test_a_node_serves_to_whom_it_says(cluster: Cluster, keep: Path, host: str) 
         expected = (200, 404) if host == "0.0.0.0" else (None, None)
         assert (fetch(f"{address}/{secret}/"), fetch(f"{address}/")) == expected
         child.expect("keep the address to yourself")
-        child.sendintr()
-        child.expect(pexpect.EOF)
-        child.close()
-        assert child.exitstatus == 0
-    finally:
-        child.close(force=True)
+        assert interrupted(child) == 0

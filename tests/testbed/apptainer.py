@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,6 +30,8 @@ SUITE = "sid"
 PACKAGES = ("apptainer", "libc6")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SUBORDINATE = ("/etc/subuid", "/etc/subgid")
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class ApptainerError(Exception):
@@ -56,6 +59,11 @@ def missing() -> str | None:
 
 def install() -> Path:
     """Return the path of an Apptainer that runs, installed first where there is none. Raises ApptainerError."""
+    with _ONE_AT_A_TIME:
+        return _installed()
+
+
+def _installed() -> Path:
     found = program()
     if found is not None and _runs(found):
         return found

@@ -115,6 +115,17 @@ def fails_in_training(input_shape: Shape, classes: int) -> Any:
     )
 
 
+def _normalized_convolution(input_shape: Shape) -> list[Any]:
+    """Return the layers from the images to a vector, with batch normalisation after a convolution."""
+    return [
+        keras.Input(input_shape),
+        keras.layers.Conv2D(4, 3, strides=2),
+        keras.layers.BatchNormalization(),
+        keras.layers.Activation("tanh"),
+        keras.layers.Flatten(),
+    ]
+
+
 def normalized(input_shape: Shape, classes: int) -> Any:
     """Batch normalisation after a convolution and after a dense layer, with nothing that rounding could tip over.
 
@@ -122,11 +133,7 @@ def normalized(input_shape: Shape, classes: int) -> Any:
     """
     return keras.Sequential(
         [
-            keras.Input(input_shape),
-            keras.layers.Conv2D(4, 3, strides=2),
-            keras.layers.BatchNormalization(),
-            keras.layers.Activation("tanh"),
-            keras.layers.Flatten(),
+            *_normalized_convolution(input_shape),
             keras.layers.Dense(16),
             keras.layers.BatchNormalization(),
             keras.layers.Activation("tanh"),
@@ -139,11 +146,7 @@ def normalized_with_dropout(input_shape: Shape, classes: int) -> Any:
     """Batch normalisation and dropout after a convolution."""
     return keras.Sequential(
         [
-            keras.Input(input_shape),
-            keras.layers.Conv2D(4, 3, strides=2),
-            keras.layers.BatchNormalization(),
-            keras.layers.Activation("tanh"),
-            keras.layers.Flatten(),
+            *_normalized_convolution(input_shape),
             keras.layers.Dropout(0.5),
             keras.layers.Dense(classes, activation="softmax"),
         ]

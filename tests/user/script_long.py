@@ -1,4 +1,4 @@
-"""A user's script of six epochs of half a second each."""
+"""A user's script of six epochs of 20 steps, half a second each."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ run = hpcnn.init()
 
 class Pause(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        time.sleep(0.01)
+        time.sleep(0.025)
 
 
 keras.utils.set_random_seed(1)
 model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dropout(0.5), keras.layers.Dense(2)])
 model.compile(optimizer=run.distribute(keras.optimizers.Adam(0.01)), loss="mse")
-x, y = run.shard(np.ones((1000, 4)), np.zeros((1000, 2)))
+x, y = run.shard(np.ones((400, 4)), np.zeros((400, 2)))
 before = float(model.evaluate(x, y, verbose=0))
 model.fit(x, y, batch_size=10, epochs=6, verbose=run.verbose, callbacks=run.callbacks(Pause()))
 print(f"rank {run.rank}: the whole script was run; {float(model.optimizer.iterations)} steps", flush=True)

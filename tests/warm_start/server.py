@@ -153,6 +153,9 @@ def become(request: dict[str, Any]) -> None:
     """Take over what a process has from its parent, and run the script or module that its words name."""
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # else all forks would draw the same numbers
+    if "KERAS_HOME" in request["environment"]:
+        os.environ["KERAS_HOME"] = request["environment"]["KERAS_HOME"]
+        importlib.reload(sys.modules["keras.src.backend.config"])  # which looked for it when it was loaded
     for number in request["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     os.chdir(request["folder"])

@@ -21,6 +21,7 @@ from hpcnn.analysis.diagnose.finding import (
 from hpcnn.analysis.table_runs import training_of
 from hpcnn.util.text import counted
 from hpcnn.util.user_code import DATA_FORMS
+from hpcnn.zoo.catalogue import is_computed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,8 +51,9 @@ def find_input(e: Evidence) -> Finding | None:
 def _is_read_as_it_goes(path: str) -> bool:
     """Return whether a run read its slices from files, or computed them, in every epoch."""
     asked = training_of(path)
-    data = str(asked.get("data") or "").partition(":")[0]
-    return data in (*DATA_FORMS, "climate") and asked.get("cache") in (None, "none")
+    data = str(asked.get("data") or "")
+    as_it_goes = data.partition(":")[0] in DATA_FORMS or is_computed(data)
+    return as_it_goes and asked.get("cache") in (None, "none")
 
 
 def find_communication(e: Evidence) -> Finding | None:

@@ -9,13 +9,7 @@ from hpcnn.data.stream.opened import Options, assembled_set
 from hpcnn.data.stream.streamed import StreamedSet
 from hpcnn.util.errors import bad_value
 from hpcnn.util.types import Json
-from hpcnn.zoo.catalogue import describe, known
 from hpcnn.zoo.synthetic import is_synthetic
-
-
-def is_generated(name: str) -> bool:
-    """Return whether the samples of a data set are computed."""
-    return is_synthetic(name) or (name in known() and describe(name).computed)
 
 
 def open_generated(

@@ -68,6 +68,9 @@ def test_input_bound(study):
     [
         ({"data": "images:pictures"}, "--cache memory"),
         ({"data": "images:pictures", "cache": "memory"}, "--cpus-per-task 2"),
+        ({"data": "climate"}, "--cache memory"),
+        ({"data": "synthetic:32x32x3"}, "--cache memory"),
+        ({"data": "digits"}, "--cpus-per-task 2"),
     ],
 )
 def test_data_that_is_read_in_every_epoch_is_to_be_kept(study, train, advice):

@@ -7,7 +7,7 @@ import os
 import sys
 
 # What loads TensorFlow in its own process: commands of hpcnn, modules, and scripts that say so.
-_TRAINING = {"train", "plot", "predict-images", "export", "models"}
+_TRAINING = {"train", "plot", "predict-images", "export", "models", "tensorboard"}
 _MODULES = {
     *(f"hpcnn.machine.bench.{name}" for name in ("ranks", "machine", "messages")),
     *(f"tests.train.{name}" for name in ("many_trainings", "option_trainings", "broken_reduction")),
@@ -29,7 +29,8 @@ def _loads(program: str, first: str = "", *others: str) -> str:
     command, *options = others or [""] if program == "-m" else (first, *others)
     if not (program == "-m" or program.rpartition("/")[2] == "hpcnn") or {"--help", "--dry-run"} & set(options):
         return ""
-    return "training" if command in _TRAINING else "tables" if command in _TABLES else ""
+    is_training = command in _TRAINING or (command, *options[:1]) == ("data", "stage")
+    return "training" if is_training else "tables" if command in _TABLES else ""
 
 
 def _text_of(script: str) -> str:
