@@ -38,7 +38,7 @@ _MOST_GUESSES = 3
 
 # How like two words are, from 0 to 1. A word that is the beginning of another, its initials or a part of it is short
 # for it, however long the other is. If the typed word is a mere slip of a valid one, this does not count.
-_LIKE_ENOUGH, _SLIP, _SHORT = 0.6, 0.8, 0.85
+_LIKE_ENOUGH, _SLIP, _SHORT = 0.6, 0.85, 0.85
 # Words that are less like by this than the best one are not named.
 _BEHIND = 0.1
 
