@@ -120,6 +120,7 @@ class TestRefused:
             ),
             (["--strategy", "horvod"], "--strategy: 'horvod' is not known. Did you mean 'horovod'? Valid: serial, "),
             (["--epoch", "3"], "option: '--epoch' is not known. Did you mean '--epochs'? `"),
+            (["--data", "no.npz"], "--data: there is no file or folder 'no.npz'; expected an .npz file."),
             (["--independent"], "--independent: it goes with a program of your own (after --)"),
             (
                 ["python", "x.py", "--epochs", "3"],
