@@ -84,7 +84,9 @@ def _options(command: Command) -> list[str]:
 def _commands(context: Context) -> Iterator[tuple[str, Command]]:
     """Yield all commands below one, with the words that call them."""
     group = context.command
-    for name in group.list_commands(context) if isinstance(group, click.Group) else ():
+    if not isinstance(group, click.Group):
+        return
+    for name in group.list_commands(context):
         command = group.get_command(context, name)
         if command is None or command.hidden:
             continue
