@@ -45,6 +45,11 @@ def commands(peers: Path | None) -> dict[str, Sequence[str]]:
             *(hpcnn, "submit", "--site", "generic-slurm", *RESOURCES, "--dry-run"),
             *("--", "echo", "hello"),
         ),
+        "hpcnn submit --help": (hpcnn, "submit", "--help"),
+        "hpcnn study run --help": (hpcnn, "study", "run", "--help"),
+        "hpcnn scaling-report --help": (hpcnn, "scaling-report", "--help"),
+        "hpcnn submit --model psc<TAB>": completion(hpcnn, "hpcnn", "submit", "--model", "psc"),
+        "hpcnn submit --site nar<TAB>": completion(hpcnn, "hpcnn", "submit", "--site", "nar"),
         "hpcnn models": (hpcnn, "models"),
         "hpcnn status": (hpcnn, "status", "runs"),
     }
@@ -53,6 +58,12 @@ def commands(peers: Path | None) -> dict[str, Sequence[str]]:
         found["submitit, an executor"] = (str(peers / "bin" / "python"), "-c", SUBMITIT_START)
         found["submitit, script of a job"] = (str(peers / "bin" / "python"), "-c", SUBMITIT)
     return found
+
+
+def completion(hpcnn: str, *typed: str) -> Sequence[str]:
+    """Return what bash calls when the user presses <TAB> after these words."""
+    typed_so_far = ("_HPCNN_COMPLETE=bash_complete", f"COMP_WORDS={' '.join(typed)}", f"COMP_CWORD={len(typed) - 1}")
+    return ("env", *typed_so_far, hpcnn)
 
 
 def submitted(folder: Path, count: int = 20) -> None:

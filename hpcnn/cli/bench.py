@@ -6,6 +6,7 @@ import click
 
 from hpcnn.cli.bench_job import job_of, job_options, result_of
 from hpcnn.cli.bench_machine import machine_command
+from hpcnn.cli.choice import Choice
 from hpcnn.cli.grouped import GroupedCommand, WholeSentences
 from hpcnn.cli.options import option_name
 from hpcnn.machine.bench import sizes as message_sizes
@@ -45,7 +46,7 @@ command.add_command(machine_command)
 @click.option("--repeats", type=click.IntRange(1), default=20, show_default=True, help="Measurements of each message.")
 @click.option(
     "--backend",
-    type=click.Choice(list(BACKENDS)),
+    type=Choice(list(BACKENDS)),
     default="both",
     show_default=True,
     help="Who sends: MPI itself, or Horovod.",

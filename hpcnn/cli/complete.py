@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -101,9 +100,11 @@ def _below(begun: str) -> Iterable[CompletionItem]:
     head = begun.rpartition("/")[0]
     if not begun or not head:
         head = here
-    if not Path(head).is_dir():
+    try:
+        entries = sorted(os.scandir(head), key=lambda entry: entry.name, reverse=True)
+    except OSError:  # no folder
         return
-    for entry in sorted(os.scandir(head), key=lambda entry: entry.name, reverse=True):
+    for entry in entries:
         if entry.is_dir() and not entry.name.startswith("."):
             yield CompletionItem(f"{head}/{entry.name}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hpcnn.cli.choice import Choice
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import write_text
 from hpcnn.util.table import note
@@ -17,7 +18,7 @@ _ZSH_LINES = "fpath=({folder} $fpath); autoload -Uz compinit; compinit"
 
 
 @click.command(epilog="\b\nExamples:\n  hpcnn completion\n  hpcnn completion zsh --print")
-@click.argument("shell", type=click.Choice(SHELLS), required=False)
+@click.argument("shell", type=Choice(SHELLS), required=False)
 @click.option("--print", "printed", is_flag=True, help="Print the script, and write nothing.")
 def command(shell: str | None, printed: bool) -> None:
     """Install completion of commands, options, sites, models, runs, ... for SHELL, by default $SHELL.

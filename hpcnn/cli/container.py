@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from hpcnn.cli.choice import Choice
 from hpcnn.cli.grouped import WholeSentences
 from hpcnn.cli.output import format_option, say
 from hpcnn.util.table import Column, console, emit
 
-_KIND = click.argument("kind", type=click.Choice(["cpu", "gpu", "ngc"]), default="cpu")
+_KIND = click.argument("kind", type=Choice(["cpu", "gpu", "ngc"]), default="cpu")
 _COLUMNS = (
     Column("check", "Check"),
     Column("value", "Found"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from hpcnn.cli.choice import Choice
 from hpcnn.cli.options import trust_option
 from hpcnn.cli.output import say, say_closed
 from hpcnn.cli.plot import epoch_option
@@ -25,7 +26,7 @@ _SUFFIXES = {"keras": ".keras", "onnx": ".onnx"}
 @click.option(
     "--format",
     "form",
-    type=click.Choice(_FORMATS),
+    type=Choice(_FORMATS),
     default="keras",
     show_default=True,
     help="A .keras file, a folder for TensorFlow Serving and the like, or an ONNX file.",

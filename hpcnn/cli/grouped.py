@@ -34,7 +34,20 @@ class GroupedOption(click.Option):
 
 
 class WholeSentences(click.Group):
-    """A group whose help shows the whole first sentence of each command, where click cuts it off."""
+    """A group whose help shows the whole first sentence of each command, where click cuts it off.
+
+    It says of a mistyped command which one was meant, as ``hpcnn`` itself does.
+    """
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve a command as click does. Raises UsageError for one that the group does not have."""
+        if args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from hpcnn.cli.mistyped import unknown_command
+
+            raise unknown_command(self, ctx, args[0])
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""

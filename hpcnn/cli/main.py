@@ -74,6 +74,10 @@ COMMANDS = {
 
 
 _HELP = ["-h", "--help"]
+# Between which widths help is as wide as the terminal; the lower one is click's.
+_LEAST_COLUMNS, _MOST_COLUMNS = 50, 100
+# Where a context keeps the words of the command line.
+_TYPED = "hpcnn.typed"
 
 # A longer message would push away what is above it; a value in it may be as long as a file.
 _LONGEST = 5000
@@ -152,6 +156,21 @@ class LazyGroup(click.Group):
             with formatter.section(heading):
                 formatter.write_dl([(name, line) for name, (_, line) in group.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words before the command, keep all of them for messages, and set the width of help.
+
+        click would find the same width with ``shutil``, which loads the libraries of all compressors.
+        """
+        ctx.meta[_TYPED] = tuple(args)
+        if ctx.terminal_width is None and any(word in args for word in _HELP):
+            from hpcnn.util.table import columns
+
+            ctx.terminal_width = max(min(columns(), _MOST_COLUMNS) - 2, _LEAST_COLUMNS)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise _Message(_unknown_option(error)) from error
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -176,6 +195,8 @@ class LazyGroup(click.Group):
             raise _Message(error) from error
         except click.exceptions.NoArgsIsHelpError:
             raise
+        except click.NoSuchOption as error:
+            raise _Message(_unknown_option(error)) from error
         except click.UsageError as error:
             if not sys.stderr.isatty():
                 raise
@@ -199,6 +220,12 @@ class LazyGroup(click.Group):
             raise SystemExit(130) from None  # 128 + SIGINT, as shells report it; click's own is 1
 
 
+def _unknown_option(error: click.NoSuchOption) -> UsageError:
+    from hpcnn.cli.mistyped import unknown_option
+
+    return unknown_option(error, error.ctx.meta.get(_TYPED, ()) if error.ctx else ())
+
+
 def _asks_for_help(args: list[str]) -> bool:
     """Return whether the words are a command and --help: help shows no defaults of the user's, and is not to wait."""
     return args[-1] in _HELP and not any(word.startswith("-") for word in args[:-1])
@@ -206,7 +233,7 @@ def _asks_for_help(args: list[str]) -> bool:
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": _HELP, "max_content_width": 100},
+    context_settings={"help_option_names": _HELP, "max_content_width": _MOST_COLUMNS},
     epilog="\b\nExample:\n  hpcnn submit --site local --ntasks 2 --model psc-cnn-dropout --epochs 3",
 )
 @click.version_option(__version__, prog_name="hpcnn")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import click
 
+from hpcnn.cli.choice import Choice
 from hpcnn.cli.grouped import GroupedOption, group_of
 from hpcnn.specs.command_line import option_of
 from hpcnn.specs.fields import Field, Spec, facts_of, from_mapping, hints, plain_type
@@ -132,7 +133,7 @@ def _option(f: Field, hint: object) -> Callable[[Command], Command]:
         words = ", ".join(facts["choices"] or ())  # as a metavar they would be one line, wider than a terminal
         return option(default=None, metavar="NAME", help=f"{help_text}  {words}, or package.module:function.")
     if facts["choices"]:
-        return option(type=click.Choice(facts["choices"]), default=None, help=help_text)
+        return option(type=Choice(facts["choices"]), default=None, help=help_text)
     metavars = {int: "N", float: "X", str: "TEXT"}
     return option(type=kind, default=None, metavar=metavars[kind], help=help_text)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.choice import Choice
 from hpcnn.util.table import FORMATS, ask_wide, folded, note, width
 from hpcnn.util.text import BYTES_OR_ESCAPES, shown_path, visible
 
@@ -32,7 +33,7 @@ def format_option(function: Command) -> Command:
     return click.option(
         "--format",
         "fmt",
-        type=click.Choice(FORMATS),
+        type=Choice(FORMATS),
         default="table",
         show_default=True,
         help="How to print: a table for people; JSON or CSV for programs.",

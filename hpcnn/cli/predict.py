@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.choice import Choice
 from hpcnn.cli.output import format_option
 from hpcnn.interconnect import ALGORITHMS, LINKS, Cluster, link
 from hpcnn.interconnect.allreduce import FUSION_BYTES
@@ -47,7 +48,7 @@ TRUSTED_ERROR = 0.2
 @click.option("--ranks-per-node", type=click.IntRange(1), metavar="G", help="[default: that of the study]")
 @click.option("--adapters", type=click.IntRange(1), default=1, show_default=True, help="Network adapters of a node.")
 @click.option(
-    "--algorithm", type=click.Choice(ALGORITHMS), default="ring", show_default=True, help="Algorithm of the allreduce."
+    "--algorithm", type=Choice(ALGORITHMS), default="ring", show_default=True, help="Algorithm of the allreduce."
 )
 @click.option(
     "--fusion-mib",
@@ -61,7 +62,7 @@ TRUSTED_ERROR = 0.2
     type=click.FloatRange(0, 1),
     help="Fraction of the compute time that communication hides behind.  [default: 2/3, for back-propagation]",
 )
-@click.option("--kind", type=click.Choice(["strong", "weak"]), help="Kind of scaling.  [default: that of the study]")
+@click.option("--kind", type=Choice(["strong", "weak"]), help="Kind of scaling.  [default: that of the study]")
 @click.option("--parameters", type=click.IntRange(1), help="Trainable parameters, if the runs do not say.")
 @click.option(
     "--budget",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.choice import Choice
 from hpcnn.cli.options import trust_option
 from hpcnn.cli.output import format_option
 from hpcnn.cli.plot import check_matplotlib, checked_output, epoch_option
@@ -42,7 +43,7 @@ _COLUMNS = (
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many labels of each image.")
 @click.option(
     "--form",
-    type=click.Choice(_FORMS),
+    type=Choice(_FORMS),
     help="How a picture becomes an input of the network.  [default: that of the run's data]",
 )
 @click.option(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from hpcnn.cli.choice import Choice
 from hpcnn.cli.output import wide_option
 from hpcnn.util.table import REPORT_FORMATS
 
@@ -19,7 +20,7 @@ _Decorator: TypeAlias = "Callable[[Command], Command]"
 _format_option: _Decorator = click.option(
     "--format",
     "fmt",
-    type=click.Choice(REPORT_FORMATS),
+    type=Choice(REPORT_FORMATS),
     default="table",
     show_default=True,
     help="How to print: table, markdown, latex for people; json, csv, parquet for programs, with all columns.",

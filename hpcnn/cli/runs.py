@@ -59,7 +59,7 @@ def command(runs: tuple[str, ...], last: int | None, fmt: str) -> None:
         Column("run", "run"),
         *(Column(key, key.replace("_", " "), plain) for key in varying),
         Column("status", "status"),
-        Column("epochs_done", "epochs", right=True),
+        Column("epochs_done", "done", right=True),
         Column("images_per_second", "images/s", "{:,.0f}".format, right=True),
         Column("test_accuracy", "accuracy", "{:.2%}".format, right=True),
     ]

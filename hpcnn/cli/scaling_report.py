@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.choice import Choice
 from hpcnn.cli.report_options import confidence_option, format_option
 from hpcnn.util.errors import HpcnnError, UsageError, bad_value
 from hpcnn.util.table import FOR_PEOPLE, note
@@ -55,7 +56,7 @@ EXPORTS = ("extrap-text", "extrap-json", "thicket", "mllog", "archive")
 @click.option(
     "--table",
     "which",
-    type=click.Choice([*TABLES, "all"]),
+    type=Choice([*TABLES, "all"]),
     metavar="NAME",
     default="scaling",
     show_default=True,
@@ -120,7 +121,7 @@ EXPORTS = ("extrap-text", "extrap-json", "thicket", "mllog", "archive")
     "exports",
     metavar="FORM FILE",
     multiple=True,
-    type=(click.Choice(EXPORTS), click.Path(path_type=Path)),
+    type=(Choice(EXPORTS), click.Path(path_type=Path)),
     help=f"Also write the runs for other tools, as {', '.join(EXPORTS)}; DIR may be such an archive. Repeatable.",
 )
 @click.option("--pictures", is_flag=True, help="In --html and --out: draw the runs too, and the networks they kept.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.choice import Choice
 from hpcnn.cli.output import format_option, say, wide_option
 from hpcnn.cli.search_options import open_search
 from hpcnn.cli.study_options import runs_option
@@ -58,7 +59,7 @@ def status(target: str, folder: str | None, fmt: str) -> None:
 @click.command("table", epilog="\b\nExample:\n  hpcnn search table runs/psc_hparams --format markdown")
 @target
 @runs_option
-@click.option("--format", "fmt", type=click.Choice(_FORMATS), default="table", show_default=True, help="How to print.")
+@click.option("--format", "fmt", type=Choice(_FORMATS), default="table", show_default=True, help="How to print.")
 @wide_option
 def table(target: str, folder: str | None, fmt: str) -> None:
     """Show the trials of SEARCH, the best first: its folder, or its file."""
@@ -93,7 +94,7 @@ def importances(target: str, folder: str | None, fmt: str) -> None:
 @runs_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder.  [default: SEARCH/plots]")
 @click.option(
-    "--suffix", type=click.Choice(("png", "svg", "pdf")), default="png", show_default=True, help="Format of the files."
+    "--suffix", type=Choice(("png", "svg", "pdf")), default="png", show_default=True, help="Format of the files."
 )
 def plot(target: str, folder: str | None, out: Path | None, suffix: str) -> None:
     """Draw SEARCH: the trials in turn, each parameter against the result, and all of them as lines."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcnn.cli.choice import Choice
 from hpcnn.cli.site_option import site_option
 from hpcnn.util.errors import UsageError
 
@@ -22,7 +23,7 @@ def session_options(command: Command) -> Command:
     way = click.option(
         "--by",
         "way",
-        type=click.Choice(("site", "salloc")),
+        type=Choice(("site", "salloc")),
         default="site",
         show_default=True,
         help="The site's own command for sessions, or Slurm's salloc.",

@@ -33,7 +33,7 @@ from hpcnn.specs.numpy_options import check_options
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import check_environment
 from hpcnn.specs.train import check_weights_file
-from hpcnn.util.errors import HpcnnError, bad_value
+from hpcnn.util.errors import HpcnnError, bad_value, not_there
 from hpcnn.util.exit_status import by_signal
 from hpcnn.util.files import write_json, write_text
 from hpcnn.util.seal import sealed
@@ -151,9 +151,16 @@ def check_inputs(prepared: Prepared) -> None:
     check_program(job, prepared.site, Path.cwd(), _path_of_jobs())
     if job.train is not None:
         check_staged(job.train.data, job.train.data_args)
+        if not scheduler_of(prepared.site.scheduler).queues and job.train.data.endswith(".npz"):
+            _check_file(job.train.data)  # the nodes of a cluster may have folders of their own
         if not prepared.resume:
             check_weights_file(job.train)
     check_environment(job.software)
+
+
+def _check_file(name: str) -> None:
+    if not Path(name).is_file():
+        raise not_there("--data", name, "an .npz file")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 # Of a value that is longer, an error shows the beginning.
@@ -35,13 +36,41 @@ _MOST_WORDS = 12
 _MOST_GUESSES = 3
 
 
+# How like two words are, from 0 to 1. A word that is the beginning of another, its initials or a part of it is short
+# for it, however long the other is. If the typed word is a mere slip of a valid one, this does not count.
+_LIKE_ENOUGH, _SLIP, _SHORT = 0.6, 0.85, 0.85
+# Words that are less like by this than the best one are not named.
+_BEHIND = 0.1
+
+
 def closest(value: str, valid: Iterable[str]) -> list[str]:
-    """Return the valid words that are closest to a mistyped ``value``, the best first: at most three, or none."""
+    """Return the valid words that are closest to a mistyped ``value``, the best first: at most three, or none.
+
+    ``gpus`` is close to ``gpus-per-node``, ``lr`` and ``rate`` to ``learning-rate``, ``max-epochs`` to ``epochs``.
+    """
     import difflib
 
-    found = difflib.get_close_matches(value, list(valid), n=_MOST_GUESSES, cutoff=0.6)
-    likeness = [difflib.SequenceMatcher(None, word, value).ratio() for word in found]
-    return [word for word, ratio in zip(found, likeness, strict=True) if ratio > likeness[0] - 0.1]
+    typed = value.lstrip("-")
+    matcher = difflib.SequenceMatcher()
+    matcher.set_seq2(typed)  # the matcher keeps what it knows of this one
+    likeness = {}
+    for word in valid:
+        matcher.set_seq1(word.lstrip("-"))
+        likeness[word] = matcher.ratio() if matcher.real_quick_ratio() >= _LIKE_ENOUGH else 0.0
+    if max(likeness.values(), default=0.0) < _SLIP:
+        short = [word for word in likeness if _abbreviates(typed, word.lstrip("-"))]
+        likeness |= {word: _SHORT + likeness[word] / 100 for word in short}  # of several, the likest first
+    found = sorted(likeness, key=likeness.__getitem__, reverse=True)
+    least = max(_LIKE_ENOUGH, likeness[found[0]] - _BEHIND) if found else 1.0
+    return [word for word in found if likeness[word] >= least][:_MOST_GUESSES]
+
+
+def _abbreviates(one: str, other: str) -> bool:
+    """Return whether one of two words is the beginning of the other, one of its parts, or their initials."""
+    short, long = sorted((one, other), key=len)
+    parts = [part for part in re.split(r"[-_.:/]", long) if part]
+    whole = len(short) > 2 and (long.startswith(short) or short in parts)
+    return whole or (len(parts) > 1 and short == "".join(part[0] for part in parts))
 
 
 def unknown_value(

@@ -187,6 +187,8 @@ def folded(text: str, columns: int) -> str:
 
 # Where a file, or a program, gets a table: nothing is folded before so many columns.
 _IN_FILES = 200
+# Columns of a terminal that does not say how many it has.
+_USUAL = 80
 _WIDE = "hpcnn.wide"
 
 
@@ -203,10 +205,18 @@ def wide_asked() -> bool:
 
 def width(*, err: bool = False) -> int:
     """Return the columns that a line may take: those of the terminal, or of $COLUMNS, or very many for a file."""
-    import shutil
-
     is_terminal = (sys.stderr if err else sys.stdout).isatty()
-    return shutil.get_terminal_size().columns if is_terminal or _columns_given() else _IN_FILES
+    return columns() if is_terminal or _columns_given() else _IN_FILES
+
+
+def columns() -> int:
+    """Return $COLUMNS, the columns of the terminal, or 80: ``shutil.get_terminal_size``, which takes long to load."""
+    if _columns_given() and int(os.environ["COLUMNS"]):
+        return int(os.environ["COLUMNS"])
+    try:
+        return os.get_terminal_size((sys.__stdout__ or sys.stdout).fileno()).columns or _USUAL
+    except (ValueError, OSError):  # closed, or no terminal
+        return _USUAL
 
 
 def _columns_given() -> bool:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import click
-
-from hpcnn.util import pickled
 from hpcnn.util.errors import UsageError, bad_value
-from hpcnn.util.files import file_sha256
 from hpcnn.util.types import Json, UserFunction
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # The form of the name of a user's own network, data set or loss.
 OWN = "package.module:function"
@@ -41,6 +39,11 @@ def code_digest(name: str) -> str | None:
 
     None where there is no such file.
     """
+    from pathlib import Path
+
+    from hpcnn.util import pickled
+    from hpcnn.util.files import file_sha256
+
     home = name.rpartition(":")[0]
     if pickled.is_pickled(name):
         file: Path | None = Path(home)
@@ -58,6 +61,8 @@ def _file_of(parts: Sequence[str], folders: Sequence[str]) -> Path | None:
         found = importlib.machinery.PathFinder.find_spec(parts[0], list(folders))
     except (ImportError, ValueError, OSError):
         return None
+    from pathlib import Path
+
     if found is None:
         return None
     if len(parts) > 1:
@@ -71,6 +76,10 @@ def import_function(option: str, name: str) -> UserFunction:
     Raises UsageError naming the ``option`` for a name of another form, for a module that cannot be imported (with its
     exception and the line), and for a name in it that cannot be called.
     """
+    from pathlib import Path
+
+    from hpcnn.util import pickled
+
     if pickled.is_pickled(name):
         return pickled.read(option, name)
     module_name, _, function_name = name.partition(":")
@@ -96,6 +105,11 @@ def of_others(error: BaseException) -> bool:
 
     Modules of a cluster install packages wherever PYTHONPATH says, so what stands beside click is installed too.
     """
+    import traceback
+    from pathlib import Path
+
+    import click
+
     own, packages = Path(__file__).parent.parent, Path(click.__file__).parent.parent
     installed = {Path(place) for place in (sys.prefix, sys.base_prefix, own, packages)}
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
@@ -105,6 +119,9 @@ def of_others(error: BaseException) -> bool:
 
 def _place(error: Exception) -> str:
     """Return the user's line at which an import failed, as `` (my_net.py:3)``; empty if no line of theirs ran."""
+    import traceback
+    from pathlib import Path
+
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     inner = frames[-1]
     if isinstance(error, SyntaxError) or inner.filename == __file__:

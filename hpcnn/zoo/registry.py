@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcnn.util.errors import unknown_value
@@ -69,6 +68,8 @@ def keywords(name: str) -> tuple[str, ...] | None:
         return None
     module, _, function = RECIPES[name].factory.partition(":")
     origin = getattr(importlib.util.find_spec(module), "origin", None)
+    from pathlib import Path
+
     tree = ast.parse(Path(str(origin)).read_text(encoding="utf-8"))
     factory = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
     taken = (*factory.args.args, *factory.args.kwonlyargs)

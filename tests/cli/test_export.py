@@ -159,7 +159,7 @@ def test_a_network_that_cannot_be_read_again_is_an_error(
         (("{run}", "--epoch", "7"), 2, "--epoch: 7 is not valid; expected an epoch whose network was kept: 1-2"),
         (("{run}", "--format", "saved-model", "--output", "{run}", "--force"), 2, "is a folder without a SavedModel"),
         (("nowhere",), 2, "RUN: "),
-        (("{run}", "--format", "h5"), 2, "'h5' is not one of"),
+        (("{run}", "--format", "h5"), 2, "--format: 'h5' is not known. Valid: "),
     ],
 )
 def test_mistakes_are_said(words: tuple[str, ...], status: int, message: str, run: Path) -> None:

@@ -120,7 +120,7 @@ def test_runs_stand_side_by_side_with_the_settings_that_differ(folder: Path, in_
     ended = in_process("runs", cwd=folder)
     assert ended.stdout.startswith("In all 3 runs: site local, model cnn, data digits, ")
     (head,) = [line.split() for line in ended.stdout.splitlines() if line.startswith("run ")]
-    assert head == ["run", "precision", "ntasks", "status", "epochs", "images/s", "accuracy"]
+    assert head == ["run", "precision", "ntasks", "status", "done", "images/s", "accuracy"]
     rows = {line.split()[0]: line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("runs/")}
     assert list(rows) == ["runs/cnn/alive", "runs/cnn/done", "runs/cnn/dead"]
     assert rows["runs/cnn/done"] == ["float32", "1", "completed", "3", "100", "70.00%"]

@@ -357,7 +357,7 @@ def test_base_is_chosen(study):
     ("base", "message"),
     [
         ("ntasks", "--base: 'ntasks' is not valid; expected KEY=VALUE,..."),
-        ("task=1", "--base: 'task' is not known. Did you mean 'ntasks'?"),
+        ("task=1", "--base: 'task' is not known. Did you mean 'cpus_per_task' or 'ntasks'?"),
         ("ntasks=3", "--base: 'ntasks=3' fits no row"),
     ],
 )

@@ -126,11 +126,11 @@ def test_an_error_is_folded_at_spaces(folder: Path) -> None:
 
 
 def test_an_error_of_click_is_folded_too(folder: Path) -> None:
-    seen = see("submit", "--optimizer", "adem", folder=folder)
+    seen = see("scaling-report", "runs", "--carbon-g-per-kwh", "a lot", folder=folder)
     assert seen.status == 2
     assert not seen.wrapped
     text = re.sub(r"\s+", " ", seen.text)
-    assert "Try 'hpcnn submit --help' for help. Error: Invalid value for '--optimizer': 'adem' is not one of" in text
+    assert "--help' for help. Error: Invalid value for '--carbon-g-per-kwh': 'a lot' is not a valid float" in text
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_what_is_no_run_has_no_result(tmp_path: Path) -> None:
         ({"epochs": "many"}, "epochs: 'many' is not valid; expected a whole number"),
         ({"ranks": 0}, "ranks: 0 is not valid"),
         ({"ranks": 2, "strategy": "mirrored"}, "ranks: 2 is not valid; expected 1 with strategy mirrored"),
-        ({"model": "scinet-cnn"}, "'scinet-cnn' is not known. Did you mean 'scinet-cnn2'"),
+        ({"model": "scinet-cnn"}, "'scinet-cnn' is not known. Did you mean 'scinet-cnn1'"),
         ({"data": "digit"}, "'digit' is not known. Did you mean 'digits'"),
         ({"model": 3}, "model: 3 is not valid; expected a name, or a function"),
         ({"data": [1]}, r"data: \[1\] is not valid; expected a name, or a function"),

@@ -35,3 +35,13 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     )
     missing.write_text("")
     assert str(not_there("RUN", missing, "a run")) == f"RUN: {str(missing)!r} is not valid; expected a run."
+
+
+def test_near_is_also_what_is_short_for_a_word() -> None:
+    options = ["--learning-rate", "--batch-size", "--gpus-per-node", "--ntasks", "--ntasks-per-node", "--epochs"]
+    assert closest("--lr", options) == closest("--rate", options) == ["--learning-rate"]
+    assert closest("--bs", options) == closest("--batch", options) == ["--batch-size"]
+    assert closest("--gpus", options) == ["--gpus-per-node"]
+    assert closest("--max-epochs", options) == ["--epochs"]
+    assert closest("--ntask", options) == ["--ntasks"]  # a slip of the finger, and no short word
+    assert closest("", options) == closest("--", options) == closest("-", []) == []
