@@ -9,6 +9,7 @@ import click
 
 from hpcnn.cli.output import say_closed
 from hpcnn.util.errors import UsageError
+from hpcnn.util.files import read_bytes
 
 if TYPE_CHECKING:
     from hpcnn.jobs.submit import Prepared
@@ -26,7 +27,7 @@ def show(target: str, prepared: Prepared) -> None:
     if run.path.is_dir() and not run.job_script.exists():  # a folder of runs: the newest
         run = runs_of([target], closed=say_closed)[0]
     try:
-        before = run.job_script.read_text(encoding="utf-8", errors="surrogateescape")
+        before = read_bytes(run.job_script).decode(errors="surrogateescape")
     except OSError as error:
         raise UsageError(f"--diff: {target!r} has no {run.job_script.name}") from error
     lines = difflib.unified_diff(

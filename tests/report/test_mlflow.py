@@ -49,6 +49,16 @@ def test_settings_are_parameters_and_the_study_is_the_experiment(run_in: RunIn) 
     assert {"spec.json", "result.json", "epochs.rank00000.jsonl"} <= {file.name for file, _ in content.files}
 
 
+def test_nothing_is_told_that_is_linked_to(run_in: RunIn, tmp_path: Path) -> None:
+    """Whoever made the run may have linked a file to it that only its reader may read."""
+    run = run_in("a")
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "key.json").write_text("hush")
+    (run.path / "mine.json").symlink_to(tmp_path / "private" / "key.json")
+    (run.path / "plots").symlink_to(tmp_path / "private")
+    assert not [file for file, _ in content_of(run).files if file.name in ("mine.json", "key.json")]
+
+
 @pytest.mark.parametrize(
     ("status", "state"), [("completed", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED"), (None, "RUNNING")]
 )
