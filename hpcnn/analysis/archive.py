@@ -15,9 +15,10 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from hpcnn.specs.software import without_secrets
 from hpcnn.util.cache_dir import cache_folder, make_private
 from hpcnn.util.errors import UsageError
-from hpcnn.util.files import file_sha256, is_own_file, read_bytes, write_bytes
+from hpcnn.util.files import as_json, file_sha256, is_own_file, read_bytes, read_json, write_bytes
 from hpcnn.util.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def write_archive(runs: Sequence[Path], file: Path) -> None:
     """Write the records of ``runs`` (absolute paths) to ``file``. Raises OSError where a file cannot be read."""
     above = Path(os.path.commonpath([run.parent for run in runs]))
     contents = {
-        record.relative_to(above).as_posix(): read_bytes(record)
+        record.relative_to(above).as_posix(): _content(record)
         for run in runs
         for record in sorted(run.iterdir())
         if record.suffix in _RECORDS and is_own_file(record) and not record.name.startswith((*_LIVE, "."))
@@ -49,6 +50,16 @@ def write_archive(runs: Sequence[Path], file: Path) -> None:
             entry.size, entry.mode = len(content), 0o644
             tar.addfile(entry, io.BytesIO(content))
     write_bytes(file, gzip.compress(packed.getvalue(), mtime=0))
+
+
+def _content(record: Path) -> bytes:
+    """Return what a record has for others: not the secrets of a run of hpcnn 0.1, which kept them."""
+    content = read_bytes(record)
+    spec = read_json(record) if record.name == "spec.json" else None
+    software = (spec or {}).get("software")
+    if spec is None or not isinstance(software, dict) or (cleaned := without_secrets(software)) == software:
+        return content
+    return (as_json({**spec, "software": cleaned}) + "\n").encode()
 
 
 def unpacked(file: Path) -> Path:

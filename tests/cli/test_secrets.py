@@ -195,6 +195,27 @@ def test_an_old_record_gives_its_secret_to_nobody():
     assert job_of(RunDir("run")).software.pass_env == ("MY_API_KEY",)
 
 
+def test_nothing_shows_the_secret_of_an_old_record():
+    for number in (1, 2):
+        assert submit("--run-dir", f"runs/{number}", "--env", f"NOTE={number}", *SHOWS).exit_code
+        spec = json.loads(Path(f"runs/{number}/spec.json").read_text())
+        spec["software"]["env"] |= {"MY_API_KEY": f"{VALUE}-{number}"}
+        Path(f"runs/{number}/spec.json").write_text(json.dumps(spec))
+        with Path(f"runs/{number}/job.sh").open("a") as script:
+            script.write(f"export MY_API_KEY='{VALUE}-{number}'\n")
+    for words in (
+        "runs runs",
+        "runs runs --format csv",
+        "status runs",
+        "top runs --once",
+        "submit --diff runs/1 -- true",
+    ):
+        shown = CliRunner().invoke(main, words.split())
+        assert shown.exit_code == 0, shown.output
+        assert VALUE not in shown.output, words
+    assert "NOTE=1" in CliRunner().invoke(main, ["runs", "runs"]).output
+
+
 def test_the_record_of_a_slurm_job_has_no_password(monkeypatch):
     monkeypatch.setenv("SLURM_JWT", VALUE)
     monkeypatch.setenv("SLURM_SOMETHING_NEW", VALUE)

@@ -195,3 +195,14 @@ def test_an_archive_that_unpacks_to_more_than_any_records(tmp_path, monkeypatch)
         tar.addfile(entry, io.BytesIO(bytes(2 << 20)))
     with pytest.raises(UsageError, match="it holds more than"):
         load(tmp_path / "runs.tar.gz")
+
+
+def test_an_archive_has_no_secret_of_an_old_record(study, tmp_path):
+    spec = json.loads((study / "a" / "spec.json").read_text())
+    spec["software"] = {"env": {"MY_API_TOKEN": "hush", "NOTE": "x"}}
+    (study / "a" / "spec.json").write_text(json.dumps(spec))
+    with tarfile.open(exported("archive", study, tmp_path / "out.tar.gz")) as tar:
+        (name,) = [name for name in tar.getnames() if name.endswith("a/spec.json")]
+        packed = json.loads(tar.extractfile(name).read())
+    assert packed["software"] == {"env": {"NOTE": "x"}, "pass_env": ["MY_API_TOKEN"]}
+    assert {**packed, "software": spec["software"]} == spec
