@@ -202,7 +202,9 @@ def _networks(place: Path, seed: int) -> Iterator[Piece]:
 
 def _ranks(place: Path, seed: int) -> Iterator[Piece]:
     _import("hpcnn.cli.submit", "hpcnn.cli.tune")
-    yield from _of_kinds(networks.rank_kinds(), place, processes=True, stride=_STRIDE * 5)
+    ranks, tune = networks.rank_kinds()
+    of_tune = _of_kinds([tune], place, processes=True, stride=_STRIDE * 20)  # it has four times as many changes
+    yield from _in_turn(_of_kinds([ranks], place, processes=True, stride=_STRIDE * 5), of_tune)
 
 
 def _in_turn(*several: Iterator[Piece]) -> Iterator[Piece]:
