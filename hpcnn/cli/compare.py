@@ -12,6 +12,7 @@ from hpcnn.cli.output import say
 from hpcnn.cli.report_options import confidence_option, format_option
 from hpcnn.util.errors import UsageError
 from hpcnn.util.table import FOR_PEOPLE
+from hpcnn.util.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def command(a: str, b: str, fmt: str, warmup: int, confidence: float, percent: f
     else:
         write_data({"comparison": table}, fmt)
         if apart:
-            click.echo(apart, err=True)
+            say(apart, err=True)
     for name, data in zip(("A", "B"), sets, strict=True):
         for view in left_out_views(left_out(data, warmup), rules):
             for row in view.rows:
@@ -120,7 +121,7 @@ def _exit_by(table: pd.DataFrame, names: Sequence[str], bounds: _Bounds, failed:
     found = decide(table, names, percent / 100, points, confidence, failed)
     allowed = f"no more than {percent:g} % in time and {points:g} points of accuracy is allowed"
     if found.worse:
-        click.echo(f"Regression: {'; '.join(found.worse)}; {allowed}.", err=True)
+        say(f"Regression: {visible('; '.join(found.worse))}; {allowed}.", err=True)
         sys.exit(1)
     if found.undecided:
         raise UsageError(f"--fail-on-regression: the runs do not decide it: {'; '.join(found.undecided)} ({allowed})")

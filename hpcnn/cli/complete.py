@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 # A shell shows no more.
 _MOST = 200
+# What a shell takes as it stands. Bash puts a word into the line without quotes, so that a folder `$(...)`, which
+# somebody else has made, would run at the next Return.
+_PLAIN = re.compile(r"(?!~)[\w@%+=:,./~-]*")
 
 
 def install(command: click.Command) -> None:
@@ -37,12 +41,17 @@ def _of_argument(parameter: click.Parameter) -> Words | None:
 def _from(words: Words) -> Completer:
     def complete(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
         try:
-            found = [item for item in words(context, begun) if item.value.startswith(begun)]
+            found = [item for item in words(context, begun) if item.value.startswith(begun) and _is_safe(item)]
         except (OSError, ValueError):  # completion never disturbs
             return []
         return found[:_MOST]
 
     return complete
+
+
+def _is_safe(item: CompletionItem) -> bool:
+    """Return whether a shell takes a word as it stands; files the shell itself completes, and quotes."""
+    return item.type != "plain" or _PLAIN.fullmatch(item.value) is not None
 
 
 def _sites(_context: click.Context, _begun: str) -> Iterable[CompletionItem]:
@@ -111,14 +120,18 @@ def _below(begun: str) -> Iterable[CompletionItem]:
 
 def _jobs(_context: click.Context, begun: str) -> Iterable[CompletionItem]:
     """Yield the job ids of the runs folder, with the names of their runs, then the folders."""
+    from hpcnn.rundir.find import is_job
     from hpcnn.rundir.layout import runs_folder
+    from hpcnn.util.files import read_json
+    from hpcnn.util.text import in_one_line
 
     folder = runs_folder()
     if begun.isdigit() or not begun:
         for file in sorted((*folder.glob("*/job.json"), *folder.glob("*/*/job.json")), reverse=True)[:_MOST]:
-            job = json.loads(file.read_text(encoding="utf-8")).get("job_id")
-            if job:
-                yield CompletionItem(str(job), help=file.parent.name)
+            with contextlib.suppress(OSError):  # one that cannot be read does not hide the others
+                job = str((read_json(file) or {}).get("job_id"))
+                if is_job(job):
+                    yield CompletionItem(job, help=in_one_line(file.parent.name))
     yield from _below(begun)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import click
 
-from hpcnn.cli.output import say_closed, say_folded
+from hpcnn.cli.output import say, say_closed, say_folded
 from hpcnn.rundir.layout import RunDir
 from hpcnn.util.errors import UsageError
+from hpcnn.util.files import open_regular
 from hpcnn.util.text import visible
 
 
@@ -36,7 +38,7 @@ def command(job: str, follow: bool) -> None:
     if not run.log.exists():
         raise UsageError(f"{run.path}: there is no log yet")
     on_terminal = sys.stdout.isatty()
-    with run.log.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+    with io.TextIOWrapper(open_regular(run.log), encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
             if on_terminal:
                 say_folded(line.removesuffix("\n").removesuffix("\r"))
@@ -82,4 +84,4 @@ def _follow_here(run: RunDir) -> int:
 
 
 def _warn(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)

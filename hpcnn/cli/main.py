@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
@@ -18,6 +19,8 @@ from hpcnn.util.text import printable, visible
 from hpcnn.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from click.shell_completion import CompletionItem
 
 # command -> (module, one line for `hpcnn --help`), below the heading that help shows it under
@@ -185,39 +188,53 @@ class LazyGroup(click.Group):
             give(ctx, args[0])
         return super().resolve_command(ctx, args)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options before a command; ``--help`` and ``--version`` print, and end here."""
+        with _messages():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; print a message instead of a traceback for hpcnn's own errors and the system's."""
-        for stream in (sys.stdout, sys.stderr):
-            printable(stream)
-        try:
+        with _messages():
             return super().invoke(ctx)
-        except HpcnnError as error:
-            raise _Message(error) from error
-        except click.exceptions.NoArgsIsHelpError:
+
+
+@contextlib.contextmanager
+def _messages() -> Iterator[None]:
+    """Turn errors of the user's, of hpcnn's and of the system's into messages."""
+    for stream in (sys.stdout, sys.stderr):
+        printable(stream)
+    try:
+        yield
+    except HpcnnError as error:
+        raise _Message(error) from error
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.NoSuchOption as error:
+        raise _Message(_unknown_option(error)) from error
+    except click.UsageError as error:
+        if not sys.stderr.isatty():
             raise
-        except click.NoSuchOption as error:
-            raise _Message(_unknown_option(error)) from error
-        except click.UsageError as error:
-            if not sys.stderr.isatty():
-                raise
-            raise _Folded(error) from error
-        except OSError as error:
-            from hpcnn.util.user_code import of_others
+        raise _Folded(error) from error
+    except OSError as error:
+        from hpcnn.util.user_code import of_others
 
-            if error.errno == errno.EPIPE or of_others(error):
-                raise  # click ends quietly where nobody reads any more; a mistake in a user's own code shows its line
-            raise _Message(_from_system(error)) from error
-        except (OverflowError, RecursionError, UnicodeError, MemoryError, EOFError) as error:
-            from hpcnn.util.user_code import of_others
+        if error.errno == errno.EPIPE or of_others(error):
+            raise  # click ends quietly where nobody reads any more; a mistake in a user's own code shows its line
+        raise _Message(_from_system(error)) from error
+    except (OverflowError, RecursionError, UnicodeError, MemoryError, EOFError) as error:
+        from hpcnn.util.user_code import of_others
 
-            if of_others(error):
-                raise
-            if isinstance(error, UnicodeEncodeError):
-                raise _Message(UsageError(f"{error.object!r}: no name here can have such characters")) from error
-            raise _Message(HpcnnError(f"{type(error).__name__}: {error}")) from error
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            raise SystemExit(130) from None  # 128 + SIGINT, as shells report it; click's own is 1
+        if of_others(error):
+            raise
+        if isinstance(error, UnicodeEncodeError):
+            raise _Message(UsageError(f"{error.object!r}: no name here can have such characters")) from error
+        raise _Message(HpcnnError(f"{type(error).__name__}: {error}")) from error
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        raise SystemExit(130) from None  # 128 + SIGINT, as shells report it; click's own is 1
 
 
 def _unknown_option(error: click.NoSuchOption) -> UsageError:

@@ -18,6 +18,7 @@ from hpcnn.cli.session import open_session, session_options
 from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec, check_environment
 from hpcnn.util.errors import UsageError
+from hpcnn.util.text import visible
 
 if TYPE_CHECKING:
     from hpcnn.jobs.interact import Here
@@ -118,7 +119,8 @@ def _serve(site: Site, software: SoftwareSpec, here: Here, *, gpu: bool, port: i
     machine = this_machine(os.environ)
     message = "\n".join(
         [
-            f"JupyterLab shows {here.directory}, on {machine.name}, {server.HOST} port {shown_port}. Ctrl-C ends it.",
+            f"JupyterLab shows {visible(here.directory)}, on {machine.name}, {server.HOST} port {shown_port}. "
+            "Ctrl-C ends it.",
             *ways_in(machine, site, server.HOST, shown_port, f"lab?token={token}", _LOCAL_PORT),
             *([f"Site {site.name}: {site.tunnel}"] if site.tunnel else []),
             "Whoever has this address runs programs as you: keep it to yourself.",

@@ -10,6 +10,7 @@ import click
 
 from hpcnn.cli.output import say_folded
 from hpcnn.util.table import console, width
+from hpcnn.util.text import in_one_line
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -88,7 +89,7 @@ class Progress:
                 return Group(super().get_renderable(), Text(_where(progress._run), no_wrap=True))
 
         self._bar = WithRun(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -117,4 +118,5 @@ class Progress:
         """Count one, and print how it ended."""
         self._done += 1
         self._bar.update(self._task, advance=1)
-        self._console.print(f"[{self._done}/{self._count}] {name}  {how}", markup=False, soft_wrap=True)
+        line = f"[{self._done}/{self._count}] {in_one_line(name)}  {in_one_line(how)}"
+        self._console.print(line, markup=False, soft_wrap=True)

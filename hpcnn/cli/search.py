@@ -10,7 +10,7 @@ import click
 
 from hpcnn.cli import search_submit, search_table
 from hpcnn.cli.grouped import GroupedCommand, WholeSentences
-from hpcnn.cli.output import format_option
+from hpcnn.cli.output import format_option, say
 from hpcnn.cli.search_options import folder_of, read_search, search_options
 from hpcnn.cli.site_option import site_option
 from hpcnn.util.table import Column, emit
@@ -87,7 +87,7 @@ def _run(search: Search, study: Study, place: Path, site: str, jobs: int, cpus: 
 
     done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
     finished = f", {done} already finished" if done else ""
-    click.echo(f"{search.name}: {search.trials} trials{finished}, in {place}", err=True)
+    say(f"{search.name}: {search.trials} trials{finished}, in {place}", err=True)
     failed: list[int] = []
     with Progress(max(search.trials - done, 0)) as progress:
 
@@ -100,7 +100,7 @@ def _run(search: Search, study: Study, place: Path, site: str, jobs: int, cpus: 
             progress.ended(f"trial {trial.number}{words}", f"{state}{value}{why}")
 
         def warn(line: str) -> None:
-            click.echo(line, err=True)
+            say(line, err=True)
 
         try:
             if jobs == 1:
@@ -112,7 +112,7 @@ def _run(search: Search, study: Study, place: Path, site: str, jobs: int, cpus: 
             click.echo("interrupted; the same command goes on with what is missing", err=True)
             sys.exit(130)
     for why in stopped:
-        click.echo(why, err=True)
+        say(why, err=True)
     return not stopped and not failed
 
 

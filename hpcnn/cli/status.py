@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.cli.next import no_runs
-from hpcnn.cli.output import format_option, say_closed
+from hpcnn.cli.output import format_option, say, say_closed
 from hpcnn.util.table import Column, emit, note, wide_asked
 from hpcnn.util.types import Json
 
@@ -87,7 +87,7 @@ def _show(rows: list[dict[str, Json]], runs: list[RunDir], last: int) -> None:
 
     from hpcnn.rundir.settings import differing, settings_of, words
     from hpcnn.util.files import read_json
-    from hpcnn.util.text import in_one_line, shown_path
+    from hpcnn.util.text import in_one_line, shown_path, visible
 
     place = {str(run.path): number for number, run in enumerate(runs)}
     rows = sorted(rows, key=lambda row: place.get(str(row["run"]), -1))
@@ -120,7 +120,7 @@ def _show(rows: list[dict[str, Json]], runs: list[RunDir], last: int) -> None:
         note(f"{left} older runs: --last {left + len(rows)} shows them too")
     for row in rows:
         if row["next"]:
-            click.echo(f"job {row['job_id']} goes on with:  {row['next']}")
+            say(f"job {visible(str(row['job_id']))} goes on with:  {row['next']}")
 
 
 def _row_of_run(run: RunDir) -> dict[str, Json]:

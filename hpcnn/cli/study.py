@@ -100,7 +100,7 @@ def run_command(
         )
     failed = _run_all(studies, seed, here=bool(here))
     for outcome in failed:
-        click.echo(f"failed: {outcome.path}: {outcome.reason}", err=True)
+        note(f"failed: {outcome.path}: {outcome.reason}", err=True)
     places = [shlex.quote(shown_path(one.place)) for one in studies]
     looks = [f"hpcnn study status {place} --each" for place in places]
     reads = f"{'hpcnn compare' if against else 'hpcnn scaling-report'} {' '.join(places)}"

@@ -20,6 +20,7 @@ from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec
 from hpcnn.util.errors import UsageError
+from hpcnn.util.table import note
 from hpcnn.util.text import shown_path
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
             click.echo(f"job: {job_id}")
             say(f"run directory: {prepared.run.path}")
     except KeyboardInterrupt:
-        click.echo(f"interrupted; hpcnn status {prepared.run.path} shows whether the job was submitted", err=True)
+        say(f"interrupted; hpcnn status {prepared.run.path} shows whether the job was submitted", err=True)
         return 130
     if not wait:
         next_lines(f"hpcnn logs -f {job_id}", "hpcnn top")
@@ -144,7 +145,7 @@ def _enqueue(prepared: Prepared, after: str | None, *, wait: bool, follow: bool)
         code = watch(job_id, prepared.run, _warn, on_line=shown.echo if follow else None)
     if code:
         reason = (prepared.run.read_result() or {}).get("reason")
-        click.echo(f"Error: job {job_id} ended with exit status {code}: {reason}", err=True)
+        note(f"Error: job {job_id} ended with exit status {code}: {reason}", err=True)
     return code
 
 
@@ -153,24 +154,24 @@ def _run_here(prepared: Prepared, *, quiet: bool) -> int:
     from hpcnn.jobs.submit import check_inputs, submit
 
     check_inputs(prepared)  # an error names no directory that is never made
-    click.echo(f"run directory: {prepared.run.path}", err=True)
+    say(f"run directory: {prepared.run.path}", err=True)
     try:
         with LastLine(prepared.run.path, quiet=quiet) as shown:
             code = submit(prepared, on_line=None if quiet else shown.echo)
     except KeyboardInterrupt:
-        click.echo(f"interrupted; what was written is in {prepared.run.path}", err=True)
+        say(f"interrupted; what was written is in {prepared.run.path}", err=True)
         return 130
     if code:
         reason = (prepared.run.read_result() or {}).get("reason")
-        click.echo(f"Error: the job ended with exit status {code}: {reason}", err=True)
-        click.echo(f"log: {prepared.run.log}", err=True)
+        note(f"Error: the job ended with exit status {code}: {reason}", err=True)
+        say(f"log: {prepared.run.log}", err=True)
     elif not quiet and prepared.job.train is not None:
         next_lines(f"hpcnn plot curves {shlex.quote(shown_path(prepared.run.path))}", "hpcnn status")
     return code
 
 
 def _warn(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)
 
 
 # Options of training that say something of a program too.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcnn.util.errors import UsageError
+from hpcnn.util.text import visible
 
 if TYPE_CHECKING:
     from hpcnn.sites.profile import Site
@@ -71,7 +72,7 @@ def _message(folder: Path, machine: Machine, site: Site, host: str, port: str, s
     from hpcnn.cli.served import ways_in
     from hpcnn.tensorboard.tunnel import LOCAL_PORT, is_loopback
 
-    lines = [f"TensorBoard shows {folder}, on {machine.name}, {host} port {port}. Ctrl-C ends it."]
+    lines = [f"TensorBoard shows {visible(str(folder))}, on {machine.name}, {host} port {port}. Ctrl-C ends it."]
     lines += ways_in(machine, site, host, port, f"{secret}/", LOCAL_PORT)
     if machine.in_job and is_loopback(host):
         lines.append(f"If you cannot ssh to {machine.name}, start it with --host 0.0.0.0.")

@@ -21,7 +21,7 @@ from hpcnn.specs.resources import Resources
 from hpcnn.specs.software import SoftwareSpec
 from hpcnn.specs.train import TrainSpec, usual_strategy
 from hpcnn.util.errors import unknown_value
-from hpcnn.util.table import Column, emit
+from hpcnn.util.table import Column, emit, note
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _print(job: JobSpec, found: TuningResult, file: Path | None, facts: dict[str
     aside = fmt != "table"
     for row in rows:
         if row["reason"]:
-            click.echo(f"failed: {row['setting']}={row['value']}: {row['reason']}", err=True)
+            note(f"failed: {row['setting']}={row['value']}: {row['reason']}", err=True)
     click.echo(f"A value is kept if it is faster: {RULE}.", err=aside)
     click.echo(f"{file}: written (hpcnn sites show {job.site} --origin)" if file else "Nothing was written.", err=aside)
 

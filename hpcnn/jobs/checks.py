@@ -11,6 +11,7 @@ from hpcnn.sites.profile import Site
 from hpcnn.specs.job import JobSpec
 from hpcnn.specs.resources import Resources
 from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.secret_names import secrets_in_words
 from hpcnn.util.walltime import seconds_of
 
 # sbatch(1), "--mem": a number with [K|M|G|T]; Slurm takes small letters and a B behind it, too.
@@ -19,8 +20,11 @@ _MEMORY = re.compile(r"\d+[KMGT]?B?", re.IGNORECASE)
 
 def check_request(resources: Resources, site: Site) -> None:
     """Raise UsageError for a time or memory that is none, and for a time outside the site's limits."""
-    if resources.mem and not _MEMORY.fullmatch(resources.mem):
-        raise bad_value("--mem", resources.mem, "megabytes, or a whole number with K, M, G or T behind it: 16G")
+    for name in ("mem", "mem_per_cpu", "mem_per_gpu"):
+        given = getattr(resources, name)
+        if given and not _MEMORY.fullmatch(given):
+            option = f"--{name.replace('_', '-')}"
+            raise bad_value(option, given, "megabytes, or a whole number with K, M, G or T behind it: 16G")
     if not resources.time:
         return
     seconds = seconds_of(resources.time)
@@ -33,7 +37,22 @@ def check_request(resources: Resources, site: Site) -> None:
 
 
 def warnings_of(job: JobSpec) -> tuple[str, ...]:
-    """Return what is to be said aloud of a job: ranks that share a GPU, and GPUs that nobody uses."""
+    """Return what is to be said aloud of a job: ranks that share a GPU, GPUs that nobody uses, secrets in its words."""
+    return (*_of_gpus(job), *_of_secrets(job))
+
+
+def _of_secrets(job: JobSpec) -> tuple[str, ...]:
+    found = list(dict.fromkeys(secrets_in_words([*job.program, *job.software.setup])))
+    if not found:
+        return ()
+    return (
+        f"the words of the job hold what looks like a secret ({', '.join(found)}): they stand in the job script, the "
+        "record and the report, and all users of a node see the words of a program. `--env NAME` without a value, and "
+        "--env-file, hand a secret to the job without a trace",
+    )
+
+
+def _of_gpus(job: JobSpec) -> tuple[str, ...]:
     gpus = job.resources.gpus_per_node
     if not gpus:
         return ()

@@ -11,7 +11,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hpcnn.jobs.patience import submit_patiently
@@ -128,8 +128,12 @@ def recover(records: Iterable[Path]) -> Recovered:
         why = silence or ("sbatch is still at work on it" if held(file.parent) else "")
         if job is not None:
             kept = {key: value for key, value in facts.items() if key not in ("script", "before")}
-            write_json(file, {**kept, "job_id": job.job_id})
-            result.found.append(file)
+            try:
+                write_json(file, {**kept, "job_id": job.job_id}, folders=False)
+                result.found.append(file)
+            except OSError as error:  # a record of somebody else's does not hide the others
+                state = replace(job, no_answer=f"its job is {job.job_id}, but {error}")
+                result.unanswered.append(Unanswered(file, facts, state))
         else:
             state = JobState("", UNKNOWN, UNKNOWN, no_answer=why, queue_answered=not why)
             result.unanswered.append(Unanswered(file, facts, state))
@@ -151,11 +155,19 @@ def adopt(folder: Path) -> None:
     for file in arrays_of(folder):
         record = read_json(file) or {}
         if record.get("job_id"):
-            jobs.update({name: (record, task) for task, name in enumerate(record.get("runs", []))})
+            jobs.update({name: (record, task) for task, name in enumerate(array_names(record))})
     for name, (record, task) in jobs.items():
         run = RunDir(folder / name)
         if run.spec.exists() and not (read_json(run.job) or {}).get("job_id"):
             write_json(run.job, job_record(f"{record['job_id']}_{task}", str(record.get("site"))), durable=False)
+
+
+def array_names(record: Mapping[str, Json]) -> list[str]:
+    """Return the names of the runs of an array; of a damaged record none, and none that leads out of its folder."""
+    runs = record.get("runs")
+    names = runs if isinstance(runs, list) else []
+    right = all(isinstance(name, str) and Path(name).name == name != ".." for name in names)
+    return names if right else []
 
 
 def records_of(run: RunDir) -> Iterator[Path]:
@@ -187,7 +199,7 @@ def check_job_has_ended(run: RunDir, advice: str) -> None:
     advice: what to do in the latter case.
     """
     for one in recover(records_of(run)).in_doubt:
-        if one.record == run.job or run.path.name in one.facts.get("runs", ()):
+        if one.record == run.job or run.path.name in array_names(one.facts):
             raise NoAnswer(f"{run.path}: {one.reason}. {advice}")
     job_id = str((read_json(run.job) or {}).get("job_id") or "")
     if not job_id:

@@ -12,6 +12,7 @@ from hpcnn.rundir.close import exit_status, finish, name_cause
 from hpcnn.rundir.layout import RunDir
 from hpcnn.scheduler import batch_scheduler
 from hpcnn.scheduler.api import JobState, NoAnswer
+from hpcnn.util.files import open_regular
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 
@@ -85,11 +86,12 @@ class Log:
 
     def pass_on(self, on_line: Callable[[str], None]) -> None:
         """Pass every whole new line to ``on_line``."""
-        if not self._path.exists():
+        try:
+            with open_regular(self._path) as file:
+                file.seek(self._position)
+                new = file.read()
+        except FileNotFoundError:
             return
-        with self._path.open("rb") as file:
-            file.seek(self._position)
-            new = file.read()
         whole = new[: new.rfind(b"\n") + 1]
         self._position += len(whole)
         for line in whole.decode(errors="replace").splitlines():

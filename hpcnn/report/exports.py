@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,17 @@ def export(form: str, file: Path, data: RunData, table: pd.DataFrame, warmup: in
         FORMS[form](file, data, table, warmup)
     except OSError as error:
         raise UsageError(f"--export: {str(error.filename or file)!r}: {error.strerror}") from error
+
+
+def _check_event(path: Path, event: dict[str, Json]) -> None:
+    """Raise UsageError for an event without what a line of the log needs."""
+    try:
+        datetime.fromisoformat(str(event["time"]).replace("Z", "+00:00"))
+        whole = math.isfinite(float(event["seconds"])) and isinstance(event["key"], str)
+    except (KeyError, TypeError, ValueError):
+        whole = False
+    if not whole or not isinstance(event.get("metadata") or {}, dict):
+        raise UsageError(f"--export: {path}: events.jsonl is damaged: {json.dumps(event)[:100]}")
 
 
 def _series(data: RunData, table: pd.DataFrame, warmup: int) -> dict[str, dict[int, list[float]]]:
@@ -83,6 +95,8 @@ def _mllog_lines(run: dict[object, object]) -> Iterator[dict[str, Json]]:
     events = list(read_lines(log)) if log.is_file() else []  # hpcnn 0.1.0 wrote none
     if not events:
         return
+    for event in events:
+        _check_event(path, event)
     first = datetime.fromisoformat(str(events[0]["time"])).timestamp() - float(events[0]["seconds"])
 
     def line(key: str, seconds: float, value: Json, metadata: Json) -> dict[str, Json]:

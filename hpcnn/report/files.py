@@ -65,7 +65,8 @@ def write_report(
         with _explained("--out", out):
             save([*plots, *(plot for row in row_pictures for plot in row.plots)], out)
             for name, frame in tables.items():
-                write_text(out / f"{name}.csv", frame.map(no_formula).to_csv(index=False, lineterminator="\n"))
+                cells = frame.map(no_formula).set_axis([no_formula(str(key)) for key in frame.columns], axis=1)
+                write_text(out / f"{name}.csv", cells.to_csv(index=False, lineterminator="\n"))
 
 
 def needs_figures(option: str) -> None:

@@ -21,7 +21,7 @@ from hpcnn.rundir.settings import plain, settings_of
 from hpcnn.specs.software import without_secrets
 from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.extras import optional_module
-from hpcnn.util.files import file_sha256, read_json, read_lines
+from hpcnn.util.files import file_sha256, is_own_file, read_json, read_lines
 from hpcnn.util.text import visible
 from hpcnn.util.types import Json
 
@@ -163,11 +163,19 @@ def _milliseconds(time: Json) -> int | None:
 
 
 def _files(run: RunDir) -> list[tuple[Path, str]]:
-    """Return the record, the script and the log of a run, its pictures and its exported networks."""
-    own = [(file, "") for file in sorted(run.path.iterdir()) if file.suffix in _FILES]
+    """Return the record, the script and the log of a run, its pictures and its exported networks; nothing by a link."""
+    kept_secrets = (run.spec.name, run.job_script.name) if _has_secrets(run) else ()
+    own = [(file, "") for file in sorted(run.path.iterdir()) if file.suffix in _FILES and file.name not in kept_secrets]
     for name in _FOLDERS:
-        own += [(file, file.parent.relative_to(run.path).as_posix()) for file in sorted((run.path / name).rglob("*"))]
-    return [(file, folder) for file, folder in own if file.is_file() and not file.name.startswith(_LIVE)]
+        if not (folder := run.path / name).is_symlink():
+            own += [(file, file.parent.relative_to(run.path).as_posix()) for file in sorted(folder.rglob("*"))]
+    return [(file, folder) for file, folder in own if is_own_file(file) and not file.name.startswith(_LIVE)]
+
+
+def _has_secrets(run: RunDir) -> bool:
+    """Return whether a run's spec and script hold secrets, as hpcnn 0.1 wrote them there."""
+    software = _table(_record(run.spec), "software")
+    return without_secrets(software) != software
 
 
 def _digest(files: Iterable[tuple[Path, str]]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.rundir.layout import RunDir
 from hpcnn.rundir.progress import Standing, standing
+from hpcnn.util.files import parse_json, tail
 from hpcnn.util.types import Json
 
 # A training writes its progress every second, or after each call of its steps, which takes two seconds and rarely more.
@@ -33,15 +33,15 @@ class Reached:
 
 def reached(run: RunDir, spec: dict[str, Json]) -> Reached:
     """Return how far a run is. spec: what ``spec.json`` holds."""
-    train, resources = spec.get("train") or {}, spec.get("resources") or {}
+    train, resources = _table(spec.get("train")), _table(spec.get("resources"))
     last = _last_line(run.epochs(0))
     now = None if run.result.exists() else standing(run)
     seconds, samples = last.get("seconds_total"), last.get("samples")
     ranks = resources.get("ntasks") or 1
     speed = None
-    if isinstance(seconds, (int, float)) and isinstance(samples, int) and seconds > 0:
+    if isinstance(seconds, (int, float)) and isinstance(samples, int) and isinstance(ranks, int) and seconds > 0:
         speed = samples * ranks / seconds
-    accuracy = (last.get("validation") or {}).get("accuracy")
+    accuracy = _table(last.get("validation")).get("accuracy")
     asked = now.epochs if now else train.get("epochs")
     return Reached(
         epochs=last["epoch"] if isinstance(last.get("epoch"), int) else 0,
@@ -50,6 +50,11 @@ def reached(run: RunDir, spec: dict[str, Json]) -> Reached:
         accuracy=accuracy if isinstance(accuracy, (int, float)) else None,
         now=now,
     )
+
+
+def _table(value: Json) -> dict[str, Json]:
+    """Return a table of a record; an empty one where a damaged record has something else."""
+    return value if isinstance(value, dict) else {}
 
 
 def shows_life(run: RunDir) -> bool:
@@ -70,10 +75,8 @@ def _modified(file: Path) -> float:
 def _last_line(file: Path) -> dict[str, Json]:
     """Return the record of the last whole line; empty where there is none."""
     try:
-        with file.open("rb") as opened:
-            opened.seek(max(file.stat().st_size - _END, 0))
-            lines = opened.read().rpartition(b"\n")[0].rsplit(b"\n", 1)
-        record = json.loads(lines[-1])
-    except (OSError, ValueError, RecursionError):
+        lines = tail(file, _END).rpartition(b"\n")[0].rsplit(b"\n", 1)
+        record = parse_json(lines[-1].decode())
+    except ValueError:
         return {}
     return record if isinstance(record, dict) else {}

@@ -97,7 +97,7 @@ def end(path: str | os.PathLike[str], pid: int) -> None:
     folder = Path(path).absolute()
     _, owner = _newest(folder)
     first, *_ = [*_processes(owner), {}]
-    if first.get("pid") == pid and _lives(first):
+    if first.get("pid") == pid and lives(first):
         _release(folder, str(owner.get("token")))
 
 
@@ -116,6 +116,43 @@ def check_free(path: str | os.PathLike[str], job_lives: JobLives = _no_answer) -
     file, owner = _newest(folder)
     if file is not None and not _is_ours(owner, os.getpid()) and (why := _why_alive(file, owner, job_lives)):
         raise InUse(why)
+
+
+def check_kept(path: str | os.PathLike[str]) -> None:
+    """Raise RefusedRunDir where a directory that this process has taken is another attempt's by now.
+
+    Somebody has moved it away meanwhile, and begun anew in its place: what this process would write there by name would
+    stand in the other one's record.
+    """
+    folder = Path(path).absolute()
+    token = _owned.get(folder)
+    if token is None or not folder.is_dir() or _file_of(folder, token) is not None:
+        return
+    _, other = _newest(folder)
+    if other:
+        raise RefusedRunDir(
+            f"--run-dir: {str(folder)!r} was moved away meanwhile, and is in use by {_named(other)}: nothing more of "
+            "this attempt is written there"
+        )
+
+
+def move(path: Path, target: Path, job_lives: JobLives = _no_answer) -> None:
+    """Rename a directory in which nobody is at work. Raises InUse.
+
+    It is taken for that moment: whoever would begin in it is refused, instead of going on in the other place.
+    """
+    try:
+        token, _ = _take(path.absolute(), os.getpid(), job_lives, beats=True)
+    except WriteError:  # another user's, whose folder above is shared; or a full disk, on which there is room to rename
+        check_free(path, job_lives)
+        path.rename(target)
+        return
+    try:
+        path.rename(target)
+    except BaseException:
+        _release(path.absolute(), token)
+        raise
+    _release(target.absolute(), token)
 
 
 def _take(folder: Path, pid: int, job_lives: JobLives, *, beats: bool) -> tuple[str, bool]:
@@ -272,10 +309,10 @@ def _named(owner: Mapping[str, Json]) -> str:
 
 def _doubt(file: Path, owner: Mapping[str, Json], job_lives: JobLives) -> str | None:
     """Return None for an owner that has died, an empty text for one that lives, else why nobody knows."""
-    lives = [_lives(process) for process in _processes(owner)]
-    if any(lives):
+    known = [lives(process) for process in _processes(owner)]
+    if any(known):
         return ""
-    if lives and None not in lives:
+    if known and None not in known:
         return None
     job, restart = owner.get("job"), owner.get("restart")
     if job and job == _job():
@@ -314,7 +351,7 @@ def _is_ours(owner: Mapping[str, Json], pid: int) -> bool:
         return False
     if os.environ.get(VARIABLE) == owner.get("token"):
         return True
-    living = {process.get("pid") for process in _processes(owner) if _lives(process)}
+    living = {process.get("pid") for process in _processes(owner) if lives(process)}
     return bool(living & set(_parents(pid)))
 
 
@@ -335,8 +372,12 @@ def _processes(owner: Mapping[str, Json]) -> list[dict[str, Json]]:
     return [process for process in found if isinstance(process, dict)] if isinstance(found, list) else []
 
 
+def this_process() -> dict[str, Json]:
+    """Return what tells this process from every other one: its host, boot, name space, number and start."""
+    return _process(os.getpid())
+
+
 def _process(pid: int) -> dict[str, Json]:
-    """Return what tells a process of this machine from every other one."""
     return {"host": socket.gethostname(), **_machine(), "pid": pid, "start": _stat(pid)[1]}
 
 
@@ -349,7 +390,7 @@ def _machine() -> dict[str, Json]:
         return {"boot": None, "namespace": None}
 
 
-def _lives(process: Mapping[str, Json]) -> bool | None:
+def lives(process: Mapping[str, Json]) -> bool | None:
     """Return whether a process lives; None where this machine cannot know."""
     here, host, pid = _machine(), socket.gethostname(), process.get("pid")
     if any(process.get(key) != value for key, value in here.items()):

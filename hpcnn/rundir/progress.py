@@ -14,6 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 
 from hpcnn.rundir.layout import RunDir
+from hpcnn.util.files import parse_json, tail
 from hpcnn.util.walltime import walltime
 
 # Between two writes: a file system of a cluster should not notice them.
@@ -96,11 +97,11 @@ class ProgressWriter:
 def standing(run: RunDir) -> Standing | None:
     """Return where a training stands; None where it does not say, or is being written at this moment."""
     try:
-        found = json.loads(run.progress.read_text(encoding="utf-8"))
+        found = parse_json(tail(run.progress, _BYTES + 1).decode())
         counts = (int(found[key]) for key in ("epoch", "epochs", "step", "steps"))
         speeds = [None if found[key] is None else float(found[key]) for key in ("images_per_second", "seconds_left")]
         if not all(speed is None or math.isfinite(speed) for speed in speeds):
             return None
         return Standing(*counts, *speeds)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.rundir.usage import usage_columns
-from hpcnn.util.files import parse_json, read_json
+from hpcnn.util.files import parse_json, read_bytes, read_json
 from hpcnn.util.host import facts_by_rank
 from hpcnn.util.text import first_few, visible
 from hpcnn.util.types import Json
@@ -136,7 +136,7 @@ def _read_epochs(file: Path, rank: int | None, problems: list[str]) -> Iterable[
     rank: whose file it is; None for that of a node, whose records say of which rank they are.
     """
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = read_bytes(file).decode(errors="replace")
     except OSError as error:
         problems.append(f"{file.name}: {error.strerror}")
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from hpcnn.util.secret_names import secrets_of
 from hpcnn.util.types import Json
 
 # Tables of a spec whose keys are settings, by the names that users give them.
@@ -18,6 +19,9 @@ def settings_of(spec: Mapping[str, Json]) -> dict[str, Json]:
     for table in _TABLES:
         values = spec.get(table)
         found |= values if isinstance(values, dict) else {}
+    if isinstance(env := found.get("env"), dict):  # hpcnn 0.1 recorded secrets
+        secrets = secrets_of(env)
+        found["env"] = {name: value for name, value in env.items() if name not in secrets}
     return {key: value for key, value in found.items() if value not in (None, "", [], {}, False)}
 
 

@@ -5,12 +5,11 @@ Reads epoch files alone; must not import Optuna.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpcnn.rundir.layout import RunDir
-from hpcnn.util.files import parse_json, read_lines
+from hpcnn.util.files import open_regular, parse_json, read_lines
 from hpcnn.util.types import Json
 
 
@@ -26,7 +25,8 @@ class Epoch:
 def epochs_of(run: RunDir) -> list[Epoch]:
     """Return the finished epochs of a run, in order."""
     files = [file for file in run.epochs_of_rank_0() if file.exists()]
-    return [_epoch(line) for file in files for line in read_lines(file) if line.get("rank", 0) == 0]
+    found = (_epoch(line) for file in files for line in read_lines(file))
+    return [epoch for epoch in found if epoch is not None]
 
 
 class EpochReader:
@@ -45,21 +45,28 @@ class EpochReader:
         return len(self.epochs) - before
 
     def _read_file(self, path: Path) -> None:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(self._read[path])
             for line in file:
                 if not line.endswith(b"\n"):  # a line that is being written
                     break
                 self._read[path] += len(line)
                 try:
-                    record = parse_json(line.decode())
-                    epoch = _epoch(record)
+                    epoch = _epoch(parse_json(line.decode()))
                 except ValueError:  # the middle of a line, in a file that replaced that of an earlier attempt
                     continue
-                if record.get("rank", 0) == 0 and (not self.epochs or epoch.number > self.epochs[-1].number):
+                if epoch is not None and (not self.epochs or epoch.number > self.epochs[-1].number):
                     self.epochs.append(epoch)
 
 
-def _epoch(line: Mapping[str, Json]) -> Epoch:
-    test = line.get("validation") or {}
-    return Epoch(int(line["epoch"]), test.get("accuracy"), test.get("loss"))
+def _epoch(line: Json) -> Epoch | None:
+    """Return the epoch in a record of rank 0; None of any other record, and of one that is damaged."""
+    if not isinstance(line, dict) or line.get("rank", 0) != 0 or type(line.get("epoch")) is not int:
+        return None
+    test = line.get("validation")
+    accuracy, loss = (test.get(key) if isinstance(test, dict) else None for key in ("accuracy", "loss"))
+    return Epoch(line["epoch"], _number(accuracy), _number(loss))
+
+
+def _number(value: Json) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

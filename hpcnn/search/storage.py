@@ -10,7 +10,7 @@
       workers/        job scripts and logs of Slurm's workers
 
 Many processes on many machines may use the journal at once: they append lines under a lock, a symbolic link, which NFS
-creates atomically; SQLite's own locks are unreliable there (sqlite.org/faq.html, 5).
+creates atomically (``journal.py``); SQLite's own locks are unreliable there (sqlite.org/faq.html, 5).
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from hpcnn.util.lock import lock
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
+    from optuna.storages import JournalStorage
     from optuna.study import Study
 
+_NO_TRIAL = "there is no trial yet; hpcnn search run, or submit, begins the search"
 # Choosing a trial takes another process milliseconds, and seconds among hundreds of trials.
 SECONDS_TO_CHOOSE = 120.0
 # Options that must not change when a search continues. `trials` may grow, and runs may request other resources.
@@ -75,34 +77,46 @@ def begin(search: Search, folder: Path) -> Study:
         if is_search(folder):
             _check_same(load(folder), search, folder)
         write_json(folder / "search.json", {"schema": SCHEMA_VERSION, "search": search.table})
-        study = _open(search, folder)
+        study = _created(search, folder)
         there = len(study.get_trials(deepcopy=False))
         for point in known_points(search)[there:]:
             study.enqueue_trial(point)
         return study
 
 
-def trials_of(search: Search, folder: Path) -> Study:
-    """Return Optuna's study of a search. Raises UsageError if it has no trial yet."""
-    _optuna()
-    if not (folder / "journal.log").is_file():
-        raise UsageError(f"{folder}: there is no trial yet; hpcnn search run, or submit, begins the search")
-    return _open(search, folder)
-
-
-def _open(search: Search, folder: Path) -> Study:
+def _created(search: Search, folder: Path) -> Study:
     import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))),
+        storage=_journal(folder),
         study_name=search.name,
         direction="maximize" if search.options.maximizes else "minimize",
         pruner=pruner(search),
         load_if_exists=True,
     )
+
+
+def trials_of(search: Search, folder: Path) -> Study:
+    """Return Optuna's study of a search, of which nothing is written. Raises UsageError if it has no trial yet."""
+    _optuna()
+    if not (folder / "journal.log").is_file():
+        raise UsageError(f"{folder}: {_NO_TRIAL}")
+    import optuna
+
+    try:
+        return optuna.load_study(study_name=search.name, storage=_journal(folder), pruner=pruner(search))
+    except KeyError as error:  # the command that began the search was killed before it had
+        raise UsageError(f"{folder}: {_NO_TRIAL}") from error
+
+
+def _journal(folder: Path) -> JournalStorage:
+    import optuna
+    from optuna.storages import JournalStorage
+
+    from hpcnn.search.journal import Journal
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return JournalStorage(Journal(folder / "journal.log"))
 
 
 def _optuna() -> None:

@@ -20,9 +20,9 @@ from hpcnn.sites.profile import PLACEHOLDERS, Site
 from hpcnn.specs.fields import from_mapping
 from hpcnn.specs.software import secret_hint
 from hpcnn.util import toml
-from hpcnn.util.config_dir import config_folder
+from hpcnn.util.config_dir import config_folder, is_there
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
-from hpcnn.util.secret_names import is_secret
+from hpcnn.util.secret_names import secrets_of
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
 from hpcnn.util.walltime import seconds_of
@@ -35,7 +35,7 @@ def user_folder() -> Path:
 
 def known_sites() -> list[str]:
     """Return the names of all profiles, packaged and the user's own."""
-    return sorted({file.stem for folder in _folders() if folder.is_dir() for file in folder.glob("*.toml")})
+    return sorted({file.stem for folder in _folders() if is_there(folder) for file in folder.glob("*.toml")})
 
 
 def load_site(name: str) -> Site:
@@ -48,7 +48,8 @@ def load_site(name: str) -> Site:
 
 def load_with_origin(name: str) -> tuple[Site, dict[str, str]]:
     """Return the profile and, for each key, the origin of its value: ``default``, or the file that set it."""
-    files = [file for file in (folder / f"{name}.toml" for folder in _folders()) if file.is_file()]
+    places = (folder / f"{name}.toml" for folder in _folders())
+    files = [file for file in places if is_there(file) and file.is_file()]
     if not files:
         raise unknown_value("--site", name, known_sites(), see="hpcnn sites list")
     merged: dict[str, Json] = {"name": name}
@@ -98,7 +99,7 @@ def _mistakes_within(site: Site, where: str) -> Iterator[UsageError]:
             # POSIX (IEEE Std 1003.1, 3.216, "Name"): what a shell can export
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
                 yield bad_value(f"{where}[{section}] key", key, "letters, digits and underscores")
-            if is_secret(key):
+            if secrets_of({key: value}):
                 yield UsageError(secret_hint(f"{where}[{section}]", key))
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
                 yield bad_value(f"{where}[{section}] {key}", value, "a string or a number")

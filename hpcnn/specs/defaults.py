@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcnn.util.config_dir import config_folder
+from hpcnn.util.config_dir import config_folder, is_there
 from hpcnn.util.types import Json
 
 USER_FILE, PROJECT_FILE = "config.toml", "hpcnn.toml"
@@ -36,7 +36,7 @@ class Default:
 def files() -> list[Path]:
     """Return the files of defaults that are there, the weaker first. Nobody else's project counts."""
     found = [config_folder() / USER_FILE, Path(PROJECT_FILE).absolute()]
-    return [file for file in found if file.is_file() and not is_foreign(file)]
+    return [file for file in found if is_there(file) and file.is_file() and not is_foreign(file)]
 
 
 def is_foreign(file: Path) -> bool:
@@ -66,7 +66,7 @@ def webhook() -> str | None:
     from hpcnn.util.toml import read
 
     file = config_folder() / USER_FILE
-    if not file.is_file() or is_foreign(file):
+    if not is_there(file) or not file.is_file() or is_foreign(file):
         return None
     value = read(file).get(WEBHOOK)
     if value is None:
@@ -88,7 +88,7 @@ def _checked(file: Path) -> Iterator[tuple[str, Json]]:
     from hpcnn.specs.software import SoftwareSpec, secret_hint
     from hpcnn.specs.train import TrainSpec
     from hpcnn.util.errors import UsageError, bad_value, unknown_value
-    from hpcnn.util.secret_names import is_secret
+    from hpcnn.util.secret_names import secrets_of
     from hpcnn.util.toml import read
 
     homes = {f.name: (cls, f) for cls in (Resources, SoftwareSpec, TrainSpec) for f in dataclasses.fields(cls)}
@@ -105,8 +105,8 @@ def _checked(file: Path) -> Iterator[tuple[str, Json]]:
             yield key, str(file.parent / Path(value).expanduser()) if key == "runs" else value
         elif key in homes:
             checked = check_field(homes[key][0], key, value, where)
-            if key == "env" and (secret := next(filter(is_secret, checked), None)):
-                raise UsageError(secret_hint(where, secret))
+            if key == "env" and (secrets := secrets_of(checked)):
+                raise UsageError(secret_hint(where, secrets[0]))
             yield key, checked
         else:
             raise unknown_value(f"{file}: key", written, [*PLAIN, WEBHOOK, *homes], see="hpcnn submit --help")

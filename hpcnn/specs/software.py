@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hpcnn.specs.fields import NO_KEYS, field
 from hpcnn.util.errors import UsageError, bad_value
-from hpcnn.util.secret_names import is_secret
+from hpcnn.util.secret_names import is_secret, secrets_of
 from hpcnn.util.types import Json
 
 if TYPE_CHECKING:
@@ -42,9 +42,8 @@ class SoftwareSpec:
     env_file: str | None = field(None, "File of NAME=VALUE lines that the job sources; nobody else may read it.")
 
     def __post_init__(self) -> None:
-        for name in self.env:
-            if is_secret(name):
-                raise UsageError(secret_hint("env", name))
+        for name in secrets_of(self.env):
+            raise UsageError(secret_hint("env", name))
         for name in self.pass_env:
             if not _NAME.fullmatch(name):
                 raise bad_value("pass_env", name, "a name of letters, digits and _")
@@ -52,8 +51,9 @@ class SoftwareSpec:
 
 def secret_hint(key: str, name: str) -> str:
     """Return why the value of a variable is refused; the value itself is not repeated."""
+    why = f"by its name {name} holds a secret" if is_secret(name) else f"the value of {name} holds a password"
     return (
-        f"{key}: by its name {name} holds a secret, which would stand in the job script, the record and the report. "
+        f"{key}: {why}, which would stand in the job script, the record and the report. "
         f"`--env {name}` without a value (in a file: pass_env = [{name!r}]) takes it from the environment that submits "
         "the job, and `--env-file FILE` from a file that only you can read"
     )
@@ -62,10 +62,10 @@ def secret_hint(key: str, name: str) -> str:
 def without_secrets(software: Mapping[str, Json]) -> dict[str, Json]:
     """Return a recorded software environment in which no value of a secret stands, as records of hpcnn 0.1 may have."""
     env = software.get("env")
-    if not isinstance(env, dict) or not any(map(is_secret, env)):
+    if not isinstance(env, dict) or not (secrets := secrets_of(env)):
         return dict(software)
-    passed = [*(software.get("pass_env") or ()), *filter(is_secret, env)]
-    return {**software, "env": {k: v for k, v in env.items() if not is_secret(k)}, "pass_env": passed}
+    passed = [*(software.get("pass_env") or ()), *secrets]
+    return {**software, "env": {k: v for k, v in env.items() if k not in secrets}, "pass_env": passed}
 
 
 def check_environment(software: SoftwareSpec) -> None:

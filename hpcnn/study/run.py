@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hpcnn.jobs.submit import Prepared, prepare, submit
 from hpcnn.rundir.layout import RunDir
-from hpcnn.rundir.owner import check_free
+from hpcnn.rundir.owner import move
 from hpcnn.scheduler import job_lives
 from hpcnn.scheduler.api import NoAnswer
 from hpcnn.study.expand import PlannedRun
@@ -122,11 +122,11 @@ def set_aside(path: Path) -> Path | None:
     """
     if not path.exists() or _was_never_submitted(RunDir(path)):
         return None
-    check_free(path, job_lives)
     number = 1
     while (aside := path.with_name(f"{path.name}~{number}")).exists():
         number += 1
-    return path.rename(aside)
+    move(path, aside, job_lives)
+    return aside
 
 
 def _was_never_submitted(run: RunDir) -> bool:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpcnn.jobs.ended import settle
-from hpcnn.jobs.submission import arrays_of, recover
+from hpcnn.jobs.submission import array_names, arrays_of, recover
 from hpcnn.rundir.layout import RunDir
 from hpcnn.rundir.memory import OUT_OF_MEMORY
 from hpcnn.scheduler import batch_scheduler
 from hpcnn.scheduler.api import JobState, NoAnswer, Queue
 from hpcnn.scheduler.states import ALIVE, UNKNOWN
-from hpcnn.util.files import read_json, reason_of
+from hpcnn.util.files import open_regular, read_json, reason_of
 from hpcnn.util.lock import held
 
 STATUSES = ("completed", "running", "pending", "failed", "interrupted", "unknown", "missing")
@@ -63,7 +63,7 @@ def _closed(run: RunDir) -> RunState | None:
     """Return the state of a run that this user may not read; None for any other."""
     for file in (run.result, run.job, run.spec):
         try:
-            file.open("rb").close()
+            open_regular(file).close()
         except PermissionError as error:
             return RunState(run, "unknown", f"{file.name}: {reason_of(error)}")
         except OSError:
@@ -125,8 +125,7 @@ def _lost(runs: Sequence[RunDir]) -> dict[Path, RunState]:
     states = {}
     for one in recover(records).in_doubt:
         here = one.record.parent
-        names = one.facts.get("runs")
-        for path in [here] if names is None else [here.parent / str(name) for name in names]:
+        for path in [here.parent / name for name in array_names(one.facts)] if "runs" in one.facts else [here]:
             states[path] = RunState(RunDir(path), UNKNOWN, one.reason, job=one.state)
     return states
 

@@ -16,9 +16,12 @@ from typing import NamedTuple
 
 from hpcnn.rundir.layout import SCHEMA_VERSION
 from hpcnn.util.errors import RunError
-from hpcnn.util.files import write_bytes
+from hpcnn.util.files import open_regular, write_bytes
 from hpcnn.util.types import Json
+from hpcnn.util.unreadable import UNREADABLE
 
+# What a trace may unpack to: a small file may hold any number of zeros.
+_MOST_BYTES = 1 << 30
 OPERATION, KERNEL, COMMUNICATION = "operation", "kernel", "communication"
 RUNTIME, STEPS = "runtime", "steps"
 
@@ -75,8 +78,9 @@ def write(file: Path, traces: Sequence[Trace]) -> None:
 def read(file: Path) -> Trace:
     """Read the trace of one rank. Raises RunError for any other file."""
     try:
-        content = json.loads(gzip.decompress(file.read_bytes()))
+        content = json.loads(_unpacked(file))
         (facts,) = content["otherData"]["ranks"]
+        _check_facts(facts)
         tracks: dict[int, str] = {}
         events = []
         for entry in content["traceEvents"]:
@@ -84,11 +88,33 @@ def read(file: Path) -> Trace:
                 tracks[entry["tid"]] = entry["args"]["name"]
             elif entry["ph"] == "X":
                 kind, type = entry["cat"], entry["name"]
-                name = entry["args"]["name"]
-                events.append(Event(tracks[entry["tid"]], kind, type, name, entry["ts"], entry["dur"]))
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+                name, begin, duration = entry["args"]["name"], float(entry["ts"]), float(entry["dur"])
+                events.append(Event(tracks[entry["tid"]], str(kind), str(type), str(name), begin, duration))
+    except (RecursionError, *UNREADABLE) as error:
         raise RunError(f"{str(file)!r} is no trace of a rank ({error})") from error
     return Trace(facts, events)
+
+
+def _check_facts(facts: dict[str, Json]) -> None:
+    """Raise ValueError unless the facts of a rank are those that tables and the clocks of other ranks need."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        **dict.fromkeys(("rank", "epoch", "first_step", "steps", "origin_ns"), int),
+        **dict.fromkeys(("host", "strategy"), str),
+        **dict.fromkeys((f"seconds{part}" for part in ("", "_input", "_compute", "_communication")), (int, float)),
+    }
+    for key, kind in kinds.items():
+        if not isinstance(facts[key], kind):
+            raise ValueError(f"{key} is {facts[key]!r}")
+    if not facts["seconds"] > 0:
+        raise ValueError("it has no seconds")
+
+
+def _unpacked(file: Path) -> bytes:
+    with open_regular(file) as packed, gzip.GzipFile(fileobj=packed) as opened:
+        content = opened.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"it holds more than {_MOST_BYTES >> 30} GiB")
+    return content
 
 
 def align_clocks(traces: Sequence[Trace]) -> list[Trace]:

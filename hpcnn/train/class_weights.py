@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hpcnn.data.stream.bulk import labels_of
 from hpcnn.data.stream.streamed import StreamedSet
 from hpcnn.parallel.base import Strategy
 from hpcnn.util.errors import UsageError, bad_value
+from hpcnn.util.files import parse_json, read_bytes
 from hpcnn.util.types import Array, Json
 
 RULES = ("sqrt", "balanced", "none")
@@ -82,7 +82,7 @@ def _of_file(word: str, data: DataSet) -> Array:
         )
     expected = f"a list of JSON with a weight of at least 0 for each of the {data.classes} classes"
     try:
-        numbers = json.loads(path.read_text())
+        numbers = parse_json(read_bytes(path).decode())
     except (OSError, ValueError) as error:
         raise UsageError(f"--class-weight: {word} cannot be read: {error}; expected {expected}") from error
     right = isinstance(numbers, list) and len(numbers) == data.classes

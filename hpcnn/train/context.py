@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import RunDir
+from hpcnn.rundir.owner import check_kept
 from hpcnn.train.record import Record
 from hpcnn.train.state import Position, State, save
 from hpcnn.train.stop import StopRequest
@@ -51,6 +52,8 @@ class Context:
 
         values: of every variable, as ``state.values_of`` returns them; only those of rank 0 are used.
         """
+        if self.strategy.is_chief:
+            check_kept(self.run.path)
         save(self.run.state, values, self.strategy, position, self.train)
 
 

@@ -5,10 +5,14 @@ The network takes what the training fed it: pixels are scaled already. Must not 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,9 @@ from hpcnn.util.types import Array, KerasModel
 # Samples that are compared, and what may differ: other libraries add up in another order.
 _SAMPLES = 32
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-5
+
+# What is replaced waits below this name.
+_EARLIER = "earlier"
 
 # Takes samples as the network does, and returns its outputs, flat.
 _Outputs = Callable[[Any], "list[Array]"]
@@ -69,25 +76,53 @@ def export(trained: Trained, form: str, file: Path) -> Exported:
     samples = _inputs(trained)
     wanted = _flat(trained.model(samples, training=False))
     write, outputs_of = _FORMS[form]
-    folder = Path(tempfile.mkdtemp(prefix=f".{file.name}.", dir=file.parent))
-    try:
+    with _working_folder(file) as folder:
         new = folder / file.name
-        with warnings.catch_warnings(), without_startup_messages():
-            warnings.simplefilter("ignore")
-            write(trained.model, new)
-            found = outputs_of(new)(_as_exported(trained.model, samples))
-        difference = _difference(wanted, found, file)
-        if file.is_dir():  # not removed first: a kill here loses nothing
-            file.rename(folder / "earlier")
-        new.replace(file)
-    except HpcnnError:
-        raise
-    except Exception as error:  # Keras and its converters raise anything for a network that they cannot write
-        raise RunError(f"{file}: {trained.spec.model} cannot be exported as {form}: {_words(error)}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            with warnings.catch_warnings(), without_startup_messages():
+                warnings.simplefilter("ignore")
+                write(trained.model, new)
+                found = outputs_of(new)(_as_exported(trained.model, samples))
+            difference = _difference(wanted, found, file)
+            if file.is_dir():  # not removed first: a kill here loses nothing
+                file.rename(folder / _EARLIER)
+            new.replace(file)
+        except HpcnnError:
+            raise
+        except Exception as error:  # Keras and its converters raise anything for a network that they cannot write
+            raise RunError(f"{file}: {trained.spec.model} cannot be exported as {form}: {_words(error)}") from error
     count = trained.data.test_samples
     return Exported(file, min(count, _SAMPLES), difference, _scaling(trained), ", ".join(map(_shape, wanted)))
+
+
+@contextlib.contextmanager
+def _working_folder(file: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``file``, which is gone afterwards, as are those of exports that were killed."""
+    _forget_killed(file)
+    folder = Path(tempfile.mkdtemp(prefix=f".{file.name}.", dir=file.parent))
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: nobody removes it then
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def _forget_killed(file: Path) -> None:
+    """Remove the folders of exports to ``file`` that were killed; what one had moved out of its way comes back."""
+    name = re.compile(rf"\.{re.escape(file.name)}\.[a-z0-9_]{{8}}")  # as tempfile makes them
+    for left in [entry for entry in file.parent.iterdir() if name.fullmatch(entry.name)]:
+        with contextlib.suppress(OSError):  # another one's, or at work
+            held = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if (left / _EARLIER).is_dir() and not file.exists():
+                    (left / _EARLIER).rename(file)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 def _inputs(trained: Trained) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.events import EventLog
 from hpcnn.rundir.layout import FEW_RANKS, SCHEMA_VERSION, RunDir
+from hpcnn.rundir.owner import check_kept
 from hpcnn.train.agreement import on_rank_0
 from hpcnn.train.state import Position
 from hpcnn.train.usage import Usage
@@ -150,6 +151,7 @@ class Record:
         if self._events is not None:
             self._events.close()
         if self._strategy.is_chief:
+            check_kept(self.run.path)
             self.run.write_result(status, seconds_total=self.elapsed, **facts)
 
 

@@ -11,6 +11,7 @@ import errno
 import json
 import math
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -18,6 +19,11 @@ from typing import BinaryIO, cast
 from hpcnn.util.errors import HpcnnError
 from hpcnn.util.text import BYTES_OR_ESCAPES
 from hpcnn.util.types import Json
+
+# No file of a record is larger: the epochs of a whole node in a thousand epochs have a hundredth of it.
+_MOST_BYTES = 1 << 32
+# What ``open_regular`` says of a pipe or a device, and of a file that nobody could hold in memory.
+_NO_FILE = (errno.ENXIO, errno.EFBIG)
 
 # The end of the name of a file that is being written.
 TEMPORARY = ".tmp"
@@ -143,12 +149,43 @@ def open_own(path: Path, mode: str) -> BinaryIO:
         raise WriteError(path, error) from error
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, but no pipe and no device, at which a reader would wait for ever or without end.
+
+    Whoever can write into a folder of runs can put one there. Raises OSError, also for a file beyond all use.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MOST_BYTES:
+        os.close(descriptor)
+        code = errno.EISDIR if stat.S_ISDIR(facts.st_mode) else errno.EFBIG if facts.st_size else errno.ENXIO
+        raise OSError(code, os.strerror(code) if code != errno.ENXIO else "Not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what is in a file. Raises OSError as ``open_regular``."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def is_own_file(path: Path) -> bool:
+    """Return whether a path is a file itself, and no link: what is copied from a run for others is of that run.
+
+    Whoever made the run may have linked a file to it that only its reader can read.
+    """
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def file_sha256(file: Path) -> str:
     """Return the SHA-256 of a file, as ``sha256sum`` prints it."""
     import hashlib
 
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -157,7 +194,7 @@ def file_sha256(file: Path) -> str:
 def tail(file: Path, size: int) -> bytes:
     """Return the last ``size`` bytes of a file, all of a shorter one, and nothing of one that cannot be read."""
     try:
-        with file.open("rb") as lines:
+        with open_regular(file) as lines:
             lines.seek(max(file.stat().st_size - size, 0))
             return lines.read()
     except OSError:
@@ -241,18 +278,22 @@ def _int(text: str) -> int:
 def read_json(path: Path) -> dict[str, Json] | None:
     """Return the JSON object in ``path``, or None for a file that is missing or does not hold a whole object."""
     try:
-        record = parse_json(path.read_text(encoding="utf-8"))
+        record = parse_json(read_bytes(path).decode())
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
     return record if isinstance(record, dict) else None
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Json]]:
     """Yield the records of a ``.jsonl`` file. Leave out lines that are not whole, such as one cut off by a crash."""
-    with path.open(encoding="utf-8") as file:
+    with open_regular(path) as file:
         for line in file:
             try:
-                record = parse_json(line)
+                record = parse_json(line.decode())
             except ValueError:
                 continue
             if isinstance(record, dict):

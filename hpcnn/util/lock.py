@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpcnn.util.errors import HpcnnError, UsageError
-from hpcnn.util.files import no_follow, reason_of
+from hpcnn.util.files import WriteError, no_follow, open_regular, reason_of
 
 _NAME = ".lock"
 _SECONDS_TO_TRY = 1.0  # `held` of another command may have the file for a moment
@@ -48,17 +48,50 @@ def lock(folder: Path, seconds: float = _SECONDS_TO_TRY) -> Iterator[int]:
         yield file.fileno()
 
 
+@contextlib.contextmanager
+def alone(file: Path, seconds: float = _SECONDS_TO_TRY) -> Iterator[None]:
+    """Hold a lock file while the block runs; it is gone afterwards.
+
+    Raises HpcnnError where another process holds it, and WriteError where it cannot be made.
+    """
+    while True:
+        try:
+            held = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise WriteError(file, error) from error
+        try:
+            if not _acquired(held, fcntl.LOCK_EX, seconds):
+                raise HpcnnError(f"{file}: another command is at work on this; wait until it has ended")
+            if not _is_at(held, file):
+                continue  # that of a process that has just ended and removed it
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)
+            return
+        finally:
+            os.close(held)
+
+
+def _is_at(opened: int, file: Path) -> bool:
+    """Return whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(opened), file.lstat())
+    except FileNotFoundError:
+        return False
+
+
 def lock_file(folder: Path) -> Path:
     """Return the file of the lock of ``folder``."""
     return folder / _NAME
 
 
 def held(folder: Path) -> bool:
-    """Return whether a process holds the lock of ``folder`` at this moment."""
+    """Return whether a process holds the lock of ``folder`` at this moment, as far as this user can see."""
     try:
-        with lock_file(folder).open(encoding="utf-8") as file:
+        with open_regular(lock_file(folder)) as file:
             return not _acquired(file.fileno(), fcntl.LOCK_SH, 0.0)
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

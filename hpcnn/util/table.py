@@ -74,7 +74,7 @@ def _emit_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
 
     keys = list(rows[0]) if rows else [column.key for column in columns]
     writer = csv.DictWriter(sys.stdout, fieldnames=keys, lineterminator="\n")
-    writer.writeheader()
+    writer.writerow({key: no_formula(key) for key in keys})
     for row in rows:
         writer.writerow({k: json.dumps(v) if isinstance(v, (list, dict)) else no_formula(v) for k, v in row.items()})
 
@@ -99,7 +99,7 @@ def _emit_table(rows: Sequence[Row], columns: Sequence[Column], title: str | Non
     texts = [[_cell(row.get(column.key), column.show) for row in rows] for column in shown]
     contents = [
         Content(
-            column.heading,
+            in_one_line(column.heading),
             cells,
             folds=column.folds and not column.right,
             leads=column.leads,
@@ -129,7 +129,7 @@ def _print_block(block: Block, columns: Sequence[Column], texts: Sequence[Sequen
         column = columns[placed.number]
         # rich counts the padding before the first column, which it leaves out, as width
         table.add_column(
-            placed.heading,
+            Text(placed.heading),
             justify="right" if column.right else "left",
             overflow="fold",
             min_width=placed.width,

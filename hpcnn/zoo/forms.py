@@ -46,6 +46,8 @@ class Location:
             if not matches or not all(map(os.path.lexists, matches)):
                 raise bad_value("--data", path, f"a path or a pattern of files for {FORMS[self.form]}; there is none")
             found += map(Path, matches)
+        for file in found:
+            _check_converted(file)
         return found
 
     def parts(self, suffix: str) -> tuple[list[Path], list[Path]]:
@@ -57,6 +59,21 @@ class Location:
                 return sorted(folder.glob(f"train*{suffix}")), sorted(folder.glob(f"test*{suffix}"))
             return self.files((str(folder / f"*{suffix}"),)), []
         return found, self.files(self.test)
+
+
+def conversion_log(path: Path) -> Path:
+    """Return the file that stands beside the result of ``hpcnn data convert`` until all of it is there."""
+    return path.with_name(f"{path.name}.convert.json")
+
+
+def _check_converted(file: Path) -> None:
+    """Raise UsageError for a file of which a conversion has not written all: what is missing are zeros, or samples."""
+    for place in (file, file.parent):
+        if place.name and conversion_log(place).exists():
+            raise UsageError(
+                f"--data: {str(place)!r} is not whole: `hpcnn data convert` is at work on it, or was cut off; the same "
+                f"command again goes on with it ({conversion_log(place).name} stands there until its end)"
+            )
 
 
 def form_of(name: str) -> str | None:

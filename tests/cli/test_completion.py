@@ -60,6 +60,16 @@ def test_words(typed: tuple[str, ...], expected: list[str]) -> None:
     assert words(*typed) == expected
 
 
+def test_what_others_have_named_is_no_command(folder: Path) -> None:
+    """Bash puts words into the line as they are, without quotes."""
+    for name in ("$(touch x)", "a b", "`id`", "x;id", "plain"):
+        (folder / "runs" / "scale" / name).mkdir()
+    (folder / "runs" / "scale" / "plain" / "job.json").write_text('{"job_id": "12;id"}')
+    (folder / "runs" / "scale" / "a b" / "job.json").write_text("[" * 3000)
+    assert words("scaling-report", "runs/scale/") == ["runs/scale/plain", "runs/scale/ntasks=1-r01-abcdef"]
+    assert words("status", "12") == ["1234"]
+
+
 def test_partitions_are_those_of_sinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert words("submit", "--partition", "") == []
     sinfo = tmp_path / "sinfo"

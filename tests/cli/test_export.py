@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hpcnn.cli.main import main
+from hpcnn.train.export import _working_folder
 from tests.kept_networks import USER
 
 keras = pytest.importorskip("keras")
@@ -179,3 +180,22 @@ def test_a_missing_package_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_help_has_examples() -> None:
     assert "hpcnn export runs/first --format saved-model" in export("--help").stdout
+
+
+class TestAnExportThatWasKilled:
+    """Folders beside the target are what a kill leaves: of one that is at work they stay."""
+
+    def test_the_next_one_removes_what_it_left(self, tmp_path: Path) -> None:
+        (tmp_path / ".net.keras.abcd_12x" / "net.keras").mkdir(parents=True)
+        (tmp_path / ".net.keras.mine").mkdir()  # no name of ours
+        with _working_folder(tmp_path / "net.keras") as folder:
+            assert folder.is_dir()
+            with _working_folder(tmp_path / "net.keras"):
+                assert folder.is_dir()
+        assert [entry.name for entry in tmp_path.iterdir()] == [".net.keras.mine"]
+
+    def test_what_was_to_be_replaced_comes_back(self, tmp_path: Path) -> None:
+        (tmp_path / ".net.abcd_12x" / "earlier" / "variables").mkdir(parents=True)
+        with _working_folder(tmp_path / "net"):
+            assert (tmp_path / "net" / "variables").is_dir()
+        assert [entry.name for entry in tmp_path.iterdir()] == ["net"]

@@ -229,3 +229,12 @@ class TestMachines:
         ended = hpcnn("submit", "--", "true")
         assert ended.exit_code == 2
         assert "Error: --run-dir: " in ended.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["sites", "list"], ["submit", "--dry-run", "--", "true"]])
+def test_an_output_that_is_full(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        ended = subprocess.run(
+            [sys.executable, "-m", "hpcnn", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (1, "Error: no space (no space left on device)\n")

@@ -28,7 +28,10 @@ def everything(folder):
 
 @pytest.mark.parametrize(
     "name",
-    ["TOKEN", "WANDB_API_KEY", "hf_token", "hfToken", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "Credentials", "SSH_KEYS"],
+    [
+        *("TOKEN", "WANDB_API_KEY", "hf_token", "hfToken", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "Credentials"),
+        *("SSH_KEYS", "DB_PASS", "MYSQL_PWD", "GITHUB_PAT"),
+    ],
 )
 def test_names_of_secrets(name):
     assert is_secret(name)
@@ -38,10 +41,58 @@ def test_names_of_secrets(name):
     assert VALUE not in result.output
 
 
-@pytest.mark.parametrize("name", ["TOKENIZERS_PARALLELISM", "OMP_NUM_THREADS", "NOTE", "KERAS_BACKEND", "KEYBOARD"])
+@pytest.mark.parametrize(
+    "name", ["TOKENIZERS_PARALLELISM", "OMP_NUM_THREADS", "NOTE", "KERAS_BACKEND", "KEYBOARD", "OLDPWD", "PASS", "PWD"]
+)
 def test_other_names(name):
     assert not is_secret(name)
     assert submit("--dry-run", "--env", f"{name}=1", *SHOWS).exit_code == 0
+
+
+@pytest.mark.parametrize("value", ["http://me:s3cret@proxy:3128", "postgres://u:p%40w@db/x", "see https://:t0ken@host"])
+def test_a_password_in_an_address(value, here):
+    result = submit("--dry-run", "--env", f"HTTPS_PROXY={value}", *SHOWS)
+    assert result.exit_code == 2
+    assert "the value of HTTPS_PROXY holds a password" in result.stderr
+    assert value not in result.output
+    (here / "hpcnn.toml").write_text(f'env = {{ HTTPS_PROXY = "{value}" }}\n')
+    refused = submit("--dry-run", *SHOWS)
+    assert refused.exit_code == 2
+    assert value not in refused.output
+
+
+@pytest.mark.parametrize("value", ["http://proxy:3128", "http://me@proxy:3128", "a:b@c", "//x:y@z"])
+def test_an_address_without_one(value):
+    assert submit("--dry-run", "--env", f"HTTPS_PROXY={value}", *SHOWS).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("--", "python", "-c", "0", "--api-key", VALUE), "api-key"),
+        (("--", "python", "-c", "0", f"--wandb_token={VALUE}"), "wandb_token"),
+        (("--", "env", f"HF_TOKEN={VALUE}", "true"), "HF_TOKEN"),
+        (("--setup", f"export HF_TOKEN={VALUE}", "--", "true"), "HF_TOKEN"),
+        (("--", "git", "clone", f"https://me:{VALUE}@host/x"), "an address with a password"),
+    ],
+)
+def test_what_looks_like_a_secret_in_the_words_of_a_job_is_said(words, name):
+    result = submit("--dry-run", *words)
+    assert result.exit_code == 0
+    assert f"looks like a secret ({name})" in result.stderr
+    assert VALUE not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--setup", "export HF_TOKEN=$(cat token)", "--", "true"),
+        ("--setup", 'export HF_TOKEN="$OTHER"', "--", "true"),
+        ("--", "python", "-c", "0", "--token-file", "token", "--key=name", "--num-tokens", "5", "--tokens"),
+    ],
+)
+def test_what_is_none(words):
+    assert "secret" not in submit("--dry-run", *words).stderr
 
 
 class TestTakenFromHere:
@@ -142,6 +193,27 @@ def test_an_old_record_gives_its_secret_to_nobody():
     Path("run/spec.json").write_text(json.dumps(spec))
     assert "--env NOTE=x --pass-env MY_API_KEY" in submit_command("run")
     assert job_of(RunDir("run")).software.pass_env == ("MY_API_KEY",)
+
+
+def test_nothing_shows_the_secret_of_an_old_record():
+    for number in (1, 2):
+        assert submit("--run-dir", f"runs/{number}", "--env", f"NOTE={number}", *SHOWS).exit_code
+        spec = json.loads(Path(f"runs/{number}/spec.json").read_text())
+        spec["software"]["env"] |= {"MY_API_KEY": f"{VALUE}-{number}"}
+        Path(f"runs/{number}/spec.json").write_text(json.dumps(spec))
+        with Path(f"runs/{number}/job.sh").open("a") as script:
+            script.write(f"export MY_API_KEY='{VALUE}-{number}'\n")
+    for words in (
+        "runs runs",
+        "runs runs --format csv",
+        "status runs",
+        "top runs --once",
+        "submit --diff runs/1 -- true",
+    ):
+        shown = CliRunner().invoke(main, words.split())
+        assert shown.exit_code == 0, shown.output
+        assert VALUE not in shown.output, words
+    assert "NOTE=1" in CliRunner().invoke(main, ["runs", "runs"]).output
 
 
 def test_the_record_of_a_slurm_job_has_no_password(monkeypatch):

@@ -94,6 +94,18 @@ def test_a_cell_that_begins_a_formula(capsys: pytest.CaptureFixture[str]) -> Non
     assert all(row["text"].startswith("'") for row in rows)
 
 
+@pytest.mark.parametrize("fmt", ["table", "csv"])
+def test_settings_of_others_as_headings(run: RunDir, fmt: str) -> None:
+    """A heading is no markup of rich, which would raise an error, and no formula."""
+    for number in (1, 2):
+        amend(run.path.with_name(f"run-{number}") / "spec.json", train={"[/x]": number, f"=1{STEERS}": number})
+    shown = hpcnn("runs", "runs", "--format", fmt).stdout
+    assert "[/x]" in shown
+    assert not steers(shown)
+    assert ("'=1" in shown) == (fmt == "csv")
+    assert ",=1" not in shown
+
+
 def test_markup_of_documents(run: RunDir) -> None:
     name = r"[a](http://x) <img> `c` *b* _i_ a_b \ | $x^2$ & % # {y}"
     for number in (1, 2):

@@ -14,7 +14,8 @@ from hpcnn.data.registry import load
 from hpcnn.data.stream.convert import convert
 from hpcnn.data.stream.opened import Options
 from hpcnn.data.stream.streamed import StreamedSet, bad_of, source_of
-from hpcnn.util.errors import UsageError
+from hpcnn.data.stream.writers import WRITERS
+from hpcnn.util.errors import HpcnnError, UsageError
 from hpcnn.util.user_code import DATA_FORMS, own_code
 from hpcnn.zoo.forms import FORMS, location_of
 
@@ -175,6 +176,32 @@ def test_options_that_a_form_does_not_have(written: dict[str, str]) -> None:
         load(written["npy"], samples=51)
 
 
+def test_a_conversion_that_was_killed_before_its_first_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for form, place in TARGETS.items():
+        (tmp_path / form).mkdir()
+        target = f"{form}:{tmp_path / form / place}"
+        with monkeypatch.context() as patch:
+            patch.setattr(WRITERS[form], "begin", killed)
+            with pytest.raises(KeyboardInterrupt):
+                convert(small(), target, 16)
+        convert(small(), target, 16)
+        assert len(opened(target).x_train) == len(small().x_train)
+        assert not [entry for entry in (tmp_path / form).iterdir() if "convert" in entry.name]
+
+
+def test_two_conversions_to_one_place(tmp_path: Path) -> None:
+    def other(part: str, done: int, count: int) -> None:
+        if done == 32:
+            with pytest.raises(HpcnnError, match="another command is at work on this"):
+                convert(small(), f"npy:{tmp_path / 'digits'}", 16, force=True)
+
+    convert(small(), f"npy:{tmp_path / 'digits'}", 16, other)
+    assert len(opened(f"npy:{tmp_path / 'digits'}").x_train) == len(small().x_train)
+
+
 def test_a_conversion_that_was_stopped_goes_on(tmp_path: Path) -> None:
     class Stop(Exception):
         pass
@@ -189,6 +216,8 @@ def test_a_conversion_that_was_stopped_goes_on(tmp_path: Path) -> None:
         target = f"{form}:{tmp_path / form / place}"
         with pytest.raises(Stop):
             convert(small(), target, 16, until_32)
+        with pytest.raises(UsageError, match="is not whole: `hpcnn data convert` is at work on it, or was cut off"):
+            opened(target)  # zeros stand for what is missing, or it is missing
         seen.clear()
         convert(small(), target, 16, lambda part, done, count: seen.append((part, done)))
         assert seen[:2] == [("train", 32), ("train", 48)], form

@@ -24,6 +24,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from hpcnn.search import worker
 from tests import isolation, warm_start
 from tests.faults import commands, damage, disk, keys, kills, kinds, networks, pairs, values
 
@@ -40,6 +41,8 @@ CAMPAIGNS = {
 }
 # Of the changes of a kind of work, every fifth in turn.
 _STRIDE = 5
+# The servers of warm starts (``tests/warm_start``) for what job scripts start.
+_WARM = {"jobs": ("jobs",), "ranks": ("jobs", "training", "tables")}
 _TRAININGS: dict[str, dict[str, bool]] = {
     "a training": {},
     "a training, resumed, torn": {"resume": True, "torn": True},
@@ -125,8 +128,8 @@ def _campaign(name: str, seconds: float, file: Path | None, seed: int) -> State:
     with ExitStack() as kept:
         kept.callback(shutil.rmtree, place, ignore_errors=True)
         kept.callback(isolation.end, home)
-        if name == "ranks":
-            os.environ.update(kept.enter_context(warm_start.servers(home)))
+        if name in _WARM:
+            os.environ.update(kept.enter_context(warm_start.servers(home, _WARM[name])))
         kept.callback(os.chdir, ROOT)
         os.chdir(place)
         for piece in _PIECES[name](place, seed):
@@ -179,8 +182,10 @@ def _commands(place: Path, seed: int) -> Iterator[Piece]:
 def _jobs(place: Path, seed: int) -> Iterator[Piece]:
     _import("hpcnn.train.numpy.run", "hpcnn.train.session", *commands.MODULES)
     kills.undisturbed(place)
+    worker._SECONDS_BETWEEN_LOOKS = 0.02  # of trials that take a tenth of a second
     every = commands.job_kinds()
-    at_once = _at_once(itertools.chain(pairs.of_trainings(), pairs.pairs(every)), place, 2)
+    alone = [kind for kind in every if kind.name != "search submit"]  # a second one adds workers, as it is meant to
+    at_once = _at_once(itertools.chain(pairs.of_trainings(), pairs.pairs(alone)), place, 2)
     full = _full_disks(every[:4], place, range(0, 80, 20))
     yield from _in_turn(_of_kinds(every, place, processes=True, stride=_STRIDE * 5), at_once, full)
 
@@ -197,7 +202,9 @@ def _networks(place: Path, seed: int) -> Iterator[Piece]:
 
 def _ranks(place: Path, seed: int) -> Iterator[Piece]:
     _import("hpcnn.cli.submit", "hpcnn.cli.tune")
-    yield from _of_kinds(networks.rank_kinds(), place, processes=True, stride=_STRIDE * 5)
+    ranks, tune = networks.rank_kinds()
+    of_tune = _of_kinds([tune], place, processes=True, stride=_STRIDE * 20)  # it has four times as many changes
+    yield from _in_turn(_of_kinds([ranks], place, processes=True, stride=_STRIDE * 5), of_tune)
 
 
 def _in_turn(*several: Iterator[Piece]) -> Iterator[Piece]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,13 @@ x, y = data.x_train[:256] / 16, data.y_train[:256]
 options = dict(batch_size=64, epochs={EPOCHS}, shuffle=False, verbose=0, validation_data=(x, y))
 model.fit(x, y, **options, callbacks=run.callbacks())
 """
+LOOP = """
+import hpcnn
+run = hpcnn.init()
+for number in range(3):
+    with run.epoch(samples=256, batch_size=64) as epoch:
+        epoch.log(loss=1 / (1 + number), val_loss=0.5, val_accuracy=number / 4)
+"""
 # What a training says that is begun again with --resume.
 _FINISHED = ("already holds a finished run", *COMPLETED)
 
@@ -42,7 +50,11 @@ def kinds(place: Path) -> list[Kind]:
     return [
         Kind("Keras, all networks kept", _train("--checkpoint", "--resume"), _facts, done=_FINISHED),
         Kind("Keras, the best kept", _train("--checkpoint-best", "--tensorboard", "--resume"), _facts, done=_FINISHED),
-        Kind("a script", _script, _facts, done=_FINISHED),
+        Kind(
+            "Keras to a target", _train("--checkpoint", "--target-accuracy", 0.01, "--resume"), _facts, done=_FINISHED
+        ),
+        Kind("a script", _script, _facts, _written(SCRIPT), done=_FINISHED),
+        Kind("a script with a loop", _script, _facts, _written(LOOP), done=_FINISHED),
         Kind(
             "data convert tfrecord",
             convert("tfrecord:{}/digits"),
@@ -71,17 +83,29 @@ def _train(*more: object) -> Callable[[Path], Action]:
     return lambda folder: hpcnn("train", *SMALL, *more, "--run-dir", folder / "run")
 
 
+def _written(text: str) -> Callable[[Path], None]:
+    """Return what writes a script; a full disk has it already."""
+
+    def before(folder: Path) -> None:
+        (folder / "script.py").write_text(text)
+
+    return before
+
+
 def _script(folder: Path) -> Action:
     def action() -> None:
         import atexit
 
         (folder / "run").mkdir(exist_ok=True)
         os.environ |= {"HPCNN_RUN_DIR": str(folder / "run"), "HPCNN_RESUME": "1"}
-        file = folder.parent / "script.py"
-        file.write_text(SCRIPT)
         if RunDir(folder / "run").read_result() is None:
-            runpy.run_path(str(file), run_name="__main__")
-            atexit._run_exitfuncs()
+            try:
+                runpy.run_path(str(folder / "script.py"), run_name="__main__")
+            except Exception as error:  # as Python ends a script
+                sys.excepthook(type(error), error, error.__traceback__)
+                raise SystemExit(1) from None
+            finally:
+                atexit._run_exitfuncs()
 
     return action
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.faults import watch
 
 SITE = Path(__file__).parent / "site"
-_SECONDS = 120  # a piece of work that takes longer hangs, and says where
+_SECONDS = 600  # a piece of work that takes longer hangs, and says where
 _SECONDS_TO_END = 30  # for what it started, when it has ended itself
 
 
@@ -121,4 +121,4 @@ def _wait_for_others(state: str, *, kill: bool) -> None:
     while watch.processes(state):
         if time.monotonic() >= end:
             watch.kill_all(state, but=set())
-        time.sleep(0.01)
+        time.sleep(0.02)

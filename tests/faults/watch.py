@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-VARIABLE = "HPCNN_FAULTS"
+VARIABLE, STAND_IN = "HPCNN_FAULTS", "HPCNN_TEST_STAND_IN"
 
 _CHANGES = {
     *("os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate", "os.chmod"),
@@ -100,8 +100,8 @@ class Watch:
                 _tear(file)
         with open(f"{self.state}/killed", "w") as file:  # noqa: PTH123
             file.write(f"{name} in {' '.join(sys.argv[:3])}")
-        if self.everyone:
-            kill_all(self.state, but={os.getpid()})
+        if self.everyone:  # last goes the stand-in (tests/warm_start) of this fork, which would take it with it
+            kill_all(self.state, but={os.getpid(), int(os.environ.get(STAND_IN) or 0)})
         os.kill(os.getpid(), signal.SIGKILL)
 
 

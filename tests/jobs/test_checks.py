@@ -25,8 +25,11 @@ def test_memory_that_slurm_takes(mem: str) -> None:
 
 @pytest.mark.parametrize("mem", ["lots", "16 G", "1.5G", "-1", "16X", "G"])
 def test_memory_that_it_does_not_take(mem: str) -> None:
-    with pytest.raises(UsageError, match=r"^--mem: .* is not valid; expected megabytes, or a whole number with K, M"):
-        check_request(Resources(mem=mem), HERE)
+    for name in ("mem", "mem-per-cpu", "mem-per-gpu"):
+        with pytest.raises(
+            UsageError, match=rf"^--{name}: .* is not valid; expected megabytes, or a whole number with K"
+        ):
+            check_request(Resources(**{name.replace("-", "_"): mem}), HERE)
 
 
 @pytest.mark.parametrize(

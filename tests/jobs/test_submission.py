@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from hpcnn.cli.main import main
 from hpcnn.jobs import submission
 from hpcnn.rundir.layout import RunDir
-from hpcnn.util.files import read_json, write_json
+from hpcnn.util.files import WriteError, read_json, write_json
 from tests.scheduler.commands import Commands
 
 SITE = ("--site", "generic-slurm")
@@ -308,3 +308,31 @@ def test_the_log_of_a_job_that_nobody_knows_is_not_followed(slurm: Commands, wor
     write_json(run.job, {"job_id": None, "script": str(run.job_script), "before": None})
     ended = call("logs", "-f", "run")
     assert (ended.exit_code, "its submission was interrupted" in ended.stderr) == (2, True), ended.output
+
+
+def test_a_record_that_is_not_this_users_hides_no_other(
+    slurm: Commands, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not noted stays in doubt: it is not submitted again."""
+    for number in range(2):
+        run = RunDir(work / f"run-{number}")
+        write_json(run.job, {"job_id": None, "script": str(run.job_script), "before": None})
+    lines = "".join(f"{number}|RUNNING|{work}/run-{number}/job.sh\n" for number in range(2))
+    (slurm.folder / "queue").write_text(lines)
+
+    def refused(path: Path, record: object, **_: object) -> None:
+        if path.parent.name == "run-0":
+            raise WriteError(path, PermissionError(13, "Permission denied"))
+        write_json(path, record)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(submission, "write_json", refused)
+    result = submission.recover_targets([str(work)])
+    assert [file.parent.name for file in result.found] == ["run-1"]
+    assert [one.record.parent.name for one in result.in_doubt] == ["run-0"]
+    assert "its job is 0, but" in result.in_doubt[0].reason
+
+
+@pytest.mark.parametrize("runs", [["../other/run"], ["a/b"], [".."], [{}], [1], "run", None])
+def test_names_that_lead_out_of_the_folder_of_an_array_are_none(runs: object) -> None:
+    assert submission.array_names({"runs": runs}) == []
+    assert submission.array_names({"runs": ["run-1", "point~1"]}) == ["run-1", "point~1"]

@@ -2,6 +2,7 @@
 
 import gzip
 import importlib
+import io
 import json
 import tarfile
 
@@ -169,3 +170,39 @@ def test_thicket_wants_a_new_folder(study, tmp_path):
     (tmp_path / "there" / "file").touch()
     with pytest.raises(UsageError, match="is there already"):
         exported("thicket", study, tmp_path / "there")
+
+
+@pytest.mark.parametrize("line", ['{"key": "a"}', "{}", '{"key": "a", "seconds": "x", "time": "y"}'])
+def test_events_that_are_damaged(study, tmp_path, line):
+    (study / "a" / "events.jsonl").write_text(line + "\n")
+    with pytest.raises(UsageError, match=r"events\.jsonl is damaged"):
+        exported("mllog", study, tmp_path / "out.log")
+
+
+def test_an_archive_has_nothing_that_is_linked_to(study, tmp_path):
+    """Whoever made the run may have linked a file to it that only its reader may read."""
+    (tmp_path / "kaggle.json").write_text('{"key": "hush"}')
+    (study / "a" / "mine.json").symlink_to(tmp_path / "kaggle.json")
+    with tarfile.open(exported("archive", study, tmp_path / "out.tar.gz")) as tar:
+        assert [name for name in tar.getnames() if "mine" in name] == []
+
+
+def test_an_archive_that_unpacks_to_more_than_any_records(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpcnn.analysis.archive._MOST_BYTES", 1 << 20)
+    with tarfile.open(tmp_path / "runs.tar.gz", "w:gz") as tar:
+        entry = tarfile.TarInfo("a/spec.json")
+        entry.size = 2 << 20
+        tar.addfile(entry, io.BytesIO(bytes(2 << 20)))
+    with pytest.raises(UsageError, match="it holds more than"):
+        load(tmp_path / "runs.tar.gz")
+
+
+def test_an_archive_has_no_secret_of_an_old_record(study, tmp_path):
+    spec = json.loads((study / "a" / "spec.json").read_text())
+    spec["software"] = {"env": {"MY_API_TOKEN": "hush", "NOTE": "x"}}
+    (study / "a" / "spec.json").write_text(json.dumps(spec))
+    with tarfile.open(exported("archive", study, tmp_path / "out.tar.gz")) as tar:
+        (name,) = [name for name in tar.getnames() if name.endswith("a/spec.json")]
+        packed = json.loads(tar.extractfile(name).read())
+    assert packed["software"] == {"env": {"NOTE": "x"}, "pass_env": ["MY_API_TOKEN"]}
+    assert {**packed, "software": spec["software"]} == spec

@@ -46,7 +46,20 @@ def test_settings_are_parameters_and_the_study_is_the_experiment(run_in: RunIn) 
     assert wanted.items() <= content.parameters.items()
     assert "hush" not in json.dumps(content.parameters)
     assert content.tags["hpcnn.host"] == "c1"
-    assert {"spec.json", "result.json", "epochs.rank00000.jsonl"} <= {file.name for file, _ in content.files}
+    names = {file.name for file, _ in content.files}
+    assert {"result.json", "epochs.rank00000.jsonl"} <= names
+    assert "spec.json" not in names  # it has the token, as hpcnn 0.1 wrote it
+    assert "spec.json" in {file.name for file, _ in content_of(run_in("b")).files}
+
+
+def test_nothing_is_told_that_is_linked_to(run_in: RunIn, tmp_path: Path) -> None:
+    """Whoever made the run may have linked a file to it that only its reader may read."""
+    run = run_in("a")
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "key.json").write_text("hush")
+    (run.path / "mine.json").symlink_to(tmp_path / "private" / "key.json")
+    (run.path / "plots").symlink_to(tmp_path / "private")
+    assert not [file for file, _ in content_of(run).files if file.name in ("mine.json", "key.json")]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hpcnn.rundir import owner
-from hpcnn.rundir.owner import VARIABLE, InUse, begin, check_free, end, own
+from hpcnn.rundir.owner import VARIABLE, InUse, begin, check_free, end, move, own
 
 HOLD = """
 import sys, time
@@ -42,6 +43,37 @@ while taken < 15 and time.monotonic() < end:
     except InUse:
         time.sleep(0.001)
 print(taken)
+"""
+
+
+# Takes a directory to rename it, and waits before it does.
+MOVE = """
+import sys
+from pathlib import Path
+from hpcnn.rundir.owner import move
+rename = Path.rename
+def slowly(path, target):
+    print("ready", flush=True)
+    sys.stdin.readline()
+    return rename(path, target)
+Path.rename = slowly
+move(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+# Works in a directory that is moved away, and then looks whether it may write there.
+MOVED_AWAY = """
+import sys
+from pathlib import Path
+from hpcnn.rundir.owner import check_kept, own
+with own(sys.argv[1]):
+    check_kept(sys.argv[1])
+    Path(sys.argv[1]).rename(sys.argv[2])
+    check_kept(sys.argv[1])  # writing itself says that it is not there
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        check_kept(sys.argv[1])
+    except Exception as error:
+        print(error, flush=True)
 """
 
 
@@ -239,3 +271,43 @@ def test_a_directory_that_is_removed_meanwhile_is_not_made_again(run: Path) -> N
     with own(run):
         shutil.rmtree(run)
     assert not run.exists()
+
+
+class TestMoved:
+    """A study sets a failed attempt aside; a user moves a directory in which a training is at work."""
+
+    def test_one_in_use_stays(self, run: Path, holder: subprocess.Popen[str]) -> None:
+        with pytest.raises(InUse, match=f"process {holder.pid}"):
+            move(run, run.with_name("run~1"))
+        assert run.is_dir()
+
+    def test_one_that_is_free_is_free_afterwards(self, run: Path) -> None:
+        written(run, process={"pid": 2**30})
+        move(run, run.with_name("run~1"))
+        assert not list(run.with_name("run~1").iterdir())
+        assert not run.exists()
+
+    def test_who_would_begin_meanwhile_is_refused(self, run: Path) -> None:
+        with _started(MOVE, run, run.with_name("run~1")) as mover:
+            with pytest.raises(InUse, match=f"process {mover.pid}"), own(run):
+                pass
+            mover.communicate("go on\n")
+        assert not list(run.with_name("run~1").iterdir())
+
+    def test_nothing_is_written_into_what_took_its_place(self, run: Path) -> None:
+        with _started(MOVED_AWAY, run, run.with_name("mine")) as first:
+            run.mkdir()
+            with own(run):
+                said, _ = first.communicate("go on\n")
+        assert "moved away meanwhile, and is in use by " in said
+        assert f"process {os.getpid()}" in said
+
+
+@contextlib.contextmanager
+def _started(script: str, *words: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a script, and wait until it says that it is ready."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", script, *words], stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process

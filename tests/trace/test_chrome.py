@@ -29,7 +29,9 @@ def event(name: str, begin: float, duration: float, track: str = "a", kind: str 
 
 
 def trace(rank: int, events: list[Event], host: str = "c1", origin_ns: int = 0, steps: int = 2) -> Trace:
-    return Trace({"rank": rank, "host": host, "origin_ns": origin_ns, "steps": steps}, events)
+    seconds = {f"seconds{part}": 1.0 for part in ("", "_input", "_compute", "_communication")}
+    facts = {"rank": rank, "host": host, "origin_ns": origin_ns, "steps": steps, "first_step": 1, "epoch": 1}
+    return Trace({**facts, "strategy": "serial", **seconds}, events)
 
 
 def test_self_time_is_without_what_runs_inside() -> None:
@@ -96,13 +98,26 @@ def test_a_trace_is_read_as_it_was_written_and_is_what_chrome_opens(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", gzip.compress(b"[]"), gzip.compress(b'{"otherData": {"ranks": []}}')],
-    ids=["empty", "not compressed", "not a trace", "no rank"],  # gzip writes the time into what it compresses
+    [
+        *(b"", b"{}", gzip.compress(b"[]"), gzip.compress(b'{"otherData": {"ranks": []}}')),
+        gzip.compress(b'{"otherData": {"ranks": [{"rank": 0, "host": 1}]}, "traceEvents": []}'),
+        gzip.compress(b"[" * 100_000),
+        gzip.compress(bytes(range(256)))[:20] + b"\xff" * 40,  # zlib's own error
+    ],
+    ids=["empty", "not compressed", "not a trace", "no rank", "no facts", "deep", "damaged"],
 )
 def test_a_damaged_trace_is_named(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "trace.rank00000.json.gz"
     file.write_bytes(content)
     with pytest.raises(RunError, match=r"trace.rank00000.json.gz' is no trace of a rank"):
+        read(file)
+
+
+def test_a_trace_that_unpacks_to_more_than_any_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpcnn.trace.chrome._MOST_BYTES", 1 << 20)
+    file = tmp_path / "trace.rank00000.json.gz"
+    file.write_bytes(gzip.compress(bytes(2 << 20)))
+    with pytest.raises(RunError, match="it holds more than"):
         read(file)
 
 

@@ -25,19 +25,21 @@ from pathlib import Path
 SOCKET = "HPCNN_TEST_WARM_START"
 # A file of Python that each process which starts warm runs first: what breaks hpcnn for a test.
 RUN_FIRST = "HPCNN_TEST_RUN_FIRST"
+# The process whose work a fork does: it ends with the fork, and the fork with it.
+STAND_IN = "HPCNN_TEST_STAND_IN"
 SITE = Path(__file__).parent / "site"
 ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def servers(folder: Path) -> Iterator[dict[str, str]]:
+def servers(folder: Path, kinds: tuple[str, ...] = ("training", "tables")) -> Iterator[dict[str, str]]:
     """Run the servers while the block runs, with their sockets in ``folder``; give the variables that lead to them.
 
     A process that has them in its environment is started warm, and so are those that it starts.
     """
     address = folder / "warm-start"
     with ExitStack() as running:
-        for what in ("training", "tables"):
+        for what in kinds:
             running.enter_context(_server(f"{address}.{what}"))
         yield _variables(address)
 

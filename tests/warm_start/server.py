@@ -1,6 +1,6 @@
 """``python -m tests.warm_start.server SOCKET``: loads packages when the first process asks, and forks for each.
 
-Which packages, the end of SOCKET says: ``training`` or ``tables``.
+Which packages, the end of SOCKET says: ``training``, ``tables`` or ``jobs``.
 
 It ends when its standard input is closed, so with the process that started it; a fork ends with its stand-in.
 """
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.warm_start import RUN_FIRST
+from tests.warm_start import RUN_FIRST, STAND_IN
 
 
 @dataclass
@@ -75,7 +75,16 @@ def load_tables() -> None:
     gc.freeze()
 
 
-LOAD = {".training": load_training, ".tables": load_tables}
+def load_jobs() -> None:
+    """Load what job scripts start besides TensorFlow: trainings in NumPy, records, workers of searches."""
+    for name in ("train.numpy.run", "train.session", "cli.main", "cli.train", "cli.record", "cli.search"):
+        importlib.import_module(f"hpcnn.{name}")
+    for name in ("optuna", "sklearn.datasets", "hpcnn.search.worker", "hpcnn.study.run"):
+        importlib.import_module(name)
+    gc.freeze()
+
+
+LOAD = {".training": load_training, ".tables": load_tables, ".jobs": load_jobs}
 
 
 def serve(selector: selectors.BaseSelector, listener: socket.socket, load: Callable[[], None]) -> dict[str, Any] | None:
@@ -85,6 +94,8 @@ def serve(selector: selectors.BaseSelector, listener: socket.socket, load: Calla
     """
     while True:
         for key, _ in selector.select():
+            if not _is_registered(key, selector):
+                continue  # both ends of a fork at once: it was told of by the one before
             if key.fileobj == 0:
                 stop_all(selector)
                 return None
@@ -96,6 +107,13 @@ def serve(selector: selectors.BaseSelector, listener: socket.socket, load: Calla
                     return request
             elif isinstance(key.data, Fork):
                 end(key, selector)
+
+
+def _is_registered(key: selectors.SelectorKey, selector: selectors.BaseSelector) -> bool:
+    try:
+        return selector.get_key(key.fd) is key
+    except KeyError:
+        return False
 
 
 def fork_for(connection: socket.socket, selector: selectors.BaseSelector) -> dict[str, Any] | None:
@@ -162,6 +180,7 @@ def become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ[STAND_IN] = str(request["pid"])
     os.sched_setaffinity(0, request["cores"])
     os.umask(request["umask"])
     os.nice(request["niceness"] - os.nice(0))

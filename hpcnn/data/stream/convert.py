@@ -1,7 +1,8 @@
 """Write a data set in another form, chunk by chunk; what was written stays when the command is stopped.
 
-Beside the result stands ``NAME.convert.json`` until the end: what is converted, and how many samples of each part are
-on disk. Each chunk has its place, so that one which was cut off is written again.
+Beside the result stands ``NAME.convert.json`` from before its first file to the end: what is converted, and how many
+samples of each part are on disk. No reader takes the result until then. Each chunk has its place, so that one which was
+cut off is written again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from hpcnn.data.stream.streamed import StreamedSet, source_of
 from hpcnn.data.stream.writers import WRITERS, Writer
 from hpcnn.util.errors import UsageError, bad_value, unknown_value
 from hpcnn.util.files import make_folder, read_json, write_json
+from hpcnn.util.lock import alone
 from hpcnn.util.user import expanded
+from hpcnn.zoo.forms import conversion_log
 
 Progress = Callable[[str, int, int], None]
 
@@ -40,17 +43,28 @@ def convert(
         raise bad_value("DEST", target, f"{form}:PATH")
     sources = sources_of(data)
     path = expanded(place).absolute()
-    log = path.with_name(path.name + ".convert.json")
+    make_folder(path.parent)
+    with alone(path.with_name(f".{path.name}.convert.lock")):
+        _convert(data, form, path, sources, chunk, progress, force=force)
+    return path
+
+
+def _convert(
+    data: DataSet, form: str, path: Path, sources: dict[str, Source], chunk: int, progress: Progress, *, force: bool
+) -> None:
+    log = conversion_log(path)
     samples = {part: len(source) for part, source in sources.items()}
     wanted = {"source": data.name, "form": form, "chunk": chunk, "samples": samples, "notes": list(data.notes)}
     state = read_json(log) if log.exists() else None
-    goes_on = state is not None and not force and all(state.get(key) == value for key, value in wanted.items())
-    if path.exists() and not goes_on and not force:
+    same = state is not None and not force and all(state.get(key) == value for key, value in wanted.items())
+    if path.exists() and not same and not force:
         what = "the rest of another conversion" if state else "something already"
         raise UsageError(f"DEST: there is {what} at {path}; --force writes it anew")
-    make_folder(path.parent)
-    done: dict[str, int] = dict(state["done"]) if goes_on and state else dict.fromkeys(sources, 0)
-    writer: Writer = WRITERS[form](path, sources, chunk, fresh=not goes_on, classes=data.classes or None)
+    reached = state.get("done") if state and same and path.exists() else None
+    done: dict[str, int] = dict(reached) if isinstance(reached, dict) else dict.fromkeys(sources, 0)
+    if reached is None:  # said before the first file: what a kill leaves from here on is no data
+        write_json(log, {**wanted, "done": None}, durable=False)
+    writer: Writer = WRITERS[form](path, sources, chunk, fresh=reached is None, classes=data.classes or None)
     write_json(log, {**wanted, "done": done}, durable=False)
     for part, source in sources.items():
         progress(part, done[part], len(source))
@@ -60,8 +74,7 @@ def convert(
             write_json(log, {**wanted, "done": done}, durable=False)
             progress(part, done[part], len(source))
     writer.close()
-    log.unlink(missing_ok=True)  # another one has written the same, and was faster
-    return path
+    log.unlink(missing_ok=True)
 
 
 def sources_of(data: DataSet) -> dict[str, Source]:

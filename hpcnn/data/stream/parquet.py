@@ -6,7 +6,6 @@ The column y is one number; x is a number, or a list of numbers of one length in
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from hpcnn.data.stream.source import BadSample, Indices, Source, Spec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.extras import optional_module
+from hpcnn.util.files import parse_json
 from hpcnn.util.types import Array
 from hpcnn.zoo.forms import Location
 
@@ -51,8 +51,7 @@ class RowGroups(Source):
         self.chunk = rows[0]
         self._kept: OrderedDict[tuple[int, str], Array] = OrderedDict()
         self._lock = threading.Lock()
-        shape = (self._files[0].schema_arrow.metadata or {}).get(SHAPE_KEY)
-        self._shape = None if shape is None else tuple(json.loads(shape))
+        self._shape = _shape_of(files[0], (self._files[0].schema_arrow.metadata or {}).get(SHAPE_KEY))
         x, y = self._column(0, names[0]), self._column(0, names[1])
         self.x, self.y = Spec(x.shape[1:], x.dtype), Spec(y.shape[1:], y.dtype)
 
@@ -128,3 +127,16 @@ class RowGroups(Source):
         if len(values) == rows and shape is None:
             return values
         return values.reshape(rows, *(shape or (-1,)))
+
+
+def _shape_of(file: Path, text: bytes | None) -> tuple[int, ...] | None:
+    """Return the shape of a sample that a file states; None where it states none."""
+    if text is None:
+        return None
+    try:
+        shape = parse_json(text.decode())
+    except ValueError:
+        shape = None
+    if not isinstance(shape, list) or not all(type(length) is int and length > 0 for length in shape):
+        raise UsageError(f"--data: {file} states the shape {text[:100]!r} of a sample, which is none")
+    return tuple(shape)

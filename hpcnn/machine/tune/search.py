@@ -102,7 +102,8 @@ def search(
         return TuningResult({}, tried, None)
     together = Candidate("all that was kept", "", "")
     _alternate([together], {}, lambda one: kept, measure, repeats)
-    together.verdict = "kept" if is_faster(together.rates, together.base) else "not faster"
+    if together.verdict != "failed":  # one trial of it that does not complete is enough, whatever the others were
+        together.verdict = "kept" if is_faster(together.rates, together.base) else "not faster"
     return TuningResult(kept if together.verdict == "kept" else {}, tried, together)
 
 

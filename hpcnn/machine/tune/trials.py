@@ -6,6 +6,7 @@ Inside a Slurm allocation bash runs the site's job script, whose ``srun`` starts
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import statistics
 from collections.abc import Callable, Mapping
@@ -60,13 +61,14 @@ class Trials:
     def __init__(self, job: JobSpec, folder: Path, log: Callable[[str], None] = lambda line: None) -> None:
         """``log`` gets a line for people after each trial."""
         self._job, self._folder, self._log, self._count = job, folder, log, 0
+        self._number = 0
 
     def rate(self, settings: Mapping[str, str]) -> float:
         """Run one trial with these variables; return its images/s. Raises TrialFailed with the reason."""
         self._count += 1
         name = " ".join(f"{key}={value}" for key, value in settings.items()) or "as it is"
         software = dataclasses.replace(self._job.software, env={**self._job.software.env, **settings})
-        prepared = prepare(dataclasses.replace(self._job, software=software), self._folder / f"{self._count:03d}")
+        prepared = prepare(dataclasses.replace(self._job, software=software), self._next_folder())
         code = submit(prepared)
         if code:
             reason = (prepared.run.read_result() or {}).get("reason")
@@ -75,6 +77,13 @@ class Trials:
         rate = images_per_second(prepared.run)
         self._log(f"[{self._count}] {name}: {rate:,.0f} images/s")
         return rate
+
+    def _next_folder(self) -> Path:
+        """Return the next run directory that is not there: a command that was cut off may have made some."""
+        self._number = next(
+            n for n in itertools.count(self._number + 1) if not os.path.lexists(self._folder / f"{n:03d}")
+        )
+        return self._folder / f"{self._number:03d}"
 
 
 def images_per_second(run: RunDir) -> float:

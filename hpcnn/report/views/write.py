@@ -48,7 +48,8 @@ def write_data(tables: Mapping[str, pd.DataFrame], fmt: str) -> None:
 def _json(tables: Mapping[str, list[Row]]) -> None:
     import json
 
-    click.echo(json.dumps(tables, indent=2, allow_nan=False, default=str))
+    text = json.dumps(tables, indent=2, allow_nan=False, default=str)
+    click.echo(text.replace("\x7f", "\\u007f"))
 
 
 def _text(view: View) -> None:

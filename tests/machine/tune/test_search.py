@@ -94,6 +94,27 @@ def test_what_does_not_help_in_the_end_is_not_kept():
     assert (found.settings, found.together.verdict) == ({}, "not faster")
 
 
+@pytest.mark.parametrize("completed", [0, 1])
+def test_what_fails_in_the_end_is_not_kept(completed):
+    """All that was kept together, at once or in a later trial."""
+    machine = Machine({("A", "1"): 1.1, ("A", "2"): 1.3})
+    trials = []
+
+    def measure(settings):
+        trials.append(settings)
+        of_all = (
+            len(trials) - 6
+        )  # two of each of two values, with one of the base before them: four, and the base twice
+        if of_all > 0 and settings and of_all > 2 * completed + 1:
+            raise TrialFailed("exit status 137: ended by SIGKILL")
+        return machine.measure(settings)
+
+    found = search([A], {}, measure, repeats=2)
+    assert found.settings == {}
+    assert (found.together.verdict, len(found.together.rates)) == ("failed", completed)
+    assert "SIGKILL" in found.together.row()["reason"]
+
+
 def test_a_trial_that_fails_is_reported_and_its_setting_left_out():
     machine = Machine({("A", "2"): 1.2}, crashes={("A", "1")})
     found = search([A], {}, machine.measure, repeats=3)

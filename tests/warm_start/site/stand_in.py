@@ -36,6 +36,7 @@ def _this_process() -> dict[str, object]:
     umask = os.umask(0)
     os.umask(umask)
     return {
+        "pid": os.getpid(),
         "words": sys.orig_argv[1:],
         "folder": str(Path.cwd()),
         "environment": dict(os.environ),
