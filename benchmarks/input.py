@@ -1,11 +1,11 @@
 """How many samples a second the forms of data give, alone and to a network that trains on them.
 
 ``python benchmarks/input.py [--repeats N] [--case CASE] [--json FILE]`` writes the same images as NumPy's files, HDF5
-(in one piece and in chunks), Zarr, TFRecords and Parquet, and photographs of 256x256 as JPEG. *Alone*: an epoch's slices
-of 128 in hpcnn's order, which nobody computes with. Photographs beside ``keras.utils.image_dataset_from_directory`` with prefetch
-and a tf.data pipeline as TensorFlow's performance guide writes it; beside grain where it is installed. *Training*:
-``psc-cnn-dropout``, the second epoch, on the same set in memory and streamed. All ways take turns, so that ratios hold
-on a machine that has other work.
+(in one piece and in chunks), Zarr, TFRecords and Parquet, and photographs of 256x256 as JPEG. *Alone*: an epoch's
+slices of 128 in hpcnn's order, which nobody computes with. Photographs beside
+``keras.utils.image_dataset_from_directory`` with prefetch and a tf.data pipeline as TensorFlow's performance guide
+writes it; beside grain where it is installed. *Training*: ``psc-cnn-dropout``, the second epoch, on the same set in
+memory and streamed. All ways take turns, so that ratios hold on a machine that has other work.
 """
 
 from __future__ import annotations
