@@ -202,7 +202,7 @@ def test_the_first_of_a_set_on_disk_that_is_sorted_by_class_are_refused(tmp_path
     for part, count in (("train", 30), ("test", 9)):
         np.save(tmp_path / f"x_{part}.npy", np.zeros((count, 4), np.float32))
         np.save(tmp_path / f"y_{part}.npy", np.arange(count) * 3 // count)
-    with pytest.raises(UsageError, match="sorted by class, so its first 12 samples hold 2 of its 3 classes.* all 30"):
+    with pytest.raises(UsageError, match=r"sorted by class, so its first 12 samples hold 2 of its 3 classes.* all 30"):
         load(f"npy:{tmp_path}", samples=12)
     assert load(f"npy:{tmp_path}", samples=25).samples == 25
     np.save(tmp_path / "y_train.npy", np.arange(30) % 3)
