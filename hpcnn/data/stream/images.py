@@ -22,6 +22,7 @@ from hpcnn.util.types import Array
 from hpcnn.zoo.forms import Location
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+_OTHERS = (".bmp", ".gif", ".jfif", ".tif", ".tiff", ".webp")
 _PARTS = ("train", "test")
 _WITH_MASKS = ("images", "masks")
 _PALETTE = b"\x03"  # the colour type of a PNG, its byte 25
@@ -69,6 +70,9 @@ class Pictures(Source):
         self._prefixes = [os.fsencode(folder / name) + b"/" for name in classes]
         self.classes = len(classes)
         found = [sorted(_pictures(folder / name)) for name in classes]
+        others = [entry for name in classes for entry in _of_other_forms(folder / name)]
+        if others:
+            self.notes = (f"left out: {len(others)} files that are neither JPEG nor PNG, {others[0]} for one",)
         counts = [len(names) for names in found]
         if not sum(counts):
             raise UsageError(f"--data: no picture ({', '.join(SUFFIXES)}) in the folders of {folder}")
@@ -215,6 +219,13 @@ def _pictures(folder: Path) -> list[str]:
         return []
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES)]
+
+
+def _of_other_forms(folder: Path) -> list[str]:
+    """Return the files that are pictures by their names, of forms that are not read."""
+    if not folder.is_dir():
+        return []
+    return sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in _OTHERS)
 
 
 def _size_of(content: bytes) -> tuple[int, int, int] | None:

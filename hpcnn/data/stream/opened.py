@@ -80,7 +80,7 @@ def assembled_set(
     **facts: Any,
 ) -> StreamedSet:
     """Return the data set of opened sources: split where there is no test set, cleaned, forgiving."""
-    notes: list[str] = []
+    notes = [*train.notes, *(test.notes if test else ())]
     if test is None:
         every, seed = max(round(1 / values["test_share"]), 2), values["split_seed"]
         train, test = Split(train, every, seed, test=False), Split(train, every, seed, test=True)

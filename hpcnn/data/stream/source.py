@@ -49,7 +49,7 @@ class Source(ABC):
     classes where the files tell it. chunk: samples that are read together whether they are wanted or not, as in
     compressed files; 1 where each is read by itself. cheap_labels: labels can be read without features. threads: how
     many may read at once to a purpose; 0 for one a core. worthwhile: samples that one call should read where the next
-    ones are known, because a call is dear whatever it reads.
+    ones are known, because a call is dear whatever it reads. notes: what people are told of the files.
     """
 
     x: Spec
@@ -60,6 +60,7 @@ class Source(ABC):
     cheap_labels: bool = False
     threads: int = 0
     worthwhile: int = 1
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def __len__(self) -> int: ...
