@@ -1,16 +1,17 @@
 """How many samples a second the forms of data give, alone and to a network that trains on them.
 
-``python benchmarks/input.py [--repeats N] [--json FILE]`` writes the same images as NumPy's files, HDF5 (in one piece
-and in chunks), Zarr, TFRecords and Parquet, and photographs of 256x256 as JPEG. *Alone*: an epoch's slices of 128 in
-hpcnn's order, which nobody computes with. Photographs beside ``keras.utils.image_dataset_from_directory`` with prefetch
-and a tf.data pipeline as TensorFlow's performance guide writes it; beside grain where it is installed. *Training*:
-``psc-cnn-dropout``, the second epoch, on the same set in memory and streamed. All ways take turns, so that ratios hold
-on a machine that has other work.
+``python benchmarks/input.py [--repeats N] [--case CASE] [--json FILE]`` writes the same images as NumPy's files, HDF5
+(in one piece and in chunks), Zarr, TFRecords and Parquet, and photographs of 256x256 as JPEG. *Alone*: an epoch's
+slices of 128 in hpcnn's order, which nobody computes with. Photographs beside
+``keras.utils.image_dataset_from_directory`` with prefetch and a tf.data pipeline as TensorFlow's performance guide
+writes it; beside grain where it is installed. *Training*: ``psc-cnn-dropout``, the second epoch, on the same set in
+memory and streamed. All ways take turns, so that ratios hold on a machine that has other work.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import statistics
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ CHUNK = 256
 SIZE = (256, 256)
 FORMS = ("npy", "h5", "zarr", "tfrecord", "parquet")
 ALONE, PHOTOGRAPHS, TRAINING = "digits alone", "JPEG alone", "training"
+CASES = (ALONE, PHOTOGRAPHS, TRAINING)
 HERE = "hpcnn"
 
 
@@ -40,37 +42,51 @@ class Amount:
 
 def main() -> int:
     """Write the data, measure in turn, print the tables."""
-    options = parser(__doc__, repeats=5).parse_args()
+    arguments = parser(__doc__, repeats=5)
+    arguments.add_argument("--case", choices=CASES, help="measure this case alone")
+    options = arguments.parse_args()
     amount = Amount(1000, 64, 600) if options.smoke else Amount(30_000, 512, 1_500)
     facts = machine()
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        names = written(here, amount)
-        ways: dict[tuple[str, str], Callable[[], float]] = {
-            **{(ALONE, form): reading(name) for form, name in names.items()},
-            **photographs(here, amount),
-            **trainings(here, names, amount),
-        }
+        ways: dict[tuple[str, str], Callable[[], float]] = {}
+        if options.case != PHOTOGRAPHS:
+            names = written(here, amount)
+            ways |= {(ALONE, form): reading(name) for form, name in names.items()} | trainings(here, names, amount)
+        if options.case in (None, PHOTOGRAPHS):
+            ways |= photographs(here, amount)
+        ways = {key: way for key, way in ways.items() if options.case in (None, key[0])}
         found = {key: Result(*key, unit="samples/s") for key in ways}
+        processor: dict[tuple[str, str], list[float]] = {key: [] for key in ways}
         for key, way in ways.items():
             way()  # first: files into the system's memory, graphs traced
             print(f"ready: {', '.join(key)}", file=sys.stderr, flush=True)
         for _ in range(options.repeats):
             for key, way in ways.items():
+                begin = time.process_time()
                 found[key].values.append(way())
-    report("input", facts, table(list(found.values())), found.values(), options.json)
+                processor[key].append(time.process_time() - begin)
+    counts = {ALONE: amount.digits, PHOTOGRAPHS: amount.photographs}
+    report("input", facts, table(list(found.values()), processor, counts), found.values(), options.json)
     return 0
 
 
-def table(results: list[Result]) -> str:
-    """Return medians, ranges, and each way's share of the first of its case: the median of the rounds' own ratios."""
+def table(results: list[Result], processor: dict[tuple[str, str], list[float]], counts: dict[str, int]) -> str:
+    """Return medians, ranges, and each way's share of the first of its case: the median of the rounds' own ratios.
+
+    processor: seconds of all cores in each round. counts: samples of a round, of the cases that only read.
+    """
     rows = []
     for one in results:
         first = next(other for other in results if other.case == one.case)
         shares = Result("", "", "", [a / b for a, b in zip(one.values, first.values, strict=True)])
         share = f"{shares.median:.2f} ({shares.spread('.2f')})"
-        rows.append((one.case, one.way, f"{one.median:,.0f}", one.spread(), share))
-    return markdown(("case", "way", "samples/s, median", "range", "share of the case's first way"), rows)
+        cost = ""
+        if one.case in counts:
+            cost = f"{statistics.median(processor[one.case, one.way]) / counts[one.case] * 1e3:.3f}"
+        rows.append((one.case, one.way, f"{one.median:,.0f}", one.spread(), share, cost))
+    heads = ("case", "way", "samples/s, median", "range", "share of the case's first way", "processor ms a sample")
+    return markdown(heads, rows)
 
 
 def written(here: Path, amount: Amount) -> dict[str, str]:

@@ -326,7 +326,9 @@ class DataSet:
 
     def _array(self, key: str, values: Array) -> Array:
         try:
-            return np.asarray(values)
+            array = np.asarray(values)
+            # TensorFlow takes the bytes of a number in this machine's order alone
+            return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
         except ValueError as error:
             raise UsageError(f"data set {self.name!r}: {key} is not an array: {error}") from error
 

@@ -6,7 +6,7 @@ Chooses the reader by the name, and takes the requested part of the set; other m
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from hpcnn.data import halves, points, sequences, sources, tables
 from hpcnn.data.expand import take
 from hpcnn.data.generated.opened import open_generated
 from hpcnn.data.labels import CLASSES
+from hpcnn.data.stream.bulk import labels_in_slices
 from hpcnn.data.stream.chosen import First
 from hpcnn.data.stream.opened import NO_OPTIONS, Options, in_memory, open_set
 from hpcnn.data.stream.sizes import image_size
@@ -94,8 +95,8 @@ def load(
     if expand > 1:
         x_train, y_train = take(x_train, y_train, expand * wanted, seed)
     if data.kind == CLASSES and not data.is_structured:
-        _check_part(name, "--samples", data.y_train, wanted)
-        _check_part(name, "--test-samples", data.y_test, test_wanted)
+        _check_part(name, "--samples", [data.y_train], count, wanted)
+        _check_part(name, "--test-samples", [data.y_test], test_count, test_wanted)
     return dataclasses.replace(
         data,
         x_train=x_train,
@@ -153,7 +154,7 @@ def _first_of(data: StreamedSet, samples: int | None, test_samples: int | None) 
             raise bad_value(option, count, f"1 to {there}: data on disk is never expanded")
         if count is not None and count < there:
             if source.cheap_labels and data.kind == CLASSES:
-                _check_part(data.name, option, source.labels(np.arange(min(there, MANY_LABELS))), count)
+                _check_part(data.name, option, labels_in_slices(source, 0, min(there, MANY_LABELS)), there, count)
             notes = (*notes, *_notes(count, there, part))
             source = First(source, count)
         parts.append(source)
@@ -191,15 +192,27 @@ def _read(name: str, arguments: Mapping[str, Json], options: Options = NO_OPTION
     return reader(**own)
 
 
-def _check_part(name: str, option: str, labels: Array, wanted: int) -> None:
-    """Raise UsageError for the first part of a set sorted by class, which would lack some of the classes."""
-    if wanted >= len(labels) or (np.diff(labels) < 0).any():
+def _check_part(name: str, option: str, labels: Iterable[Array], count: int, wanted: int) -> None:
+    """Raise UsageError for the first part of a set sorted by class, which would lack some of the classes.
+
+    labels: of all ``count`` samples, in slices; what comes after the first descent is not read.
+    """
+    if wanted >= count:
         return
-    part, whole = len(np.unique(labels[:wanted])), len(np.unique(labels))
+    in_part: set[int] = set()
+    in_whole: set[int] = set()
+    first, last = 0, -1
+    for some in labels:
+        if (np.diff(some) < 0).any() or some[0] < last:
+            return
+        in_part.update(np.unique(some[: max(wanted - first, 0)]).tolist())
+        in_whole.update(np.unique(some).tolist())
+        first, last = first + len(some), int(some[-1])
+    part, whole = len(in_part), len(in_whole)
     if part < whole:
         raise UsageError(
             f"{option}: data set {name!r} is sorted by class, so its first {wanted} samples hold {part} of "
-            f"its {whole} classes; shuffle the data, or take all {len(labels)} samples."
+            f"its {whole} classes; shuffle the data, or take all {count} samples."
         )
 
 

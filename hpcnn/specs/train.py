@@ -102,7 +102,8 @@ class TrainSpec:
     test_samples: int | None = field(None, "Test samples: the first N.", minimum=1)
     shuffle: str = field(
         "global",
-        "Order of an epoch: all samples mixed (global), N neighbours read together (block:N), as in the files (none).",
+        "Order of an epoch: all samples mixed (global), N neighbours read together (block:N), the same with blocks "
+        "that stay with their node (node:N), as in the files (none).",
     )
     cache: str | None = field(
         None,

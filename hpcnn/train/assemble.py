@@ -38,7 +38,10 @@ from hpcnn.train.feed import (
 from hpcnn.train.local_copy import on_local_disk
 from hpcnn.train.losses import check_loss, check_output
 from hpcnn.train.maps import Maps
+from hpcnn.train.node_order import Parts
+from hpcnn.train.order import Order, order_of
 from hpcnn.train.own_step import OwnStep, has_own_step
+from hpcnn.train.parts import parts_line, parts_of
 from hpcnn.train.plan import steps_per_epoch
 from hpcnn.train.setup import check_batch, check_target, make_model, prepare_keras, trainable_parameters
 from hpcnn.train.start import frozen, origin_of, without_weights
@@ -46,6 +49,7 @@ from hpcnn.train.state import State, optimizers_of
 from hpcnn.train.steps import Steps
 from hpcnn.train.streamed import stream
 from hpcnn.util.types import Json, KerasModel
+from hpcnn.zoo.forms import form_of as form_of_data
 
 if TYPE_CHECKING:
     import keras
@@ -68,6 +72,8 @@ class Assembled:
     """The file whose weights it started from; None for a start anew, and for an attempt that goes on."""
     class_weights: list[float] | None = None
     """What the losses of each class are multiplied by; None for nothing."""
+    parts: Parts | None = None
+    """The samples of each node, where each has its own (``--shuffle node:N``)."""
 
     @property
     def samples(self) -> int:
@@ -84,6 +90,12 @@ class Assembled:
     def steps_per_epoch(self) -> int:
         """Steps of an epoch."""
         return steps_per_epoch(self.samples, self.batch)
+
+    def order(self, spec: TrainSpec, epoch: int) -> Order:
+        """Return the order of the samples in an epoch (from 1)."""
+        if self.parts is not None:
+            return self.parts.order(epoch)
+        return order_of(self.samples, spec.seed, epoch, spec.shuffle, table=form_of_data(spec.data) is None)
 
 
 def assemble(
@@ -103,15 +115,19 @@ def assemble(
     assert spec.batch_size is not None
     data = load_of(spec)
     mark("data_stop")
+    batch = min(spec.batch_size, data.samples)
+    check_batch(spec, data.samples, strategy.size)
+    parts = parts_of(spec, data, batch, strategy)
+    if parts:
+        say(parts_line(parts))
     if spec.cache == "local-disk":
-        data, seconds = on_local_disk(data, strategy, run)
-        say(f"copied to this node's disk in {seconds:.1f} s")
-        mark("copied_to_local_disk", seconds)
+        own = parts.parts[strategy.node] if parts else None
+        data, copied, seconds = on_local_disk(data, strategy, run, own)
+        say(f"copied {copied:,} training samples to this node's disk in {seconds:.1f} s")
+        mark("copied_to_local_disk", seconds, samples=copied)
     if isinstance(data, StreamedSet):
         take_share(data, strategy.rank, strategy.processes)
     prepare_keras(spec)
-    batch = min(spec.batch_size, data.samples)
-    check_batch(spec, data.samples, strategy.size)
     check_loss(spec, data)
     origin = None if state else origin_of(spec)
     # an earlier attempt's state has all weights, and the file may be gone
@@ -122,7 +138,7 @@ def assemble(
         say(f"starting from {origin['file']} (SHA-256 {origin['sha256']})")
     draw_own_masks(model, strategy)
     training, test = _on_devices(spec, model, data, strategy)
-    own = OwnStep(model, training, strategy) if has_own_step(model) else None
+    own_step = OwnStep(model, training, strategy) if has_own_step(model) else None
     if state:
         state.restore(model)
     of_optimizers = [v.value for optimizer in optimizers_of(model) for v in optimizer.variables]
@@ -132,7 +148,7 @@ def assemble(
     changed = dataclasses.replace(
         training, change=augmentation, change_labels=change_of_labels(augmentation, data) if augmentation else None
     )
-    steps = Steps(model, strategy, changed, test, batch, own)
+    steps = Steps(model, strategy, changed, test, batch, own_step)
     if steps.no_test:
         say(f"no test: {steps.no_test}")
     check_target(spec, steps.metrics)
@@ -145,6 +161,7 @@ def assemble(
         [augmentation] if augmentation else [],
         origin,
         None if of_classes is None else of_classes.tolist(),
+        parts,
     )
 
 

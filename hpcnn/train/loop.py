@@ -23,14 +23,13 @@ from hpcnn.train.bad_samples import bad_samples
 from hpcnn.train.console import ceiling_line, devices_line, epoch_line, first_line, last_line, profile_line
 from hpcnn.train.context import Context, Progress, Results
 from hpcnn.train.metrics import Sums
-from hpcnn.train.order import InFileOrder, order_of
+from hpcnn.train.order import InFileOrder
 from hpcnn.train.plan import Block, blocks
 from hpcnn.train.profiler import Profile
 from hpcnn.train.state import Position, values_of
 from hpcnn.util.files import read_json
 from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import Array, Json
-from hpcnn.zoo.forms import form_of
 
 if TYPE_CHECKING:
     import keras
@@ -262,8 +261,7 @@ class Loop:
         With each, whether it ends STEPS_PER_CALL steps of a block, or the block: at the same steps in every run,
         however fast it is.
         """
-        table = form_of(self.spec.data) is None
-        order = order_of(self.assembled.samples, self.spec.seed, epoch, self.spec.shuffle, table=table)
+        order = self.assembled.order(self.spec, epoch)
         for block in blocks(order, self.assembled.batch, self.strategy.size, self.strategy.replicas):
             first = min(skip, block.steps)
             skip -= first

@@ -9,8 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice, pairwise
+
+import numpy as np
 
 from hpcnn.data.stream.source import Indices, Slice, Source
 from hpcnn.util.types import Array
@@ -18,6 +21,8 @@ from hpcnn.util.types import Array
 # Slices that are read ahead: what their bytes allow, between the two numbers.
 _AHEAD_BYTES = 128 * 2**20
 _FEWEST, _MOST = 2, 32
+# What one call reads at most, of sources whose calls are dear.
+_GROUP_BYTES = _AHEAD_BYTES // 2
 
 
 class Reader:
@@ -35,7 +40,8 @@ class Reader:
         self._threads = max(threads, 1)
         self._pool: ThreadPoolExecutor | None = None
         self._coming: Iterator[Indices] = iter(())
-        self._ahead: dict[bytes, deque[Future[Slice]]] = {}
+        # of each slice, the call that reads it with others, and its number among them
+        self._ahead: dict[bytes, deque[tuple[Future[list[Slice]], int]]] = {}
         self._count, self._depth = 0, _FEWEST
         self._lock = threading.Lock()
 
@@ -59,39 +65,52 @@ class Reader:
         begin = time.monotonic()
         try:
             with self._lock:
-                futures = self._ahead.get(indices.tobytes())
-                future = futures.popleft() if futures else None
+                found = self._ahead.get(indices.tobytes())
+                future, number = found.popleft() if found else (None, 0)
                 if future is not None:
                     self._count -= 1
-                    if not futures:
+                    if not found:
                         del self._ahead[indices.tobytes()]
                     self._fill()
-            return self._read(indices) if future is None else future.result()
+            return self._read([indices])[0] if future is None else future.result()[number]
         except BaseException as error:
             self.failure = self.failure or error
             raise
         finally:
             self.waited += time.monotonic() - begin
 
-    def _read(self, indices: Indices) -> Slice:
-        x, *others = self.source.read(indices)
-        return self._change(x), *others
+    def _read(self, group: Sequence[Indices]) -> list[Slice]:
+        """Return several slices, read in one call."""
+        x, *others = self.source.read(group[0] if len(group) == 1 else np.concatenate(group))
+        parts = (self._change(x), *others)
+        edges = np.cumsum([0, *map(len, group)])
+        return [tuple(part[first:last] for part in parts) for first, last in pairwise(edges)]
 
     def _fill(self) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="hpcnn-reader")
         while self._count < self._depth:
-            indices = next(self._coming, None)
-            if indices is None:
+            group = self._next_group()
+            if not group:
                 return
-            size = max(len(indices) * self.source.x.bytes, 1)
+            size = max(len(group[0]) * self.source.x.bytes, 1)
             self._depth = min(max(_AHEAD_BYTES // size, _FEWEST, self._threads + 1), _MOST)
-            self._ahead.setdefault(indices.tobytes(), deque()).append(self._pool.submit(self._read, indices))
-            self._count += 1
+            future = self._pool.submit(self._read, group)
+            for number, indices in enumerate(group):
+                self._ahead.setdefault(indices.tobytes(), deque()).append((future, number))
+            self._count += len(group)
+
+    def _next_group(self) -> list[Indices]:
+        """Return the next slices that one call is to read: several small ones where a call is dear."""
+        group = list(islice(self._coming, 1))
+        if group and len(group[0]):
+            by_bytes = _GROUP_BYTES // max(len(group[0]) * self.source.x.bytes, 1)
+            group += islice(self._coming, max(min(self.source.worthwhile // len(group[0]), by_bytes), 1) - 1)
+        return group
 
     def _drop(self) -> None:
-        for futures in self._ahead.values():
-            for future in futures:
+        for found in self._ahead.values():
+            for future, _ in found:
                 future.cancel()
         self._ahead.clear()
         self._count = 0

@@ -17,6 +17,7 @@ import numpy as np
 
 from hpcnn.parallel.base import Strategy
 from hpcnn.rundir.layout import SCHEMA_VERSION
+from hpcnn.specs.shuffle import is_by_node
 from hpcnn.train.agreement import on_rank_0
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.files import make_folder, write_bytes
@@ -86,6 +87,7 @@ def save(
     which a later attempt must share.
     """
     partial = strategy.collect(position.partial) if position.partial else [()] * strategy.processes
+    nodes = _nodes(strategy, train)
     if strategy.is_chief:
         facts = {
             "schema": SCHEMA_VERSION,
@@ -94,6 +96,7 @@ def save(
             "epoch": position.epoch,
             "step": position.step,
             "elapsed": position.elapsed,
+            **({"nodes": nodes} if nodes else {}),
         }
         content = io.BytesIO()
         arrays = {f"variable_{number}": value for number, value in enumerate(values)}
@@ -110,7 +113,8 @@ def load(file: Path, strategy: Strategy, train: Mapping[str, Json]) -> State | N
     Raises UsageError for a state of another training, naming what differs, or of another number of replicas.
     """
     variables: list[Array] = []
-    found = on_rank_0(strategy, lambda: _read(file, strategy, train, variables))
+    nodes = _nodes(strategy, train)
+    found = on_rank_0(strategy, lambda: _read(file, strategy, train, variables, nodes))
     if found is None:
         return None
     position, partial, count = found
@@ -119,7 +123,7 @@ def load(file: Path, strategy: Strategy, train: Mapping[str, Json]) -> State | N
 
 
 def _read(
-    file: Path, strategy: Strategy, train: Mapping[str, Json], variables: list[Array]
+    file: Path, strategy: Strategy, train: Mapping[str, Json], variables: list[Array], nodes: list[int] | None
 ) -> tuple[Position, Array, int] | None:
     """Return the position in a state's file, what each rank has added up, and the number of ``variables``, read too."""
     if not file.exists():
@@ -129,7 +133,7 @@ def _read(
             facts = json.loads(str(content["facts"]))
             partial = content["partial"]
             variables += [content[f"variable_{number}"] for number in range(len(content.files) - 2)]
-        _check(facts, strategy, train)
+        _check(facts, strategy, train, nodes)
         position = Position(int(facts["epoch"]), int(facts["step"]), elapsed=float(facts["elapsed"]), resumed=True)
         if len(partial) != strategy.processes:
             raise ValueError(f"of {len(partial)} processes")
@@ -140,7 +144,12 @@ def _read(
     return position, partial, len(variables)
 
 
-def _check(facts: Mapping[str, Json], strategy: Strategy, train: Mapping[str, Json]) -> None:
+def _nodes(strategy: Strategy, train: Mapping[str, Json]) -> list[int] | None:
+    """Return on rank 0 the node of each rank, where the order of samples follows from it; all ranks must call it."""
+    return strategy.collect(strategy.node) if is_by_node(str(train.get("shuffle"))) else None
+
+
+def _check(facts: Mapping[str, Json], strategy: Strategy, train: Mapping[str, Json], nodes: list[int] | None) -> None:
     if facts["schema"] != SCHEMA_VERSION:
         raise bad_value("--resume", facts["schema"], f"a state of version {SCHEMA_VERSION}")
     wanted = json.loads(json.dumps(dict(train), default=str))
@@ -149,6 +158,19 @@ def _check(facts: Mapping[str, Json], strategy: Strategy, train: Mapping[str, Js
             raise bad_value(f"--{key.replace('_', '-')}", wanted.get(key), f"{value!r}, with which the run began")
     if facts["size"] != strategy.size:
         raise bad_value("--resume", strategy.size, f"{facts['size']} replicas, with which the run began")
+    if nodes != facts.get("nodes"):
+        began = facts.get("nodes") or []
+        raise bad_value(
+            "--shuffle",
+            train.get("shuffle"),
+            f"the ranks on the nodes with which the run began, {len(set(began))} of them ({_runs(began)} ranks): each "
+            "node has blocks of its own",
+        )
+
+
+def _runs(nodes: Sequence[int]) -> str:
+    """Return how many ranks each node has, in the order of the nodes."""
+    return ", ".join(str(list(nodes).count(node)) for node in sorted(set(nodes)))
 
 
 def _free(key: str, train: Mapping[str, Json]) -> bool:

@@ -225,3 +225,35 @@ def test_a_conversion_that_was_stopped_goes_on(tmp_path: Path) -> None:
         assert sorted(row.tobytes() for row in data.x_train[:]) == sorted(row.tobytes() for row in small().x_train)
         with pytest.raises(UsageError, match="DEST: there is something already"):
             convert(small(), target, 16)
+
+
+def test_the_first_of_a_set_on_disk_that_is_sorted_by_class_are_refused(tmp_path: Path) -> None:
+    for part, count in (("train", 30), ("test", 9)):
+        np.save(tmp_path / f"x_{part}.npy", np.zeros((count, 4), np.float32))
+        np.save(tmp_path / f"y_{part}.npy", np.arange(count) * 3 // count)
+    with pytest.raises(UsageError, match=r"sorted by class, so its first 12 samples hold 2 of its 3 classes.* all 30"):
+        load(f"npy:{tmp_path}", samples=12)
+    assert load(f"npy:{tmp_path}", samples=25).samples == 25
+    np.save(tmp_path / "y_train.npy", np.arange(30) % 3)
+    assert load(f"npy:{tmp_path}", samples=2).samples == 2
+
+
+def test_pictures_of_forms_that_are_not_read_are_told(tmp_path: Path) -> None:
+    convert(load("digits", samples=20, test_samples=10), f"images:{tmp_path / 'digits'}", 10)
+    (tmp_path / "digits" / "train" / "0" / "picture.GIF").write_bytes(b"GIF89a")
+    (note,) = load(f"images:{tmp_path / 'digits'}").notes
+    assert note.startswith("left out: 1 files that are neither JPEG nor PNG, ")
+    assert note.endswith("picture.GIF for one")
+
+
+@pytest.mark.parametrize(("x", "y"), [(">f4", ">i4"), (">f8", ">f4"), (">u2", ">i8")])
+def test_numbers_in_the_order_of_another_machine_are_those_of_this_one(tmp_path: Path, x: str, y: str) -> None:
+    for part, count in (("train", 12), ("test", 6)):
+        np.save(tmp_path / f"x_{part}.npy", (np.arange(count * 16) % 250).reshape(count, 4, 4).astype(x))
+        np.save(tmp_path / f"y_{part}.npy", (np.arange(count) % 3).astype(y))
+    arrays = [np.load(tmp_path / f"{key}.npy") for key in ("x_train", "y_train", "x_test", "y_test")]
+    streamed, whole = load(f"npy:{tmp_path}"), DataSet("own", *arrays)
+    for found, wanted in ((streamed.x_train[:], whole.x_train), (streamed.y_train[:], whole.y_train)):
+        assert found.dtype.isnative
+        assert found.dtype == wanted.dtype == wanted.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found, wanted)

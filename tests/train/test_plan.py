@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcnn.specs.shuffle import check_shuffle
+from hpcnn.train.node_order import Parts
 from hpcnn.train.order import LARGEST_TABLE, WINDOW, Computed, order_of
 from hpcnn.train.plan import Block, blocks, epoch_order, steps_per_epoch
 from hpcnn.util.errors import UsageError
@@ -166,3 +167,48 @@ def test_no_shuffle_is_the_order_of_the_files() -> None:
 def test_another_word_for_shuffle_is_refused(shuffle: str) -> None:
     with pytest.raises(UsageError, match=r"--shuffle: .* expected global, block:N"):
         check_shuffle(shuffle)
+
+
+def test_each_node_has_blocks_of_its_own_and_every_sample_is_seen_once() -> None:
+    """Three nodes of 2, 3 and 1 replicas, in cyclic order, and a last batch in which some have nothing to do."""
+    nodes, samples, batch = [0, 1, 2, 0, 1, 1], 1003, 50
+    parts = Parts(samples, 16, 1, batch, nodes)
+    seen_by: dict[int, set[int]] = {}
+    orders = []
+    for epoch in (1, 2):
+        order = parts.order(epoch)
+        orders.append(order[:])
+        assert sorted(order[:]) == list(range(samples))
+        assert (
+            np.concatenate([order[first : first + 70] for first in range(0, samples, 70)]).tolist() == order[:].tolist()
+        )
+        for replica, node in enumerate(nodes):
+            for block in blocks(order, batch, len(nodes), (replica,)):
+                if block.weights[0]:
+                    seen_by.setdefault(node, set()).update(block.indices[0].ravel().tolist())
+    assert orders[0].tolist() != orders[1].tolist()
+    for node, part in enumerate(parts.parts):
+        places = np.arange(len(part))
+        assert seen_by[node] == set(part.samples(places).tolist())
+        assert part.places(part.samples(places)).tolist() == places.tolist()
+        others = np.setdiff1d(np.arange(samples), part.samples(places))
+        assert (part.places(others) == -1).all()
+        # whole blocks, but for those at the edges and the last of the set
+        assert np.count_nonzero(part.sizes != 16) <= 3
+    assert sum(map(len, parts.parts)) == samples
+
+
+@given(SAMPLES, BATCHES, st.lists(st.integers(0, 3), min_size=1, max_size=9), st.integers(1, 50), SEEDS)
+def test_every_layout_of_nodes_sees_every_sample_once(
+    samples: int, batch: int, nodes: list[int], block: int, seed: int
+) -> None:
+    batch = min(batch, samples)
+    nodes = [sorted(set(nodes)).index(node) for node in nodes][:batch]
+    nodes = [sorted(set(nodes)).index(node) for node in nodes]
+    order = Parts(samples, block, seed, batch, nodes).order(3)
+    assert sorted(order[:]) == list(range(samples))
+
+
+def test_too_many_blocks_for_a_table_of_nodes_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"--shuffle: 'node:1' is not valid; expected at least node:60"):
+        Parts(1_000_000_000, 1, 1, 10, [0, 1])

@@ -94,3 +94,17 @@ def test_an_error_of_the_reading_thread_is_kept() -> None:
         reader.read(SLICES[1])
     assert str(reader.failure) == "the disk is gone"
     reader.close()
+
+
+def test_where_a_call_is_dear_it_reads_several_slices() -> None:
+    source = Slow()
+    source.worthwhile = 10
+    reader = Reader(source, 2)
+    uneven = [*SLICES[:8], np.arange(24, 26, dtype=np.int32)]
+    reader.expect(iter(uneven))
+    for indices in uneven:
+        x, y = reader.read(indices)
+        assert x[:, 0].tolist() == y.tolist() == indices.tolist()
+    reader.close()
+    assert sorted(map(len, source.asked)) == [8, 9, 9]  # three slices of three a call, and what is left
+    assert source.asked[0] == list(range(9))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,13 @@ import pytest
 
 from hpcnn.data.registry import load
 from hpcnn.data.stream.convert import convert
+from hpcnn.data.stream.on_node import OnNode
+from hpcnn.data.stream.opened import part_of
+from hpcnn.data.stream.streamed import StreamedSet, source_of
+from hpcnn.rundir.layout import SCHEMA_VERSION
 from hpcnn.specs.train import TrainSpec
+from hpcnn.train.node_order import Parts
+from hpcnn.train.state import _check
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_lines
 from tests.train.launching import Train
@@ -39,6 +46,48 @@ def test_every_cache_trains_the_same(folder: str, train: Train) -> None:
     assert "copied_to_local_disk" in events
 
 
+def test_blocks_of_the_node_train_the_same_where_they_are_copied(folder: str, train: Train) -> None:
+    spec = replace(SPEC, data=folder, shuffle="node:16", evaluate_training=True)
+    runs = [train(replace(spec, cache=cache)) for cache in ("none", "local-disk")]
+    assert losses(runs[0]) == losses(runs[1])
+    events = {line["key"]: line for line in read_lines(runs[1].events)}
+    assert events["copied_to_local_disk"]["metadata"]["samples"] == 200
+    notes = [line["value"] for line in read_lines(runs[1].events) if line["key"] == "note"]
+    assert any("the node trains on 200 samples, blocks of its own" in note for note in notes)
+
+
+def test_a_training_on_blocks_of_nodes_goes_on_with_the_same_ranks_on_its_nodes_alone() -> None:
+    facts = {"schema": SCHEMA_VERSION, "train": {"shuffle": "node:16"}, "size": 4, "nodes": [0, 0, 1, 1]}
+    strategy: Any = SimpleNamespace(size=4)
+    _check(facts, strategy, {"shuffle": "node:16"}, [0, 0, 1, 1])
+    with pytest.raises(UsageError, match=r"--shuffle: 'node:16' .* began, 2 of them \(2, 2 ranks\)"):
+        _check(facts, strategy, {"shuffle": "node:16"}, [0, 1, 2, 3])
+
+
+def test_what_a_node_does_not_have_is_read_where_it_was(folder: str) -> None:
+    data = load(folder)
+    assert isinstance(data, StreamedSet)
+    part = Parts(200, 16, 1, 20, [0, 1]).parts[1]
+    copy = part_of(data, part)
+    read = OnNode(source_of(data.x_train), source_of(copy.x_train), part)
+    own, others = part.samples(np.arange(5)), np.setdiff1d(np.arange(200), part.samples(np.arange(len(part))))[:5]
+    for asked in (own, others, np.concatenate([own, others])):
+        for found, wanted in zip(read.read(asked), source_of(data.x_train).read(asked), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    assert len(copy.x_train) == len(part) == 100
+
+
+def test_weights_of_samples_are_copied_too(tmp_path: Path, train: Train) -> None:
+    data = load("digits", samples=60, test_samples=20)
+    weighted = replace(data, train_weights=np.linspace(0, 2, 60).astype(np.float32))
+    name = f"npy:{tmp_path / 'data'}"
+    convert(weighted, name, 16)
+    found = [losses(train(replace(SPEC, data=name, cache=cache))) for cache in ("none", "local-disk")]
+    assert found[0] == found[1]
+    unweighted = losses(train(replace(SPEC, data="digits", samples=60, test_samples=20)))
+    assert found[0] != unweighted
+
+
 def test_input_seconds_are_the_time_of_waiting(train: Train) -> None:
     """Ten slices an epoch, each of which takes 50 ms to read."""
     run = train(replace(SPEC, data="own:slow_samples", data_args={"seconds": 0.05}, evaluate=False))
@@ -63,6 +112,8 @@ def test_bad_samples_are_counted_or_end_the_training(tmp_path: Path, train: Trai
     spec = replace(SPEC, data=f"npy:{tmp_path}")
     run = train(replace(spec, skip_bad=2))
     assert [line["bad_samples"] for line in read_lines(run.epochs(0))] == [2, 2]
+    copied = train(replace(spec, skip_bad=2, cache="local-disk"))  # met as they were copied
+    assert [line["bad_samples"] for line in read_lines(copied.epochs(0))] == [2, 2]
     with pytest.raises(UsageError, match=r"sample (5|17) \(.*x_train.npy, number (5|17)\): a feature is NaN"):
         train(spec)
 

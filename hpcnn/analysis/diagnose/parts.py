@@ -10,15 +10,17 @@ import math
 from typing import TYPE_CHECKING
 
 from hpcnn.analysis.diagnose.finding import (
+    MEDIUM,
     Finding,
     bytes_text,
     finding_of,
     is_costly,
     is_inefficient,
+    severity_of,
     time_text,
     where_of,
 )
-from hpcnn.analysis.table_runs import training_of
+from hpcnn.analysis.table_runs import submit_command, training_of
 from hpcnn.util.text import counted
 from hpcnn.util.user_code import DATA_FORMS
 from hpcnn.zoo.catalogue import is_computed
@@ -37,23 +39,57 @@ FUSION_BUFFER = 128 * 1024 * 1024
 
 
 def find_input(e: Evidence) -> Finding | None:
-    """Find an input-bound row: gathering and converting batches costs more than ideal scaling of it would."""
+    """Find an input-bound row: gathering and converting batches costs more than ideal scaling of it would.
+
+    Waiting for data that is read as it goes is a loss at any size, of a base case too.
+    """
+    reads = _is_read_as_it_goes(e.path)
     if not is_costly(e, "input"):
-        return None
+        return _waiting_for_data(e) if reads else None
     words = f"Input-bound: {_part(e, 'input', 'gathering and converting batches')} {_without(e, 'input')}"
-    if _is_read_as_it_goes(e.path):
-        words += " The data is read or computed anew in every epoch; --cache memory keeps it, where it fits."
-        return finding_of(e, "input", "input", words, {}, cache="memory")
+    if reads:
+        return finding_of(e, "input", "input", f"{words} {_of_reading(e.path)}", {}, cache="memory")
     cores = int(e.row["cpus_per_task"] or 1)
     return finding_of(e, "input", "input", words, {}, cpus_per_task=2 * cores)
+
+
+def _waiting_for_data(e: Evidence) -> Finding | None:
+    """Find a row that waits for its data, however well the waiting scales."""
+    share = e.parts.get("input", 0.0) / e.seconds
+    if share < MEDIUM:
+        return None
+    words = (
+        f"Input-bound: {_part(e, 'input', 'waiting for data')} {time_text(e.seconds - e.parts['input'])} would do "
+        f"without it, on {counted(e.row['ranks'], 'rank')} as on more. {_of_reading(e.path)}"
+    )
+    numbers = {"seconds": e.parts["input"], "share": share}
+    command = submit_command(e.path, cache="memory") or "hpcnn doctor"
+    return Finding("input", severity_of(share), words, numbers, command, where_of(e), share)
 
 
 def _is_read_as_it_goes(path: str) -> bool:
     """Return whether a run read its slices from files, or computed them, in every epoch."""
     asked = training_of(path)
-    data = str(asked.get("data") or "")
-    as_it_goes = data.partition(":")[0] in DATA_FORMS or is_computed(data)
+    as_it_goes = _form(asked) in DATA_FORMS or is_computed(str(asked.get("data") or ""))
     return as_it_goes and asked.get("cache") in (None, "none")
+
+
+def _of_reading(path: str) -> str:
+    """Return what to do about data that is read as it goes, and where it does not fit into memory."""
+    asked = training_of(path)
+    form, words = (
+        _form(asked),
+        "The data is read or computed anew in every epoch; --cache memory keeps it, where it fits.",
+    )
+    if form in ("images", "tfrecord") or is_computed(str(asked.get("data") or "")):
+        words += " Where it does not, hpcnn data convert writes it as npy: or h5:, decoded once."
+    elif form in ("h5", "zarr", "parquet") and asked.get("shuffle") in (None, "global"):
+        words += " Where it does not, --shuffle block:N, with the N samples of a chunk, reads each chunk once an epoch."
+    return words
+
+
+def _form(asked: Mapping[str, Json]) -> str:
+    return str(asked.get("data") or "").partition(":")[0]
 
 
 def find_communication(e: Evidence) -> Finding | None:

@@ -41,7 +41,7 @@ class Clean(Wrapped):
         self._as_pixels = x.dtype.kind in "ui" and len(x.shape) in (2, 3)
         if self._as_pixels and len(shape) == 2:
             shape = (*shape, 1)
-        self.x = Spec(shape, np.dtype(np.uint8) if self._as_pixels else x.dtype)
+        self.x = Spec(shape, np.dtype(np.uint8) if self._as_pixels else x.dtype.newbyteorder("="))
         self._form = form
         self._axes = len(self.x.shape) + 1
         if y.dtype.kind not in "uifb":
@@ -65,7 +65,7 @@ class Clean(Wrapped):
             x = np.moveaxis(x, 1, -1)
         if x.dtype.kind == "f":
             self._all(np.isfinite, x, indices, "a feature is NaN or infinity")
-            return x
+            return x.astype(self.x.dtype, copy=False)
         if self._as_pixels and x.dtype != np.uint8:
             self._all(lambda x: (x >= 0) & (x <= PIXEL_MAX), x, indices, f"a pixel is outside 0 to {PIXEL_MAX}")
         return x.astype(self.x.dtype, copy=False).reshape(len(x), *self.x.shape)
@@ -73,6 +73,7 @@ class Clean(Wrapped):
     def _shaped(self, y: Array) -> Array:
         """Return labels in the shape and type in which ``DataSet`` would have them."""
         kind = self._form.kind
+        y = y.astype(y.dtype.newbyteorder("="), copy=False)
         if kind == labels.MAP:
             return labels.as_map(y, self._axes, one_hot=self._form.one_hot)
         if kind in (labels.NUMBERS, labels.IMAGES) and channels_first(y.shape):
@@ -94,7 +95,8 @@ class Clean(Wrapped):
             if ignore is not None:
                 good = lambda y: ((y >= 0) & (y < limit)) | (y == ignore)  # noqa: E731
             hint = "" if y.ndim < 3 else "; --ignore-label N leaves pixels out, --data-arg classes=N has more classes"
-            self._all(good, y, indices, f"a label is outside 0 to {limit - 1}{hint}")
+            most = "" if self.limit is None else f" to {limit - 1}"
+            self._all(good, y, indices, f"a label is outside 0{most}{hint}" if most else f"a label is below 0{hint}")
         return y
 
     def _weights_spec(self, given: Spec, labels_shape: tuple[int, ...]) -> Spec:

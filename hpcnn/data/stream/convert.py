@@ -68,9 +68,9 @@ def _convert(
     write_json(log, {**wanted, "done": done}, durable=False)
     for part, source in sources.items():
         progress(part, done[part], len(source))
-        for first, (x, y) in slices(source, done[part], chunk):
-            writer.write(part, first, x, y)
-            done[part] = first + len(x)
+        for first, arrays in slices(source, done[part], chunk):
+            writer.write(part, first, arrays)
+            done[part] = first + len(arrays[0])
             write_json(log, {**wanted, "done": done}, durable=False)
             progress(part, done[part], len(source))
     writer.close()
@@ -80,13 +80,14 @@ def _convert(
 def sources_of(data: DataSet) -> dict[str, Source]:
     """Return training and test samples as sources, of arrays in memory too."""
     if isinstance(data, StreamedSet):
-        sources = {"train": source_of(data.x_train), "test": source_of(data.x_test)}
-        if any(source.w for source in sources.values()):
-            raise UsageError(f"{data.name} has weights of samples; features and labels alone are written")
-        return sources
-    if data.is_structured or data.train_weights is not None or data.tokens:
-        raise UsageError(
-            f"{data.name} has several arrays, weights or words; one array of features and labels is written"
-        )
-    parts: dict[str, tuple[Any, Any]] = {"train": (data.x_train, data.y_train), "test": (data.x_test, data.y_test)}
-    return {part: Pairs([(data.name, MappedRows(x), MappedRows(y))]) for part, (x, y) in parts.items()}
+        return {"train": source_of(data.x_train), "test": source_of(data.x_test)}
+    if data.is_structured or data.tokens:
+        raise UsageError(f"{data.name} has several arrays, or words; one array of features and labels is written")
+    return {
+        "train": _in_memory(data.name, data.x_train, data.y_train, data.train_weights),
+        "test": _in_memory(data.name, data.x_test, data.y_test, data.test_weights),
+    }
+
+
+def _in_memory(name: str, x: Any, y: Any, weights: Any) -> Source:
+    return Pairs([(name, MappedRows(x), MappedRows(y))], [] if weights is None else [MappedRows(weights)])

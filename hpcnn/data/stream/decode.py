@@ -37,7 +37,7 @@ class Decoder:
         self._decoded = tf.function(decoded).get_concrete_function(tf.TensorSpec((), tf.string))
         self._threads = len(os.sched_getaffinity(0))
 
-    def __call__(self, files: list[str]) -> Array:
+    def __call__(self, files: list[bytes]) -> Array:
         """Return the pictures, not to be written to. Raises tf.errors.OpError if any cannot be read."""
         import tensorflow as tf
 
@@ -45,7 +45,7 @@ class Decoder:
             return np.empty((0, *self._shape), np.uint8)
         types: dict[str, Any] = {"output_types": [tf.uint8], "output_shapes": [tf.TensorShape((None, *self._shape))]}
         with tf.device("/CPU:0"):
-            paths = tf.constant([os.fsencode(file) for file in files])
+            paths = tf.constant(files)
             names = tf.raw_ops.TensorSliceDataset(components=[paths], output_shapes=[tf.TensorShape(())])
             batches = tf.raw_ops.MapAndBatchDataset(
                 input_dataset=names,

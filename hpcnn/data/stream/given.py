@@ -61,14 +61,24 @@ def _rows(array: Any) -> Rows:
     return ChunkedRows(array, array.chunks[0]) if root == "zarr" else MappedRows(array)
 
 
+def has_numbers(data: Any) -> bool:
+    """Return whether the samples of a set can be read by number: not those of a ``tf.data.Dataset``."""
+    return not isinstance(data, StreamedSet) or not isinstance(_innermost(data.x_train), Passing)
+
+
 def take_share(data: StreamedSet, rank: int, size: int) -> None:
     """Let a rank read only its own elements where samples have no numbers."""
     for column in (data.x_train, data.x_test):
-        source = source_of_column(column)
-        while isinstance(source, Wrapped):
-            source = source.inner
+        source = _innermost(column)
         if isinstance(source, Passing):
             source.share(rank, size)
+
+
+def _innermost(column: Any) -> Source:
+    source = source_of_column(column)
+    while isinstance(source, Wrapped):
+        source = source.inner
+    return source
 
 
 class Given(Source):

@@ -22,6 +22,7 @@ from hpcnn.util.types import Array
 from hpcnn.zoo.forms import Location
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+_OTHERS = (".bmp", ".gif", ".jfif", ".tif", ".tiff", ".webp")
 _PARTS = ("train", "test")
 _WITH_MASKS = ("images", "masks")
 _PALETTE = b"\x03"  # the colour type of a PNG, its byte 25
@@ -59,14 +60,19 @@ class Pictures(Source):
     """
 
     cheap_labels = True
+    worthwhile = 256  # to build a pipeline of tf.data takes as long as to decode some ten pictures
 
     def __init__(
         self, folder: Path, classes: list[str], size: tuple[int, int] | None, seed: int, channels: int | None = None
     ) -> None:
         import_tensorflow()
         self._folder, self._names = folder, classes
+        self._prefixes = [os.fsencode(folder / name) + b"/" for name in classes]
         self.classes = len(classes)
         found = [sorted(_pictures(folder / name)) for name in classes]
+        others = [entry for name in classes for entry in _of_other_forms(folder / name)]
+        if others:
+            self.notes = (f"left out: {len(others)} files that are neither JPEG nor PNG, {others[0]} for one",)
         counts = [len(names) for names in found]
         if not sum(counts):
             raise UsageError(f"--data: no picture ({', '.join(SUFFIXES)}) in the folders of {folder}")
@@ -92,7 +98,7 @@ class Pictures(Source):
 
     def read(self, indices: Indices) -> tuple[Array, Array]:
         """Return pictures and labels of these samples."""
-        found = _all(self._decoder, [self.where(int(index)) for index in indices])
+        found = _all(self._decoder, self._paths(indices))
         if found is None:  # one of them is bad: which one, and why
             found = np.stack([self._picture(int(index)) for index in indices])
         return found, self.labels(indices)
@@ -105,6 +111,11 @@ class Pictures(Source):
     def where(self, index: int) -> str:
         """Return the file of a picture."""
         return str(self._path(index))
+
+    def _paths(self, indices: Indices) -> list[bytes]:
+        """Return the files of pictures, without the cost of a ``Path`` for each."""
+        both = zip(self._labels[indices].tolist(), self._files[indices].tolist(), strict=True)
+        return [self._prefixes[label] + name for label, name in both]
 
     def _path(self, index: int) -> Path:
         label: int = int(self._labels[index])
@@ -152,7 +163,7 @@ class Masked(Pictures):
 
     def labels(self, indices: Indices) -> Array:
         """Return the maps alone."""
-        found = _all(self._masks, [str(self._mask_path(int(index))) for index in indices])
+        found = _all(self._masks, [os.fsencode(self._mask_path(int(index))) for index in indices])
         return np.stack([self._mask(int(index)) for index in indices]) if found is None else found[..., 0]
 
     def _mask_path(self, index: int) -> Path:
@@ -179,7 +190,7 @@ class Masked(Pictures):
         return classes
 
 
-def _all(decoder: Decoder, files: list[str]) -> Array | None:
+def _all(decoder: Decoder, files: list[bytes]) -> Array | None:
     """Return the pictures in these files; None if any of them is bad."""
     import tensorflow as tf
 
@@ -208,6 +219,13 @@ def _pictures(folder: Path) -> list[str]:
         return []
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES)]
+
+
+def _of_other_forms(folder: Path) -> list[str]:
+    """Return the files that are pictures by their names, of forms that are not read."""
+    if not folder.is_dir():
+        return []
+    return sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in _OTHERS)
 
 
 def _size_of(content: bytes) -> tuple[int, int, int] | None:

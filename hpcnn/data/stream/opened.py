@@ -15,8 +15,9 @@ from hpcnn.data.stream.bulk import read_all
 from hpcnn.data.stream.chosen import Split
 from hpcnn.data.stream.clean import Clean, LabelForm
 from hpcnn.data.stream.npy import open_npy
+from hpcnn.data.stream.on_node import OfPart, OnNode, Part
 from hpcnn.data.stream.source import Source
-from hpcnn.data.stream.streamed import StreamedSet, facts_of, kind_on_disk, streamed_set
+from hpcnn.data.stream.streamed import StreamedSet, bad_of, facts_of, kind_on_disk, source_of, streamed_set
 from hpcnn.data.stream.tolerant import Tolerant
 from hpcnn.util.errors import UsageError, bad_value
 from hpcnn.util.types import Json
@@ -79,7 +80,7 @@ def assembled_set(
     **facts: Any,
 ) -> StreamedSet:
     """Return the data set of opened sources: split where there is no test set, cleaned, forgiving."""
-    notes: list[str] = []
+    notes = [*train.notes, *(test.notes if test else ())]
     if test is None:
         every, seed = max(round(1 / values["test_share"]), 2), values["split_seed"]
         train, test = Split(train, every, seed, test=False), Split(train, every, seed, test=True)
@@ -95,13 +96,26 @@ def assembled_set(
     return streamed_set(name, train, test, classes, notes=tuple(notes), **facts)
 
 
-def in_place_of(data: StreamedSet, copy: str) -> StreamedSet:
-    """Return a copy of a set's samples as the set itself: with its name, its facts and its classes."""
-    train, test = open_npy(location_of(copy))
-    assert test is not None
+def in_place_of(data: StreamedSet, copy: str, part: Part | None = None) -> StreamedSet:
+    """Return a copy of a set's samples as the set itself: with its name, facts, classes and bad samples so far.
+
+    part: the training samples that the copy has; None for all.
+    """
+    copied = open_npy(location_of(copy))
     form = LabelForm(data.kind, False, data.ignore_label)  # the copy has what was read
-    train, test = (Tolerant(Clean(part, data.name, form), 0) for part in (train, test))
-    return streamed_set(data.name, train, test, data.classes, **facts_of(data))
+    train, test = (Tolerant(Clean(one, data.name, form), 0) for one in copied if one is not None)
+    own = source_of(data.x_train), source_of(data.x_test)
+    for new, old in zip((train, test), own, strict=True):
+        new.bad.update(bad_of(old))
+    training = train if part is None else OnNode(own[0], train, part)
+    return streamed_set(data.name, training, test, data.classes, **facts_of(data))
+
+
+def part_of(data: StreamedSet, part: Part) -> StreamedSet:
+    """Return a set of which the training samples are those of a part alone."""
+    return streamed_set(
+        data.name, OfPart(source_of(data.x_train), part), source_of(data.x_test), data.classes, **facts_of(data)
+    )
 
 
 def in_memory(data: StreamedSet) -> DataSet:

@@ -48,7 +48,8 @@ class Source(ABC):
     x, y: shape and type of one sample. w: of its weights in the loss, None where it has none. classes: the number of
     classes where the files tell it. chunk: samples that are read together whether they are wanted or not, as in
     compressed files; 1 where each is read by itself. cheap_labels: labels can be read without features. threads: how
-    many may read at once to a purpose; 0 for one a core.
+    many may read at once to a purpose; 0 for one a core. worthwhile: samples that one call should read where the next
+    ones are known, because a call is dear whatever it reads. notes: what people are told of the files.
     """
 
     x: Spec
@@ -58,6 +59,8 @@ class Source(ABC):
     chunk: int = 1
     cheap_labels: bool = False
     threads: int = 0
+    worthwhile: int = 1
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -84,7 +87,7 @@ class Wrapped(Source):
     def __init__(self, inner: Source) -> None:
         self.inner = inner
         self.x, self.y, self.w, self.classes, self.chunk = inner.x, inner.y, inner.w, inner.classes, inner.chunk
-        self.cheap_labels, self.threads = inner.cheap_labels, inner.threads
+        self.cheap_labels, self.threads, self.worthwhile = inner.cheap_labels, inner.threads, inner.worthwhile
 
     def __len__(self) -> int:
         return len(self.inner)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hpcnn.data.stream.parquet import SHAPE_KEY
-from hpcnn.data.stream.source import Source, Spec
+from hpcnn.data.stream.source import Slice, Source, Spec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.extras import optional_module
 from hpcnn.util.files import TEMPORARY, WriteError, replacing
@@ -24,6 +24,8 @@ from hpcnn.util.types import Array
 
 # What HDF5 itself writes besides the arrays of a small file.
 _HDF5_OWN = 1 << 16
+# How names of arrays begin: features, labels, weights in the loss.
+_KINDS = ("x", "y", "weights")
 
 
 class Writer(ABC):
@@ -42,8 +44,8 @@ class Writer(ABC):
         """Make the files, or (not fresh) open what an earlier command has begun."""
 
     @abstractmethod
-    def write(self, part: str, first: int, x: Array, y: Array) -> None:
-        """Write the samples from number ``first`` on; they are on disk when it returns."""
+    def write(self, part: str, first: int, arrays: Slice) -> None:
+        """Write features, labels (and weights) of the samples from number ``first`` on: on disk when it returns."""
 
     def close(self) -> None:  # noqa: B027
         """Close the files, where they stay open between chunks."""
@@ -80,9 +82,9 @@ class Npy(Writer):
             raise WriteError(file, error) from error
         return array
 
-    def write(self, part: str, first: int, x: Array, y: Array) -> None:
+    def write(self, part: str, first: int, arrays: Slice) -> None:
         """Write the samples from number ``first`` on."""
-        for kind, rows in (("x", x), ("y", y)):
+        for kind, rows in zip(_KINDS, arrays, strict=False):
             array = self._arrays[part, kind]
             array[first : first + len(rows)] = rows
             array.flush()
@@ -93,9 +95,9 @@ class Named(Writer):
 
     _group: Any
 
-    def write(self, part: str, first: int, x: Array, y: Array) -> None:
+    def write(self, part: str, first: int, arrays: Slice) -> None:
         """Write the samples from number ``first`` on."""
-        for kind, rows in (("x", x), ("y", y)):
+        for kind, rows in zip(_KINDS, arrays, strict=False):
             self._group[f"{kind}_{part}"][first : first + len(rows)] = rows
 
     def _chunks(self, source: Source, spec: Spec) -> tuple[int, ...]:
@@ -133,10 +135,10 @@ class Hdf5(Named):
                 shape, chunks = (len(source), *spec.shape), self._chunks(source, spec)
                 self._group.create_dataset(f"{kind}_{part}", shape, spec.dtype, chunks=chunks)
 
-    def write(self, part: str, first: int, x: Array, y: Array) -> None:
+    def write(self, part: str, first: int, arrays: Slice) -> None:
         """Write the samples from number ``first`` on."""
         with self._explained():
-            super().write(part, first, x, y)
+            super().write(part, first, arrays)
             self._group.flush()
 
     def close(self) -> None:
@@ -177,14 +179,16 @@ class Files(Writer):
 
     def begin(self, *, fresh: bool) -> None:
         """Make the folder, or remove what a command that was killed has left half."""
+        _check_unweighted(self.suffix, self.sources)
         if any(len(source.y.shape) > 1 for source in self.sources.values()):
             raise UsageError(f"DEST: {self.suffix} takes labels of samples; npy:, h5: and zarr: take those of pixels")
         self.path.mkdir(exist_ok=True)
         for left in self.path.glob(f".*{TEMPORARY}"):
             left.unlink(missing_ok=True)
 
-    def write(self, part: str, first: int, x: Array, y: Array) -> None:
+    def write(self, part: str, first: int, arrays: Slice) -> None:
         """Write the chunk that begins with number ``first`` into its file."""
+        x, y = arrays
         file = self.path / f"{part}-{first // self.chunk:05d}.{self.suffix}"
         with replacing(file, durable=False) as unfinished:
             self.write_file(unfinished, x, y)
@@ -249,6 +253,7 @@ class Images(Writer):
 
     def begin(self, *, fresh: bool) -> None:
         """Make the folders."""
+        _check_unweighted("images", self.sources)
         source = self.sources["train"]
         if source.x.dtype != np.uint8 or len(source.x.shape) != 3 or source.x.shape[2] not in (1, 3):
             raise UsageError(
@@ -261,8 +266,9 @@ class Images(Writer):
             for number in range(self.classes):
                 (self.path / part / f"{number:0{self._digits}d}").mkdir(parents=True, exist_ok=True)
 
-    def write(self, part: str, first: int, x: Array, y: Array) -> None:
+    def write(self, part: str, first: int, arrays: Slice) -> None:
         """Write a file for each sample."""
+        x, y = arrays
         tf = optional_module("tensorflow", "writing images")
         for number, (picture, label) in enumerate(zip(x, y, strict=True), first):
             file = self.path / part / f"{int(label):0{self._digits}d}" / f"{number:08d}.png"
@@ -278,7 +284,13 @@ def _opened(file: Path) -> Array:
 
 
 def _specs(source: Source) -> tuple[tuple[str, Spec], ...]:
-    return ("x", source.x), ("y", source.y)
+    specs = (source.x, source.y, *([source.w] if source.w else []))
+    return tuple(zip(_KINDS, specs, strict=False))
+
+
+def _check_unweighted(form: str, sources: Mapping[str, Source]) -> None:
+    if any(source.w for source in sources.values()):
+        raise UsageError(f"DEST: {form} has no place for weights of samples; npy:, h5: and zarr: have")
 
 
 WRITERS: dict[str, type[Writer]] = {

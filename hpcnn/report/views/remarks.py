@@ -15,12 +15,22 @@ if TYPE_CHECKING:
 
     from hpcnn.report import RunData
 
+# Runs that are named one by one for the same reason.
+_NAMED = 3
+
 
 def left_out_lines(out: pd.DataFrame) -> list[str]:
-    """Return the runs that do not count, with their reasons. out: of ``report.left_out``."""
+    """Return the runs that do not count, with their reasons. out: of ``report.left_out``.
+
+    Of many runs with one reason, as those of a study's ceiling are, the first one is named.
+    """
     if out.empty:
         return []
-    lines = (f"  {shown_path(str(row.path))}: {row.status}: {row.reason}" for row in out.itertuples())
+    lines = []
+    for (status, reason), runs in out.groupby(["status", "reason"], sort=False, dropna=False):
+        paths = [shown_path(str(path)) for path in runs["path"]]
+        named = paths if len(paths) <= _NAMED else [f"{paths[0]} and {len(paths) - 1} more"]
+        lines += [f"  {name}: {status}: {reason}" for name in named]
     return [f"Left out ({len(out)}):", *lines]
 
 
