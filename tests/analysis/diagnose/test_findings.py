@@ -81,7 +81,7 @@ def test_data_that_is_read_in_every_epoch_is_to_be_kept(study, train, advice):
 
 
 def test_waiting_for_data_that_is_read_as_it_goes_is_a_finding_of_the_base_case(study):
-    """The parts of an epoch of the study of forms in docs/data.md: digits as PNG files, on one rank and on two."""
+    """On one rank, parts of an epoch as in the study of forms in docs/data.md; those of two ranks are made up."""
     base = rank(compute=0.256, input=0.087, communication=0.004)
     train = {"model": "scinet-cnn1", "data": "images:digits"}
     found, _, _ = study(
