@@ -1,7 +1,8 @@
 """The networks of research in PyTorch on the CPU, channels last: eager, or by ``torch.compile``.
 
 ``python torch_networks.py NETWORK DATA.npz PRECISION EPOCHS BATCH THREADS SEED eager|compile`` prints one JSON object
-as ``torch_eager.py`` does. Knows nothing of hpcnn: it runs in an environment that has PyTorch, torchvision and NumPy.
+as ``torch_eager.py`` does; with EPOCHS 0 it does rounds of steps for ``steps.py`` instead. Knows nothing of hpcnn: it
+runs in an environment that has PyTorch, torchvision and NumPy.
 
 torchvision's ResNet-50 has no bias beside a batch normalization, where Keras's has 26,560; all else is the same.
 """
@@ -14,6 +15,7 @@ import sys
 import numpy as np
 import torch
 import torchvision
+from rounds import serve
 from torch import nn
 from torch_training import accuracy, train
 
@@ -121,7 +123,16 @@ def main(name: str, file: str, precision: str, epochs: str, batch: str, threads:
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     predict = torch.compile(model) if form == "compile" else model
-    seconds = train(predict, optimizer, x, y, precision, int(epochs), int(batch))
+    size = int(batch)
+
+    def steps(_: int, count: int) -> None:
+        train(predict, optimizer, x[: count * size], y[: count * size], precision, 1, size)
+
+    if epochs == "0":
+        steps(0, 2)
+        serve(size, steps)
+        return
+    seconds = train(predict, optimizer, x, y, precision, int(epochs), size)
     found = accuracy(model, x_test, y_test, precision)
     print(json.dumps({"seconds": seconds, "samples": len(x), "test_accuracy": found}))
 

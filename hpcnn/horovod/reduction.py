@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from hpcnn.horovod.ranks import Average, horovod
+from hpcnn.horovod.ranks import Average, Sum, horovod
+from hpcnn.parallel.buckets import buckets
+from hpcnn.parallel.joined import size_of, sum_in_buckets
 from hpcnn.train.tensors import dense as as_table
 from hpcnn.train.tensors import plain
 from hpcnn.util.types import Tensor, Variable
@@ -25,7 +27,8 @@ class Reduction:
         together. It must not be the optimizer's own name, which counts the optimizers that a rank has made.
     predivide: gradients are divided by it before they are summed, and multiplied by it after.
     sparse_as_dense: whether gradients of some rows of a table are summed as whole tables.
-    groups: the number of groups whose gradients are reduced together, or lists of their variables; None: one by one.
+    groups: the number of groups whose gradients are reduced together, or lists of their variables; None: small ones of
+        a network of many are joined (``parallel/buckets.py``) where sums are meant, and others are reduced one by one.
     """
 
     name: str
@@ -46,10 +49,23 @@ class Reduction:
                 reduced[number] = self._rows(gradient, f"{self.name}.{number:04d}")
             elif gradient is not None:
                 dense[number] = as_table(gradient)
+        if not self.groups and self.op in (Average, Sum):  # Adasum's way of adding is one of whole gradients
+            for number, gradient in zip(dense, self._in_buckets(list(dense.values()), list(dense)), strict=True):
+                reduced[number] = gradient
+            return reduced
         for group in self._grouped(dense, variables):
             for number, gradient in zip(group, self._together([dense[n] for n in group], group[0]), strict=True):
                 reduced[number] = gradient
         return reduced
+
+    def _in_buckets(self, gradients: Sequence[Tensor], numbers: Sequence[int]) -> list[Tensor]:
+        if horovod.size() == 1:  # as Horovod does; XLA may then compile the step
+            return list(gradients)
+
+        def allreduce(tensor: Tensor, first: int) -> Tensor:
+            return horovod.allreduce(tensor, name=f"{self.name}.{numbers[first]:04d}", **self._how())
+
+        return sum_in_buckets(gradients, buckets([size_of(gradient) for gradient in gradients]), allreduce)
 
     def _together(self, gradients: Sequence[Tensor], number: int) -> list[Tensor]:
         if horovod.size() == 1:  # as Horovod does; XLA may then compile the step

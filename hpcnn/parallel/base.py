@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
+from hpcnn.parallel.buckets import Size
 from hpcnn.util.errors import RunError, bad_value, unknown_value
 from hpcnn.util.types import Optimizer, Tensor, Variable, Vector
 
 # Variables of a site's [environment] that change speed and never results; `hpcnn tune` finds their values.
 INTRA_OP, INTER_OP = "HPCNN_INTRA_OP_THREADS_PER_CORE", "HPCNN_INTER_OP_THREADS_PER_CORE"
 GROUPED, FACTORS = "HPCNN_GROUPED_ALLREDUCE", "HPCNN_FACTORS"
+_GROUPINGS = {"auto": "auto", "0": "none", "1": "all"}
 MOST_THREADS_PER_CORE = 16
 
 T = TypeVar("T")
@@ -38,7 +40,7 @@ class TaskEnvironment:
     devices: replicas of a mirrored or multiworker process on CPU, or None for one per GPU (or one on CPU).
     traced: whether the communication of the processes will be recorded.
     intra_op_per_core, inter_op_per_core: TensorFlow's threads within and between operations, per core.
-    grouped: whether Horovod reduces all gradients in one operation, instead of each as soon as it is ready.
+    grouping: which gradients Horovod reduces in one operation: ``auto``, small ones (buckets.py); ``none``; ``all``.
     factors: whether gradients of wide dense layers may be computed from gathered factors (train/factors.py).
     gpus_per_node: requested GPUs, or None.
     """
@@ -49,7 +51,7 @@ class TaskEnvironment:
     traced: bool = False
     intra_op_per_core: float = 1.0
     inter_op_per_core: float = 1.0
-    grouped: bool = False
+    grouping: str = "auto"
     factors: bool = True
     gpus_per_node: int | None = None
 
@@ -66,17 +68,17 @@ class TaskEnvironment:
             traced,
             _threads(environment, INTRA_OP),
             _threads(environment, INTER_OP),
-            _switch(environment, GROUPED, "0"),
-            _switch(environment, FACTORS, "1"),
+            _GROUPINGS[_one_of(environment, GROUPED, "auto", tuple(_GROUPINGS))],
+            _one_of(environment, FACTORS, "1", ("0", "1")) == "1",
             int(environment.get("HPCNN_GPUS_PER_NODE") or 0) or None,
         )
 
 
-def _switch(environment: Mapping[str, str], variable: str, default: str) -> bool:
+def _one_of(environment: Mapping[str, str], variable: str, default: str, values: Sequence[str]) -> str:
     value = environment.get(variable) or default
-    if value not in ("0", "1"):
-        raise unknown_value(variable, value, ("0", "1"))
-    return value == "1"
+    if value not in values:
+        raise unknown_value(variable, value, values)
+    return value
 
 
 def _threads(environment: Mapping[str, str], variable: str) -> float:
@@ -144,6 +146,9 @@ class Strategy(Protocol):
 
         ``name`` distinguishes reductions that may run at the same time.
         """
+
+    def messages(self, sizes: Sequence[Size]) -> list[list[int]] | None:
+        """Return the tensors, by their numbers, of each message of ``reduce``; None where TensorFlow divides them."""
 
     def concatenate(self, tensor: Tensor, name: str) -> Tensor:
         """*graph, inside run*: return the rows of every replica's tensor, in the order of the replicas.

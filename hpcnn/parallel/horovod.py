@@ -16,7 +16,9 @@ from pathlib import Path
 from types import ModuleType
 
 from hpcnn.parallel.base import TaskEnvironment, check_world_size
+from hpcnn.parallel.buckets import Size, buckets
 from hpcnn.parallel.devices import set_threads, threads, use_one_gpu
+from hpcnn.parallel.joined import size_of, sum_in_buckets
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.parallel.mpi import library, world
 from hpcnn.parallel.processes import ManyProcesses
@@ -31,6 +33,10 @@ _CLOSING_SECONDS = 5.0
 # By itself Horovod warns for ever of a rank for whose tensors the others wait (Horovod's documentation, "Stall
 # Inspector"). After so many seconds it ends the job; 0 is never. What is set in the environment counts.
 _STALL_SHUTDOWN = ("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", "300")
+# Between processes of one machine without GPUs a message takes a fraction of Horovod's own pause between two looks for
+# gradients (1 ms), and copying a large gradient into its buffer takes longer than a message (templates/sites/local.toml
+# has what was measured). Small gradients are joined before Horovod sees them (buckets.py).
+_ONE_NODE = {"HOROVOD_CYCLE_TIME": "0.1", "HOROVOD_FUSION_THRESHOLD": "131072"}
 
 
 class Horovod(ManyProcesses, SingleReplica):
@@ -44,16 +50,19 @@ class Horovod(ManyProcesses, SingleReplica):
         if task.traced:
             os.environ.setdefault(_TIMELINE, _ON_REQUEST)
         os.environ.setdefault(*_STALL_SHUTDOWN)
+        self.connect(comm)
+        if self.nodes == 1 and not task.gpus_per_node:
+            for variable, value in _ONE_NODE.items():
+                os.environ.setdefault(variable, value)
         self._hvd.init()
         self.mpi_version = library()
-        self.connect(comm)
         self.rank = self._hvd.rank()
         self.size = self.processes = self._hvd.size()
         self.local_rank = self._hvd.local_rank()
         launched = launched_by(os.environ)
         check_world_size(task.world_size, self.size, self.rank, self.name)
         check_world_size(launched.size if launched else None, self.size, self.rank, self.name)
-        self._grouped = task.grouped
+        self._grouping = task.grouping
         self.devices = (use_one_gpu(self.local_rank),)
         set_threads(task)
         self.gathers = task.factors and self.size > 1 and self._compute_identically()
@@ -68,18 +77,27 @@ class Horovod(ManyProcesses, SingleReplica):
         return self.devices[0].startswith("/CPU") and bool(least == greatest)
 
     def reduce(self, tensors: Sequence[Tensor], name: str = "gradient") -> list[Tensor]:
-        """Sum each tensor over the ranks, each as soon as it is ready: reduction overlaps back-propagation.
+        """Sum each tensor over the ranks, as soon as it and those that are joined with it are ready.
 
-        One operation per tensor: Horovod fuses tensors that are ready at the same time. Grouping them by hand made
-        every tensor wait for the last one (14,700 instead of 23,200 images/s on two cores with the one-convolution
-        network); the job can ask for it where it pays (many small tensors, a fast network).
+        So reduction overlaps back-propagation. With all in one group every tensor would wait for the last one (14,700
+        instead of 23,200 images/s on two cores with the one-convolution network).
         """
         if not self.communicates:
             return list(tensors)
         hvd = self._hvd
-        if self._grouped and len({t.dtype for t in tensors}) == 1:  # Horovod groups tensors of one type
+        if self._grouping == "all" and len({t.dtype for t in tensors}) == 1:  # Horovod groups tensors of one type
             return list(hvd.grouped_allreduce(list(tensors), op=hvd.Sum, name=name))
-        return [hvd.allreduce(t, op=hvd.Sum, name=f"{name}.{i:04d}") for i, t in enumerate(tensors)]
+
+        def allreduce(tensor: Tensor, first: int) -> Tensor:
+            return hvd.allreduce(tensor, op=hvd.Sum, name=f"{name}.{first:04d}")
+
+        return sum_in_buckets(tensors, self.messages([size_of(tensor) for tensor in tensors]), allreduce)
+
+    def messages(self, sizes: Sequence[Size]) -> list[list[int]]:
+        """Return the tensors that each allreduce sums, by their numbers."""
+        if self._grouping == "all":
+            return [list(range(len(sizes)))]
+        return buckets(sizes) if self._grouping == "auto" else [[number] for number in range(len(sizes))]
 
     def concatenate(self, tensor: Tensor, name: str) -> Tensor:
         """Gather the rows of all ranks. Horovod has no bfloat16: its 16 bits are sent as a uint16."""

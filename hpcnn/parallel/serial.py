@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from hpcnn.parallel.base import TaskEnvironment, check_world_size
+from hpcnn.parallel.buckets import Size
 from hpcnn.parallel.devices import set_threads, use_one_gpu
 from hpcnn.parallel.launcher import launched_by
 from hpcnn.parallel.processes import OneProcess
@@ -53,6 +54,10 @@ class SingleReplica(OneProcess):
     def reduce(self, tensors: Sequence[Tensor], name: str = "gradient") -> list[Tensor]:
         """Return the tensors: one replica has nothing to sum."""
         return list(tensors)
+
+    def messages(self, sizes: Sequence[Size]) -> list[list[int]] | None:
+        """Return none: one replica sends nothing."""
+        return []
 
     def concatenate(self, tensor: Tensor, name: str) -> Tensor:
         """Return the tensor: no other replica has rows."""

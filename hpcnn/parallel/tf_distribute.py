@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpcnn.parallel.buckets import Size
 from hpcnn.parallel.processes import OneProcess
 from hpcnn.util.errors import RunError
 from hpcnn.util.loss_scaling import unscaled
@@ -105,6 +106,10 @@ class TfDistribute(OneProcess):
 
         context = tf.distribute.get_replica_context()
         return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
+
+    def messages(self, sizes: Sequence[Size]) -> list[list[int]] | None:
+        """Return None: TensorFlow divides the tensors among messages."""
+        return None
 
     def concatenate(self, tensor: Tensor, name: str) -> Tensor:
         """Return all replicas' rows."""

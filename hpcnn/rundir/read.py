@@ -227,7 +227,7 @@ def _provenance_columns(provenance: Row, asked: Row) -> Row:
         "model": _first(asked["model"], model.get("name")),
         "parameters": model.get("parameters"),
         "trainable": model.get("trainable"),
-        "tensors": model.get("tensors"),
+        "tensors": _first(model.get("messages"), model.get("tensors")),
         "allreduce_bytes": model.get("allreduce_bytes"),
         **{key: model.get(key) for key in _WORK},
         "threads": provenance.get("threads"),

@@ -24,7 +24,7 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.train.augment import augmentation_of, change_of_labels
 from hpcnn.train.class_weights import class_weights
 from hpcnn.train.dropout import draw_own_masks
-from hpcnn.train.factors import allreduce_bytes
+from hpcnn.train.factors import allreduce_bytes, messages
 from hpcnn.train.feed import (
     Form,
     Resident,
@@ -165,7 +165,9 @@ def assemble(
     )
 
 
-def facts(spec: TrainSpec, assembled: Assembled, earlier: Mapping[str, Json] | None) -> dict[str, Json]:
+def facts(
+    spec: TrainSpec, assembled: Assembled, strategy: Strategy, earlier: Mapping[str, Json] | None
+) -> dict[str, Json]:
     """Return what the record says of the network: its size, its start, and the operations and bytes of a step.
 
     earlier: provenance of the attempt that this one goes on with, which knows the start.
@@ -183,6 +185,7 @@ def facts(spec: TrainSpec, assembled: Assembled, earlier: Mapping[str, Json] | N
         "factored": [layer.name for layer in factored],
         "rewrites": assembled.steps.rewrites,
         "allreduce_bytes": allreduce_bytes(trainable, factored, assembled.batch),
+        "messages": messages(strategy, model, factored),
         **work_of(model).facts(spec.precision),
     }
 

@@ -22,6 +22,7 @@ import keras
 import tensorflow as tf
 
 from hpcnn.parallel.base import Strategy
+from hpcnn.parallel.buckets import Size
 from hpcnn.parallel.devices import threads
 from hpcnn.train.rewrite import change, enabled, is_altered
 from hpcnn.util.types import KerasModel, Layer, Tensor, Variable
@@ -62,6 +63,18 @@ def allreduce_bytes(trainable: int, layers: Sequence[Layer], batch: int) -> int:
     summed = trainable - sum(int(math.prod(layer._kernel.shape)) for layer in layers)
     ends = sum(int(sum(layer._kernel.shape) * tf.as_dtype(layer.compute_dtype).size) for layer in layers)
     return 4 * summed + batch * ends // 2
+
+
+def messages(strategy: Strategy, model: KerasModel, layers: Sequence[Layer]) -> int | None:
+    """Return how many sums of gradients a step asks for, as small ones are joined; None where TensorFlow divides them.
+
+    layers: those with factors, whose kernels' gradients are not summed.
+    """
+    gathered = {id(layer._kernel) for layer in layers}
+    summed = [v for v in model.trainable_variables if id(v) not in gathered]
+    sizes = [Size(math.prod(v.shape) * tf.as_dtype(v.dtype).size, v.dtype) for v in summed]
+    found = strategy.messages(sizes)
+    return None if found is None else len(found)
 
 
 class Factors:

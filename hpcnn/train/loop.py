@@ -68,13 +68,14 @@ class Loop:
         if context.strategy.is_chief:
             self.live = ProgressWriter(context.run, spec.epochs or 0, self.steps_per_epoch(), self.assembled.batch)
         self.profile = Profile(spec.profile, context.run, context.strategy) if spec.profile else None
+        earlier = read_json(context.run.provenance) if context.state else None
         hosts = record.provenance(
             device_name(),
             train=to_mapping(spec),
             global_batch_size=self.assembled.batch,
             samples=self.assembled.samples,
             threads=threads(),
-            model=facts(spec, self.assembled, read_json(context.run.provenance) if context.state else None),
+            model=facts(spec, self.assembled, context.strategy, earlier),
         )
         optimizers = self.steps.optimizers
         context.log(

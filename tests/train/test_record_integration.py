@@ -182,6 +182,7 @@ def test_provenance_names_every_rank(run: RunDir) -> None:
         "factored": [],  # its dense layers are small beside its batch
         "rewrites": {"activation after pooling": 1, "optimizer in one pass": 1},
         "allreduce_bytes": 4 * 11_042,
+        "messages": {"serial": 0, "horovod": 6}.get(provenance["train"]["strategy"]),
         **sizes,
     }
     assert counted <= set(provenance["model"])

@@ -59,7 +59,7 @@ def _horovod() -> list[Knob]:
             ("0.1", "1", "5"),
         ),
         Knob(FACTORS, "wide dense layers by factors", "1", ("0", "1")),
-        Knob(GROUPED, "all gradients in one operation", "0", ("0", "1")),
+        Knob(GROUPED, "all gradients in one operation", "auto", ("auto", "0", "1")),
         Knob("HOROVOD_FUSION_THRESHOLD", "bytes that Horovod sends at once", fusion, ("0", str(2**20), fusion)),
     ]
 
