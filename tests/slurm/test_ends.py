@@ -84,8 +84,7 @@ def test_a_failed_job_that_its_user_requeues_goes_on(
     assert row["status"] in ("pending", "running"), row
     refused = cluster.submit("--run-dir", str(run.path), "--", "true", cwd=keep)
     assert (refused.returncode, "still" in refused.stderr) == (2, True), refused.stderr
-    cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now")
-    wait_for(lambda: (run.read_result() or {}).get("status") == "completed", 200)
+    cluster.wait_without_pause(_job(run), lambda: (run.read_result() or {}).get("status") == "completed", 200)
 
 
 def test_ranks_get_the_environment_of_a_script_that_is_submitted_by_hand(cluster: Cluster, keep: Path) -> None:
@@ -127,8 +126,9 @@ def test_of_an_array_only_the_task_on_a_dead_node_runs_again(cluster: Cluster, k
         testbed.start_node(cluster.bed, number)
         wait_for(lambda: cluster.slurm("sinfo", "-h", "-n", f"c{number}", "-o", "%t").split()[0] == "idle")
         time.sleep(5)  # slurmd first clears what the dead one has left; a job that begins meanwhile does not end
-        cluster.slurm("scontrol", "update", f"JobId={_job(run)}", "StartTime=now")
-        wait_for(lambda: len(list((keep / "runs" / "mine").glob("*/result.json"))) == 3, 240)
+        cluster.wait_without_pause(
+            _job(run), lambda: len(list((keep / "runs" / "mine").glob("*/result.json"))) == 3, 240
+        )
     finally:
         (keep / "wait").unlink(missing_ok=True)
         wait_for(lambda: testbed.idle_nodes(cluster.bed) == 3 and not cluster.slurm("squeue", "-h").strip(), 300)
