@@ -26,8 +26,10 @@ from common import PEERS, Result, machine, markdown, parser, report
 from horovod import CEILING
 from training import NETWORKS, TORCH_WAYS, WAYS, Network, images_file
 
+from hpcnn.parallel.base import GROUPED
 from hpcnn.sites.load import load_site
 
+SWITCH = "HPCNN_REWRITE"  # of train/rewrite, which imports Keras
 # Seconds that a round should take, and the fewest steps of one.
 SECONDS, FEWEST = 2.0, 3
 
@@ -166,6 +168,9 @@ def main() -> None:
     made.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="a way more, with --ranks")
     made.add_argument("--way", action="append", choices=[*WAYS, *TORCH_WAYS], help="only this way")
     options = made.parse_args()
+    for setting in options.setting:  # others are read when the ranks start, so they would change nothing
+        if not options.ranks or setting.partition("=")[0] not in (SWITCH, GROUPED):
+            made.error(f"--setting {setting}: with --ranks alone, and of {SWITCH} and {GROUPED}")
     ways = options.way or [*WAYS, *(TORCH_WAYS if options.torch else ())]
     names, repeats = options.network or list(NETWORKS), options.repeats
     if options.smoke:

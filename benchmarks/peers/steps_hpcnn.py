@@ -1,7 +1,7 @@
 """The steps of hpcnn for ``steps.py``: compiled once for each way, then done in rounds.
 
 ``python steps_hpcnn.py STRATEGY MODEL ARGUMENTS DATA.npz PRECISION BATCH [NAME=VALUE...]``. Way 0 is hpcnn. Under
-Horovod, way 1 is without communication, and each NAME=VALUE, an environment variable that tracing reads, a way more.
+Horovod, way 1 is without communication, and each NAME=VALUE of ``steps.py`` is a way more.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ def main(strategy: str, model: str, arguments: str, file: str, precision: str, b
     for setting in settings:
         name, _, value = setting.partition("=")
         os.environ[name] = value
+        grouping = {"_grouping": TaskEnvironment.read(os.environ).grouping}  # an open strategy has read its own
+        before = {key: vars(opened)[key] for key in grouping}
+        vars(opened).update(grouping)
         ways.append(_steps(complete(asked), opened))
+        vars(opened).update(before)
         del os.environ[name]
 
     def line() -> str:

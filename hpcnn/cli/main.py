@@ -169,10 +169,7 @@ class LazyGroup(click.Group):
             from hpcnn.util.table import columns
 
             ctx.terminal_width = max(min(columns(), _MOST_COLUMNS) - 2, _LEAST_COLUMNS)
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            raise _Message(_unknown_option(error)) from error
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
