@@ -16,7 +16,7 @@ from hpcnn.train.rewrite.batch_norm import can_be_fused, fuse_batch_norm, has_bi
 from hpcnn.train.rewrite.change import change, is_altered
 from hpcnn.train.rewrite.dropout import can_drop_by_few_bits, drop_by_few_bits
 from hpcnn.train.rewrite.graph import sources
-from hpcnn.train.rewrite.pointwise import is_pointwise, multiply_pixels
+from hpcnn.train.rewrite.pointwise import end_with_bias, is_pointwise, multiply_pixels
 from hpcnn.train.rewrite.pooling import activate_after_pooling, pooled
 from hpcnn.train.rewrite.sums import add_at_once, can_be_added_at_once
 from hpcnn.util.types import KerasModel
@@ -52,10 +52,10 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
         return taken
     layers = list(model._flatten_layers(include_self=True, recursive=True))
     only_source = sources(layers)
-    for layer in layers:
-        if is_pointwise(layer):  # before what changes a convolution's call, which takes this part of it as it is
-            multiply_pixels(changes, layer)
-            taken["1 x 1 convolution as a product"] += 1
+    pointwise = [layer for layer in layers if is_pointwise(layer)]
+    for layer in pointwise:  # before what changes a convolution's call, which takes this part of it as it is
+        multiply_pixels(changes, layer)
+        taken["1 x 1 convolution as a product"] += 1
     for pool, before in pooled(layers, only_source):
         activate_after_pooling(changes, pool, before)
         taken["activation after pooling"] += 1
@@ -73,4 +73,7 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
             fuse_batch_norm(changes, layer, biased)
             taken["fused batch normalization"] += 1
             taken["bias within batch normalization"] += biased is not None
+    for layer in pointwise:
+        if layer.use_bias and not is_altered(layer):
+            end_with_bias(changes, layer)
     return +taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import keras
@@ -31,16 +32,50 @@ def multiply_pixels(changes: ExitStack, layer: Layer) -> None:
 
     Equal to rounding. TensorFlow's convolutions have no special case for one pixel in their gradients.
     """
-    rows, columns = layer.strides
+    change(changes, layer, "convolution_op", lambda inputs, kernel: _product(layer, inputs, kernel, tf.identity))
 
-    def convolve(inputs: Tensor, kernel: Tensor) -> Tensor:
-        if (rows, columns) != (1, 1):
-            inputs = inputs[:, ::rows, ::columns]
-        pixels = tf.reshape(inputs, [-1, inputs.shape[-1]])
-        product = tf.matmul(pixels, tf.reshape(kernel, kernel.shape[-2:]))
-        return tf.reshape(product, _shape(inputs, layer.filters))
 
-    change(changes, layer, "convolution_op", convolve)
+def end_with_bias(changes: ExitStack, layer: Layer) -> None:
+    """Add the bias to the product, before it is maps again: TensorFlow makes one operation of both, and of a relu.
+
+    Equal to the bit. layer: one whose pixels are multiplied already, and whose call is still Keras's.
+    """
+    activate = layer.activation
+    at_once = activate in (keras.activations.linear, keras.activations.relu)  # any other may look at whole maps
+
+    def end(product: Tensor) -> Tensor:
+        biased = tf.nn.bias_add(product, tf.convert_to_tensor(layer.bias))
+        return activate(biased) if at_once else biased
+
+    def convolve(inputs: Tensor) -> Tensor:
+        maps = _product(layer, inputs, layer.kernel, end)
+        return maps if at_once or activate is None else activate(maps)
+
+    change(changes, layer, "call", convolve)
+
+
+def _product(layer: Layer, inputs: Tensor, kernel: Tensor, end: Callable[[Tensor], Tensor]) -> Tensor:
+    """*graph*: return maps (N, H, W, filters). end: a function of the pixels, (N H W, filters)."""
+    inputs = _strided(inputs, *layer.strides)
+    pixels = tf.reshape(inputs, [-1, inputs.shape[-1]])
+    product = tf.matmul(pixels, tf.reshape(kernel, kernel.shape[-2:]))
+    return tf.reshape(end(product), _shape(inputs, layer.filters))
+
+
+def _strided(maps: Tensor, rows: int, columns: int) -> Tensor:
+    """*graph*: return every so manieth row and column; TensorFlow's slices with strides copy value by value.
+
+    Where the strides divide the map, blocks of rows x columns pixels have the wanted pixel first, and a slice without
+    strides takes it; any other map is pooled over single pixels.
+    """
+    height, width, channels = maps.shape[1:]
+    if (rows, columns) == (1, 1):
+        return maps
+    if None in (height, width) or height % rows or width % columns:
+        return tf.nn.avg_pool2d(maps, 1, (rows, columns), "VALID")
+    blocks = tf.reshape(maps, [-1, rows, width // columns, columns * channels])
+    first = tf.slice(blocks, [0, 0, 0, 0], [-1, 1, -1, channels])
+    return tf.reshape(first, [-1, height // rows, width // columns, channels])
 
 
 def _shape(maps: Tensor, channels: int) -> Tensor | list[int]:
