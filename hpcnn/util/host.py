@@ -73,14 +73,17 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def has_avx2() -> bool:
-    """Return whether the processor has the vector instructions that all x86 processors since about 2015 have."""
+def processor_has(instructions: str) -> bool:
+    """Return whether an x86 processor has a set of instructions, by the kernel's name of it.
+
+    ``avx2``: all since about 2015. ``avx512bw``: those for which oneDNN has products in bfloat16.
+    """
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
             flags = next((line for line in lines if line.startswith("flags")), "")
     except OSError:
         return False
-    return "avx2" in flags.split()
+    return instructions in flags.split()
 
 
 def process_seconds() -> float | None:

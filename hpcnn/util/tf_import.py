@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from hpcnn.util.host import has_avx2
+from hpcnn.util.host import processor_has
 
 # TensorFlow turns its oneDNN operations on only where the processor has instructions for neural networks (AVX-512 VNNI,
 # AMX); on older ones with AVX2 they are faster too (docs/decisions/048-onednn-on-older-processors.md).
@@ -31,7 +31,7 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if has_avx2():
+    if processor_has("avx2"):
         os.environ.setdefault(ONEDNN, "1")
     with without_startup_messages(), without_collections():
         importlib.import_module("tensorflow")

@@ -27,14 +27,14 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_onednn_is_turned_on_where_there_is_avx2(
     imported: list[str], monkeypatch: pytest.MonkeyPatch, avx2: bool, value: str | None
 ) -> None:
-    monkeypatch.setattr(tf_import, "has_avx2", lambda: avx2)
+    monkeypatch.setattr(tf_import, "processor_has", lambda name: avx2)
     tf_import.import_tensorflow()
     assert imported == ["tensorflow"]
     assert os.environ.get(tf_import.ONEDNN) == value
 
 
 def test_what_the_user_set_counts(imported: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tf_import, "has_avx2", lambda: True)
+    monkeypatch.setattr(tf_import, "processor_has", lambda name: True)
     monkeypatch.setenv(tf_import.ONEDNN, "0")
     tf_import.import_tensorflow()
     assert os.environ[tf_import.ONEDNN] == "0"
@@ -42,4 +42,4 @@ def test_what_the_user_set_counts(imported: list[str], monkeypatch: pytest.Monke
 
 def test_avx2_is_a_flag_of_the_processor() -> None:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    assert host.has_avx2() == any(line.startswith("flags") and " avx2 " in f"{line} " for line in lines)
+    assert host.processor_has("avx2") == any(line.startswith("flags") and " avx2 " in f"{line} " for line in lines)

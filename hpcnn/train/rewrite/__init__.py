@@ -14,6 +14,12 @@ from contextlib import ExitStack, contextmanager
 
 from hpcnn.train.rewrite.batch_norm import can_be_fused, fuse_batch_norm, has_bias_to_leave_out
 from hpcnn.train.rewrite.change import change, is_altered
+from hpcnn.train.rewrite.depthwise import (
+    convolve_depthwise,
+    convolve_separable,
+    has_slow_gradient,
+    is_separable,
+)
 from hpcnn.train.rewrite.dropout import can_drop_by_few_bits, drop_by_few_bits
 from hpcnn.train.rewrite.graph import sources
 from hpcnn.train.rewrite.pointwise import end_with_bias, is_pointwise, multiply_pixels
@@ -63,6 +69,12 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
         if can_drop_by_few_bits(layer):
             drop_by_few_bits(changes, layer)
             taken["dropout from few bits"] += 1
+        if has_slow_gradient(layer):
+            convolve_depthwise(changes, layer)
+            taken["depthwise convolution in float32 or by products"] += 1
+        if is_separable(layer):
+            convolve_separable(changes, layer)
+            taken["separable convolution as a product"] += 1
         if can_be_added_at_once(layer):
             add_at_once(changes, layer)
             taken["sum in one operation"] += 1
