@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from hpcnn.train.rewrite.change import change, is_altered
+from hpcnn.train.rewrite.recorded import constant, with_gradient
 from hpcnn.util.types import Layer, Tensor
 
 
@@ -36,14 +37,29 @@ def multiply_pixels(changes: ExitStack, layer: Layer) -> None:
     def convolve(inputs: Tensor, kernel: Tensor) -> Tensor:
         if (rows, columns) != (1, 1):
             inputs = inputs[:, ::rows, ::columns]
-        pixels = tf.reshape(inputs, [-1, inputs.shape[-1]])
-        product = tf.matmul(pixels, tf.reshape(kernel, kernel.shape[-2:]))
-        return tf.reshape(product, _shape(inputs, layer.filters))
+        channels, given = inputs.shape[-1], inputs
+        matrix = tf.convert_to_tensor(kernel)
+        pixels = tf.reshape(inputs, constant((-1, channels), tf.int32))
+        flat = tf.reshape(matrix, constant((channels, layer.filters), tf.int32))
+
+        def gradient(upstream: Tensor) -> list[Tensor]:
+            known = tf.reshape(upstream, constant((-1, layer.filters), tf.int32))
+            of_kernel = tf.matmul(pixels, known, transpose_a=True)
+            return [
+                tf.reshape(tf.matmul(known, flat, transpose_b=True), _shape(given, channels)),
+                tf.reshape(of_kernel, constant((1, 1, channels, layer.filters), tf.int32)),
+            ]
+
+        return with_gradient(
+            lambda: tf.reshape(tf.matmul(pixels, flat), _shape(given, layer.filters)), gradient, [given, matrix]
+        )
 
     change(changes, layer, "convolution_op", convolve)
 
 
-def _shape(maps: Tensor, channels: int) -> Tensor | list[int]:
-    """*graph*: return the shape of maps with another number of channels, without an operation if it can be known."""
+def _shape(maps: Tensor, channels: int) -> Tensor:
+    """*graph*: return the shape of maps with another number of channels, a constant if it can be known."""
     sizes = maps.shape[1:3].as_list()
-    return tf.concat([tf.shape(maps)[:3], [channels]], 0) if None in sizes else [-1, *sizes, channels]
+    if None in sizes:
+        return tf.concat([tf.shape(maps)[:3], [channels]], 0)
+    return constant((-1, *sizes, channels), tf.int32)
