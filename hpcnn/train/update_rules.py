@@ -13,10 +13,10 @@ import keras
 import tensorflow as tf
 
 from hpcnn.train.tensors import plain
-from hpcnn.util.types import Optimizer, Tensor, Variable
+from hpcnn.util.types import Optimizer, Tensor
 
-Step = Callable[[Tensor, Variable, Tensor], object]
-"""*graph*: from gradient, weight and learning rate to the next weight, which is written."""
+Step = Callable[[Tensor, Any, Tensor], object]
+"""*graph*: from gradient, TensorFlow's variable of a weight and learning rate to the next weight, which is written."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _momentum(optimizer: Optimizer, dtype: Any) -> Step:
     """v = momentum v - rate g, w += v; or Nesterov's form."""
     momentum = tf.constant(optimizer.momentum, dtype)
 
-    def step(gradient: Tensor, variable: Variable, rate: Tensor) -> None:
+    def step(gradient: Tensor, variable: Any, rate: Tensor) -> None:
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle,
             accum=_handle(optimizer, optimizer.momentums, variable),
@@ -74,7 +74,7 @@ def _adam(optimizer: Optimizer, dtype: Any) -> Step:
     """Adam's rule, Kingma and Ba (2015), arXiv:1412.6980, the form before section 2.1."""
     same = {**_powers(optimizer, dtype, "beta1_power", "beta2_power"), **_betas(optimizer, dtype)}
 
-    def step(gradient: Tensor, variable: Variable, rate: Tensor) -> None:
+    def step(gradient: Tensor, variable: Any, rate: Tensor) -> None:
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=_handle(optimizer, optimizer._momentums, variable),
@@ -91,7 +91,7 @@ def _amsgrad(optimizer: Optimizer, dtype: Any) -> Step:
     """Adam with the largest of all velocities, Reddi et al. (2018), arXiv:1904.09237."""
     same = {**_powers(optimizer, dtype, "beta1_power", "beta2_power"), **_betas(optimizer, dtype)}
 
-    def step(gradient: Tensor, variable: Variable, rate: Tensor) -> None:
+    def step(gradient: Tensor, variable: Any, rate: Tensor) -> None:
         tf.raw_ops.ResourceApplyAdamWithAmsgrad(
             var=variable.handle,
             m=_handle(optimizer, optimizer._momentums, variable),
@@ -109,7 +109,7 @@ def _adamax(optimizer: Optimizer, dtype: Any) -> Step:
     """Adam's rule by the largest gradient, section 7.1 of the same paper."""
     same = {**_powers(optimizer, dtype, "beta1_power"), **_betas(optimizer, dtype)}
 
-    def step(gradient: Tensor, variable: Variable, rate: Tensor) -> None:
+    def step(gradient: Tensor, variable: Any, rate: Tensor) -> None:
         tf.raw_ops.ResourceApplyAdaMax(
             var=variable.handle,
             m=_handle(optimizer, optimizer._m, variable),
@@ -126,7 +126,7 @@ def _adadelta(optimizer: Optimizer, dtype: Any) -> Step:
     """Adadelta's rule, Zeiler (2012), arXiv:1212.5701, times the learning rate."""
     same = {"rho": tf.constant(optimizer.rho, dtype), "epsilon": tf.constant(optimizer.epsilon, dtype)}
 
-    def step(gradient: Tensor, variable: Variable, rate: Tensor) -> None:
+    def step(gradient: Tensor, variable: Any, rate: Tensor) -> None:
         tf.raw_ops.ResourceApplyAdadelta(
             var=variable.handle,
             accum=_handle(optimizer, optimizer._accumulated_grads, variable),
@@ -163,11 +163,11 @@ def _without_momentum(optimizer: Optimizer) -> Callable[[Optimizer, Any], Step]:
     return step
 
 
-def _by_mean_square(optimizer: Optimizer, dtype: Any, place: Callable[[Variable], Any]) -> Step:
+def _by_mean_square(optimizer: Optimizer, dtype: Any, place: Callable[[Any], Any]) -> Step:
     constants = {"rho": optimizer.rho, "momentum": optimizer.momentum, "epsilon": optimizer.epsilon}
     same = {name: tf.constant(value, dtype) for name, value in constants.items()}
 
-    def step(gradient: Tensor, variable: Variable, rate: Tensor) -> None:
+    def step(gradient: Tensor, variable: Any, rate: Tensor) -> None:
         tf.raw_ops.ResourceApplyRMSProp(
             var=variable.handle,
             ms=_handle(optimizer, optimizer._velocities, variable),
@@ -180,7 +180,7 @@ def _by_mean_square(optimizer: Optimizer, dtype: Any, place: Callable[[Variable]
     return step
 
 
-def _handle(optimizer: Optimizer, slots: list[Any], variable: Variable) -> Any:
+def _handle(optimizer: Optimizer, slots: list[Any], variable: Any) -> Any:
     """Return the resource of what an optimizer keeps for a weight."""
     return plain(slots[optimizer._get_variable_index(variable)]).handle
 

@@ -106,7 +106,7 @@ def test_one_operation_a_weight_and_one_reading_of_the_rate() -> None:
         fuse(optimizer)
         step = tf.function(lambda optimizer=optimizer, n=number: optimizer.apply([tf.ones(3)] * n), autograph=False)
         graph = step.get_concrete_function().graph
-        counts.append(sum(not operation.type == "Placeholder" for operation in graph.get_operations()))
+        counts.append(sum(operation.type != "Placeholder" for operation in graph.get_operations()))
     assert counts[1] - counts[0] <= 2 * 10, counts  # the rule, and the constant gradient
 
 
@@ -119,7 +119,7 @@ def test_rows_of_an_embedding_are_left_to_keras() -> None:
 
 
 def test_methods_of_a_class_of_its_own_stay() -> None:
-    class Own(Optimizers.Adam):  # type: ignore[misc]
+    class Own(Optimizers.Adam):  # type: ignore[misc, name-defined]
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             self.assign_sub(variable, gradient)
 
