@@ -14,6 +14,7 @@ total. Of each step, the graph keeps how long this process worked since the last
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -66,7 +67,7 @@ class Steps:
             lambda weights: strategy.synchronize(self._statistics, weights), autograph=False
         )
         self.optimizers = own.optimizers if own else [model.optimizer]
-        self._fused = sum([fuse(optimizer) for optimizer in self.optimizers])
+        self._fused = Counter(name for optimizer in self.optimizers for name in fuse(optimizer))
         self._train = self._compile(self._own_train_step if own else self._train_step, training)
         self._test = self._compile(self._test_function(), test) if test is not None and self.tests else None
         self._retest: Callable[..., Any] | None = None
@@ -140,7 +141,7 @@ class Steps:
         The layers of a model with a step of its own stay as they are.
         """
         of_layers = {} if self._own else rewrites(self._model)
-        return {**of_layers, "optimizer in one pass": self._fused} if self._fused else of_layers
+        return {**of_layers, **self._fused}
 
     @property
     def metrics(self) -> list[str]:

@@ -1,8 +1,9 @@
-"""The optimizer's step in one pass over the weights, where TensorFlow has an operation for all of it.
+"""The optimizer's step in few passes over the weights, where TensorFlow has operations for that.
 
-Keras writes the rules of SGD, Adam and RMSprop as several operations, each of which reads and writes the whole weight.
-TensorFlow's fused operations compute the same rules, to rounding. Everything around them (schedules, clipping, loss
-scaling, weight decay, averages) stays Keras's. Must not know networks.
+Keras writes the rules of its optimizers, weight decay, clipping and averages of weights as several operations each, and
+each of these reads and writes the whole weight. Here they are one, or as few as can be; learning rate and powers are
+computed once, not once a weight. The numbers are equal to rounding. Schedules and loss scaling stay Keras's. Must not
+know networks.
 """
 
 from __future__ import annotations
@@ -15,114 +16,111 @@ import tensorflow as tf
 
 from hpcnn.train.rewrite import enabled
 from hpcnn.train.tensors import plain
+from hpcnn.train.update_rules import Rule, Step, rule_of
 from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import Optimizer, Tensor, Variable
 
-Rule = Callable[[Optimizer, Tensor, Variable, Tensor], bool]
+_RULE = "optimizer in one pass"
 
 
-def fuse(optimizer: Optimizer) -> bool:
-    """Make the optimizer's ``update_step`` use a fused operation where there is one for it; return whether it does.
+def fuse(optimizer: Optimizer) -> list[str]:
+    """Let the optimizer compute in fewer passes; return the names of what it computes otherwise than Keras.
 
-    Under ``tf.distribute``, whose variables have a copy on each device, Keras's own rule stays.
+    Under ``tf.distribute``, whose variables have a copy on each device, and for what a class computes by methods of its
+    own, everything stays Keras's.
     """
     optimizer = unscaled(optimizer)
-    rule = _rule(optimizer)
-    if rule is None or not enabled() or "update_step" in vars(optimizer):
-        return False
-    as_keras_does = optimizer.update_step
-
-    def update_step(gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        if isinstance(gradient, tf.IndexedSlices) or not rule(optimizer, gradient, variable, learning_rate):
-            as_keras_does(gradient, variable, learning_rate)
-
-    object.__setattr__(optimizer, "update_step", update_step)
-    if not _handles(*optimizer.variables):
-        return False
-    update_all = optimizer._backend_update_step
-
-    def read_rate_once(gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Any) -> None:
-        update_all(gradients, variables, tf.convert_to_tensor(learning_rate))
-
-    object.__setattr__(optimizer, "_backend_update_step", read_rate_once)
-    return True
+    distributed = any(hasattr(plain(variable), "values") for variable in optimizer.variables)
+    if not enabled() or distributed or "_backend_update_step" in vars(optimizer):
+        return []
+    passes = _Passes(optimizer, rule_of(optimizer))
+    instead: dict[str, tuple[Callable[..., Any], str, bool]] = {
+        "_backend_update_step": (passes.update, _RULE, passes.rule is not None),
+        "_clip_gradients": (passes.clip, "clipping in few passes", _clips(optimizer)),
+        "_apply_weight_decay": (passes.decay, "weight decay in few passes", optimizer.weight_decay is not None),
+        "_update_model_variables_moving_average": (passes.average, "averages in few passes", optimizer.use_ema),
+    }
+    taken = []
+    for method, (replacement, name, is_used) in instead.items():
+        if is_used and getattr(type(optimizer), method) is getattr(keras.optimizers.Optimizer, method):
+            object.__setattr__(optimizer, method, replacement)
+            taken.append(name)
+    passes.scales_rate = _RULE in taken
+    return taken
 
 
-def _rule(optimizer: Optimizer) -> Rule | None:
-    """Return the fused rule; none for a class that has a rule of its own."""
-    own = type(optimizer).update_step
-    if own is keras.optimizers.SGD.update_step:
-        return _sgd
-    if own is keras.optimizers.Adam.update_step and not optimizer.amsgrad:
-        return _adam
-    if own is keras.optimizers.RMSprop.update_step and optimizer.momentum and not optimizer.centered:
-        return _rmsprop
-    return None
+def _clips(optimizer: Optimizer) -> bool:
+    return any((limit or 0.0) > 0 for limit in (optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue))
 
 
-def _sgd(optimizer: Optimizer, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> bool:
-    """*graph*: w -= rate g; with momentum v = momentum v - rate g, w += v (or Nesterov's form)."""
-    rate = tf.cast(learning_rate, variable.dtype)
-    if not optimizer.momentum:
-        handles = _handles(variable)
-        if handles:
-            tf.raw_ops.ResourceApplyGradientDescent(var=handles[0], alpha=rate, delta=gradient)
-        return bool(handles)
-    handles = _handles(variable, optimizer.momentums[optimizer._get_variable_index(variable)])
-    if handles:
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=handles[0],
-            accum=handles[1],
-            lr=rate,
-            grad=gradient,
-            momentum=tf.constant(optimizer.momentum, variable.dtype),
-            use_nesterov=optimizer.nesterov,
-        )
-    return bool(handles)
+class _Passes:
+    """What takes the place of some methods of one optimizer. scales_rate: ``update`` is one of them."""
+
+    def __init__(self, optimizer: Optimizer, rule: Rule | None) -> None:
+        self._optimizer, self.rule = optimizer, rule
+        self._clip_as_keras, self._update_as_keras = optimizer._clip_gradients, optimizer.update_step
+        self.scales_rate = False
+        self._scales: Sequence[Tensor] | None = None  # from `clip` to the `update` that Keras calls next
+
+    def update(self, gradients: Sequence[Tensor], variables: Sequence[Variable], learning_rate: Any) -> None:
+        """*graph*: apply the rule to each weight; to one whose gradient is sparse as Keras does."""
+        assert self.rule is not None
+        scales, self._scales = self._scales or [None] * len(gradients), None
+        rate = tf.convert_to_tensor(learning_rate)
+        steps: dict[str, tuple[Step, Tensor]] = {}  # what is the same for all weights of a type
+        for gradient, variable, scale in zip(gradients, map(plain, variables), scales, strict=True):
+            if isinstance(gradient, tf.IndexedSlices):
+                self._update_as_keras(gradient, variable, rate)
+                continue
+            dtype = variable.dtype.base_dtype
+            if dtype.name not in steps:
+                steps[dtype.name] = self.rule.step(self._optimizer, dtype), tf.cast(rate, dtype)
+            step, own = steps[dtype.name]
+            step(tf.cast(gradient, dtype), variable, own if scale is None else own * tf.cast(scale, dtype))
+
+    def clip(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+        """*graph*: clip the gradients, or leave it to the learning rate where the rule multiplies the two."""
+        optimizer = self._optimizer
+        if any(gradient is None or isinstance(gradient, tf.IndexedSlices) for gradient in gradients):
+            clipped: Sequence[Tensor] = self._clip_as_keras(gradients)
+            return clipped
+        if optimizer.clipnorm and optimizer.clipnorm > 0:
+            scales = [_scale_to(tf.sqrt(2 * tf.nn.l2_loss(g)), optimizer.clipnorm) for g in gradients]
+        elif optimizer.global_clipnorm and optimizer.global_clipnorm > 0:
+            norm = tf.sqrt(2 * tf.add_n([tf.cast(tf.nn.l2_loss(g), gradients[0].dtype) for g in gradients]))
+            scale = _scale_to(norm, optimizer.global_clipnorm) + (norm - norm)  # NaN for an infinite norm
+            scales = [scale] * len(gradients)
+        else:
+            limit = optimizer.clipvalue
+            return [tf.raw_ops.ClipByValue(t=g, clip_value_min=-limit, clip_value_max=limit) for g in gradients]
+        if self.scales_rate and self.rule is not None and self.rule.is_linear:
+            self._scales = scales
+            return gradients
+        return [g * tf.cast(scale, g.dtype) for g, scale in zip(gradients, scales, strict=True)]
+
+    def decay(self, variables: Sequence[Variable]) -> None:
+        """*graph*: let weights decay by learning rate times decay."""
+        decayed = [plain(variable) for variable in variables if self._optimizer._use_weight_decay(variable)]
+        rate = tf.convert_to_tensor(self._optimizer.learning_rate)
+        for dtype in {variable.dtype.base_dtype for variable in decayed}:
+            share = tf.cast(rate, dtype) * tf.cast(self._optimizer.weight_decay, dtype)
+            for variable in decayed:
+                if variable.dtype.base_dtype == dtype:
+                    variable.assign_sub(variable * share)
+
+    def average(self, variables: Sequence[Variable]) -> None:
+        """*graph*: move the averages of the weights, in the first step to the weights themselves."""
+        optimizer = self._optimizer
+        is_later = tf.cast(tf.not_equal(tf.convert_to_tensor(optimizer.iterations), 0), tf.float64)
+        share = 1.0 - is_later * optimizer.ema_momentum
+        for variable, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
+            if average is not None:
+                kept = plain(average)
+                tf.raw_ops.ResourceApplyGradientDescent(
+                    var=kept.handle, alpha=tf.cast(share, kept.dtype), delta=kept - plain(variable)
+                )
 
 
-def _adam(optimizer: Optimizer, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> bool:
-    """*graph*: Adam's rule, Kingma and Ba (2015), arXiv:1412.6980, the form before section 2.1."""
-    index = optimizer._get_variable_index(variable)
-    handles = _handles(variable, optimizer._momentums[index], optimizer._velocities[index])
-    if handles:
-        step = tf.cast(keras.ops.add(optimizer.iterations, 1), variable.dtype)
-        beta_1, beta_2 = (tf.constant(beta, variable.dtype) for beta in (optimizer.beta_1, optimizer.beta_2))
-        tf.raw_ops.ResourceApplyAdam(
-            var=handles[0],
-            m=handles[1],
-            v=handles[2],
-            beta1_power=beta_1**step,
-            beta2_power=beta_2**step,
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=beta_1,
-            beta2=beta_2,
-            epsilon=tf.constant(optimizer.epsilon, variable.dtype),
-            grad=gradient,
-        )
-    return bool(handles)
-
-
-def _rmsprop(optimizer: Optimizer, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> bool:
-    """*graph*: RMSprop's rule with momentum; TensorFlow has no operation for the one without.
-
-    The centered rule stays Keras's: its difference of two averages makes much of the last digits.
-    """
-    index = optimizer._get_variable_index(variable)
-    handles = _handles(variable, optimizer._velocities[index], optimizer._momentums[index])
-    if handles:
-        constants = {"rho": optimizer.rho, "momentum": optimizer.momentum, "epsilon": optimizer.epsilon}
-        tf.raw_ops.ResourceApplyRMSProp(
-            **{name: tf.constant(value, variable.dtype) for name, value in constants.items()},
-            **dict(zip(("var", "ms", "mom"), handles, strict=True)),
-            lr=tf.cast(learning_rate, variable.dtype),
-            grad=gradient,
-        )
-    return bool(handles)
-
-
-def _handles(*variables: Any) -> list[Any]:
-    """Return the resources of plain variables; nothing where one is a strategy's, with a copy on each device."""
-    own = [plain(variable) for variable in variables]
-    distributed = any(hasattr(variable, "values") for variable in own)
-    return [] if distributed else [variable.handle for variable in own]
+def _scale_to(norm: Tensor, limit: float) -> Tensor:
+    """*graph*: return what a gradient of this norm is multiplied by so that its norm is at most the limit."""
+    return limit / tf.maximum(norm, tf.constant(limit, norm.dtype))

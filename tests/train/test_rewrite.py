@@ -14,7 +14,6 @@ keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from hpcnn.train.rewrite import SWITCH, rewrites, rewritten  # noqa: E402
-from hpcnn.train.update import fuse  # noqa: E402
 
 Layers = keras.layers
 Arrays = list[npt.NDArray[Any]]
@@ -173,11 +172,9 @@ def test_the_model_is_left_as_it_was() -> None:
 
 def test_the_switch_leaves_everything_to_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SWITCH, "0")
-    model, optimizer = one_pool(), keras.optimizers.SGD()
-    fuse(optimizer)
+    model = one_pool()
     with rewritten(model):
         assert not any("call" in vars(layer) for layer in model.layers)
-    assert "update_step" not in vars(optimizer)
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.2, 0.999])
@@ -337,50 +334,6 @@ def test_rewrites_are_named() -> None:
     model = own_layers()
     assert rewrites(model) == {"activation after pooling": 2, "fused batch normalization": 1}
     assert not any("call" in vars(layer) for layer in model.layers)
-
-
-OPTIMIZERS: dict[str, Callable[[], Any]] = {
-    "sgd": lambda: keras.optimizers.SGD(0.1),
-    "momentum": lambda: keras.optimizers.SGD(0.1, momentum=0.9),
-    "nesterov": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, clipnorm=0.5),
-    "schedule": lambda: keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5), momentum=0.5),
-    "adam": lambda: keras.optimizers.Adam(0.01),
-    "adamw": lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
-    "rmsprop": lambda: keras.optimizers.RMSprop(0.01, momentum=0.9),
-    "averages": lambda: keras.optimizers.Adam(0.01, use_ema=True, gradient_accumulation_steps=2),
-}
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_weights_after_steps_are_those_of_keras(name: str) -> None:
-    draw = np.random.default_rng(1)
-    gradients = [[tf.constant(draw.normal(size=shape), tf.float32) for shape in ((3, 4), (4,))] for _ in range(5)]
-    ends = []
-    for fused in (False, True):
-        variables = [keras.Variable(np.ones(shape, np.float32)) for shape in ((3, 4), (4,))]
-        optimizer = OPTIMIZERS[name]()
-        optimizer.build(variables)
-        if fused:
-            fuse(optimizer)
-            assert "update_step" in vars(optimizer)
-        step = tf.function(optimizer.apply, autograph=False)
-        for parts in gradients:
-            step(parts)
-        ends.append([v.numpy() for v in [*variables, *optimizer.variables]])
-    for theirs, ours in zip(*ends, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-
-
-def test_rows_of_an_embedding_and_other_rules_are_left_to_keras() -> None:
-    fuse(rmsprop := keras.optimizers.RMSprop())
-    fuse(centered := keras.optimizers.RMSprop(momentum=0.9, centered=True))
-    fuse(adam := keras.optimizers.Adam(amsgrad=True))
-    assert "update_step" not in vars(rmsprop) | vars(centered) | vars(adam)
-    table, optimizer = keras.Variable(np.ones((4, 2), np.float32)), keras.optimizers.SGD(1.0)
-    optimizer.build([table])
-    fuse(optimizer)
-    optimizer.apply([tf.IndexedSlices(tf.ones([1, 2]), tf.constant([2]), tf.constant([4, 2]))])
-    np.testing.assert_array_equal(table.numpy()[:, 0], [1, 1, 0, 1])
 
 
 def with_call_of_its_own(layer: Any) -> Any:

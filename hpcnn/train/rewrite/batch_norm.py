@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from hpcnn.train.rewrite.change import change, is_altered, is_watched
+from hpcnn.train.rewrite.recorded import constant, with_gradient, zeros
 from hpcnn.util.types import Layer, Tensor
 
 # What cuDNN takes at least; TensorFlow raises a smaller one in silence.
@@ -77,17 +78,29 @@ def fuse_batch_norm(changes: ExitStack, layer: Layer, biased: Layer | None = Non
 
 def _by_batch(layer: Layer, rows: Tensor, scale: Tensor, offset: Tensor, bias: Tensor | None) -> Tensor:
     """*graph*: normalize by the statistics of the batch, and move the averages."""
-    if bias is not None:
-        offset += bias * tf.zeros(bias.shape)  # so that the bias has a gradient: 0
-    empty = tf.zeros([0])
-    normalized, mean, variance, _, kept, _ = tf.raw_ops.FusedBatchNormV3(
-        x=rows, scale=scale, offset=offset, mean=empty, variance=empty, epsilon=layer.epsilon, is_training=True
-    )
+    empty = zeros((0,), tf.float32)
+    kept: list[Tensor] = []
+
+    def normalized() -> Tensor:
+        result, *kept[:] = tf.raw_ops.FusedBatchNormV3(
+            x=rows, scale=scale, offset=offset, mean=empty, variance=empty, epsilon=layer.epsilon, is_training=True
+        )
+        return result
+
+    def gradient(upstream: Tensor) -> list[Tensor]:
+        reserved = dict(zip(("reserve_space_1", "reserve_space_2", "reserve_space_3"), kept[2:], strict=True))
+        found = tf.raw_ops.FusedBatchNormGradV3(
+            y_backprop=upstream, x=rows, scale=scale, epsilon=layer.epsilon, is_training=True, **reserved
+        )
+        return [*found[:3], *([] if bias is None else [zeros(tuple(bias.shape), bias.dtype)])]
+
+    result = with_gradient(normalized, gradient, [rows, scale, offset, *([] if bias is None else [bias])])
+    mean, variance, _, by_n, _ = kept
     mean = mean if bias is None else mean + bias
-    of_batch = variance * _biased(rows) if tf.config.list_logical_devices("GPU") else kept
+    of_batch = variance * _biased(rows) if tf.config.list_logical_devices("GPU") else by_n
     for average, value in ((layer.moving_mean.value, mean), (layer.moving_variance.value, of_batch)):
         _move(average, value, 1.0 - layer.momentum)
-    return normalized
+    return result
 
 
 def _move(average: Tensor, value: Tensor, share: float) -> None:
@@ -95,7 +108,8 @@ def _move(average: Tensor, value: Tensor, share: float) -> None:
     if hasattr(average, "values"):  # of tf.distribute, with a copy on each device
         average.assign_sub((average - value) * share)
     else:
-        tf.raw_ops.ResourceApplyGradientDescent(var=average.handle, alpha=share, delta=average - value)
+        alpha = constant(share, tf.float32)
+        tf.raw_ops.ResourceApplyGradientDescent(var=average.handle, alpha=alpha, delta=average - value)
 
 
 def _biased(rows: Tensor) -> Tensor:

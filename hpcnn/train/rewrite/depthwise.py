@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from hpcnn.train.rewrite.change import change, is_altered
 from hpcnn.train.rewrite.pointwise import add_bias, multiplies_pixels, product
+from hpcnn.train.rewrite.recorded import with_gradient
 from hpcnn.util.types import Layer, Tensor
 
 # Kernels of as many values, on maps of at most as many pixels, get their gradient from products of pixels: 5 x 5 on
@@ -106,17 +107,16 @@ def _with_gradient_by_pixels(layer: Layer, maps: Tensor, kernel: Tensor) -> Tens
     """*graph*: convolve; the kernel's gradient from the products of each pixel of the input and each of the output."""
     strides, padding = [1, *layer.strides, 1], layer.padding.upper()
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def convolve(maps: Tensor, kernel: Tensor) -> Tensor:
-        def gradient(upstream: Tensor) -> Tensor:
-            of_maps = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
-                input_sizes=tf.shape(maps), filter=kernel, out_backprop=upstream, strides=strides, padding=padding
-            )
-            return of_maps, _gradient_by_pixels(layer, maps, upstream)
+    def gradient(upstream: Tensor) -> list[Tensor]:
+        of_maps = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=tf.shape(maps), filter=kernel, out_backprop=upstream, strides=strides, padding=padding
+        )
+        return [of_maps, _gradient_by_pixels(layer, maps, upstream)]
 
-        return tf.raw_ops.DepthwiseConv2dNative(input=maps, filter=kernel, strides=strides, padding=padding), gradient
+    def convolve() -> Tensor:
+        return tf.raw_ops.DepthwiseConv2dNative(input=maps, filter=kernel, strides=strides, padding=padding)
 
-    return convolve(maps, kernel)
+    return with_gradient(convolve, gradient, [maps, kernel])
 
 
 def _gradient_by_pixels(layer: Layer, maps: Tensor, upstream: Tensor) -> Tensor:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import ExitStack
 
 import keras
 import tensorflow as tf
 
 from hpcnn.train.rewrite.change import change, is_altered
+from hpcnn.train.rewrite.recorded import constant, with_gradient
 from hpcnn.util.host import processor_has
 from hpcnn.util.tf_import import ONEDNN
 from hpcnn.util.types import Layer, Tensor
@@ -49,52 +49,58 @@ def multiply_pixels(changes: ExitStack, layer: Layer) -> None:
 def end_with_bias(changes: ExitStack, layer: Layer) -> None:
     """Add the bias so that it costs least. layer: one whose pixels are multiplied already, its call still Keras's.
 
-    In float32 to the product, before it is maps again: TensorFlow makes one operation of both, and of a relu; equal to
-    the bit. In bfloat16, where that gains nothing, the bias's gradient is summed in float32 and rounded once:
-    TensorFlow's operation for it adds in bfloat16, and of 65,536 values from 0 to 1 it finds 1.6 % of the sum.
+    In float32 to the product, before it is maps again: TensorFlow makes one operation of both; equal to the bit. In
+    bfloat16, where that gains nothing, the bias's gradient is summed in float32 and rounded once: TensorFlow's
+    operation for it adds in bfloat16, and of 65,536 values from 0 to 1 it finds 1.6 % of the sum.
     """
     activate = layer.activation or keras.activations.linear
-    activates = activate in (keras.activations.linear, keras.activations.relu)  # any other may look at whole maps
 
-    def end(product: Tensor) -> Tensor:
-        biased = tf.nn.bias_add(product, tf.convert_to_tensor(layer.bias))
-        return activate(biased) if activates else biased
+    def convolve(inputs: Tensor) -> Tensor:
+        bias = tf.convert_to_tensor(layer.bias)
+        if layer.compute_dtype == "float32":
+            return activate(product(inputs, layer.kernel, layer.strides, bias))
+        return activate(add_bias(layer.convolution_op(inputs, layer.kernel), bias))
 
-    def in_float32(inputs: Tensor) -> Tensor:
-        maps = product(inputs, layer.kernel, layer.strides, end)
-        return maps if activates else activate(maps)
-
-    def in_bfloat16(inputs: Tensor) -> Tensor:
-        return activate(add_bias(layer.convolution_op(inputs, layer.kernel), layer.bias))
-
-    change(changes, layer, "call", in_float32 if layer.compute_dtype == "float32" else in_bfloat16)
+    change(changes, layer, "call", convolve)
 
 
-def product(
-    maps: Tensor,
-    kernel: Tensor,
-    strides: tuple[int, int] = (1, 1),
-    end: Callable[[Tensor], Tensor] = lambda pixels: pixels,
-) -> Tensor:
+def product(maps: Tensor, kernel: Tensor, strides: tuple[int, int] = (1, 1), bias: Tensor | None = None) -> Tensor:
     """*graph*: return the maps (N, H, W, filters) of a convolution by single pixels.
 
-    kernel: (1, 1, channels, filters). end: what else is computed of the pixels, (N H W, filters).
+    kernel: (1, 1, channels, filters). bias: (filters,), in float32 alone.
     """
-    maps = _strided(maps, *strides)
-    pixels = tf.reshape(maps, [-1, maps.shape[-1]])
-    multiplied = tf.matmul(pixels, tf.reshape(kernel, kernel.shape[-2:]))
-    return tf.reshape(end(multiplied), _shape(maps, kernel.shape[-1]))
+    maps, matrix = _strided(maps, *strides), tf.convert_to_tensor(kernel)
+    channels, filters = matrix.shape[-2:]
+    pixels = tf.reshape(maps, constant((-1, channels), tf.int32))
+    flat = tf.reshape(matrix, constant((channels, filters), tf.int32))
+
+    def multiply() -> Tensor:
+        multiplied = tf.matmul(pixels, flat)
+        biased = multiplied if bias is None else tf.nn.bias_add(multiplied, bias)
+        return tf.reshape(biased, _shape(maps, filters))
+
+    def gradient(upstream: Tensor) -> list[Tensor]:
+        known = tf.reshape(upstream, constant((-1, filters), tf.int32))
+        of_kernel = tf.matmul(pixels, known, transpose_a=True)
+        return [
+            tf.reshape(tf.matmul(known, flat, transpose_b=True), _shape(maps, channels)),
+            tf.reshape(of_kernel, constant((1, 1, channels, filters), tf.int32)),
+            *([] if bias is None else [tf.raw_ops.BiasAddGrad(out_backprop=upstream)]),
+        ]
+
+    return with_gradient(multiply, gradient, [maps, matrix, *([] if bias is None else [bias])])
 
 
 def add_bias(maps: Tensor, bias: Tensor) -> Tensor:
     """*graph*: add a bias to (N, H, W, filters); in bfloat16 its gradient is summed in float32 and rounded once."""
     bias = tf.convert_to_tensor(bias)
-    return tf.nn.bias_add(maps, bias) if maps.dtype == tf.float32 else _with_exact_gradient(maps, bias)
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def _with_exact_gradient(maps: Tensor, bias: Tensor) -> Tensor:
-    return tf.nn.bias_add(maps, bias), lambda upstream: (upstream, tf.reduce_sum(upstream, [0, 1, 2]))
+    if maps.dtype == tf.float32:
+        return tf.nn.bias_add(maps, bias)
+    return with_gradient(
+        lambda: tf.nn.bias_add(maps, bias),
+        lambda upstream: [upstream, tf.reduce_sum(upstream, constant((0, 1, 2), tf.int32))],
+        [maps, bias],
+    )
 
 
 def _onednn_has_bfloat16() -> bool:
@@ -117,7 +123,9 @@ def _strided(maps: Tensor, rows: int, columns: int) -> Tensor:
     return tf.reshape(first, [-1, height // rows, width // columns, channels])
 
 
-def _shape(maps: Tensor, channels: int) -> Tensor | list[int]:
-    """*graph*: return the shape of maps with another number of channels, without an operation if it can be known."""
+def _shape(maps: Tensor, channels: int) -> Tensor:
+    """*graph*: return the shape of maps with another number of channels, a constant if it can be known."""
     sizes = maps.shape[1:3].as_list()
-    return tf.concat([tf.shape(maps)[:3], [channels]], 0) if None in sizes else [-1, *sizes, channels]
+    if None in sizes:
+        return tf.concat([tf.shape(maps)[:3], [channels]], 0)
+    return constant((-1, *sizes, channels), tf.int32)
