@@ -103,6 +103,7 @@ bench: venv ## Measure hpcnn beside its peers (long; BENCH_REPEATS=N, PEERS=ENV,
 	$(BIN)/python benchmarks/input.py $(BENCH_ALL)/input.json
 	$(BIN)/python benchmarks/training.py $(BENCH_ALL)/training.json $(if $(TORCH),--torch $(TORCH))
 	$(BIN)/python benchmarks/steps.py --json $(BENCH_RESULTS)/steps.json $(if $(TORCH),--torch $(TORCH))
+	$(BIN)/python benchmarks/operations.py $(BENCH_ALL)/operations.json $(if $(TORCH),--torch $(TORCH))
 	$(BIN)/python benchmarks/time_to_accuracy.py $(BENCH_ALL)/time_to_accuracy.json
 
 release: $(VENV)/.dev ## Build the source distribution and the wheel into dist/, and check both

@@ -58,6 +58,8 @@ NETWORKS = {
     "mobilenetv3small": Network("keras.applications:MobileNetV3Small", {"dropout_rate": 0.0}, 64, 32, 640),
     "unet": Network("unet:unet", {}, 32, 16, 320),
     "resnet50": Network("keras.applications:ResNet50", {}, 64, 16, 96),
+    "densenet121": Network("keras.applications:DenseNet121", {}, 64, 16, 96),
+    "efficientnetb0": Network("keras.applications:EfficientNetB0", {}, 64, 16, 160),
 }
 
 WAYS = ("hpcnn", "hpcnn, HPCNN_REWRITE=0", "model.fit")

@@ -106,9 +106,35 @@ def resnet50() -> nn.Module:
     return model
 
 
-NETWORKS = {"resnet20": resnet20, "mobilenetv3small": mobilenetv3small, "unet": UNet, "resnet50": resnet50}
+def densenet121() -> nn.Module:
+    """Return torchvision's network."""
+    model: nn.Module = torchvision.models.densenet121(num_classes=10)
+    return model
+
+
+def efficientnetb0() -> nn.Module:
+    """Return torchvision's network."""
+    model: nn.Module = torchvision.models.efficientnet_b0(num_classes=10)
+    return model
+
+
+NETWORKS = {
+    "resnet20": resnet20,
+    "mobilenetv3small": mobilenetv3small,
+    "unet": UNet,
+    "resnet50": resnet50,
+    "densenet121": densenet121,
+    "efficientnetb0": efficientnetb0,
+}
 # What can be trained: Keras's numbers, for ResNet-50 less its biases.
-PARAMETERS = {"resnet20": 570_602, "mobilenetv3small": 1_528_106, "unet": 117_514, "resnet50": 23_555_082 - 26_560}
+PARAMETERS = {
+    "resnet20": 570_602,
+    "mobilenetv3small": 1_528_106,
+    "unet": 117_514,
+    "resnet50": 23_555_082 - 26_560,
+    "densenet121": 6_964_106,
+    "efficientnetb0": 4_020_358,
+}
 
 
 def main(name: str, file: str, precision: str, epochs: str, batch: str, threads: str, seed: str, form: str) -> None:

@@ -19,6 +19,7 @@ WAYS = {
     "start": {"serial", "model.fit"},
     "training": {"hpcnn", "model.fit"},
     "steps": {"hpcnn", "hpcnn, HPCNN_REWRITE=0", "model.fit"},
+    "operations": {"hpcnn", "hpcnn, HPCNN_REWRITE=0"},
     "input": {
         *("npy", "h5, one piece", "h5", "zarr", "tfrecord", "parquet"),
         *("tf.data by hand", "hpcnn", "Keras's folder", "in memory"),
@@ -53,6 +54,7 @@ def test_every_benchmark_is_tried_documented_and_part_of_make_bench():
         pytest.param("start", marks=pytest.mark.slow),
         pytest.param("training", marks=LONG),
         pytest.param("steps", marks=LONG),
+        pytest.param("operations", marks=LONG),
         pytest.param("input", marks=LONG),
         pytest.param("time_to_accuracy", marks=LONG),
         pytest.param("horovod", marks=MPI),
