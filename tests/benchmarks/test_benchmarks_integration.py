@@ -23,6 +23,7 @@ WAYS = {
     "input": {
         *("npy", "h5, one piece", "h5", "zarr", "tfrecord", "parquet"),
         *("tf.data by hand", "hpcnn", "Keras's folder", "in memory"),
+        *("1,000 samples", "0 million, npy", "0 million, h5"),
     },
     "time_to_accuracy": {"hpcnn", "the lecture's"},
     "horovod": {

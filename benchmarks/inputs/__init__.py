@@ -1,0 +1,1 @@
+"""What the cases of ``input.py`` read, train and start."""
