@@ -24,6 +24,7 @@ from hpcnn.train.rewrite.dropout import can_drop_by_few_bits, drop_by_few_bits
 from hpcnn.train.rewrite.graph import sources
 from hpcnn.train.rewrite.pointwise import end_with_bias, is_pointwise, multiply_pixels
 from hpcnn.train.rewrite.pooling import activate_after_pooling, pooled
+from hpcnn.train.rewrite.silu import activate_in_fewer_passes, is_silu
 from hpcnn.train.rewrite.sums import add_at_once, can_be_added_at_once
 from hpcnn.util.types import KerasModel
 
@@ -75,6 +76,9 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
         if is_separable(layer):
             convolve_separable(changes, layer)
             taken["separable convolution as a product"] += 1
+        if is_silu(layer):
+            activate_in_fewer_passes(changes, layer)
+            taken["silu in fewer passes"] += 1
         if can_be_added_at_once(layer):
             add_at_once(changes, layer)
             taken["sum in one operation"] += 1
