@@ -7,7 +7,8 @@ and by ``torch.compile``; with torchvision in FOLDER). It prints images/s, media
 peer's, median and range over the rounds.
 
 ``--ranks 2`` measures ranks of one core each under Horovod instead, in one job whose ways are traced one after the
-other: as hpcnn sums gradients, without communication (the ceiling), and with each ``--setting NAME=VALUE``.
+other: as hpcnn sums gradients, without communication (the ceiling), meeting in every step to sum the smallest gradient
+alone (what waiting for each other costs), and with each ``--setting NAME=VALUE``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from common import PEERS, Result, machine, markdown, parser, report
-from horovod import CEILING
+from horovod import CEILING, MEETING
 from training import NETWORKS, TORCH_WAYS, WAYS, Network, images_file
 
 from hpcnn.parallel.base import GROUPED
@@ -84,7 +85,7 @@ def measure_ranks(
     name: str, precision: str, settings: Sequence[str], ranks: int, repeats: int
 ) -> Iterator[tuple[str, float]]:
     """Yield way and images/s of a round of all ranks together."""
-    ways = ["hpcnn, horovod", CEILING, *settings]
+    ways = ["hpcnn, horovod", CEILING, MEETING, *settings]
     with tempfile.TemporaryDirectory() as folder:
         file = images_file(Path(folder) / f"{name}.npz", NETWORKS[name].side, NETWORKS[name].images)
         environment = {**_environment(1), **load_site("local").environment, "OMPI_MCA_plm": "isolated"}

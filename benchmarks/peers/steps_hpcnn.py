@@ -1,16 +1,19 @@
 """The steps of hpcnn for ``steps.py``: compiled once for each way, then done in rounds.
 
 ``python steps_hpcnn.py STRATEGY MODEL ARGUMENTS DATA.npz PRECISION BATCH [NAME=VALUE...]``. Way 0 is hpcnn. Under
-Horovod, way 1 is without communication, and each NAME=VALUE of ``steps.py`` is a way more.
+Horovod, way 1 is without communication, way 2 sums the smallest gradient alone, and each NAME=VALUE of ``steps.py`` is
+a way more.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
 from typing import Any
 
+from meeting import reduce as meet
 from rounds import serve
 
 from hpcnn.parallel import open_strategy
@@ -44,6 +47,9 @@ def main(strategy: str, model: str, arguments: str, file: str, precision: str, b
     if strategy == "horovod":
         opened.communicates = False
         ways.append(_steps(complete(asked), opened))
+        vars(opened)["reduce"] = functools.partial(meet, opened)
+        ways.append(_steps(complete(asked), opened))
+        del vars(opened)["reduce"]
         opened.communicates = True
     for setting in settings:
         name, _, value = setting.partition("=")
