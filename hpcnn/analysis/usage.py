@@ -93,8 +93,8 @@ def _data_seconds(path: str) -> dict[str, Any]:
                 begin = seconds
             elif key == "data_stop" and isinstance(begin, (int, float)) and isinstance(seconds, (int, float)):
                 found["data_seconds"] = seconds - begin
-            elif key == "copied_to_local_disk" and isinstance(value, (int, float)):
-                found["staging_seconds"] = value
+            elif key in ("copied_to_local_disk", "staged") and isinstance(value, (int, float)):
+                found["staging_seconds"] = value  # a job makes one kind of copies
     except OSError:
         pass
     return found

@@ -52,6 +52,7 @@ def check_command(
             "seconds": part.seconds,
             "samples_per_second": part.samples / part.seconds if part.seconds else None,
             "bad": len(part.bad),
+            "remarks": part.remarks,
             "bad_samples": [{"number": number, "reason": reason} for number, reason in sorted(part.bad.items())],
         }
         for part in checked
@@ -66,6 +67,12 @@ def check_command(
         Column("bad", "bad", right=True),
     ]
     emit(rows, fmt, columns)
+    for line in [
+        f"{part.part}: {count:,} of {part.samples:,} pictures {words}"
+        for part in checked
+        for words, count in part.remarks.items()
+    ]:
+        console(stderr=True).print(line, markup=False, soft_wrap=True)
     bad = [f"  {part.part} {number}: {reason}" for part in checked for number, reason in sorted(part.bad.items())]
     if bad:
         more = [f"  and {len(bad) - _NAMED} more (--format json has all)"] if len(bad) > _NAMED else []

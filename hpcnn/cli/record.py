@@ -64,8 +64,7 @@ def finish_command(run_dir: str, exit_code: int, seconds: float | None, terminat
     from hpcnn.rundir.owner import end, own
     from hpcnn.scheduler import job_lives
 
-    if not Path(run_dir).is_dir():
-        raise bad_value("--run-dir", run_dir, "a directory that is there")
+    _check_there(run_dir)
     with own(run_dir, job_lives):
         finish(run_dir, exit_code, seconds, terminated=terminated)
     if pid is not None:
@@ -76,6 +75,27 @@ def finish_command(run_dir: str, exit_code: int, seconds: float | None, terminat
     tell(RunDir(run_dir), lambda line: click.echo(f"Warning: {line}", err=True))
 
 
+@command.command("stage", epilog="\b\nExample:\n  hpcnn record stage --run-dir runs/first --copies /local/hpcnn-1234")
+@_run_dir_option
+@click.option("--copies", required=True, help="How the names of all copies begin, on the disk of each node.")
+def stage_command(run_dir: str, copies: str) -> None:
+    """Copy the data of a training to the disks of all nodes of this job, and note it in staging.json."""
+    from hpcnn.jobs.stage import stage
+
+    _check_there(run_dir)
+    stage(RunDir(run_dir), copies, lambda line: click.echo(line, err=True))
+
+
+@command.command("copy", epilog="\b\nExample:\n  hpcnn record copy --run-dir runs/first")
+@_run_dir_option
+def copy_command(run_dir: str) -> None:
+    """Make the copies of this node that staging.json plans (one task a node calls it)."""
+    from hpcnn.jobs.stage import copy_here
+
+    _check_there(run_dir)
+    copy_here(RunDir(run_dir), lambda line: click.echo(line, err=True))
+
+
 @command.command("as-worker", epilog="\b\nExample:\n  hpcnn record as-worker -- python my_script.py")
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
 def as_worker_command(program: tuple[str, ...]) -> None:
@@ -83,3 +103,8 @@ def as_worker_command(program: tuple[str, ...]) -> None:
     from hpcnn.parallel.worker import run_as_worker
 
     run_as_worker(program, os.environ)
+
+
+def _check_there(run_dir: str) -> None:
+    if not Path(run_dir).is_dir():
+        raise bad_value("--run-dir", run_dir, "a directory that is there")

@@ -5,7 +5,7 @@ Must not import the readers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class DataSet:
     ``classes`` of 0 is replaced by the number of classes in the labels; it becomes 0 for a regression and for several
     labels a sample, and a dictionary or tuple for labels of several arrays.
     ``tokens``: the features are indices of words, for an embedding layer; they stay integers and are never scaled.
-    ``notes`` describe the changes made to the data, for the record of a run.
+    ``notes`` describe the changes made to the data; a training says those that are in ``told``, too, and records them.
 
     Raises UsageError naming the array, its shape and type, and what is expected.
     """
@@ -66,12 +66,15 @@ class DataSet:
     description: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
     tokens: bool = False
     train_weights: Array | None = None
     test_weights: Array | None = None
     kind: Structure = None
     one_hot: bool = False
     ignore_label: int | None = None
+    doubt: str = field(default="", init=False)
+    """Why the number of classes is probably a mistake; the label that is ignored may be given later."""
 
     def __post_init__(self) -> None:
         if self.kind is None:
@@ -86,6 +89,7 @@ class DataSet:
         self._check_one_hot()
         for key in ("train_weights", "test_weights"):
             object.__setattr__(self, key, self._weights(key, getattr(self, key)))
+        self._note_without_zero()
         classes = self.classes or map_structure(lambda _: 0, self.y_train)
         object.__setattr__(self, "classes", map_structure(self._classes, self.kind, self.y_train, self.y_test, classes))
         for part in ("y_train", "y_test"):
@@ -94,6 +98,12 @@ class DataSet:
                 if count and there.size and (there.min() < 0 or there.max() >= count):
                     found = f"found {int(there.min())} to {int(there.max())}"
                     raise self._error(key, y, f"labels from 0 to {count - 1}, {found}{self._hint(y)}")
+
+    def without_doubt(self) -> DataSet:
+        """Return the set. Raises UsageError where its largest label is probably none of a class."""
+        if self.doubt:
+            raise UsageError(self.doubt)
+        return self
 
     @property
     def samples(self) -> int:
@@ -190,6 +200,19 @@ class DataSet:
         object.__setattr__(self, "classes", train.shape[-1])
         object.__setattr__(self, "one_hot", True)
 
+    def _note_without_zero(self) -> None:
+        """Tell of labels that begin at 1, or later: whoever counts from 1 gets one class too many."""
+        if self.kind not in (labels.CLASSES, labels.MAP) or self.classes or self.is_structured:
+            return
+        there = [labels.valid(y, self.ignore_label) for y in (self.y_train, self.y_test)]
+        if all(y.size for y in there) and (smallest := min(int(y.min()) for y in there)) > 0:
+            self._tell(labels.without_zero(smallest, max(int(y.max()) for y in there)))
+
+    def _tell(self, note: str) -> None:
+        for key in ("notes", "told"):
+            if note not in getattr(self, key):
+                object.__setattr__(self, key, (*getattr(self, key), note))
+
     def _check_ignored(self) -> None:
         if self.ignore_label is not None and self.kind != labels.MAP:
             instead = "a weight of 0 leaves a sample out"
@@ -285,6 +308,8 @@ class DataSet:
         """Return what to do about labels beyond the classes."""
         if y.ndim < 3 or self.ignore_label is not None:
             return ""
+        if set(np.unique(y[y < 0]).tolist()) == {-1}:
+            return "; --ignore-label -1 leaves pixels of the label -1 out"
         return "; --ignore-label N leaves pixels of the label N out"
 
     def _classes(self, kind: str, y_train: Array, y_test: Array, given: int) -> int:
@@ -294,7 +319,13 @@ class DataSet:
         if given or kind == labels.CLASSES:
             return given or int(max(y_train.max(), y_test.max())) + 1
         found = [labels.valid(y, self.ignore_label) for y in (y_train, y_test)]
-        return max(2, *(int(y.max(initial=0)) + 1 for y in found))
+        count = max(2, *(int(y.max(initial=0)) + 1 for y in found))
+        if count > labels.FEW:
+            there = set().union(*map(labels.present, found))
+            if reason := labels.no_class(there, self.ignore_label):
+                instead = f"a function that returns a DataSet with classes={count} has all of them as classes"
+                object.__setattr__(self, "doubt", f"data set {self.name!r}: {reason}; {instead}")
+        return count
 
     def _check_one_hot(self) -> None:
         """Raise UsageError for integer rows that are one-hot in both parts: classes, and not several labels."""

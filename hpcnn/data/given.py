@@ -27,8 +27,8 @@ def data_set_of(name: str, given: Any, options: Options = NO_OPTIONS) -> DataSet
     """
     if isinstance(given, DataSet):
         if options.ignore_label is None or given.ignore_label == options.ignore_label:
-            return given
-        return dataclasses.replace(given, ignore_label=options.ignore_label, classes=0)
+            return given.without_doubt()
+        return dataclasses.replace(given, ignore_label=options.ignore_label, classes=0).without_doubt()
     if isinstance(given, (tuple, list)) and len(given) == 2:
         train = source_of(name, given[0])
         test = source_of(name, given[1]) if train else None
@@ -57,7 +57,7 @@ def data_set_of(name: str, given: Any, options: Options = NO_OPTIONS) -> DataSet
         train_weights=train_weights,
         test_weights=test_weights,
         ignore_label=options.ignore_label,
-    )
+    ).without_doubt()
 
 
 def _refuse_batches(name: str, where: str, given: Any) -> None:

@@ -26,6 +26,12 @@ KINDS = (CLASSES, SEVERAL, NUMBERS, MAP, IMAGES)
 
 # Integers that maps keep: a class a pixel takes a byte, where it came as one.
 _KEPT = ("uint8", "int8", "uint16", "int16", "int32")
+# What many programs write for pixels without a class: the largest number of one byte, the one below, and of two bytes.
+_NO_CLASS = (254, 255, 65535)
+FEW = min(_NO_CLASS)
+"""Of up to so many classes, all are taken for classes."""
+# Labels of maps that are counted at a time.
+_AT_A_TIME = 2**24
 # Samples that are looked at first, before all of a large array.
 _FIRST = 8
 
@@ -98,6 +104,42 @@ def counted(y: Array, classes: int, ignore: int | None) -> Array:
     valid = flat if ignore is None else flat[flat != ignore]
     counts: Array = np.bincount(valid.astype(np.int64, copy=False), minlength=classes)
     return counts
+
+
+def present(y: Array) -> set[int]:
+    """Return which labels of at least 0 occur in maps."""
+    found: set[int] = set()
+    for part in np.array_split(y.ravel(), max(y.size // _AT_A_TIME, 1)):
+        there = part[part >= 0] if part.dtype.kind == "i" else part
+        found.update(np.flatnonzero(np.bincount(there.astype(np.int64, copy=False))).tolist())
+    return found
+
+
+def no_class(there: set[int], ignore: int | None) -> str | None:
+    """Return what is to be said of maps, of which the largest label is probably no class; None where it may well be.
+
+    It is one of ``_NO_CLASS``, and the labels just below it do not occur. there: the labels that occur.
+    """
+    found = sorted(there - {ignore})
+    special = [label for label in found if label in _NO_CLASS]
+    classes = [label for label in found if label not in _NO_CLASS]
+    if not special or (classes and classes[-1] + 1 >= special[0]):
+        return None
+    largest = classes[-1] if classes else 0
+    have = f"the labels of pixels are 0 to {largest}, and {' and '.join(map(str, special))}"
+    if len(special) > 1 or ignore is not None:
+        return f"{have}: one label can be ignored; write the same one for all pixels without a class"
+    if largest == 0:
+        return f"{have}: where {special[0]} is the class of what is shown, write 1 for it (y // {special[0]})"
+    return f"{have}, which looks like pixels without a class: --ignore-label {special[0]} leaves them out"
+
+
+def without_zero(smallest: int, largest: int) -> str:
+    """Return what is told of labels of which none is 0."""
+    return (
+        f"no label is 0: they are {smallest} to {largest}, and a class 0 that never occurs is counted; subtract "
+        f"{smallest} for classes from 0 on"
+    )
 
 
 def valid(y: Array, ignore: int | None) -> Array:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from hpcnn.data.copies import copy_of
 from hpcnn.data.dataset import PIXEL_MAX, Arrays, DataSet
 from hpcnn.data.given import data_set_of
 from hpcnn.data.stream.opened import NO_OPTIONS, Options
@@ -75,7 +75,7 @@ def read_staged(name: str) -> DataSet:
 def staged_path(name: str) -> Path:
     """Return the file of a known data set: the node's own copy or the staged one. Raises as ``check_staged``."""
     check_staged(name)
-    return _local_copy() or staged_file(name)
+    return copy_of(staged_file(name))
 
 
 def read_npz(name: str, options: Options = NO_OPTIONS) -> DataSet:
@@ -84,7 +84,7 @@ def read_npz(name: str, options: Options = NO_OPTIONS) -> DataSet:
     It may hold the weights of samples or of pixels, too (WEIGHTS).
     """
     file = expanded(name)
-    path = _local_copy() or file
+    path = copy_of(file)
     arrays = read_arrays(path)
     train_weights, test_weights = (_if_there(path, key) for key in WEIGHTS)
     return DataSet(
@@ -94,7 +94,7 @@ def read_npz(name: str, options: Options = NO_OPTIONS) -> DataSet:
         train_weights=train_weights,
         test_weights=test_weights,
         ignore_label=options.ignore_label,
-    )
+    ).without_doubt()
 
 
 def _if_there(file: Path, key: str) -> Array | None:
@@ -104,12 +104,6 @@ def _if_there(file: Path, key: str) -> Array | None:
             return None
     (found,) = read_named(file, (key,))
     return found
-
-
-def _local_copy() -> Path | None:
-    """Return the copy of the data file on this node's own disk, if the job script has made one."""
-    copy = os.environ.get("HPCNN_DATA_COPY")
-    return Path(copy) if copy and os.access(copy, os.R_OK) else None
 
 
 def read_function(name: str, arguments: Mapping[str, Json], options: Options = NO_OPTIONS) -> DataSet:
@@ -168,6 +162,10 @@ def read_named(file: Path, *choices: Sequence[str]) -> tuple[Array, ...]:
     """Read arrays of an ``.npz`` file: those of the first set of names in ``choices`` that it holds completely."""
     if not file.is_file():
         raise bad_value("--data", str(file), "an .npz file, and there is none at this path")
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise UsageError(f"--data: {file} cannot be read: {error.strerror}") from error
     if not zipfile.is_zipfile(file):
         raise bad_value("--data", str(file), "a readable and whole .npz file, as numpy.savez writes it")
     try:

@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from glob import has_magic
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
@@ -32,7 +33,10 @@ from hpcnn.specs.train import TrainSpec, usual_strategy
 from hpcnn.util.errors import bad_value, unknown_value
 from hpcnn.util.share import share_dir
 from hpcnn.util.types import Json
+from hpcnn.util.user import expanded
 from hpcnn.version import __version__
+from hpcnn.zoo.catalogue import has_files
+from hpcnn.zoo.forms import form_of, location_of
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -69,11 +73,11 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
     """
     cpus, gpu = cpus_of(site, job.resources), bool(job.resources.gpus_per_node)
     environment = variables(site, job.software, place.environment, gpu)
-    several = job.resources.ntasks > 1
-    local_disk = Expanded(site.local_disk) if site.local_disk and place.data and several else None
+    local_disk = Expanded(site.local_disk) if site.local_disk and is_staged(job) else None
     folders = [place.run_dir, place.directory]
     folders += [str(Path(place.directory, str(environment["HPCNN_DATA"])))] if "HPCNN_DATA" in environment else []
     folders += [str(Path(place.data).parent)] if place.data else []
+    folders += _folders_of_data(job.train.data, place.directory) if job.train else []
     folders += [str(Path(place.directory, job.train.weights).parent)] if job.train and job.train.weights else []
     folders += [local_disk] if local_disk else []
     inside = container_command(site, job.software, folders, gpu, variables=environment)
@@ -119,6 +123,30 @@ def render(job: JobSpec, site: Site, place: Place) -> str:
         several_nodes=job.resources.nodes > 1,
         requeue_limit=job.resources.requeue_limit,
     )
+
+
+def is_staged(job: JobSpec) -> bool:
+    """Return whether copies of the data on the nodes' own disks serve a job.
+
+    They do where several ranks, or several epochs, read the same files. ``--cache none`` refuses copies, and with
+    ``local-disk`` the ranks make their own, decoded.
+    """
+    train = job.train
+    if train is None or train.cache in ("none", "local-disk") or not has_files(train.data, train.data_args):
+        return False
+    return job.resources.ntasks > 1 or (form_of(train.data) is not None and train.cache != "memory")
+
+
+def _folders_of_data(name: str, directory: str) -> list[str]:
+    """Return the folders of the files of a form, which a container does not see by itself."""
+    if form_of(name) is None:
+        return []
+    location = location_of(name)
+    paths = [Path(directory, expanded(path)) for path in (*location.training, *location.test)]
+    fixed = [path if path.is_dir() else path.parent for path in paths]
+    while any(has_magic(str(path)) for path in fixed):
+        fixed = [path.parent if has_magic(str(path)) else path for path in fixed]
+    return [folder for folder in dict.fromkeys(map(str, fixed)) if not Path(folder).is_relative_to(directory)]
 
 
 def _absolute(place: Place, file: str | None) -> str | None:

@@ -15,6 +15,7 @@
       machine.json              hpcnn bench machine: operations and bytes a second
       trace.rank00000.json.gz   --profile: what a rank did in some steps
       trace.json.gz             all ranks together, written by ``hpcnn profile``
+      staging.json              what a job has copied to the disks of its nodes (``staging.py``)
       owner-1.json              which attempt is at work in the directory, while one is (``owner.py``)
       stop                      asks the ranks to stop and keep their state; gone once they have
       weights.npz               of a network in NumPy: its best weights
@@ -116,6 +117,7 @@ class RunDir:
         self.attempt_of_networks = self.checkpoints / "attempt.json"
         self.state = self.checkpoints / "state.npz"
         self.stop = self.path / "stop"
+        self.staging = self.path / "staging.json"
         self.weights = self.path / "weights.npz"
         self.tensorboard = self.path / "tensorboard"
         self.plots = pictures_folder(self.path)

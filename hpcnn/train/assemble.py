@@ -44,6 +44,7 @@ from hpcnn.train.own_step import OwnStep, has_own_step
 from hpcnn.train.parts import parts_line, parts_of
 from hpcnn.train.plan import steps_per_epoch
 from hpcnn.train.setup import check_batch, check_target, make_model, prepare_keras, trainable_parameters
+from hpcnn.train.staged import say_staged
 from hpcnn.train.start import frozen, origin_of, without_weights
 from hpcnn.train.state import State, optimizers_of
 from hpcnn.train.steps import Steps
@@ -115,6 +116,9 @@ def assemble(
     assert spec.batch_size is not None
     data = load_of(spec)
     mark("data_stop")
+    say_staged(strategy, mark, say)
+    for note in data.told:
+        say(f"{spec.data}: {note}")
     batch = min(spec.batch_size, data.samples)
     check_batch(spec, data.samples, strategy.size)
     parts = parts_of(spec, data, batch, strategy)

@@ -27,6 +27,7 @@ from hpcnn.train.order import InFileOrder
 from hpcnn.train.plan import Block, blocks
 from hpcnn.train.profiler import Profile
 from hpcnn.train.state import Position, values_of
+from hpcnn.train.watch import Watch
 from hpcnn.util.files import read_json
 from hpcnn.util.loss_scaling import unscaled
 from hpcnn.util.types import Array, Json
@@ -62,7 +63,9 @@ class Loop:
         """Load the data, build and compile the network, and record what is trained on what."""
         spec, record = self.spec, context.record
         self.context, self.strategy, self.record = context, context.strategy, record
+        watch = Watch(spec) if context.strategy.is_chief and spec.cache != "local-disk" else None
         self.assembled = assemble(spec, context.strategy, context.state, record.event, self._note, context.run.path)
+        self.watch = watch.only_if_read(self.assembled.data) if watch else None
         self.model, self.steps = self.assembled.model, self.assembled.steps
         self.live: ProgressWriter | None = None
         if context.strategy.is_chief:
@@ -117,6 +120,8 @@ class Loop:
             line["seconds_since_start"] = time.monotonic() - begun
             self.record.epoch(line)
             self.context.log(epoch_line(line, epochs))
+            if self.watch and (changed := self.watch.changed()):
+                self._note(changed)
             target = spec.target_accuracy
             reached = target is not None and progress.test.get("accuracy", 0.0) >= target
             if reached:

@@ -277,6 +277,26 @@ def file_of(name: str) -> Path | None:
     return staged_file(name)
 
 
+def originals_of(name: str, arguments: Mapping[str, Json] | None = None) -> list[tuple[Path, int]]:
+    """Return the files and folders that are read for a data set, with depths as of ``Location.originals``.
+
+    None are known of a user's function. Raises UsageError for what is not there.
+    """
+    if name == "halves":
+        name = str((arguments or {}).get("of", name))
+    if forms.form_of(name):
+        return forms.location_of(name).originals()
+    file = file_of(name)
+    return [(file, 0)] if file else []
+
+
+def has_files(name: str, arguments: Mapping[str, Json] | None = None) -> bool:
+    """Return whether a data set is read from files, without looking for them."""
+    if name == "halves":
+        name = str((arguments or {}).get("of", name))
+    return bool(forms.form_of(name) or file_of(name))
+
+
 def check_name(name: str) -> None:
     """Raise UsageError for a ``name`` that is neither known, nor files of a form, nor ``package.module:function``."""
     if synthetic.is_synthetic(name):

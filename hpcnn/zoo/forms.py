@@ -19,10 +19,14 @@ FORMS = {
     "tfrecord": "tfrecord:FILES[#x,y]",
     "parquet": "parquet:FILES[#x,y]",
 }
+# The folders of training and test pictures; the files of a folder, by the end of their names.
+PARTS = ("train", "test")
+SUFFIXES = {"parquet": ".parquet", "tfrecord": ".tfrecord*"}
+INDEX_SUFFIX = ".index.npy"
 # How many names these forms may have after #: the third is that of weights.
 _NAMES = {"h5": (2, 3), "zarr": (2, 3)}
 # Options of --data-arg, with their defaults: None where the data says it.
-OPTIONS: dict[str, object] = {"test_share": 0.2, "split_seed": 1, "classes": None}
+OPTIONS: dict[str, object] = {"test_share": 0.2, "split_seed": 1, "classes": None, "channels": None}
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Location:
         found: list[Path] = []
         for path in paths:
             pattern = str(expanded(path))
-            matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
+            literal = os.path.lexists(pattern) or not glob.has_magic(pattern)  # a folder may be called data[1]
+            matches = [pattern] if literal else sorted(glob.glob(pattern))  # noqa: PTH207
             if not matches or not all(map(os.path.lexists, matches)):
                 raise bad_value("--data", path, f"a path or a pattern of files for {FORMS[self.form]}; there is none")
             found += map(Path, matches)
@@ -57,8 +62,29 @@ class Location:
             folder = found[0]
             if list(folder.glob(f"train*{suffix}")):
                 return sorted(folder.glob(f"train*{suffix}")), sorted(folder.glob(f"test*{suffix}"))
-            return self.files((str(folder / f"*{suffix}"),)), []
+            return self.files((f"{glob.escape(str(folder))}/*{suffix}",)), []
         return found, self.files(self.test)
+
+    def originals(self) -> list[tuple[Path, int]]:
+        """Return the files and folders that are read, each with the depth of folders in it that belong to it.
+
+        The depth is 0 for a file and -1 for all of a folder. Raises UsageError for what is not there.
+        """
+        if self.form == "images":
+            folders, test = self.files(self.training), self.files(self.test)
+            if not test and all((folders[0] / part).is_dir() for part in PARTS):
+                folders, test = [folders[0] / part for part in PARTS], []
+            return [(folder, 1) for folder in (*folders, *test)]
+        if self.form == "zarr":
+            return [(folder, -1) for folder in (*self.files(self.training), *self.files(self.test))]
+        if self.form in SUFFIXES:
+            training, test = self.parts(SUFFIXES[self.form])
+            return [(file, 0) for file in (*training, *test) if not file.name.endswith(INDEX_SUFFIX)]
+        found = [*self.files(self.training), *self.files(self.test)]
+        if self.form == "npy" and len(found) == 1 and found[0].is_dir():
+            named = [found[0] / f"{key}_{part}.npy" for part in PARTS for key in ("x", "y", "weights")]
+            return [(file, 0) for file in named if file.exists()]
+        return [(file, 0) for file in found]
 
 
 def conversion_log(path: Path) -> Path:
@@ -111,6 +137,8 @@ def check_options(given: dict[str, object]) -> None:
     share = given.get("test_share", 0.2)
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 0.5:
         raise UsageError(f"--data-arg test_share: {share!r} is not valid; expected a share above 0, at most 0.5.")
+    if given.get("channels", 1) not in (1, 3):
+        raise UsageError(f"--data-arg channels: {given['channels']!r} is not valid; expected 1 (grey) or 3 (colours).")
     for key, least in (("split_seed", 0), ("classes", 1)):
         value = given.get(key, least)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:

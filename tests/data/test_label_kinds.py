@@ -81,6 +81,90 @@ def test_a_label_that_is_ignored_is_no_class() -> None:
         DataSet("mine", X, MAP[:, 0, 0], X, MAP[:, 0, 0], ignore_label=255)
 
 
+def _maps(*values: int, dtype: str = "uint8") -> np.ndarray:
+    """Return six maps in which each of these labels occurs."""
+    return np.resize(np.array(values, dtype), (6, 4, 5))
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "ignore", "words"),
+    [
+        ((*range(21), 255), "uint8", None, r"0 to 20, and 255, .*: --ignore-label 255 leaves them out; .*classes=256"),
+        (
+            (*range(21), 254, 255),
+            "uint8",
+            None,
+            "0 to 20, and 254 and 255: one label can be ignored; write the same one",
+        ),
+        ((*range(21), 254, 255), "uint8", 255, "0 to 20, and 254: one label can be ignored; write the same one"),
+        ((0, 255), "uint8", None, r"where 255 is the class of what is shown, write 1 for it \(y // 255\)"),
+        ((0, 1, 65535), "uint16", None, "0 to 1, and 65535, .*: --ignore-label 65535"),
+        ((0, 1, 255), "int64", None, "0 to 1, and 255, .*: --ignore-label 255"),
+    ],
+)
+def test_a_largest_label_that_is_no_class_is_refused_with_the_option_to_give(
+    values: tuple[int, ...], dtype: str, ignore: int | None, words: str, tmp_path: Path
+) -> None:
+    y = _maps(*values, dtype=dtype)
+    x = np.zeros((*y.shape, 1), np.float32)
+    with pytest.raises(UsageError, match=words):
+        data_set_of("mine:load", ((x, y), (x, y)), Options(ignore_label=ignore))
+    with pytest.raises(UsageError, match=words):
+        data_set_of("mine:load", DataSet("mine", x, y, x, y), Options(ignore_label=ignore))
+    for part in ("train", "test"):
+        np.save(tmp_path / f"x_{part}.npy", x)
+        np.save(tmp_path / f"y_{part}.npy", y)
+    with pytest.raises(UsageError, match=words):
+        load(f"npy:{tmp_path}", options=Options(ignore_label=ignore))
+    count = int(y.max()) + 1
+    if ignore is None:  # whoever says that it is a class is believed
+        assert data_set_of("mine:load", DataSet("mine", x, y, x, y, classes=count)).classes == count
+        assert load(f"npy:{tmp_path}", arguments={"classes": count}).classes == count
+    good = max(value for value in values if value < 254) + 1
+    if (values[-1], ignore) == (255, None) and 254 not in values:
+        given = DataSet("mine", x, y, x, y)
+        assert data_set_of("mine:load", given, Options(ignore_label=255)).classes == max(good, 2)
+        assert load(f"npy:{tmp_path}", options=Options(ignore_label=255)).classes == max(good, 2)
+
+
+@pytest.mark.parametrize("values", [range(256), (0, 7, 253, 254), (0, 1, 100)])
+def test_labels_that_may_well_be_classes_pass(values: Any, tmp_path: Path) -> None:
+    y = np.resize(np.array([*values], np.uint8), (6, 8, 8))
+    x = np.zeros((*y.shape, 1), np.float32)
+    assert DataSet("mine", x, y, x, y).without_doubt().classes == max(values) + 1
+    for part in ("train", "test"):
+        np.save(tmp_path / f"x_{part}.npy", x)
+        np.save(tmp_path / f"y_{part}.npy", y)
+    assert load(f"npy:{tmp_path}").classes == max(values) + 1
+
+
+@pytest.mark.parametrize("y", [_maps(1, 2, 3), np.array([1, 2, 3] * 4)])
+def test_whoever_counts_classes_from_1_is_told(y: np.ndarray, tmp_path: Path) -> None:
+    x = np.zeros((len(y), *y.shape[1:], 1), np.float32)
+    note = (
+        "no label is 0: they are 1 to 3, and a class 0 that never occurs is counted; subtract 1 for classes from 0 on"
+    )
+    data = DataSet("mine", x, y, x, y)
+    assert (data.classes, data.told) == (4, (note,))
+    assert DataSet("mine", x, y - 1, x, y - 1).told == ()
+    for part in ("train", "test"):
+        np.save(tmp_path / f"x_{part}.npy", x)
+        np.save(tmp_path / f"y_{part}.npy", y)
+    assert load(f"npy:{tmp_path}").told == (note,)
+
+
+def test_a_negative_label_is_named_with_the_option_to_give(tmp_path: Path) -> None:
+    y = _maps(-1, 0, 1, dtype="int16")
+    x = np.zeros((*y.shape, 1), np.float32)
+    with pytest.raises(UsageError, match="found -1 to 1; --ignore-label -1 leaves pixels of the label -1 out"):
+        DataSet("mine", x, y, x, y)
+    for part in ("train", "test"):
+        np.save(tmp_path / f"x_{part}.npy", x)
+        np.save(tmp_path / f"y_{part}.npy", y)
+    with pytest.raises(UsageError, match="a label is -1, below 0; --ignore-label -1 leaves such pixels out"):
+        source_of(load(f"npy:{tmp_path}").x_train).read(np.arange(2))
+
+
 def test_the_ignored_label_reaches_files_and_functions(tmp_path: Path) -> None:
     options = Options(ignore_label=255)
     file = tmp_path / "maps.npz"
@@ -137,7 +221,10 @@ def test_a_source_of_a_user_gives_maps_and_weights() -> None:
     assert np.array_equal(y[0], WITH_HOLES[2])
     assert w.dtype == np.float32
     bad = data_set_of("mine:load", (WithWeights(), WithWeights()))  # 255 is a class no file has
-    with pytest.raises(UsageError, match="a label is outside 0 to 2; --ignore-label N leaves pixels out"):
+    with pytest.raises(
+        UsageError,
+        match="a label is 255, outside 0 to 2; --ignore-label 255 leaves such pixels out, --data-arg classes=256",
+    ):
         source_of(bad.x_train).read(np.array([2]))
 
 

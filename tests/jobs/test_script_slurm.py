@@ -139,6 +139,18 @@ def test_every_kind_of_job_at_every_site(name, tmp_path):
     check_shell(files)
 
 
+def test_a_container_sees_the_folders_of_data_on_disk():
+    train = dataclasses.replace(HOROVOD, data="h5:/store/a/train-*.h5,/store/b*/x.h5::own.h5#x,y")
+    job = JobSpec("x", "narval", Resources(ntasks=2, account="a"), train, software=SoftwareSpec(container=IMAGE))
+    script = render(job, load_site("narval"), PLACE)
+    binds = re.findall(r"--bind (\S+) ", script)
+    assert [bind for bind in binds if "store" in bind] == ["/store/a", "/store"]
+    assert binds.count("/home/me/project") == 1
+    assert "record stage" in script
+    train = dataclasses.replace(train, cache="none")
+    assert "STAGING" not in render(dataclasses.replace(job, train=train), load_site("narval"), PLACE)
+
+
 def test_a_runtime_that_is_not_known_is_refused():
     job = JobSpec("x", "perlmutter", Resources(ntasks=2), HOROVOD, software=SoftwareSpec(container=IMAGE))
     with pytest.raises(UsageError, match=r"^--container: site perlmutter runs containers by shifter"):

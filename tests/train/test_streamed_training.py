@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +17,10 @@ from hpcnn.data.stream.on_node import OnNode
 from hpcnn.data.stream.opened import part_of
 from hpcnn.data.stream.streamed import StreamedSet, source_of
 from hpcnn.rundir.layout import SCHEMA_VERSION
+from hpcnn.rundir.staging import SBCAST, Staged, Staging, write_staging
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.node_order import Parts
+from hpcnn.train.record import Record
 from hpcnn.train.state import _check
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_lines
@@ -125,3 +128,28 @@ def test_what_has_no_effect_is_refused(folder: str, train: Train) -> None:
         train(replace(SPEC, data="digits", skip_bad=3))
     with pytest.raises(UsageError, match=r"--expand: 5 is not valid; expected 1"):
         train(replace(SPEC, data=folder, expand=5))
+
+
+def test_what_is_to_be_told_of_data_is_said_and_recorded(
+    tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels from 1 on, files that change in the first epoch, and copies of a job that this node has not."""
+    folder = tmp_path / "digits"
+    convert(load("digits", samples=60, test_samples=20), f"npy:{folder}", 64)
+    for part in ("train", "test"):
+        np.save(folder / f"y_{part}.npy", np.load(folder / f"y_{part}.npy") + 1)
+    original = Staged(f"{folder}/x_train.npy", f"{tmp_path}/copy", 0, SBCAST, 1, 4711, "stamp", "")
+    write_staging(tmp_path / "staging.json", Staging("-0", 2, 3.5, (original,)))
+    monkeypatch.setenv("HPCNN_STAGING", str(tmp_path / "staging.json"))
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr(Record, "epoch", lambda self, line: os.utime(folder / "x_train.npy"))
+    run = train(replace(SPEC, data=f"npy:{folder}", evaluate=False))
+    events = list(read_lines(run.events))
+    notes = [line["value"] for line in events if line["key"] == "note"]
+    assert sum("no label is 0: they are 1 to 10" in note for note in notes) == 1
+    changed = [note for note in notes if "x_train.npy changed while the training read it" in note]
+    assert len(changed) == 2  # after each of the two epochs
+    (copied,) = [line for line in events if line["key"] == "staged"]
+    (reasons,) = copied["metadata"]["originals"].values()
+    assert (copied["value"], list(reasons)) == (3.5, [f"{folder}/x_train.npy"])
+    assert any("copied 1 file (0.0 MB) to the disks of 2 nodes in 3.5 s, by sbcast; " in note for note in notes)

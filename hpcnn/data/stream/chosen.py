@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from hpcnn.data.stream.mixing import mixed_bits
@@ -41,6 +43,10 @@ class _Renumbered(Wrapped):
     def where(self, index: int) -> str:
         """Return where a sample comes from."""
         return self.inner.where(int(self._inner(np.array([index], np.int64))[0]))
+
+    def remarks(self, indices: Indices) -> Counter[str]:
+        """Return what people are to be told of these samples."""
+        return self.inner.remarks(self._inner(np.asarray(indices, np.int64)))
 
 
 class Split(_Renumbered):

@@ -94,9 +94,14 @@ class Clean(Wrapped):
             good: Callable[[Array], Array] = lambda y: (y >= 0) & (y < limit)  # noqa: E731
             if ignore is not None:
                 good = lambda y: ((y >= 0) & (y < limit)) | (y == ignore)  # noqa: E731
-            hint = "" if y.ndim < 3 else "; --ignore-label N leaves pixels out, --data-arg classes=N has more classes"
-            most = "" if self.limit is None else f" to {limit - 1}"
-            self._all(good, y, indices, f"a label is outside 0{most}{hint}" if most else f"a label is below 0{hint}")
+            right = good(y)
+            if not right.all():
+                bad = int(y[~right].flat[0])
+                most = "" if self.limit is None else f" to {limit - 1}"
+                hint = "" if y.ndim < 3 else f"; --ignore-label {bad} leaves such pixels out"
+                hint += f", --data-arg classes={bad + 1} makes it a class" if hint and bad > 0 else ""
+                what = f"a label is {bad}, outside 0{most}" if most else f"a label is {bad}, below 0"
+                self._all(good, y, indices, f"{what}{hint}")
         return y
 
     def _weights_spec(self, given: Spec, labels_shape: tuple[int, ...]) -> Spec:

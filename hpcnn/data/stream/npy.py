@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hpcnn.data.copies import copy_of
 from hpcnn.data.stream.pairs import Pairs
 from hpcnn.data.stream.rows import MappedRows
 from hpcnn.data.stream.source import Source
@@ -43,7 +44,7 @@ def _pair(x: Path, y: Path, *weights: Path) -> Source:
 def mapped(file: Path) -> Array:
     """Return the array of an ``.npy`` file, of which only what is touched is read. Never executes code in the file."""
     try:
-        array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+        array: Array = np.load(copy_of(file), mmap_mode="r", allow_pickle=False)
         return array
     except FileNotFoundError as error:
         raise bad_value("--data", str(file), "an .npy file, and there is none at this path") from error

@@ -66,8 +66,10 @@ def open_set(
         raise bad_value("--image-size", "x".join(map(str, options.image_size)), f"no value with {location.form}: data")
     module, function = _READERS[location.form]
     reader = getattr(importlib.import_module(f"hpcnn.data.stream.{module}"), function)
-    pictures = {"size": options.image_size, "seed": values["split_seed"]} if location.form == "images" else {}
-    train, test = reader(location, **pictures)
+    if values["channels"] is not None and location.form != "images":
+        raise bad_value("--data-arg channels", values["channels"], f"no value with {location.form}: data")
+    pictures = {"size": options.image_size, "seed": values["split_seed"], "channels": values["channels"]}
+    train, test = reader(location, **(pictures if location.form == "images" else {}))
     return assembled_set(name, train, test, values, options, source=name.partition(":")[2])
 
 
@@ -80,7 +82,8 @@ def assembled_set(
     **facts: Any,
 ) -> StreamedSet:
     """Return the data set of opened sources: split where there is no test set, cleaned, forgiving."""
-    notes = [*train.notes, *(test.notes if test else ())]
+    told = (*train.notes, *(test.notes if test else ()))
+    notes = [*told]
     if test is None:
         every, seed = max(round(1 / values["test_share"]), 2), values["split_seed"]
         train, test = Split(train, every, seed, test=False), Split(train, every, seed, test=True)
@@ -93,7 +96,7 @@ def assembled_set(
     if cleaned.moved:
         notes.append("channels moved from first to last")
     train, test = (Tolerant(part, options.skip_bad) for part in (cleaned, Clean(test, name, form)))
-    return streamed_set(name, train, test, classes, notes=tuple(notes), **facts)
+    return streamed_set(name, train, test, classes, notes=tuple(notes), told=told, **facts)
 
 
 def in_place_of(data: StreamedSet, copy: str, part: Part | None = None) -> StreamedSet:

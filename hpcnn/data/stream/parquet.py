@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from hpcnn.data.copies import copy_of
 from hpcnn.data.stream.source import BadSample, Indices, Source, Spec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.extras import optional_module
 from hpcnn.util.files import parse_json
 from hpcnn.util.types import Array
-from hpcnn.zoo.forms import Location
+from hpcnn.zoo.forms import SUFFIXES, Location
 
 SHAPE_KEY = b"hpcnn.x_shape"
 _CACHE_BYTES = 256 * 2**20
@@ -27,7 +28,7 @@ _CACHE_BYTES = 256 * 2**20
 def open_parquet(location: Location) -> tuple[Source, Source | None]:
     """Return training and test samples; no test samples where they are to be split off."""
     names = location.names or ("x", "y")
-    files, test = location.parts(".parquet")
+    files, test = location.parts(SUFFIXES[location.form])
     return RowGroups(files, names), RowGroups(test, names) if test else None
 
 
@@ -74,7 +75,7 @@ class RowGroups(Source):
 
     def _opened(self, file: Path) -> Any:
         try:
-            opened = self._pq.ParquetFile(file)
+            opened = self._pq.ParquetFile(copy_of(file))
         except Exception as error:  # pyarrow's own classes
             raise UsageError(f"--data: {file} cannot be read as Parquet: {error}") from error
         for name in self._names:

@@ -37,9 +37,13 @@ class MappedRows:
 
     def __init__(self, array: Array) -> None:
         self._array, self.shape, self.dtype = array, array.shape, array.dtype
+        self._map = getattr(array, "_mmap", None)
+        self._end = getattr(array, "offset", 0) + array.nbytes  # beyond a file's end, a touch would kill the process
 
     def take(self, indices: Indices) -> Array:
-        """Return these rows, in this order."""
+        """Return these rows, in this order. Raises OSError for a file that has become shorter than it was."""
+        if self._map is not None and self._map.size() < self._end:
+            raise OSError(f"the file has {self._map.size():,} bytes, and had {self._end:,} when it was opened")
         return self._array[indices]
 
 

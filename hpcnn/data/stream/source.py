@@ -8,6 +8,7 @@ Must not import any reader.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,10 @@ class Source(ABC):
         """Return where a sample comes from, for errors: its file, and its number there."""
         return f"number {index}"
 
+    def remarks(self, indices: Indices) -> Counter[str]:
+        """Return what people are to be told of these samples, and of how many each."""
+        return Counter()
+
 
 class Wrapped(Source):
     """A source that changes what another one reads: the base of those that choose, clean or forgive."""
@@ -103,3 +108,7 @@ class Wrapped(Source):
     def where(self, index: int) -> str:
         """Return where a sample comes from."""
         return self.inner.where(index)
+
+    def remarks(self, indices: Indices) -> Counter[str]:
+        """Return what people are to be told of these samples."""
+        return self.inner.remarks(indices)

@@ -89,12 +89,30 @@ class StreamedSet(DataSet):
             object.__setattr__(self, "kind", kind_on_disk(self.name, train, test)[0])
         self._check_ignored()
         has_classes = self.kind in (labels.CLASSES, labels.MAP)
-        found = (self.classes or _classes(train, test, self.ignore_label)) if has_classes else 0
+        found = (self.classes or self._count_classes(train, test)) if has_classes else 0
         found = max(found, 2) if self.kind == labels.MAP else found
         object.__setattr__(self, "classes", found)
         if found:
             for source in (train, test):
                 clean_of(source).limit = found
+
+    def _count_classes(self, train: Source, test: Source) -> int:
+        """Return the number of classes that the labels have. Raises UsageError where the largest is probably none."""
+        smallest, largest, there = np.iinfo(np.int64).max, 0, set[int]()
+        for source in (train, test):
+            for part in _parts(source):
+                found = labels.valid(source.labels(part), self.ignore_label)
+                if found.size:
+                    smallest, most = min(smallest, int(found.min())), int(found.max())
+                    largest = max(largest, most)
+                    there |= labels.present(found) if source.y.shape and most >= labels.FEW else {most}
+        reason = labels.no_class(there, self.ignore_label) if self.kind == labels.MAP else None
+        if reason:
+            instead = f"--data-arg classes={largest + 1} has all of them as classes"
+            raise UsageError(f"data set {self.name!r}: {reason}; {instead}")
+        if 0 < smallest <= largest:
+            self._tell(labels.without_zero(smallest, largest))
+        return largest + 1
 
 
 def streamed_set(name: str, train: Source, test: Source, classes: int | None = None, **facts: Any) -> StreamedSet:
@@ -137,7 +155,7 @@ def spread(samples: int, count: int, chunk: int = 1) -> Indices:
 
 def facts_of(data: DataSet) -> dict[str, Any]:
     """Return what is said of a set beside its samples and its classes, as keywords."""
-    names = ("description", "source", "notes", "kind", "one_hot", "ignore_label")
+    names = ("description", "source", "notes", "told", "kind", "one_hot", "ignore_label")
     return {name: getattr(data, name) for name in names}
 
 
@@ -160,21 +178,14 @@ def kind_on_disk(name: str, train: Source, test: Source) -> tuple[str, bool]:
     return kind, one_hot
 
 
-def _classes(train: Source, test: Source, ignore: int | None) -> int:
-    """Return the number of classes that the labels have."""
-    largest = 0
-    parts: list[Indices]
-    for source in (train, test):
-        count = len(source)
-        if source.y.shape:
-            parts = _parts_of_maps(source)
-        elif source.cheap_labels and count <= MANY_LABELS:
-            parts = [np.arange(first, min(first + _AT_A_TIME, count)) for first in range(0, count, _AT_A_TIME)]
-        else:
-            parts = [spread(count, _SOME_LABELS, source.chunk)]
-        found = (labels.valid(source.labels(part), ignore).max(initial=0) for part in parts)
-        largest = max(largest, *(int(one) for one in found))
-    return largest + 1
+def _parts(source: Source) -> list[Indices]:
+    """Return the numbers of the samples whose labels are looked at, some at a time."""
+    count = len(source)
+    if source.y.shape:
+        return _parts_of_maps(source)
+    if source.cheap_labels and count <= MANY_LABELS:
+        return [np.arange(first, min(first + _AT_A_TIME, count)) for first in range(0, count, _AT_A_TIME)]
+    return [spread(count, _SOME_LABELS, source.chunk)]
 
 
 def _parts_of_maps(source: Source) -> list[Indices]:

@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from hpcnn.data.copies import copy_of
 from hpcnn.data.stream.source import BadSample, Indices, Source, Spec
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import write_bytes
+from hpcnn.util.text import first_few
 from hpcnn.util.tf_import import import_tensorflow
 from hpcnn.util.types import Array
-from hpcnn.zoo.forms import Location
+from hpcnn.zoo.forms import INDEX_SUFFIX, SUFFIXES, Location
 
-INDEX_SUFFIX = ".index.npy"
 _HEAD, _TAIL = 12, 4
 
 
@@ -31,7 +32,8 @@ def open_tfrecord(location: Location) -> tuple[Source, Source | None]:
     """Return training and test samples; no test samples where they are to be split off."""
     names = location.names or ("x", "y")
     files, test = (
-        [file for file in part if not file.name.endswith(INDEX_SUFFIX)] for part in location.parts(".tfrecord*")
+        [file for file in part if not file.name.endswith(INDEX_SUFFIX)]
+        for part in location.parts(SUFFIXES[location.form])
     )
     return Records(files, names), Records(test, names) if test else None
 
@@ -42,7 +44,14 @@ class Records(Source):
     def __init__(self, files: list[Path], names: tuple[str, ...]) -> None:
         import_tensorflow()
         self._files, self._names = files, names
-        places = [index_of(file) for file in files]
+        self._copies = [copy_of(file) for file in files]
+        try:
+            places = [index_of(file, copy) for file, copy in zip(files, self._copies, strict=True)]
+        except OSError as error:
+            raise UsageError(f"--data: {error.filename} cannot be read: {error.strerror}") from error
+        empty = [str(file) for file, found in zip(files, places, strict=True) if not len(found)]
+        if empty:
+            self.notes = (f"no record in {first_few(empty)}",)
         self._starts = np.cumsum([0, *map(len, places)])
         self._places = np.concatenate(places)
         if not len(self._places):
@@ -78,7 +87,7 @@ class Records(Source):
         file = self._file(index)
         handles: dict[int, Any] = self._open.__dict__.setdefault("handles", {})  # one position a thread and file
         if file not in handles:
-            handles[file] = self._files[file].open("rb")
+            handles[file] = self._copies[file].open("rb")
         start, length = map(int, self._places[index])
         handles[file].seek(start)
         return bytes(handles[file].read(length))
@@ -93,8 +102,10 @@ class Records(Source):
                 found = ", ".join(sorted(features)) or "nothing"
                 raise UsageError(f"--data: {self.where(index)} lacks {', '.join(missing)}; it has {found} (#x,y)")
             return _features(features, self._names[0]), _label(features[self._names[1]])
-        except (UsageError, OSError):
+        except UsageError:
             raise
+        except OSError as error:
+            raise BadSample(index, self.where(index), f"cannot be read: {error.strerror}") from error
         except Exception as error:  # protobuf's and TensorFlow's own classes
             raise BadSample(index, self.where(index), f"cannot be decoded: {str(error)[:200]}") from error
 
@@ -123,10 +134,11 @@ def _label(value: Any) -> Array:
     return found[0] if len(found) == 1 else found
 
 
-def index_of(file: Path) -> Array:
+def index_of(file: Path, copy: Path) -> Array:
     """Return (place, length) of the content of every record, from ``FILE.index.npy``, which is made where it can be.
 
-    An index is made anew where the file is younger or of another size than it says.
+    copy: what is read to make it, the file or its copy on this node's disk. An index is made anew where the file is
+    younger or of another size than it says.
     """
     size = file.stat().st_size
     kept = file.with_name(file.name + INDEX_SUFFIX)
@@ -136,7 +148,7 @@ def index_of(file: Path) -> Array:
             if found.ndim == 2 and (not len(found) or int(found[-1].sum()) + _TAIL == size):
                 return found
     places: list[tuple[int, int]] = []
-    with file.open("rb") as stream:
+    with copy.open("rb") as stream:
         position = 0
         while position < size:
             head = stream.read(8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hpcnn.data.copies import copy_of
 from hpcnn.data.stream.hdf5 import open_named
 from hpcnn.data.stream.rows import ChunkedRows, Rows
 from hpcnn.data.stream.source import Source
@@ -22,7 +23,7 @@ def open_zarr(location: Location) -> tuple[Source, Source | None]:
 def _opened(folder: Path) -> Any:
     zarr = optional_module("zarr", "data of the form zarr", "data")
     try:
-        return zarr.open_group(str(folder), mode="r")
+        return zarr.open_group(str(copy_of(folder)), mode="r")
     except Exception as error:  # the classes of Zarr 2 and 3 differ, and their stores have their own
         raise UsageError(f"--data: {folder} cannot be read as a group of Zarr: {error}") from error
 

@@ -43,12 +43,6 @@ if [ ! -r "$data" ]; then
     exit 66
 fi
 
-# One copy on each node's own disk, which all its ranks read.
-copy="/tmp/hpcnn-$SLURM_JOB_ID.npz"
-if sbcast --force "$data" "$copy"; then
-    export HPCNN_DATA_COPY="$copy"
-fi
-
 # Slurm's signal before the time limit becomes a file. The ranks see it, agree on the step after which they stop, and
 # rank 0 writes their state; they end with status 75. A program that does not know the file is not disturbed.
 rm -f "$run_dir/stop"
@@ -57,6 +51,12 @@ trap 'echo "the time limit is near" > "$run_dir/stop"' USR2
 # while. This shell stays until the launcher has ended, to close the record.
 terminated=()
 trap 'terminated=(--terminated)' TERM
+
+# One copy of the data on each node's own disk, which all its ranks read: of few files by sbcast, of many by one task a
+# node. What was copied stands in staging.json.
+copies="/tmp/hpcnn-$SLURM_JOB_ID-$$"
+/home/me/venv/bin/hpcnn record stage --run-dir "$run_dir" --copies "$copies"
+export HPCNN_STAGING="$run_dir/staging.json"
 
 # The launcher's exit status goes through a file: bash forgets it where the launcher ends while the trap runs.
 rm -f "$run_dir/launcher-status"
@@ -82,7 +82,8 @@ if [ -s "$run_dir/launcher-status" ]; then
     read -r status < "$run_dir/launcher-status"
     rm -f "$run_dir/launcher-status"
 fi
-[ -z "${HPCNN_DATA_COPY:-}" ] || srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 rm -f "$copy"
+[ ! -e "$HPCNN_STAGING" ] || srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --mpi=none \
+    sh -c 'rm -rf "$0"-*' "$copies"
 
 # A program may end with 0 because the job is cancelled: the signal reaches this shell within the second, too.
 [ "$status" -ne 0 ] || [ -e "$run_dir/result.json" ] || sleep 1
