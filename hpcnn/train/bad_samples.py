@@ -18,9 +18,10 @@ def bad_samples(data: DataSet, strategy: Strategy, allowed: int) -> dict[int, st
 
     Raises UsageError on every rank where they are more than are allowed.
     """
-    if not allowed or not isinstance(data, StreamedSet):
+    if not allowed:
         return {}
-    of_ranks = strategy.collect(bad_of(source_of(data.x_train)))
+    own = bad_of(source_of(data.x_train)) if isinstance(data, StreamedSet) else data.bad
+    of_ranks = strategy.collect(own)
     return on_rank_0(strategy, lambda: _together(of_ranks or [], allowed))
 
 

@@ -112,8 +112,9 @@ def test_bad_samples_are_counted_or_end_the_training(tmp_path: Path, train: Trai
     spec = replace(SPEC, data=f"npy:{tmp_path}")
     run = train(replace(spec, skip_bad=2))
     assert [line["bad_samples"] for line in read_lines(run.epochs(0))] == [2, 2]
-    copied = train(replace(spec, skip_bad=2, cache="local-disk"))  # met as they were copied
-    assert [line["bad_samples"] for line in read_lines(copied.epochs(0))] == [2, 2]
+    for cache in ("local-disk", "memory"):  # met as they were copied
+        copied = train(replace(spec, skip_bad=2, cache=cache))
+        assert [line["bad_samples"] for line in read_lines(copied.epochs(0))] == [2, 2]
     with pytest.raises(UsageError, match=r"sample (5|17) \(.*x_train.npy, number (5|17)\): a feature is NaN"):
         train(spec)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcnn.data.labels import kind_of_same
 from hpcnn.data.stream.pairs import Pairs, name_of
 from hpcnn.data.stream.rows import ChunkedRows, MappedRows, Rows
 from hpcnn.data.stream.source import Source
@@ -34,7 +35,8 @@ def open_named(
 
     def pairs(parts: list[tuple[Path, Any]], x: str, y: str, w: str | None = None) -> Source:
         files = [(name_of(path, x), rows(_array(path, f, x)), rows(_array(path, f, y))) for path, f in parts]
-        return Pairs(files, [rows(_array(path, f, w)) for path, f in parts] if w else [])
+        kind = kind_of_same(files[0][1].dtype) if x == y else None
+        return Pairs(files, [rows(_array(path, f, w)) for path, f in parts] if w else [], kind)
 
     def if_there(parts: list[tuple[Path, Any]], name: str) -> str | None:
         return name if all(name in file for _, file in parts) else None

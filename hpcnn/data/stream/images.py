@@ -40,6 +40,9 @@ def open_images(location: Location, size: tuple[int, int] | None, seed: int) -> 
     if not test and all((folders[0] / part).is_dir() for part in _PARTS):
         folders, test = [folders[0] / "train"], [folders[0] / "test"]
     classes = _classes(folders[0])
+    unknown = sorted(set(_classes(test[0])) - set(classes)) if test else []
+    if unknown:
+        raise UsageError(f"--data: {test[0]} has folders that {folders[0]} lacks: {', '.join(unknown)}")
     kind = Masked if classes == list(_WITH_MASKS) else Pictures
     train = kind(folders[0], classes, size, seed)
     height, width, channels = train.x.shape
