@@ -110,13 +110,14 @@ def convert_command(
     """
     from hpcnn.cli.options import key_values
     from hpcnn.data.registry import load
-    from hpcnn.data.stream.convert import convert
+    from hpcnn.data.stream.convert import check_kind_stays, convert
     from hpcnn.data.stream.opened import Options
     from hpcnn.data.stream.sizes import image_size as size_of
 
     arguments = key_values("--data-arg", pairs)
     options = Options(size_of(image_size), ignore_label=ignore_label)
     data = load(source, arguments=arguments, samples=samples, test_samples=test_samples, options=options)
+    check_kind_stays(data)
     with Bar() as bar:
         path = convert(data, destination, chunk, bar.show, force=force)
     form = destination.partition(":")[0]

@@ -5,11 +5,13 @@ Must not import the readers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from hpcnn.data import labels
+from hpcnn.data.instead import instead_of, masked, several_in_a_list
 from hpcnn.data.structure import Structure, is_structure, leaves, map_structure, named_leaves
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Array as Array
@@ -53,6 +55,7 @@ class DataSet:
     labels a sample, and a dictionary or tuple for labels of several arrays.
     ``tokens``: the features are indices of words, for an embedding layer; they stay integers and are never scaled.
     ``notes`` describe the changes made to the data; a training says those that are in ``told``, too, and records them.
+    ``bad``: training samples that were replaced by others as they were read, by number, and why.
 
     Raises UsageError naming the array, its shape and type, and what is expected.
     """
@@ -73,10 +76,15 @@ class DataSet:
     kind: Structure = None
     one_hot: bool = False
     ignore_label: int | None = None
+    bad: Mapping[int, str] = field(default_factory=dict)
     doubt: str = field(default="", init=False)
     """Why the number of classes is probably a mistake; the label that is ignored may be given later."""
 
     def __post_init__(self) -> None:
+        for x, y in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
+            if several_in_a_list(x, leaves(y)[0]):
+                wanted = "several inputs are a tuple or a dictionary of arrays"
+                raise UsageError(f"data set {self.name!r}: the features are a list of {len(x)} arrays; {wanted}")
         if self.kind is None:
             self._find_kind()
         self._check_ignored()
@@ -165,8 +173,7 @@ class DataSet:
     def _find_kind(self) -> None:
         """Note what kind the labels are, and whether maps are one-hot."""
         if not is_structure(self.y_train) and self.y_train is self.x_train:
-            kind = labels.NUMBERS if np.asarray(self.x_train).dtype.kind == "f" else labels.IMAGES
-            object.__setattr__(self, "kind", kind)
+            object.__setattr__(self, "kind", labels.kind_of_same(np.asarray(self.x_train).dtype))
             return
         others = dict(named_leaves(self.y_test, "y_train"))
         found = iter([self._kind_of(key, y, others.get(key)) for key, y in named_leaves(self.y_train, "y_train")])
@@ -356,6 +363,9 @@ class DataSet:
         return weights.astype(np.float32)
 
     def _array(self, key: str, values: Array) -> Array:
+        wanted = masked(values)
+        if wanted:
+            raise self._error(key, values, wanted)
         try:
             array = np.asarray(values)
             # TensorFlow takes the bytes of a number in this machine's order alone
@@ -364,7 +374,8 @@ class DataSet:
             raise UsageError(f"data set {self.name!r}: {key} is not an array: {error}") from error
 
     def _error(self, key: str, array: Array, expected: str) -> UsageError:
-        return UsageError(f"data set {self.name!r}: {key} is {_facts(array)}; expected {expected}.")
+        hint = instead_of(array.dtype, "y" if key.startswith("y") else "x")
+        return UsageError(f"data set {self.name!r}: {key} is {_facts(array)}; expected {expected}{hint}.")
 
 
 def weight_shape(kind: str, labels_shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hpcnn.data.dataset import DataSet
-from hpcnn.data.stream.given import source_of
+from hpcnn.data.stream.given import is_pair, pairs_of, source_of
 from hpcnn.data.stream.opened import NO_OPTIONS, Options, assembled_set
 from hpcnn.data.structure import named_leaves
 from hpcnn.util.errors import UsageError
@@ -31,7 +31,11 @@ def data_set_of(name: str, given: Any, options: Options = NO_OPTIONS) -> DataSet
         return dataclasses.replace(given, ignore_label=options.ignore_label, classes=0).without_doubt()
     if isinstance(given, (tuple, list)) and len(given) == 2:
         train = source_of(name, given[0])
-        test = source_of(name, given[1]) if train else None
+        test = source_of(name, given[1]) if train or is_pair(given[0]) else None
+        if train and test is None and is_pair(given[1]):
+            test = pairs_of(name, given[1])
+        if test and train is None:
+            train = pairs_of(name, given[0])
         if train and test:
             return assembled_set(name, train, test, {"classes": None}, options, source=name)
     _refuse_batches(name, "", given)
@@ -87,12 +91,22 @@ def _batches(given: Any) -> tuple[str, str] | None:
             "zip(*(dataset[i] for i in range(len(dataset)))))",
         )
     if any(root == "torch" and word in ("DataLoader", "Dataset") for root, word in classes):
-        return f"a {type(given).__name__} of PyTorch", "return arrays: np.stack of its samples"
+        return (
+            f"a {type(given).__name__} of PyTorch",
+            "return arrays, np.stack of its samples; or, of a Dataset with numbers, an object with len and "
+            "read(indices): x, y = zip(*(dataset[i] for i in indices)); return np.stack(x), np.array(y)",
+        )
     if isinstance(given, Iterator):
         return f"a {type(given).__name__}", "return arrays: np.concatenate of the batches that it yields"
     return None
 
 
 def _what(given: Any) -> str:
+    by_number = callable(getattr(given, "__getitem__", None)) and hasattr(given, "__len__")
+    if by_number and not hasattr(given, "shape") and not isinstance(given, (tuple, list, dict, str)):
+        return (
+            f"a {type(given).__name__} without read(indices), which returns (x, y): with x, y = zip(*(self[i] for i in "
+            "indices)), np.stack(x), np.array(y)"
+        )
     length = f" of {len(given)}" if isinstance(given, (tuple, list, dict)) else ""
     return f"{type(given).__name__}{length}"

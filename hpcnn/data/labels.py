@@ -56,6 +56,11 @@ def kind_of(train: Array, test: Array, features: int) -> str | None:
     return IMAGES if train.dtype == np.uint8 and test.dtype == np.uint8 else None
 
 
+def kind_of_same(features: np.dtype[Any]) -> str:
+    """Return the kind of labels that are the very array of the features: an autoencoder's."""
+    return NUMBERS if features.kind == "f" else IMAGES
+
+
 def _of_rows(y: Array) -> str | None:
     if y.dtype.kind == "f":
         return NUMBERS

@@ -41,7 +41,7 @@ def check_same_weights(model: KerasModel, strategy: Strategy) -> None:
     """
     if strategy.processes == 1 or not strategy.communicates:
         return
-    _check_same(strategy, {"weights": checksum(model.weights)})
+    check_same(strategy, {"weights": checksum(model.weights)})
 
 
 def meet(strategy: Strategy, place: str, **facts: Json) -> None:
@@ -51,10 +51,10 @@ def meet(strategy: Strategy, place: str, **facts: Json) -> None:
     RunError on every rank, naming the first thing that differs and its likely cause.
     """
     if strategy.processes > 1:
-        _check_same(strategy, {"place": place, **facts})
+        check_same(strategy, {"place": place, **facts})
 
 
-def _check_same(strategy: Strategy, facts: Mapping[str, Json]) -> None:
+def check_same(strategy: Strategy, facts: Mapping[str, Json]) -> None:
     """Raise RunError unless all ranks have the same facts. Only where they differ is it asked who has which."""
     least, greatest = strategy.extremes([_digest(facts)])
     if least == greatest or not strategy.communicates:
@@ -147,8 +147,27 @@ def _weights(sums: Sequence[Json]) -> str:
     )
 
 
+def _samples(counts: Sequence[Json]) -> str:
+    return (
+        f"--data: the ranks have different numbers of training and test samples: {_by_rank(counts)}. Do all nodes have "
+        "the same files, and does a function of yours give the same set whenever it is called?"
+    )
+
+
+def _data(sums: Sequence[Json]) -> str:
+    different = [rank for rank, value in enumerate(sums) if value != sums[0]]
+    return (
+        f"--data: the ranks do not have the same samples: rank {first_few(different)} of {len(sums)} differ from rank "
+        "0. Each rank reads the whole set by itself, so a function must give the same one whenever it is called: give "
+        "a seed to whatever is drawn by chance (random_state=0, np.random.default_rng(0), shuffle(seed=0)), and sort "
+        "the names of files (glob and listdir give them in any order)"
+    )
+
+
 # What all ranks must say alike -> the error where they differ, and what it says of the values, by rank.
 _DIFFERENCES: Mapping[str, tuple[type[HpcnnError], Callable[[Sequence[Json]], str]]] = {
+    "samples": (UsageError, _samples),
+    "data": (UsageError, _data),
     "place": (RunError, _places),
     "steps": (RunError, _steps),
     "batches": (RunError, _batches),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.labels import IMAGES
 from hpcnn.data.registry import load_of
-from hpcnn.data.stream.given import take_share
+from hpcnn.data.stream.given import has_numbers
 from hpcnn.data.stream.streamed import StreamedSet
 from hpcnn.data.structure import leaves
 from hpcnn.models.work import work_of
@@ -43,6 +43,7 @@ from hpcnn.train.order import Order, order_of
 from hpcnn.train.own_step import OwnStep, has_own_step
 from hpcnn.train.parts import parts_line, parts_of
 from hpcnn.train.plan import steps_per_epoch
+from hpcnn.train.same_data import check_same_data
 from hpcnn.train.setup import check_batch, check_target, make_model, prepare_keras, trainable_parameters
 from hpcnn.train.staged import say_staged
 from hpcnn.train.start import frozen, origin_of, without_weights
@@ -96,7 +97,8 @@ class Assembled:
         """Return the order of the samples in an epoch (from 1)."""
         if self.parts is not None:
             return self.parts.order(epoch)
-        return order_of(self.samples, spec.seed, epoch, spec.shuffle, table=form_of_data(spec.data) is None)
+        shuffle = spec.shuffle if has_numbers(self.data) else "none"
+        return order_of(self.samples, spec.seed, epoch, shuffle, table=form_of_data(spec.data) is None)
 
 
 def assemble(
@@ -124,13 +126,14 @@ def assemble(
     parts = parts_of(spec, data, batch, strategy)
     if parts:
         say(parts_line(parts))
+    check_same_data(data, strategy)
     if spec.cache == "local-disk":
         own = parts.parts[strategy.node] if parts else None
         data, copied, seconds = on_local_disk(data, strategy, run, own)
         say(f"copied {copied:,} training samples to this node's disk in {seconds:.1f} s")
         mark("copied_to_local_disk", seconds, samples=copied)
-    if isinstance(data, StreamedSet):
-        take_share(data, strategy.rank, strategy.processes)
+    if not has_numbers(data):
+        say(f"the elements of {spec.data} come in the dataset's own order: --shuffle does not touch them")
     prepare_keras(spec)
     check_loss(spec, data)
     origin = None if state else origin_of(spec)

@@ -18,10 +18,21 @@ def bad_samples(data: DataSet, strategy: Strategy, allowed: int) -> dict[int, st
 
     Raises UsageError on every rank where they are more than are allowed.
     """
-    if not allowed or not isinstance(data, StreamedSet):
+    if not allowed:
         return {}
-    of_ranks = strategy.collect(bad_of(source_of(data.x_train)))
+    of_ranks = strategy.collect(own_bad_samples(data))
     return on_rank_0(strategy, lambda: _together(of_ranks or [], allowed))
+
+
+def own_bad_samples(data: DataSet) -> Mapping[int, str]:
+    """Return the bad training samples that this rank has met, by number, and why."""
+    return bad_of(source_of(data.x_train)) if isinstance(data, StreamedSet) else data.bad
+
+
+def remember(data: DataSet, bad: Mapping[int, str]) -> None:
+    """Count the bad samples of an earlier attempt, of all its ranks, among those of this rank."""
+    if isinstance(data, StreamedSet):
+        bad_of(source_of(data.x_train)).update(bad)
 
 
 def _together(of_ranks: Iterable[Mapping[int, str]], allowed: int) -> dict[int, str]:

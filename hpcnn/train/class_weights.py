@@ -57,6 +57,8 @@ def class_counts(data: DataSet, strategy: Strategy) -> Array:
     source = labels_of(data.name, data.y_train)
     if not isinstance(data, StreamedSet):
         return counts_of(source, 0, len(source), data.classes, data.ignore_label)
+    if source.sequential:  # which all ranks begin equally often, or their orders would differ afterwards
+        return counts_of(source, 0, len(source), data.classes, data.ignore_label)
     first, last = (rank * len(source) // strategy.processes for rank in (strategy.rank, strategy.rank + 1))
     own = counts_of(source, first, last, data.classes, data.ignore_label)
     return strategy.reduce_metrics(own.astype(np.float64))

@@ -19,7 +19,7 @@ from hpcnn.specs.train import TrainSpec
 from hpcnn.train import callbacks
 from hpcnn.train.agreement import check_same_weights
 from hpcnn.train.assemble import assemble, facts
-from hpcnn.train.bad_samples import bad_samples
+from hpcnn.train.bad_samples import bad_samples, own_bad_samples, remember
 from hpcnn.train.console import ceiling_line, devices_line, epoch_line, first_line, last_line, profile_line
 from hpcnn.train.context import Context, Progress, Results
 from hpcnn.train.metrics import Sums
@@ -67,6 +67,8 @@ class Loop:
         self.assembled = assemble(spec, context.strategy, context.state, record.event, self._note, context.run.path)
         self.watch = watch.only_if_read(self.assembled.data) if watch else None
         self.model, self.steps = self.assembled.model, self.assembled.steps
+        if context.strategy.is_chief:
+            remember(self.assembled.data, context.start.bad)
         self.live: ProgressWriter | None = None
         if context.strategy.is_chief:
             self.live = ProgressWriter(context.run, spec.epochs or 0, self.steps_per_epoch(), self.assembled.batch)
@@ -130,7 +132,8 @@ class Loop:
             if self._someone_stops(reached):
                 break
             if self.context.keeps_state:
-                self.context.keep(Position(epoch + 1, elapsed=self.record.elapsed), self.values())
+                bad = own_bad_samples(self.assembled.data)
+                self.context.keep(Position(epoch + 1, elapsed=self.record.elapsed, bad=bad), self.values())
         if progress.stopped is None and progress.epochs:
             self._finish_weights(progress)
         hooks.on_train_end()
@@ -255,7 +258,8 @@ class Loop:
                 if not whole:
                     self.steps.synchronize(call)
                 partial = (time.monotonic() - begin, *sums.flat())
-                raise _Stopped(Position(epoch, done, partial, self.record.elapsed))
+                bad = own_bad_samples(self.assembled.data)
+                raise _Stopped(Position(epoch, done, partial, self.record.elapsed, bad=bad))
             if self._traced:
                 self._call_steps = min(max(int(_SECONDS_PER_CALL * call.steps / seconds), 1), STEPS_PER_CALL)
             self._traced = True

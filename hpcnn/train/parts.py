@@ -16,12 +16,12 @@ def parts_of(spec: TrainSpec, data: DataSet, batch: int, strategy: Strategy) -> 
 
     Raises UsageError for data whose samples have no numbers, and for too many blocks.
     """
-    if not is_by_node(spec.shuffle):
-        return None
-    if not has_numbers(data):
+    if spec.shuffle not in ("global", "none") and not has_numbers(data):
         raise bad_value(
             "--shuffle", spec.shuffle, f"no value with {spec.data}: its elements have an order of their own"
         )
+    if not is_by_node(spec.shuffle):
+        return None
     of_ranks = strategy.share(strategy.collect((strategy.node, len(strategy.replicas))))
     assert of_ranks is not None
     nodes = [node for node, replicas in of_ranks for _ in range(replicas)]

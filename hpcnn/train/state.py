@@ -43,7 +43,8 @@ class Position:
     """Steps ``step`` of epoch ``epoch`` (from 1) are done.
 
     partial: what this rank has added up in that epoch: seconds, then its sums, flat. elapsed: seconds of all attempts.
-    resumed: whether an attempt begins here, so that the epoch pays for tracing again.
+    resumed: whether an attempt begins here, so that the epoch pays for tracing again. bad: the bad samples that were
+    met so far (``--skip-bad``), by number, and why: of this rank, and as it is read from a state, of all of them.
     """
 
     epoch: int = 1
@@ -51,6 +52,7 @@ class Position:
     partial: tuple[float, ...] = ()
     elapsed: float = 0.0
     resumed: bool = False
+    bad: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def save(
     """
     partial = strategy.collect(position.partial) if position.partial else [()] * strategy.processes
     nodes = _nodes(strategy, train)
+    bad = strategy.collect(position.bad) if train.get("skip_bad") else None
     if strategy.is_chief:
         facts = {
             "schema": SCHEMA_VERSION,
@@ -97,6 +100,7 @@ def save(
             "step": position.step,
             "elapsed": position.elapsed,
             **({"nodes": nodes} if nodes else {}),
+            "bad": {number: why for of_rank in bad or [] for number, why in of_rank.items()},
         }
         content = io.BytesIO()
         arrays = {f"variable_{number}": value for number, value in enumerate(values)}
@@ -134,7 +138,9 @@ def _read(
             partial = content["partial"]
             variables += [content[f"variable_{number}"] for number in range(len(content.files) - 2)]
         _check(facts, strategy, train, nodes)
-        position = Position(int(facts["epoch"]), int(facts["step"]), elapsed=float(facts["elapsed"]), resumed=True)
+        bad = {int(number): why for number, why in facts.get("bad", {}).items()}
+        elapsed = float(facts["elapsed"])
+        position = Position(int(facts["epoch"]), int(facts["step"]), elapsed=elapsed, resumed=True, bad=bad)
         if len(partial) != strategy.processes:
             raise ValueError(f"of {len(partial)} processes")
     except (MemoryError, *UNREADABLE) as error:

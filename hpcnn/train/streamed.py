@@ -43,6 +43,8 @@ class Streamed(Resident):
 
     def expect(self, block: Block, first: int) -> None:
         """Let the reader begin with the slices of a block from step ``first`` on."""
+        if block.first == 0:
+            self.reader.source.rewind()
         self.reader.expect(_slices_of(block, first))
 
     def failure(self) -> BaseException | None:

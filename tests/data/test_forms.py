@@ -11,7 +11,7 @@ import pytest
 
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.registry import load
-from hpcnn.data.stream.convert import convert
+from hpcnn.data.stream.convert import check_kind_stays, convert
 from hpcnn.data.stream.opened import Options
 from hpcnn.data.stream.streamed import StreamedSet, bad_of, source_of
 from hpcnn.data.stream.writers import WRITERS
@@ -257,3 +257,83 @@ def test_numbers_in_the_order_of_another_machine_are_those_of_this_one(tmp_path:
         assert found.dtype.isnative
         assert found.dtype == wanted.dtype == wanted.dtype.newbyteorder("=")
         np.testing.assert_array_equal(found, wanted)
+
+
+def table_of(x: Any, y: Any, file: Path) -> str:
+    """Write two columns as a Parquet file; return the name of the data set."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    file.parent.mkdir(exist_ok=True)
+    parquet.write_table(arrow.table({"x": arrow.array(x), "y": arrow.array(y)}), file)
+    return f"parquet:{file.parent}"
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        # ten numbers in five rows, which would also be five rows of two
+        ([[1.0], [2.0, 3.0, 4.0], [5.0, 6.0], [7.0, 8.0], [9.0, 10.0]], "its rows are lists of different lengths"),
+        ([[1.0, None], [2.0, 3.0], [4.0, 5.0], [6.0, 7.0], [8.0, 9.0]], "1 of 10 values are null"),
+        ([1.0, None, 2.0, 3.0, 4.0], "1 of 5 values are null"),
+    ],
+)
+def test_a_column_that_is_no_array_is_refused(x: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        load(table_of(x, [0, 1, 0, 1, 0], tmp_path / "d" / "a.parquet"))
+
+
+def test_numbers_of_another_type_are_no_samples_of_the_same_set(tmp_path: Path) -> None:
+    """Halves that are written into whole numbers would be zeros."""
+    x = [[float(number), 0.0] for number in range(5)]
+    table_of(x, [0, 1, 0, 1, 0], tmp_path / "d" / "a.parquet")
+    name = table_of(x, [0.5, 1.5, 0.5, 1.5, 0.5], tmp_path / "d" / "b.parquet")
+    with pytest.raises(UsageError, match=r"b.parquet, row group 0, row \d.*: y is float64 of shape \(\), not int64"):
+        load(name)
+
+
+def records_of(labels: Any, file: Path) -> str:
+    """Write records with rows of two numbers and these labels; return the name of the data set."""
+    tf = pytest.importorskip("tensorflow")
+    train = tf.train
+    features = train.Feature(float_list=train.FloatList(value=[0.0, 1.0]))
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for label in labels:
+            named = train.Features(feature={"x": features, "y": train.Feature(**label)})
+            writer.write(train.Example(features=named).SerializeToString())
+    return f"tfrecord:{file}"
+
+
+def test_labels_of_records_are_numbers_of_one_type(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    whole = {"int64_list": tf.train.Int64List(value=[1])}
+    half = {"float_list": tf.train.FloatList(value=[0.5])}
+    name = {"bytes_list": tf.train.BytesList(value=[b"cat"])}
+    data = load(records_of([whole] * 12, tmp_path / "good.tfrecord"))
+    assert data.samples + data.test_samples == 12
+    with pytest.raises(UsageError, match=r"has a label of float32 \(\); the first has int64 \(\)"):
+        load(records_of([whole] * 11 + [half], tmp_path / "mixed.tfrecord"))
+    with pytest.raises(UsageError, match="y has no numbers, but bytes"):
+        load(records_of([name] * 12, tmp_path / "names.tfrecord"))
+
+
+def test_a_class_that_is_in_the_test_alone_is_refused(written: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(Path(written["images"].partition(":")[2]), tmp_path / "d")
+    (tmp_path / "d" / "test" / "unknown").mkdir()
+    with pytest.raises(UsageError, match=r"test has folders that .*train lacks: unknown"):
+        load(f"images:{tmp_path / 'd'}")
+
+
+def test_weights_of_several_files_have_one_type(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    for name, dtype in (("a", int), ("b", float)):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["x"], file["y"], file["weights"] = np.ones((10, 2)), np.arange(10) % 2, np.ones(10, dtype)
+    with pytest.raises(UsageError, match=r"has weights of int64 \(10,\), float64 \(10,\); expected one type"):
+        load(f"h5:{tmp_path}/*.h5")
+    assert load(f"h5:{tmp_path}/a.h5").train_weights is None  # a streamed set reads them with its samples
+
+
+def test_grey_images_to_predict_are_not_written_as_the_classes_of_pixels() -> None:
+    x = np.zeros((4, 5, 5, 1), np.uint8)
+    with pytest.raises(UsageError, match=r"grey images to predict; in a file they would be taken for the classes of"):
+        check_kind_stays(DataSet("mine", x, x, x, x))
+    check_kind_stays(DataSet("mine", x, x[..., 0] // 255, x, x[..., 0]))

@@ -13,7 +13,8 @@ import pytest
 from hpcnn.data.dataset import DataSet
 from hpcnn.data.given import data_set_of
 from hpcnn.data.registry import load
-from hpcnn.data.stream.given import take_share
+from hpcnn.data.stream.given import has_numbers
+from hpcnn.data.stream.opened import Options
 from hpcnn.data.stream.streamed import StreamedSet, source_of
 from hpcnn.util.errors import UsageError
 
@@ -97,9 +98,7 @@ def test_a_dataset_of_two_batches_is_not_training_and_test() -> None:
     assert len(list(dataset)) == 2
     text = refusal(dataset)
     assert "mine:load returned a tf.data.Dataset; expected" in text
-    assert "the elements have shapes [(None, 2), (None,)]; return samples without batches" in refusal(
-        (dataset, dataset)
-    )
+    assert "shapes [(None, 2), (None,)], which are batches; return samples" in refusal((dataset, dataset))
     # what the refusal says to do
     x, y = map(np.stack, zip(*dataset.unbatch().as_numpy_iterator(), strict=True))
     assert (x == X).all()
@@ -218,18 +217,76 @@ def read(data: Any, indices: list[int]) -> tuple[Any, Any]:
     return x.tolist(), y.tolist()
 
 
-def test_two_datasets_of_samples_are_read_to_their_end_and_again_a_share_a_rank() -> None:
+def test_two_datasets_of_samples_have_the_numbers_in_which_they_come() -> None:
     tf = pytest.importorskip("tensorflow")
-    samples = tf.data.Dataset.from_tensor_slices((X, Y))
+    samples = tf.data.Dataset.from_tensor_slices((X, Y, W.astype(np.float32)))
     data = data_set_of("mine:load", (samples, samples.take(3)))
     assert isinstance(data, StreamedSet)
     assert (data.samples, data.test_samples, data.classes) == (6, 3, 3)
-    take_share(data, 1, 2)
-    _, y = read(data, [0, 1, 2, 3])
-    assert y == [0, 0, 2, 0]  # every second label, from number 1 on, then from the begin
+    assert not has_numbers(data)
+    source = source_of(data.x_train)
+    for indices in ([1, 3], [3, 5], [0, 5], [4, 2, 2]):  # later ones, the same again, and from the begin
+        x, y, w = source.read(np.array(indices))
+        assert (x.tolist(), y.tolist(), w.tolist()) == (X[indices].tolist(), Y[indices].tolist(), W[indices].tolist())
+
+
+def test_what_a_dataset_cannot_be_is_refused_with_what_works() -> None:
+    tf = pytest.importorskip("tensorflow")
+    samples = tf.data.Dataset.from_tensor_slices((X, Y))
     endless = refusal((samples.repeat(), samples))
     assert "a tf.data.Dataset of infinite length" in endless
+    assert "dataset.take(N)" in endless
     assert "assert_cardinality" in refusal((samples.filter(lambda x, y: y > 0), samples))
+    batches = samples.shuffle(6).batch(3, drop_remainder=True).prefetch(1)
+    text = refusal((batches, batches))
+    assert "shapes [(3, 2), (3,)], which are batches; return samples, and their number N: dataset.unbatch()" in text
+    again = batches.unbatch().apply(tf.data.experimental.assert_cardinality(6))  # what the refusal says to do
+    assert data_set_of("mine:load", (again, again)).samples == 6
+    named = tf.data.Dataset.from_tensor_slices(({"a": X, "b": X}, Y))
+    assert "are tuples of several arrays, an array" in refusal((named, named))
+    assert "return ({'a': x1, 'b': x2}, y)" in refusal((named, named))
+    ragged = tf.data.Dataset.from_generator(
+        lambda: iter([(X[0], 1)]), output_signature=(tf.TensorSpec((None,)), tf.TensorSpec((), tf.int32))
+    )
+    assert "expected samples of one shape: resize or pad them" in refusal((ragged, ragged))
+
+
+def test_a_bad_element_is_replaced_without_beginning_anew() -> None:
+    tf = pytest.importorskip("tensorflow")
+    begun = []
+
+    def samples() -> Iterator[Any]:
+        begun.append(1)
+        for number, (x, y) in enumerate(zip(X, Y, strict=True)):
+            yield np.where(number == 2, np.nan, x), y
+
+    signature = (tf.TensorSpec((2,), tf.float64), tf.TensorSpec((), tf.int64))
+    dataset = tf.data.Dataset.from_generator(samples, output_signature=signature)
+    dataset = dataset.map(lambda x, y: (tf.debugging.check_numerics(x, "not finite"), y))
+    counted = dataset.apply(tf.data.experimental.assert_cardinality(6))
+    data = data_set_of("mine:load", (counted, counted), Options(skip_bad=1))
+    source = source_of(data.x_train)
+    source.rewind()
+    before = len(begun)
+    for indices, seen in (([0, 1], [0, 1]), ([2, 3], [3, 3]), ([4, 5], [4, 5])):
+        assert source.read(np.array(indices))[0].tolist() == X[seen].tolist()
+    assert len(begun) == before + 1
+
+
+def test_an_element_that_fails_is_named_without_the_words_of_the_graph() -> None:
+    tf = pytest.importorskip("tensorflow")
+
+    def checked(x: Any, y: Any) -> Any:
+        with tf.control_dependencies([tf.debugging.assert_less(y, tf.constant(2, Y.dtype), "too large")]):
+            return x, tf.identity(y)
+
+    failing = tf.data.Dataset.from_tensor_slices((X, Y)).map(checked)
+    text = refusal((failing, failing))
+    assert text.startswith("--data: sample 2 (mine:load, element 2): cannot be made: ")
+    assert "too large" in text
+    assert "{{" not in text
+    short = tf.data.Dataset.from_tensor_slices((X, Y)).take(4).apply(tf.data.experimental.assert_cardinality(6))
+    assert "element 4): cannot be made: Input dataset was expected to contain 6 elements" in refusal((short, short))
 
 
 def test_two_pydatasets_are_read_by_number() -> None:
@@ -247,6 +304,33 @@ def test_two_pydatasets_are_read_by_number() -> None:
     assert read(data, [5, 0, 3]) == (X[[5, 0, 3]].tolist(), Y[[5, 0, 3]].tolist())
 
 
+def test_batches_of_a_pydataset_have_weights_and_one_size() -> None:
+    keras = pytest.importorskip("keras")
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        def __init__(self, *parts: Any, missing: int = 0) -> None:
+            super().__init__()
+            self.parts, self.missing = parts, missing
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> Any:
+            last = 2 * index + 2 - (self.missing if index == 1 else 0)
+            return tuple(part[2 * index : last] for part in self.parts)
+
+    data = data_set_of("mine:load", (Batches(X, Y, W), Batches(X, Y, W)))
+    assert source_of(data.x_train).read(np.array([5, 0]))[2].tolist() == [6, 1]
+    uneven = refusal((Batches(X, Y, missing=1), Batches(X, Y)))
+    assert "batch 1 of mine:load has float64 (1, 2), int64 (1,); expected float64 (2, 2), int64 (2,)" in uneven
+    assert "a batch of mine:load is (an array,); expected (x, y)" in refusal((Batches(X), Batches(X)))
+
+    class Endless(Batches):
+        num_batches = None
+
+    assert "returned a PyDataset without end" in refusal((Endless(X, Y), Batches(X, Y)))
+
+
 def test_arrays_on_disk_stay_there(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     x = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -254,6 +338,40 @@ def test_arrays_on_disk_stay_there(tmp_path: Path) -> None:
     assert isinstance(data, StreamedSet)
     assert read(data, [2, 1]) == (X[[2, 1]].tolist(), Y[[2, 1]].tolist())
     assert not isinstance(data_set_of("mine:load", ((X, Y), (X, Y))), StreamedSet)
+    beside = data_set_of("mine:load", ((x, Y.tolist()), (X, Y)))  # labels in a list, a test set in memory
+    assert isinstance(beside, StreamedSet)
+    assert read(beside, [5]) == (X[[5]].tolist(), Y[[5]].tolist())
+
+
+def test_the_very_array_of_the_features_is_to_be_predicted_wherever_it_is(tmp_path: Path) -> None:
+    pictures = np.arange(6 * 5 * 5, dtype=np.uint8).reshape(6, 5, 5, 1)
+
+    class Own:
+        def __len__(self) -> int:
+            return 6
+
+        def read(self, indices: Any) -> Any:
+            x = pictures[indices]
+            return x, x
+
+    file = tmp_path / "x.npy"
+    np.save(file, pictures)
+    x = np.load(file, mmap_mode="r")
+    in_memory = data_set_of("mine:load", ((pictures, pictures), (pictures, pictures)))
+    read_by_name = load(f"npy:{file},{file}")
+    for data in (
+        in_memory,
+        read_by_name,
+        *(data_set_of("mine:load", given) for given in (((x, x),) * 2, (Own(),) * 2)),
+    ):
+        assert (data.kind, data.classes) == ("images", 0)
+
+
+def test_a_file_that_is_closed_is_refused(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "file.h5", "w") as file:
+        x = file.create_dataset("x", data=X)
+    assert "an array of HDF5 is closed: leave its file open" in refusal(((x, Y), (x, Y)))
 
 
 def test_an_object_that_reads_by_number() -> None:
@@ -273,3 +391,45 @@ def test_an_object_that_reads_by_number() -> None:
             return X[:1], Y[:1]
 
     assert "read() of mine:load returned features of float64 (1, 2) for 6 samples" in refusal((Wrong(), Wrong()))
+
+    class Torn(Own):
+        def read(self, indices: Any) -> Any:
+            if 4 in indices:
+                raise OSError("the tape is torn")
+            return super().read(indices)
+
+    text = "--data: sample 4 (mine:load, number 4): read() raised OSError: the tape is torn"
+    assert refusal((Torn(), Own())).startswith(text)
+    assert data_set_of("mine:load", (Torn(), Own()), Options(skip_bad=1)).samples == 6
+
+    class Masked(Own):
+        def read(self, indices: Any) -> Any:
+            return np.ma.masked_less(X[indices], 0.5), Y[indices]
+
+    assert "read() of mine:load returned a masked array; expected an array without a mask" in refusal((Masked(), Own()))
+
+    class ByIndex:
+        def __len__(self) -> int:
+            return 6
+
+        def __getitem__(self, index: int) -> Any:
+            return X[index], Y[index]
+
+    assert "returned a ByIndex without read(indices), which returns (x, y)" in refusal((ByIndex(), ByIndex()))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (X, np.full(6, "cat"), "np.unique(y, return_inverse=True)[1] makes numbers of names"),
+        (X, Y > 0, "y.astype(int) makes classes of it"),
+        (X > 0, Y, "x.astype(np.float32) makes numbers of it"),
+        (X.astype(complex), Y, "np.stack([x.real, x.imag], axis=-1)"),
+        (X.astype("datetime64[s]"), Y, "np.timedelta64(1, 'D')"),
+        (np.array([X[0], X], dtype=object), Y[:2], "pad samples of several lengths"),
+        (np.ma.masked_less(X, 0.5), Y, "expected an array without a mask, or what is under the mask would be learnt"),
+        ([X, X], Y, "the features are a list of 2 arrays; several inputs are a tuple or a dictionary"),
+    ],
+)
+def test_what_is_no_number_is_refused_with_what_makes_numbers_of_it(x: Any, y: Any, words: str) -> None:
+    assert words in refusal(((x, y), (x, y)))

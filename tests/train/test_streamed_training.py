@@ -16,11 +16,13 @@ from hpcnn.data.stream.convert import convert
 from hpcnn.data.stream.on_node import OnNode
 from hpcnn.data.stream.opened import part_of
 from hpcnn.data.stream.streamed import StreamedSet, source_of
-from hpcnn.rundir.layout import SCHEMA_VERSION
+from hpcnn.parallel.serial import SingleReplica
+from hpcnn.rundir.layout import SCHEMA_VERSION, RunDir
 from hpcnn.rundir.staging import SBCAST, Staged, Staging, write_staging
 from hpcnn.specs.train import TrainSpec
 from hpcnn.train.node_order import Parts
 from hpcnn.train.record import Record
+from hpcnn.train.session import train_under
 from hpcnn.train.state import _check
 from hpcnn.util.errors import UsageError
 from hpcnn.util.files import read_lines
@@ -115,8 +117,16 @@ def test_bad_samples_are_counted_or_end_the_training(tmp_path: Path, train: Trai
     spec = replace(SPEC, data=f"npy:{tmp_path}")
     run = train(replace(spec, skip_bad=2))
     assert [line["bad_samples"] for line in read_lines(run.epochs(0))] == [2, 2]
-    copied = train(replace(spec, skip_bad=2, cache="local-disk"))  # met as they were copied
-    assert [line["bad_samples"] for line in read_lines(copied.epochs(0))] == [2, 2]
+    for cache in ("local-disk", "memory"):  # met as they were copied
+        copied = train(replace(spec, skip_bad=2, cache=cache))
+        assert [line["bad_samples"] for line in read_lines(copied.epochs(0))] == [2, 2]
+    again = RunDir(tmp_path / "run")
+    again.create()
+    again.stop.write_text("a test")
+    for ended in (False, True):  # stopped after its first call, which has met one of them or both
+        spec_of_one = replace(spec, skip_bad=2, shuffle="none")
+        assert train_under(SingleReplica(), spec_of_one, str(again.path), lambda line: None, resume=True) is ended
+    assert [line["bad_samples"] for line in read_lines(again.epochs(0))] == [2, 2]
     with pytest.raises(UsageError, match=r"sample (5|17) \(.*x_train.npy, number (5|17)\): a feature is NaN"):
         train(spec)
 

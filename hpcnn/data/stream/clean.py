@@ -12,6 +12,7 @@ import numpy as np
 
 from hpcnn.data import labels
 from hpcnn.data.dataset import PIXEL_MAX, channels_first, weight_shape
+from hpcnn.data.instead import instead_of
 from hpcnn.data.stream.source import BadSample, Indices, Slice, Source, Spec, Wrapped
 from hpcnn.util.errors import UsageError
 from hpcnn.util.types import Array
@@ -128,6 +129,7 @@ class Clean(Wrapped):
 
     def _error(self, kind: str, spec: Spec, expected: str) -> UsageError:
         shape = ", ".join(["N", *map(str, spec.shape)])
+        hint = instead_of(spec.dtype, "y" if kind == "labels" else "x")
         return UsageError(
-            f"data set {self._name!r}: the {kind} are {spec.dtype} of shape ({shape}); expected {expected}."
+            f"data set {self._name!r}: the {kind} are {spec.dtype} of shape ({shape}); expected {expected}{hint}."
         )

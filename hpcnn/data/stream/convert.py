@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcnn.data.dataset import DataSet
+from hpcnn.data.labels import IMAGES
 from hpcnn.data.stream.bulk import slices
 from hpcnn.data.stream.pairs import Pairs
 from hpcnn.data.stream.rows import MappedRows
@@ -47,6 +48,15 @@ def convert(
     with alone(path.with_name(f".{path.name}.convert.lock")):
         _convert(data, form, path, sources, chunk, progress, force=force)
     return path
+
+
+def check_kind_stays(data: DataSet) -> None:
+    """Raise UsageError for labels that nobody could tell from others once they are in files of their own."""
+    if data.kind == IMAGES and data.y_train.shape[-1] == 1:
+        raise UsageError(
+            f"SOURCE: {data.name} has grey images to predict; in a file they would be taken for the classes of pixels. "
+            "As floats (y / 255) they are images; npy:X.npy,X.npy and h5:FILE#x,x say that the features are predicted"
+        )
 
 
 def _convert(

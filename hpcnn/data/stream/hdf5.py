@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpcnn.data.copies import copy_of, refuse
+from hpcnn.data.labels import kind_of_same
 from hpcnn.data.stream.pairs import Pairs, name_of
 from hpcnn.data.stream.rows import ChunkedRows, MappedRows, Rows
 from hpcnn.data.stream.source import Source
@@ -39,7 +40,8 @@ def open_named(
 
     def pairs(parts: list[tuple[Path, Any]], x: str, y: str, w: str | None = None) -> Source:
         files = [(name_of(path, x), rows(_array(path, f, x)), rows(_array(path, f, y))) for path, f in parts]
-        source = Pairs(files, [rows(_array(path, f, w)) for path, f in parts] if w else [])
+        kind = kind_of_same(files[0][1].dtype) if x == y else None
+        source = Pairs(files, [rows(_array(path, f, w)) for path, f in parts] if w else [], kind)
         names = (x, y, w) if w else (x, y)
         source.notes = tuple(filter(None, (_note(path, name, f[name]) for path, f in parts for name in names)))
         return source

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcnn.data.copies import copy_of
+from hpcnn.data.labels import kind_of_same
 from hpcnn.data.stream.pairs import Pairs
 from hpcnn.data.stream.rows import MappedRows
 from hpcnn.data.stream.source import Source
@@ -36,9 +37,9 @@ def _of_folder(folder: Path, part: str) -> Source:
 
 
 def _pair(x: Path, y: Path, *weights: Path) -> Source:
-    return Pairs(
-        [(str(x), MappedRows(mapped(x)), MappedRows(mapped(y)))], [MappedRows(mapped(file)) for file in weights]
-    )
+    rows = MappedRows(mapped(x))
+    kind = kind_of_same(rows.dtype) if x == y else None
+    return Pairs([(str(x), rows, MappedRows(mapped(y)))], [MappedRows(mapped(file)) for file in weights], kind)
 
 
 def mapped(file: Path) -> Array:

@@ -88,7 +88,7 @@ def assembled_set(
         every, seed = max(round(1 / values["test_share"]), 2), values["split_seed"]
         train, test = Split(train, every, seed, test=False), Split(train, every, seed, test=True)
         notes.append(f"{len(train)} + {len(test)} samples: one of {every} is for the test, by seed {seed}")
-    kind, one_hot = kind_on_disk(name, train, test)
+    kind, one_hot = kind_on_disk(name, Tolerant(train, options.skip_bad), Tolerant(test, options.skip_bad))
     facts |= {"kind": kind, "one_hot": one_hot, "ignore_label": options.ignore_label}
     classes = values["classes"] or (train.y.shape[-1] if one_hot else None)
     form = LabelForm(kind, one_hot, options.ignore_label)
@@ -134,5 +134,6 @@ def in_memory(data: StreamedSet) -> DataSet:
         classes=data.classes,
         train_weights=train[2],
         test_weights=test[2],
+        bad=bad_of(source_of(data.x_train)),
         **facts_of(data),
     )

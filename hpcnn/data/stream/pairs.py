@@ -16,12 +16,15 @@ from hpcnn.util.types import Array
 class Pairs(Source):
     """Rows of features and rows of labels. files: name and features and labels of each file.
 
-    weights: rows of weights of each file, or nothing.
+    weights: rows of weights of each file, or nothing. kind: of the labels, where it is known.
     """
 
     cheap_labels = True
 
-    def __init__(self, files: Sequence[tuple[str, Rows, Rows]], weights: Sequence[Rows] = ()) -> None:
+    def __init__(
+        self, files: Sequence[tuple[str, Rows, Rows]], weights: Sequence[Rows] = (), kind: str | None = None
+    ) -> None:
+        self.kind = kind
         self._names = [name for name, _, _ in files]
         for name, x, y in files:
             if not x.shape or not y.shape or x.shape[0] != y.shape[0]:
@@ -37,8 +40,12 @@ class Pairs(Source):
         self.chunk = self._x.chunk
         self._w = JoinedRows(weights) if weights else None
         if self._w is not None:
-            if self._w.shape[0] != self._x.shape[0] or len({rows.shape[1:] for rows in weights}) > 1:
-                raise UsageError(f"--data: {self._names[0]} has weights of shape {self._w.shape}")
+            if self._w.shape[0] != self._x.shape[0] or len({(rows.shape[1:], rows.dtype) for rows in weights}) > 1:
+                found = ", ".join(f"{rows.dtype} {rows.shape}" for rows in weights)
+                raise UsageError(
+                    f"--data: {self._names[0]} has weights of {found}; expected one type, and a weight for each of "
+                    f"{self._x.shape[0]} samples"
+                )
             self.w = Spec(self._w.shape[1:], self._w.dtype)
         # what is mapped costs no thread's time but a copy's; what is in chunks is unpacked under a lock
         self.threads = 2

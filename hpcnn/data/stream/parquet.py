@@ -91,9 +91,10 @@ class RowGroups(Source):
         for group in np.unique(groups):
             inside = groups == group
             column = self._column(int(group), name)
-            if column.shape[1:] != spec.shape:
+            if column.shape[1:] != spec.shape or column.dtype != spec.dtype:  # a cast would make other numbers of it
                 index = int(indices[inside][0])
-                raise BadSample(index, self.where(index), f"{name} has shape {column.shape[1:]}, not {spec.shape}")
+                found_there = f"{name} is {column.dtype} of shape {column.shape[1:]}"
+                raise BadSample(index, self.where(index), f"{found_there}, not {spec.dtype} of shape {spec.shape}")
             found[inside] = column[indices[inside] - self._starts[group]]
         return found
 
@@ -117,10 +118,12 @@ class RowGroups(Source):
 
     def _array(self, column: Any, name: str) -> Array:
         rows = len(column)
-        if column.null_count:
-            raise ValueError(f"{column.null_count} of {rows} rows are null")
+        _check_filled(column)
         while hasattr(column, "flatten") and column.type.num_fields == 1:  # lists, and lists of lists
+            if hasattr(column, "offsets") and len(set(np.diff(column.offsets.to_numpy()).tolist())) > 1:
+                raise ValueError("its rows are lists of different lengths")
             column = column.flatten()
+            _check_filled(column)
         values: Array = column.to_numpy(zero_copy_only=False)
         if values.dtype.hasobject or len(values) % max(rows, 1):
             raise ValueError("its rows are no numbers, or lists of different lengths")
@@ -128,6 +131,11 @@ class RowGroups(Source):
         if len(values) == rows and shape is None:
             return values
         return values.reshape(rows, *(shape or (-1,)))
+
+
+def _check_filled(column: Any) -> None:
+    if column.null_count:
+        raise ValueError(f"{column.null_count} of {len(column)} values are null")
 
 
 def _shape_of(file: Path, text: bytes | None) -> tuple[int, ...] | None:

@@ -50,7 +50,9 @@ class Source(ABC):
     classes where the files tell it. chunk: samples that are read together whether they are wanted or not, as in
     compressed files; 1 where each is read by itself. cheap_labels: labels can be read without features. threads: how
     many may read at once to a purpose; 0 for one a core. worthwhile: samples that one call should read where the next
-    ones are known, because a call is dear whatever it reads. notes: what people are told of the files.
+    ones are known, because a call is dear whatever it reads. sequential: an earlier sample costs all before it.
+    kind: of the labels (``labels.KINDS``), where more than their type and values says it. notes: what people are told
+    of the files.
     """
 
     x: Spec
@@ -61,6 +63,8 @@ class Source(ABC):
     cheap_labels: bool = False
     threads: int = 0
     worthwhile: int = 1
+    sequential: bool = False
+    kind: str | None = None
     notes: tuple[str, ...] = ()
 
     @abstractmethod
@@ -76,6 +80,9 @@ class Source(ABC):
     def labels(self, indices: Indices) -> Array:
         """Return the labels alone."""
         return self.read(indices)[1]
+
+    def rewind(self) -> None:  # noqa: B027
+        """Hear that an epoch begins, or an evaluation, on all ranks."""
 
     def where(self, index: int) -> str:
         """Return where a sample comes from, for errors: its file, and its number there."""
@@ -93,6 +100,7 @@ class Wrapped(Source):
         self.inner = inner
         self.x, self.y, self.w, self.classes, self.chunk = inner.x, inner.y, inner.w, inner.classes, inner.chunk
         self.cheap_labels, self.threads, self.worthwhile = inner.cheap_labels, inner.threads, inner.worthwhile
+        self.sequential, self.kind = inner.sequential, inner.kind
 
     def __len__(self) -> int:
         return len(self.inner)
@@ -104,6 +112,10 @@ class Wrapped(Source):
     def labels(self, indices: Indices) -> Array:
         """Return the labels alone."""
         return self.inner.labels(indices)
+
+    def rewind(self) -> None:
+        """Tell the inner source that an epoch begins."""
+        self.inner.rewind()
 
     def where(self, index: int) -> str:
         """Return where a sample comes from."""

@@ -53,7 +53,7 @@ class Column:
 
     def some(self) -> Array:
         """Return samples from everywhere in the set: all of a small one."""
-        return self[spread(len(self), _SOME, self.source.chunk)]
+        return self[examples(self.source, _SOME)]
 
     def min(self) -> Any:
         """Return the smallest value of some samples."""
@@ -142,6 +142,13 @@ def bad_of(source: Source) -> dict[int, str]:
     return source.bad
 
 
+def examples(source: Source, count: int) -> Indices:
+    """Return up to ``count`` numbers from everywhere in a source; the first ones of what is read in its order only."""
+    if source.sequential:
+        return np.arange(min(count, len(source)))
+    return spread(len(source), count, source.chunk)
+
+
 def spread(samples: int, count: int, chunk: int = 1) -> Indices:
     """Return up to ``count`` numbers from everywhere in a set, of few chunks where samples are read in chunks."""
     if samples <= count:
@@ -161,13 +168,15 @@ def facts_of(data: DataSet) -> dict[str, Any]:
 
 def kind_on_disk(name: str, train: Source, test: Source) -> tuple[str, bool]:
     """Return the kind of labels, and whether maps come one-hot, from some samples where the type leaves it open."""
+    if train.kind is not None:
+        return train.kind, False
     shape, axes = train.y.shape, len(train.x.shape) + 1
     if len(train.x.shape) == 2 and train.x.dtype.kind in "ui":
         axes += 1  # the axis of channels that it will get
     if len(shape) < 3:  # nothing that values would decide
         some = [np.zeros((1, *source.y.shape), source.y.dtype) for source in (train, test)]
     else:
-        some = [source.labels(spread(len(source), _SOME_MAPS, source.chunk)) for source in (train, test)]
+        some = [source.labels(examples(source, _SOME_MAPS)) for source in (train, test)]
     kind = labels.kind_of(some[0], some[1], axes)
     if kind is None:
         raise UsageError(
@@ -185,13 +194,13 @@ def _parts(source: Source) -> list[Indices]:
         return _parts_of_maps(source)
     if source.cheap_labels and count <= MANY_LABELS:
         return [np.arange(first, min(first + _AT_A_TIME, count)) for first in range(0, count, _AT_A_TIME)]
-    return [spread(count, _SOME_LABELS, source.chunk)]
+    return [examples(source, _SOME_LABELS)]
 
 
 def _parts_of_maps(source: Source) -> list[Indices]:
     """Return the numbers of the maps to look at: all where they are few bytes, else some from everywhere."""
     size = max(source.y.bytes if source.cheap_labels else source.x.bytes, 1)
-    chosen = spread(len(source), max(_MAP_BYTES // size, 1), source.chunk)
+    chosen = examples(source, max(_MAP_BYTES // size, 1))
     at_a_time = max(_PART_BYTES // size, 1)
     return [chosen[first : first + at_a_time] for first in range(0, len(chosen), at_a_time)]
 

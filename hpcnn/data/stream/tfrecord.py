@@ -69,9 +69,10 @@ class Records(Source):
         y = np.empty((len(indices), *self.y.shape), self.y.dtype)
         for row, index in enumerate(map(int, indices)):
             features, label = self._decoded(index)
-            if features.shape != self.x.shape or features.dtype != self.x.dtype or label.shape != self.y.shape:
-                what = f"has {features.dtype} {features.shape}; the first has {self.x.dtype} {self.x.shape}"
-                raise BadSample(index, self.where(index), what)
+            for kind, one, spec in (("features", features, self.x), ("a label", label, self.y)):
+                if (one.shape, one.dtype) != (spec.shape, spec.dtype):
+                    what = f"has {kind} of {one.dtype} {one.shape}; the first has {spec.dtype} {spec.shape}"
+                    raise BadSample(index, self.where(index), what)
             x[row], y[row] = features, label
         return x, y
 
@@ -101,7 +102,7 @@ class Records(Source):
             if missing:
                 found = ", ".join(sorted(features)) or "nothing"
                 raise UsageError(f"--data: {self.where(index)} lacks {', '.join(missing)}; it has {found} (#x,y)")
-            return _features(features, self._names[0]), _label(features[self._names[1]])
+            return _features(features, self._names[0]), _label(features, self._names[1])
         except UsageError:
             raise
         except OSError as error:
@@ -116,8 +117,7 @@ def _features(features: Any, name: str) -> Array:
 
     value = features[name]
     if not value.bytes_list.value:
-        numbers = value.float_list.value or value.int64_list.value
-        return np.asarray(numbers, np.float32 if value.float_list.value else np.int64)
+        return _numbers(value, name)
     content = value.bytes_list.value[0]
     if f"{name}_shape" in features:
         shape = tuple(features[f"{name}_shape"].int64_list.value)
@@ -128,10 +128,16 @@ def _features(features: Any, name: str) -> Array:
     return picture
 
 
-def _label(value: Any) -> Array:
-    numbers = value.float_list.value or value.int64_list.value
-    found = np.asarray(numbers, np.float32 if value.float_list.value else np.int64)
+def _label(features: Any, name: str) -> Array:
+    found = _numbers(features[name], name)
     return found[0] if len(found) == 1 else found
+
+
+def _numbers(value: Any, name: str) -> Array:
+    numbers = value.float_list.value or value.int64_list.value
+    if not numbers:
+        raise ValueError(f"{name} has no numbers, but {'bytes' if value.bytes_list.value else 'nothing'}")
+    return np.asarray(numbers, np.float32 if value.float_list.value else np.int64)
 
 
 def index_of(file: Path, copy: Path) -> Array:

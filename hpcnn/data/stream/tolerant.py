@@ -8,6 +8,7 @@ import numpy as np
 
 from hpcnn.data.stream.source import BadSample, Indices, Slice, Source, Wrapped
 from hpcnn.util.errors import UsageError
+from hpcnn.util.types import Array
 
 
 class Tolerant(Wrapped):
@@ -34,6 +35,13 @@ class Tolerant(Wrapped):
                 raise UsageError(f"{error} (--skip-bad N goes on without up to N such samples)") from error
         read = [self._one(int(index)) for index in indices]
         return tuple(np.concatenate(parts) for parts in zip(*read, strict=True))
+
+    def labels(self, indices: Indices) -> Array:
+        """Return the labels alone, with those of the substitutes for bad samples."""
+        try:
+            return self.inner.labels(indices)
+        except BadSample:
+            return self.read(indices)[1]
 
     def _one(self, index: int) -> Slice:
         for step in range(min(self._allowed + 1, len(self))):
