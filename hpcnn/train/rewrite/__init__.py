@@ -22,6 +22,7 @@ from hpcnn.train.rewrite.depthwise import (
 )
 from hpcnn.train.rewrite.dropout import can_drop_by_few_bits, drop_by_few_bits
 from hpcnn.train.rewrite.graph import sources
+from hpcnn.train.rewrite.layer_norm import normalize_rows, normalizes_rows
 from hpcnn.train.rewrite.pointwise import end_with_bias, is_pointwise, multiply_pixels
 from hpcnn.train.rewrite.pooling import activate_after_pooling, pooled
 from hpcnn.train.rewrite.silu import activate_in_fewer_passes, is_silu
@@ -79,13 +80,16 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
         if is_silu(layer):
             activate_in_fewer_passes(changes, layer)
             taken["silu in fewer passes"] += 1
+        if normalizes_rows(layer):
+            normalize_rows(changes, layer)
+            taken["layer normalization in fewer passes"] += 1
         if can_be_added_at_once(layer):
             add_at_once(changes, layer)
             taken["sum in one operation"] += 1
     for layer in layers:
         if can_be_fused(layer):
             source = only_source(layer)
-            biased = source if source is not None and has_bias_to_leave_out(source) else None
+            biased = source if source is not None and has_bias_to_leave_out(source, layer) else None
             fuse_batch_norm(changes, layer, biased)
             taken["fused batch normalization"] += 1
             taken["bias within batch normalization"] += biased is not None
