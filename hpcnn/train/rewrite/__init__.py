@@ -22,6 +22,7 @@ from hpcnn.train.rewrite.depthwise import (
 )
 from hpcnn.train.rewrite.dropout import can_drop_by_few_bits, drop_by_few_bits
 from hpcnn.train.rewrite.graph import sources
+from hpcnn.train.rewrite.group_norm import normalize_groups, normalizes_groups
 from hpcnn.train.rewrite.layer_norm import normalize_rows, normalizes_rows
 from hpcnn.train.rewrite.pointwise import end_with_bias, is_pointwise, multiply_pixels
 from hpcnn.train.rewrite.pooling import activate_after_pooling, pooled
@@ -83,6 +84,9 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
         if normalizes_rows(layer):
             normalize_rows(changes, layer)
             taken["layer normalization in fewer passes"] += 1
+        if normalizes_groups(layer):
+            normalize_groups(changes, layer)
+            taken["group normalization in fewer passes"] += 1
         if can_be_added_at_once(layer):
             add_at_once(changes, layer)
             taken["sum in one operation"] += 1

@@ -142,8 +142,8 @@ def _in_two_passes(rows: Tensor, scale: Tensor, offset: Tensor, epsilon: float) 
     kept: list[Tensor] = []
 
     def normalized() -> Tensor:
-        kept[:] = moments_of(rows)
-        return normalize(rows, scale, offset, *kept, epsilon)
+        kept[:] = mean, variance = moments_of(rows)
+        return normalize(rows, scale, offset, mean, variance, epsilon)
 
     def gradient(upstream: Tensor) -> list[Tensor]:
         return _gradients(upstream, rows, scale, epsilon, [*kept, zeros((0,), tf.float32)])

@@ -1,4 +1,4 @@
-"""Layer normalization in fewer passes: values and gradients of Keras's own."""
+"""Layer and group normalization in fewer passes: values and gradients of Keras's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ tf = pytest.importorskip("tensorflow")
 
 from hpcnn.train.rewrite import rewrites, rewritten  # noqa: E402
 
-NAME = "layer normalization in fewer passes"
+LAYER, GROUP = (f"{kind} normalization in fewer passes" for kind in ("layer", "group"))
 
 
 def normalized(layer: Any, values: Any, *, rewrite: bool) -> list[Any]:
@@ -33,24 +33,28 @@ def normalized(layer: Any, values: Any, *, rewrite: bool) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("shape", "options"),
+    ("name", "shape", "options"),
     [
-        ((7,), {}),
-        ((5, 6, 12), {"epsilon": 1e-6}),
-        ((5, 12), {"scale": False}),
-        ((5, 12), {"center": False}),
-        ((5, 12), {"center": False, "scale": False}),
-        ((4, 6, 8), {"dtype": "mixed_bfloat16"}),
+        (LAYER, (7,), {}),
+        (LAYER, (5, 6, 12), {"epsilon": 1e-6}),
+        (LAYER, (5, 12), {"scale": False}),
+        (LAYER, (5, 12), {"center": False}),
+        (LAYER, (5, 12), {"center": False, "scale": False}),
+        (LAYER, (4, 6, 8), {"dtype": "mixed_bfloat16"}),
+        (GROUP, (5, 6, 12), {"groups": 4}),
+        (GROUP, (5, 12), {"groups": 1, "scale": False}),
+        (GROUP, (5, 12), {"groups": -1, "center": False}),
+        (GROUP, (4, 6, 8), {"groups": 2, "dtype": "mixed_bfloat16"}),
     ],
 )
-def test_outputs_and_gradients_are_those_of_keras(shape: tuple[int, ...], options: dict[str, Any]) -> None:
-    layer = keras.layers.LayerNormalization(**options)
+def test_outputs_and_gradients_are_those_of_keras(name: str, shape: tuple[int, ...], options: dict[str, Any]) -> None:
+    layer = (keras.layers.LayerNormalization if name == LAYER else keras.layers.GroupNormalization)(**options)
     layer.build((None, *shape))
     draw = np.random.default_rng(2)
     for variable in layer.weights:
         variable.assign(draw.uniform(0.5, 2.0, variable.shape))
     values = tf.cast(draw.normal(1.0, 2.0, (9, *shape)), layer.compute_dtype)
-    assert rewrites(keras.Sequential([keras.Input(shape), layer])) == {NAME: 1}
+    assert rewrites(keras.Sequential([keras.Input(shape), layer])) == {name: 1}
     theirs, ours = (normalized(layer, values, rewrite=rewrite) for rewrite in (False, True))
     precision = 2e-6 if layer.compute_dtype == "float32" else 0.03
     for mine, expected in zip(ours, theirs, strict=True):
