@@ -74,7 +74,7 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
             taken["dropout from few bits"] += 1
         if has_slow_gradient(layer):
             convolve_depthwise(changes, layer)
-            taken["depthwise convolution in float32 or by products"] += 1
+            taken["depthwise convolution without slow gradients"] += 1
         if is_separable(layer):
             convolve_separable(changes, layer)
             taken["separable convolution as a product"] += 1
