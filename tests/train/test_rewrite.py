@@ -238,6 +238,12 @@ NORMALIZATIONS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "features": ((7,), {}),
     "sequences": ((5, 7), {"momentum": 0.99}),
     "volumes": ((3, 4, 2, 7), {"epsilon": 1.1e-5}),
+    "another axis": ((5, 6, 7), {"axis": 1}),
+    "another axis of sequences": ((5, 7), {"axis": 1, "momentum": 0.9}),
+    "another axis of volumes": ((3, 4, 2, 7), {"axis": 2}),
+    "another axis, frozen": ((5, 6, 7), {"axis": -2, "trainable": False}),
+    "channels that fill no vector": ((4, 6, 24), {}),
+    "few channels": ((4, 8, 3), {"scale": False}),
     "no scale": ((5, 6, 7), {"scale": False}),
     "no centre": ((5, 6, 7), {"center": False}),
     "frozen": ((5, 6, 7), {"trainable": False}),
@@ -305,7 +311,6 @@ def test_one_row_has_no_variance() -> None:
 
 
 LEFT = {
-    "another axis": lambda: Layers.BatchNormalization(axis=1),
     "a tiny epsilon": lambda: Layers.BatchNormalization(epsilon=1e-6),
     "renorm": lambda: Layers.BatchNormalization(renorm=True),
     "synchronized": lambda: Layers.BatchNormalization(synchronized=True),

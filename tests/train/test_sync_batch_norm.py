@@ -11,7 +11,7 @@ import pytest
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from hpcnn.train.sync_batch_norm import _global_moments  # noqa: E402
+from hpcnn.train.sync_batch_norm import GlobalMoments  # noqa: E402
 
 
 class WithAnother:
@@ -33,7 +33,7 @@ def test_the_moments_of_unequal_slices_are_those_of_the_whole(mean: float, devia
     whole = random.normal(mean, deviation, (300, 5)).astype(np.float32)
     whole[120:] += np.float32(deviation)  # so that the slices' means differ
     layer = keras.layers.BatchNormalization()
-    moments = _global_moments(layer, WithAnother(whole[120:].astype(np.float64)), "a name")
+    moments = GlobalMoments(layer, WithAnother(whole[120:].astype(np.float64)), "a name")
     found_mean, found_variance = moments(tf.constant(whole[:120]), None)
 
     exact = whole.astype(np.float64)

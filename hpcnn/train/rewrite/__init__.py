@@ -22,6 +22,8 @@ from hpcnn.train.rewrite.depthwise import (
 )
 from hpcnn.train.rewrite.dropout import can_drop_by_few_bits, drop_by_few_bits
 from hpcnn.train.rewrite.graph import sources
+from hpcnn.train.rewrite.group_norm import normalize_groups, normalizes_groups
+from hpcnn.train.rewrite.layer_norm import normalize_rows, normalizes_rows
 from hpcnn.train.rewrite.pointwise import end_with_bias, is_pointwise, multiply_pixels
 from hpcnn.train.rewrite.pooling import activate_after_pooling, pooled
 from hpcnn.train.rewrite.silu import activate_in_fewer_passes, is_silu
@@ -72,20 +74,26 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
             taken["dropout from few bits"] += 1
         if has_slow_gradient(layer):
             convolve_depthwise(changes, layer)
-            taken["depthwise convolution in float32 or by products"] += 1
+            taken["depthwise convolution without slow gradients"] += 1
         if is_separable(layer):
             convolve_separable(changes, layer)
             taken["separable convolution as a product"] += 1
         if is_silu(layer):
             activate_in_fewer_passes(changes, layer)
             taken["silu in fewer passes"] += 1
+        if normalizes_rows(layer):
+            normalize_rows(changes, layer)
+            taken["layer normalization in fewer passes"] += 1
+        if normalizes_groups(layer):
+            normalize_groups(changes, layer)
+            taken["group normalization in fewer passes"] += 1
         if can_be_added_at_once(layer):
             add_at_once(changes, layer)
             taken["sum in one operation"] += 1
     for layer in layers:
         if can_be_fused(layer):
             source = only_source(layer)
-            biased = source if source is not None and has_bias_to_leave_out(source) else None
+            biased = source if source is not None and has_bias_to_leave_out(source, layer) else None
             fuse_batch_norm(changes, layer, biased)
             taken["fused batch normalization"] += 1
             taken["bias within batch normalization"] += biased is not None
