@@ -56,6 +56,20 @@ LONG = {
         )
         for who in ("A student", "A researcher")
     },
+    **{
+        f"tests/models/test_work_of_applications.py::test_multiplications_are_those_that_were_published[{name}]": (
+            "the same test with MobileNet, MobileNetV3Small and Xception, which have every kind of layer with products"
+        )
+        for name in (
+            "MobileNetV2",
+            "MobileNetV3Large",
+            "ResNet50",
+            "NASNetMobile",
+            "EfficientNetB0",
+            "ConvNeXtTiny",
+            "InceptionResNetV2",
+        )
+    },
     "tests/train/test_resume_integration.py::test_a_stopped_run_of_a_study_goes_on_when_the_study_is_run_again": (
         "tests/slurm/test_study.py stops runs of a study; the other tests of the file resume trainings"
     ),

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from hpcnn.train.rewrite.averages import averages_maps, give_back_shares
 from hpcnn.train.rewrite.batch_norm import can_be_fused, fuse_batch_norm, has_bias_to_leave_out
 from hpcnn.train.rewrite.change import change, is_altered
 from hpcnn.train.rewrite.depthwise import (
@@ -23,6 +24,7 @@ from hpcnn.train.rewrite.depthwise import (
 from hpcnn.train.rewrite.dropout import can_drop_by_few_bits, drop_by_few_bits
 from hpcnn.train.rewrite.graph import sources
 from hpcnn.train.rewrite.group_norm import normalize_groups, normalizes_groups
+from hpcnn.train.rewrite.grouped import convolve_each_channel, is_depthwise
 from hpcnn.train.rewrite.layer_norm import normalize_rows, normalizes_rows
 from hpcnn.train.rewrite.pointwise import end_with_bias, is_pointwise, multiply_pixels
 from hpcnn.train.rewrite.pooling import activate_after_pooling, pooled
@@ -65,6 +67,10 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
     for layer in pointwise:  # before what changes a convolution's call, which takes this part of it as it is
         multiply_pixels(changes, layer)
         taken["1 x 1 convolution as a product"] += 1
+    for layer in layers:
+        if is_depthwise(layer):
+            convolve_each_channel(changes, layer)
+            taken["convolution by groups as depthwise"] += 1
     for pool, before in pooled(layers, only_source):
         activate_after_pooling(changes, pool, before)
         taken["activation after pooling"] += 1
@@ -87,6 +93,9 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
         if normalizes_groups(layer):
             normalize_groups(changes, layer)
             taken["group normalization in fewer passes"] += 1
+        if averages_maps(layer):
+            give_back_shares(changes, layer)
+            taken["gradient of global averages in one step"] += 1
         if can_be_added_at_once(layer):
             add_at_once(changes, layer)
             taken["sum in one operation"] += 1
