@@ -318,7 +318,7 @@ def test_labels_of_records_are_numbers_of_one_type(tmp_path: Path) -> None:
 def test_a_class_that_is_in_the_test_alone_is_refused(written: dict[str, str], tmp_path: Path) -> None:
     shutil.copytree(Path(written["images"].partition(":")[2]), tmp_path / "d")
     (tmp_path / "d" / "test" / "unknown").mkdir()
-    with pytest.raises(UsageError, match=r"test has folders that .*train lacks: unknown"):
+    with pytest.raises(UsageError, match=r"test has folders of classes that .*train has not: 'unknown'"):
         load(f"images:{tmp_path / 'd'}")
 
 
