@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from hpcnn.train.rewrite.averages import averages_maps, give_back_shares
@@ -30,12 +30,24 @@ from hpcnn.train.rewrite.pointwise import end_with_bias, is_pointwise, multiply_
 from hpcnn.train.rewrite.pooling import activate_after_pooling, pooled
 from hpcnn.train.rewrite.silu import activate_in_fewer_passes, is_silu
 from hpcnn.train.rewrite.sums import add_at_once, can_be_added_at_once
-from hpcnn.util.types import KerasModel
+from hpcnn.util.types import KerasModel, Layer
 
 __all__ = ["SWITCH", "change", "enabled", "is_altered", "rewrites", "rewritten"]
 
 # Set to 0 to compute everything as Keras does: to compare, or should a rewrite ever be suspected.
 SWITCH = "HPCNN_REWRITE"
+
+# Rewrites that look at nothing but one layer: whether it is such a layer, what changes it, and the record's name of it.
+_OF_ONE_LAYER: tuple[tuple[Callable[[Layer], bool], Callable[[ExitStack, Layer], None], str], ...] = (
+    (can_drop_by_few_bits, drop_by_few_bits, "dropout from few bits"),
+    (has_slow_gradient, convolve_depthwise, "depthwise convolution without slow gradients"),
+    (is_separable, convolve_separable, "separable convolution as a product"),
+    (is_silu, activate_in_fewer_passes, "silu in fewer passes"),
+    (normalizes_rows, normalize_rows, "layer normalization in fewer passes"),
+    (normalizes_groups, normalize_groups, "group normalization in fewer passes"),
+    (averages_maps, give_back_shares, "gradient of global averages in one step"),
+    (can_be_added_at_once, add_at_once, "sum in one operation"),
+)
 
 
 def enabled() -> bool:
@@ -75,30 +87,10 @@ def _rewrite(model: KerasModel, changes: ExitStack) -> Counter[str]:
         activate_after_pooling(changes, pool, before)
         taken["activation after pooling"] += 1
     for layer in layers:
-        if can_drop_by_few_bits(layer):
-            drop_by_few_bits(changes, layer)
-            taken["dropout from few bits"] += 1
-        if has_slow_gradient(layer):
-            convolve_depthwise(changes, layer)
-            taken["depthwise convolution without slow gradients"] += 1
-        if is_separable(layer):
-            convolve_separable(changes, layer)
-            taken["separable convolution as a product"] += 1
-        if is_silu(layer):
-            activate_in_fewer_passes(changes, layer)
-            taken["silu in fewer passes"] += 1
-        if normalizes_rows(layer):
-            normalize_rows(changes, layer)
-            taken["layer normalization in fewer passes"] += 1
-        if normalizes_groups(layer):
-            normalize_groups(changes, layer)
-            taken["group normalization in fewer passes"] += 1
-        if averages_maps(layer):
-            give_back_shares(changes, layer)
-            taken["gradient of global averages in one step"] += 1
-        if can_be_added_at_once(layer):
-            add_at_once(changes, layer)
-            taken["sum in one operation"] += 1
+        for applies, rewrite, name in _OF_ONE_LAYER:
+            if applies(layer):
+                rewrite(changes, layer)
+                taken[name] += 1
     for layer in layers:
         if can_be_fused(layer):
             source = only_source(layer)
