@@ -137,10 +137,14 @@ def _rates(rates: Sequence[Json]) -> str:
     )
 
 
-def _weights(sums: Sequence[Json]) -> str:
+def _unlike_the_first(sums: Sequence[Json]) -> str:
     different = [rank for rank, value in enumerate(sums) if value != sums[0]]
+    return f"rank {first_few(different)} of {len(sums)} differ from rank 0"
+
+
+def _weights(sums: Sequence[Json]) -> str:
     return (
-        f"the ranks do not hold the same weights: rank {first_few(different)} of {len(sums)} differ from rank 0. "
+        f"the ranks do not hold the same weights: {_unlike_the_first(sums)}. "
         "Gradients are not being reduced, or one rank has changed its weights. In a script of your own: is the "
         "optimizer the one that run.distribute() or hvd.DistributedOptimizer() returned, does every optimizer go "
         "through it, and does every rank load the same weights?"
@@ -155,10 +159,9 @@ def _samples(counts: Sequence[Json]) -> str:
 
 
 def _data(sums: Sequence[Json]) -> str:
-    different = [rank for rank, value in enumerate(sums) if value != sums[0]]
     return (
-        f"--data: the ranks do not have the same samples: rank {first_few(different)} of {len(sums)} differ from rank "
-        "0. Each rank reads the whole set by itself, so a function must give the same one whenever it is called: give "
+        f"--data: the ranks do not have the same samples: {_unlike_the_first(sums)}. "
+        "Each rank reads the whole set by itself, so a function must give the same one whenever it is called: give "
         "a seed to whatever is drawn by chance (random_state=0, np.random.default_rng(0), shuffle(seed=0)), and sort "
         "the names of files (glob and listdir give them in any order)"
     )

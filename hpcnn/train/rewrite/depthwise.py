@@ -49,8 +49,7 @@ def convolve_depthwise(changes: ExitStack, layer: Layer) -> None:
     """
 
     def convolve(inputs: Tensor) -> Tensor:
-        maps = _depthwise(layer, inputs, layer.kernel)
-        return _activated(layer, add_bias(maps, layer.bias) if layer.use_bias else maps)
+        return _ended(layer, _depthwise(layer, inputs, layer.kernel))
 
     change(changes, layer, "call", convolve)
 
@@ -59,8 +58,7 @@ def convolve_separable(changes: ExitStack, layer: Layer) -> None:
     """Convolve depthwise as above, and multiply the pixels of what comes out. Equal to rounding."""
 
     def convolve(inputs: Tensor) -> Tensor:
-        maps = product(_depthwise(layer, inputs, layer.depthwise_kernel), layer.pointwise_kernel)
-        return _activated(layer, add_bias(maps, layer.bias) if layer.use_bias else maps)
+        return _ended(layer, product(_depthwise(layer, inputs, layer.depthwise_kernel), layer.pointwise_kernel))
 
     change(changes, layer, "call", convolve)
 
@@ -190,5 +188,7 @@ def _reached(sizes: list[int], outputs: list[int], layer: Layer) -> Any:
     return both.reshape(np.prod(sizes), np.prod(outputs), -1).astype(np.float32)
 
 
-def _activated(layer: Layer, maps: Tensor) -> Tensor:
-    return maps if layer.activation is None else layer.activation(maps)
+def _ended(layer: Layer, maps: Tensor) -> Tensor:
+    """*graph*: add the layer's bias, and activate."""
+    biased = add_bias(maps, layer.bias) if layer.use_bias else maps
+    return biased if layer.activation is None else layer.activation(biased)
