@@ -174,14 +174,11 @@ def _by_moving_averages(layer: Layer, rows: Tensor, scale: Tensor, offset: Tenso
     """*graph*: normalize by the moving averages; of a frozen layer, its input alone has a gradient."""
     mean, variance = (tf.convert_to_tensor(v) for v in (layer.moving_mean, layer.moving_variance))
 
-    def normalized(rows: Tensor) -> Tensor:
+    def normalized() -> Tensor:
         return normalize(rows, scale, offset, mean, variance, layer.epsilon)
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def frozen(rows: Tensor) -> Tensor:
-        def gradient(upstream: Tensor) -> Tensor:
-            return tf.cast(tf.cast(upstream, tf.float32) * tf.math.rsqrt(variance + layer.epsilon) * scale, rows.dtype)
+    def gradient(upstream: Tensor) -> list[Tensor]:
+        of_rows = tf.cast(upstream, tf.float32) * tf.math.rsqrt(variance + layer.epsilon) * scale
+        return [tf.cast(of_rows, rows.dtype)]
 
-        return normalized(rows), gradient
-
-    return normalized(rows) if layer.trainable else frozen(rows)
+    return normalized() if layer.trainable else with_gradient(normalized, gradient, [rows])
